@@ -1,0 +1,68 @@
+"""What an attack is given: a loss to increase, and for classifiers what success means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+LossFunction = Callable[[Tensor], Tensor]
+"""Images ``[B, C, H, W]`` in [0, 1] -> loss of each sample ``[B]``."""
+
+
+@runtime_checkable
+class Problem(Protocol):
+    """The inner maximisation of one batch. Attacks that need only a loss also take a bare :data:`LossFunction`.
+
+    ``module`` is what must come out of the attack as it went in (modes, ``requires_grad``, BatchNorm statistics).
+    Classifiers also offer ``logits(x)``, ``labels`` and ``success(x) -> bool [B]``, see :class:`ClassifierProblem`.
+    """
+
+    module: nn.Module | None
+
+    def loss(self, images: Tensor) -> Tensor:
+        """Loss of each sample, ``[B]``."""
+        ...
+
+
+class LossProblem:
+    """A :class:`Problem` made of a loss function and the module behind it."""
+
+    def __init__(self, loss: LossFunction, module: nn.Module | None = None) -> None:
+        self._loss = loss
+        self.module = module
+
+    def loss(self, images: Tensor) -> Tensor:
+        """Loss of each sample, ``[B]``."""
+        return self._loss(images)
+
+
+class ClassifierProblem:
+    """Untargeted misclassification by a single-task classifier.
+
+    Args:
+        model: images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]``.
+        labels: true classes ``[B]``, long.
+        loss: ``(logits, labels) -> [B]``; cross-entropy by default.
+    """
+
+    def __init__(
+        self, model: nn.Module, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    ) -> None:
+        self.module: nn.Module | None = model
+        self.model = model
+        self.labels = labels
+        self._loss = loss or (lambda logits, labels: nn.functional.cross_entropy(logits, labels, reduction="none"))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits ``[B, K]``."""
+        return self.model(images)
+
+    def loss(self, images: Tensor) -> Tensor:
+        """Loss of each sample, ``[B]``."""
+        return self._loss(self.logits(images), self.labels)
+
+    def success(self, images: Tensor) -> Tensor:
+        """Which images are misclassified, bool ``[B]``."""
+        return self.logits(images).argmax(1) != self.labels

@@ -1,0 +1,46 @@
+"""What flows from the data into a step: images in [0, 1] and labels by task name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gat_lightning.randomness import Shard
+
+MISSING = -1
+"""The label of a sample whose class is unknown; missing floats are NaN."""
+
+
+@dataclass
+class Batch:
+    """One process's part of a joined batch.
+
+    Attributes:
+        images: float32 ``[B, C, H, W]`` in [0, 1]; normalisation is the model's first layer.
+        labels: ``{name: tensor}``; class index ``[B]`` long, regression ``[B]`` float, dense ``[B, c, h, w]`` float.
+            A missing label is -1 (long) or NaN (float) and contributes to no loss and no metric.
+        index: position of each sample in its split, ``[B]`` long.
+        shard: which part of the joined batch this is.
+    """
+
+    images: Tensor
+    labels: dict[str, Tensor]
+    index: Tensor
+    shard: Shard
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """A copy with every tensor on ``device``."""
+        return Batch(
+            self.images.to(device, non_blocking=non_blocking),
+            {name: label.to(device, non_blocking=non_blocking) for name, label in self.labels.items()},
+            self.index.to(device, non_blocking=non_blocking),
+            self.shard,
+        )
+
+
+def has_label(label: Tensor) -> Tensor:
+    """Which samples have a label: bool ``[B]``. A dense label counts when every element is present."""
+    present = ~label.isnan() if label.is_floating_point() else label != MISSING
+    return present.flatten(1).all(1) if present.dim() > 1 else present

@@ -1,0 +1,35 @@
+"""What an encoder hands to its decoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Features(NamedTuple):
+    """Output of an encoder θ^s.
+
+    Attributes:
+        pooled: ``[B, D]``, the penultimate layer, where label tasks attach.
+        stages: feature maps from fine to coarse, ``[B, c_i, h_i, w_i]``; empty where the encoder has none.
+    """
+
+    pooled: Tensor
+    stages: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """Shapes of an encoder's :class:`Features` for one image size.
+
+    Attributes:
+        dim: D, the width of ``pooled``.
+        stages: ``(c, h, w)`` of each stage.
+        image: ``(C, H, W)`` of the input.
+    """
+
+    dim: int
+    stages: tuple[tuple[int, int, int], ...]
+    image: tuple[int, int, int]

@@ -1,0 +1,61 @@
+"""Random numbers that depend on where they are used, never on what was drawn before.
+
+A generator is made afresh for each (seed, epoch, step, purpose) and always draws for the *joined* batch of all ranks;
+each rank, worker and micro-batch takes its own part. Any number of them, and a resume in mid-epoch, sees the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def generator_for(*key: int | str) -> torch.Generator:
+    """A CPU generator whose seed is a hash of ``key``, such as ``(seed, epoch, step, "attack")``."""
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The part ``[offset, offset + size)`` of a joined batch of ``total`` samples that this process holds."""
+
+    offset: int
+    size: int
+    total: int
+
+    @classmethod
+    def whole(cls, size: int) -> Shard:
+        """The shard of a process that holds the joined batch alone."""
+        return cls(0, size, size)
+
+
+class BatchGenerator:
+    """Draws one value (or array) per sample of this process's shard; two objects with equal keys draw equal numbers.
+
+    Every draw is made on the CPU for the joined batch and sliced, so it does not depend on device or ranks.
+    Successive draws from one object differ, as from any generator.
+    """
+
+    def __init__(self, shard: Shard, *key: int | str) -> None:
+        self.shard = shard
+        self._generator = generator_for(*key)
+
+    def _part(self, drawn: Tensor, device: torch.device | str) -> Tensor:
+        return drawn[self.shard.offset : self.shard.offset + self.shard.size].to(device)
+
+    def integers(self, high: int, device: torch.device | str = "cpu") -> Tensor:
+        """Uniform integers in [0, high). Shape ``[B]``, long."""
+        return self._part(torch.randint(high, (self.shard.total,), generator=self._generator), device)
+
+    def uniform(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
+        """Uniform floats in [0, 1). Shape ``[B, *shape]``, float32."""
+        return self._part(torch.rand(self.shard.total, *shape, generator=self._generator), device)
+
+    def normal(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
+        """Standard normal floats. Shape ``[B, *shape]``, float32."""
+        return self._part(torch.randn(self.shard.total, *shape, generator=self._generator), device)

@@ -1,0 +1,75 @@
+"""What a task is: how it prepares a batch, which head it needs, its loss and its metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from gat_lightning.batch import has_label
+from gat_lightning.randomness import BatchGenerator
+
+if TYPE_CHECKING:
+    from gat_lightning.data.info import DataInfo
+    from gat_lightning.models.features import FeatureInfo
+
+
+class Task(ABC):
+    """A task with a name, under which its label, its decoder and its objectives are found.
+
+    Life of a task: made from configuration, then :meth:`setup` once with what is known of the data, then used.
+    """
+
+    name: str
+
+    @abstractmethod
+    def setup(self, data: DataInfo) -> None:
+        """Learn the number of classes and the like from the data.
+
+        Raises:
+            UserError: the data cannot serve this task (no such label, images that are not square, ...).
+        """
+
+    def label(self, images: Tensor, labels: dict[str, Tensor], generator: BatchGenerator) -> Tensor:
+        """This task's label for every sample, drawn or looked up. Images ``[B, C, H, W]`` in [0, 1]."""
+        return labels[self.name]
+
+    def transform(self, images: Tensor, label: Tensor) -> Tensor:
+        """The input processing f_t of Algorithm 1 for given labels: ``[B, C, H, W]`` -> ``[B, C, H, W]``, differentiable."""
+        return images
+
+    @property
+    def transforms(self) -> bool:
+        """Whether :meth:`transform` changes the images (a self-supervised task)."""
+        return type(self).transform is not Task.transform
+
+    def prepare(
+        self, images: Tensor, labels: dict[str, Tensor], generator: BatchGenerator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Images as this task shows them, and the labels with its own added; vectorised, on the images' device."""
+        label = self.label(images, labels, generator)
+        return self.transform(images, label), {**labels, self.name: label}
+
+    @abstractmethod
+    def decoder(self, features: FeatureInfo) -> nn.Module:
+        """A new head θ^t for features of the described shape."""
+
+    @abstractmethod
+    def loss(self, output: Tensor, label: Tensor) -> Tensor:
+        """Loss of each sample, ``[B]``; exactly 0, with zero gradient, where the label is missing."""
+
+    @abstractmethod
+    def metrics(self) -> MetricCollection:
+        """Fresh torchmetrics, fed with ``(output, label)`` of samples that have a label."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to keep in a checkpoint because outputs mean nothing without them (jigsaw's permutations)."""
+        return {}
+
+
+def masked(loss: Tensor, label: Tensor) -> Tensor:
+    """``loss`` ``[B]`` with samples that have no label set to 0 and cut from the graph."""
+    return torch.where(has_label(label), loss, torch.zeros_like(loss))

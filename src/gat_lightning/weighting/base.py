@@ -1,0 +1,33 @@
+"""What a weighting is: a rule from the Gramian of the objectives' gradients to one weight per objective."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+class Weighting(ABC):
+    """``weights = weighting(gramian, losses, names)``.
+
+    Weightings act on the gradients linearly, with coefficients that follow from the Gramian alone; none ever sees a
+    gradient. Weight decay is outside the Gramian.
+
+    Attributes:
+        adaptive: whether the weights follow from the gradients. Decoders get unit weights under an adaptive weighting;
+            under a static one the whole step equals ``.backward()`` on the weighted sum.
+    """
+
+    adaptive: bool = True
+
+    @abstractmethod
+    def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
+        """Weights ``[K]``, float64 on the CPU.
+
+        Args:
+            gramian: inner products of the objectives' gradients, ``[K, K]``, symmetric positive semi-definite, CPU.
+            losses: values of the objectives, ``[K]``; needed by rules that normalise by them.
+            names: names of the objectives, by which per-objective settings and state are found. An objective may be
+                missing from a step, so that K and the names change from call to call.
+        """
