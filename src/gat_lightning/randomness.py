@@ -1,7 +1,8 @@
 """Random numbers that depend on where they are used, never on what was drawn before.
 
 A generator is made afresh for each (seed, epoch, step, purpose) and always draws for the *joined* batch of all ranks;
-each rank, worker and micro-batch takes its own part. Any number of them, and a resume in mid-epoch, sees the same numbers.
+each rank, worker and micro-batch takes its own part. Any number of them,
+and a resume in mid-epoch, sees the same numbers.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Task(ABC):
         return labels[self.name]
 
     def transform(self, images: Tensor, label: Tensor) -> Tensor:
-        """The input processing f_t of Algorithm 1 for given labels: ``[B, C, H, W]`` -> ``[B, C, H, W]``, differentiable."""
+        """Input processing f_t of Algorithm 1 for given labels, ``[B, C, H, W]`` -> ``[B, C, H, W]``; differentiable."""
         return images
 
     @property
