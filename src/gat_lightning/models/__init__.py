@@ -1,0 +1,37 @@
+"""Encoders, decoders and the multi-task model."""
+
+from gat_lightning.models.decoders import LinearDecoder, PooledDecoder
+from gat_lightning.models.encoder import Encoder, cut
+from gat_lightning.models.encoders.preact_resnet import (
+    BasicBlock,
+    Bottleneck,
+    PreActResNet,
+    preact_resnet18,
+    preact_resnet50,
+    preact_resnet_small,
+)
+from gat_lightning.models.encoders.wide_resnet import WideResNet, wide_resnet28_10, wide_resnet70_16
+from gat_lightning.models.features import FeatureInfo, Features
+from gat_lightning.models.multitask import MultiTaskModel
+from gat_lightning.models.normalize import Normalize, normalized
+
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "Encoder",
+    "FeatureInfo",
+    "Features",
+    "LinearDecoder",
+    "MultiTaskModel",
+    "Normalize",
+    "PooledDecoder",
+    "PreActResNet",
+    "WideResNet",
+    "cut",
+    "normalized",
+    "preact_resnet18",
+    "preact_resnet50",
+    "preact_resnet_small",
+    "wide_resnet28_10",
+    "wide_resnet70_16",
+]

@@ -38,7 +38,7 @@ class Task(ABC):
         return labels[self.name]
 
     def transform(self, images: Tensor, label: Tensor) -> Tensor:
-        """Input processing f_t of Algorithm 1 for given labels, ``[B, C, H, W]`` -> ``[B, C, H, W]``; differentiable."""
+        """Input processing f_t of Algorithm 1 for given labels: ``[B, C, H, W]`` to the same shape; differentiable."""
         return images
 
     @property
@@ -68,6 +68,9 @@ class Task(ABC):
     def state(self) -> dict[str, Tensor]:
         """Tensors to keep in a checkpoint because outputs mean nothing without them (jigsaw's permutations)."""
         return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state` gave."""
 
 
 def masked(loss: Tensor, label: Tensor) -> Tensor:

@@ -31,3 +31,13 @@ class Weighting(ABC):
             names: names of the objectives, by which per-objective settings and state are found. An objective may be
                 missing from a step, so that K and the names change from call to call.
         """
+
+    def check(self, names: Sequence[str]) -> None:  # noqa: B027
+        """Called once before training, so that settings that do not fit are refused then. All fit by default.
+
+        Args:
+            names: names of all objectives that a step of this run can have.
+
+        Raises:
+            UserError: a setting does not fit these objectives.
+        """

@@ -1,0 +1,33 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test test-all lint clean
+
+setup: $(READY)
+
+# Installs the pinned versions. A lock without dependency resolution can carry versions that torchattacks' metadata
+# forbids although its code does not mind (see CONTRIBUTING.md).
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup
+	$(BIN)/python -m gat_lightning.demo
+
+test: setup
+	$(BIN)/pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-all: setup
+	$(BIN)/pytest -q -m ""
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build

@@ -1,0 +1,109 @@
+"""From a configuration to the objects of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from gat_lightning.attacks import Attack
+from gat_lightning.data import ImageDataModule
+from gat_lightning.data.info import DataInfo
+from gat_lightning.errors import UserError
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.module import GATModule
+from gat_lightning.tasks import Task
+
+CHECKPOINT_SCHEMA = 1
+_READ_ELSEWHERE = ("eps", "crop_padding", "flip", "views")
+"""Settings of a data set that others use: the attack, the augmentation and the training step."""
+
+
+def find_conf() -> Path:
+    """The directory of the configuration files: in the package where it is installed, else in the checkout."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.exists() else Path(__file__).parents[2] / "conf"
+
+
+def build_data(config: DictConfig) -> ImageDataModule:
+    """The data module with its augmentation."""
+    settings = {key: config.data[key] for key in config.data if key not in _READ_ELSEWHERE}
+    return instantiate(settings, augment=instantiate(config.augment))
+
+
+def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
+    """The target task, then the auxiliary ones in the order given."""
+    tasks = [instantiate(config.target_task), *(instantiate(task) for task in config.task.values())]
+    for task in tasks:
+        task.setup(info)
+    return tasks
+
+
+def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:
+    """The encoder with a decoder for each task."""
+    classes = len(info.labels[config.data.target].classes)
+    classifier = instantiate(config.encoder)(num_classes=classes, image=info.image, mean=info.mean, std=info.std)
+    return MultiTaskModel(classifier, config.data.target, info.image, tasks[1:])
+
+
+def build_module(config: DictConfig, info: DataInfo) -> GATModule:
+    """Everything that a training step needs."""
+    tasks = build_tasks(config, info)
+    method, curvature = instantiate(config.method), instantiate(config.curvature)
+    weighting = instantiate(config.weighting)
+    names = [task.name for task in tasks]
+    weighting.check([*method.names(names), *curvature.names(names)])
+    return GATModule(
+        model=build_model(config, info, tasks),
+        tasks=tasks,
+        method=method,
+        attack=build_attack(config.attack),
+        weighting=weighting,
+        curvature=curvature,
+        optimizer=instantiate(config.optimizer),
+        schedule=instantiate(config.schedule),
+        validation_attacks=_named(build_attack(config.validation.attack)),
+        test_attacks=_named(build_attack(config.test.attack)),
+        attacked=config.attack.tasks,
+        separate_views=_separate(config.data.views),
+        seed=config.seed,
+        validation_images=config.validation.images,
+        origin={"schema": CHECKPOINT_SCHEMA, "config": plain(config), "data": asdict(info)},
+    )
+
+
+def build_attack(config: DictConfig) -> Attack:
+    """The attack; whom it attacks is the module's business."""
+    return instantiate({key: config[key] for key in config if key != "tasks"})
+
+
+def build_trainer(config: DictConfig) -> pl.Trainer:
+    """The trainer with its callbacks and loggers."""
+    return instantiate(
+        config.trainer,
+        callbacks=[instantiate(callback) for callback in config.callbacks.values()],
+        logger=[instantiate(logger) for logger in config.logger.values()],
+        default_root_dir=config.paths.run,
+    )
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain types."""
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def _named(attack: Attack) -> Mapping[str, Attack]:
+    return {attack.name: attack}
+
+
+def _separate(views: str) -> bool:
+    if views not in ("shared", "separate"):
+        raise UserError(f"data.views is '{views}'; it must be one of: shared, separate.")
+    return views == "separate"

@@ -1,0 +1,125 @@
+"""What all attacks share: checks of settings and images, the guard around the model, and random numbers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.attacks.budget import parse_budget
+from gat_lightning.attacks.guard import MODES, undisturbed
+from gat_lightning.attacks.norms import Linf, Norm, as_norm
+from gat_lightning.attacks.problem import LossFunction, LossProblem, Problem
+from gat_lightning.attacks.settings import one_of
+from gat_lightning.errors import UserError
+from gat_lightning.randomness import BatchGenerator, Shard
+
+TOLERANCE = 1e-6
+"""How far outside [0, 1] a pixel may be by rounding; it is then clamped."""
+
+
+class Attack(ABC):
+    """Turns images into adversarial images that increase a loss, within ``eps`` of the images and within [0, 1].
+
+    Calling the attack leaves the attacked module as it was (see :func:`~gat_lightning.attacks.guard.undisturbed`) and
+    works under ``torch.no_grad``. A new attack implements :meth:`perturb` and :attr:`name`.
+
+    Args:
+        norm: ``Linf``, ``L2``, ``L1``, or a :class:`~gat_lightning.attacks.norms.Norm`.
+        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
+        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+
+    Raises:
+        UserError: a setting is out of its range or a name is unknown.
+    """
+
+    def __init__(self, norm: str | Norm = "Linf", eps: float | str = "8/255", mode: str = "eval") -> None:
+        self.norm = as_norm(norm)
+        self.eps = parse_budget(eps, "eps")
+        self.mode = one_of("mode", mode, MODES)
+        self._calls = 0
+        if self.eps < 0:
+            raise UserError(f"attack.eps={eps} is negative; it must be 0 or more, for example 8/255")
+        if isinstance(self.norm, Linf) and self.eps > 1:
+            raise UserError(f"attack.eps={eps} is above 1, but pixels lie in [0, 1]; 8 of 255 grey levels are 8/255")
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the attack in metrics, such as ``pgd20`` (L-infinity) or ``pgd20-l2``."""
+
+    @abstractmethod
+    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """The attack itself, called inside the guard, with gradients enabled.
+
+        Args:
+            problem: what to attack.
+            images: ``[B, C, H, W]`` in [0, 1], B at least 1; no graph is attached. Not to be changed in place.
+            generator: the only source of random numbers.
+
+        Returns:
+            Adversarial images in the ball and in [0, 1], without a graph.
+        """
+
+    def __call__(
+        self, problem: Problem | LossFunction, images: Tensor, generator: BatchGenerator | None = None
+    ) -> Tensor:
+        """Adversarial images for ``images``.
+
+        Args:
+            problem: the loss to increase: a :class:`~gat_lightning.attacks.problem.Problem`, or a callable from images
+                to the loss of each sample. Behind a bare function no module can be guarded; an ``nn.Module`` can.
+            images: floating point ``[B, C, H, W]`` in [0, 1].
+            generator: draws for this batch. Without one, the n-th call of this object draws from a generator keyed by
+                ``torch.initial_seed()`` and n: calls differ, runs with the same ``torch.manual_seed`` agree, and the
+                global generator is not touched.
+
+        Returns:
+            A new tensor like ``images`` (shape, dtype, device), without a graph.
+
+        Raises:
+            ValueError: the images are not floating point, not 4-D or outside [0, 1]; the generator is made for another
+                number of samples; or the loss is not one value per sample.
+            UserError: ``torch.inference_mode`` is on, or the loss does not depend on the images.
+        """
+        clean = _checked(images)
+        if generator is None:
+            generator = BatchGenerator(Shard.whole(len(clean)), torch.initial_seed(), self.name, self._calls)
+            self._calls += 1
+        elif generator.shard.size != len(clean):
+            raise ValueError(
+                f"The generator draws for {generator.shard.size} samples, but there are {len(clean)} images"
+            )
+        problem = _as_problem(problem)
+        if self.eps == 0 or clean.numel() == 0:
+            return clean
+        with undisturbed(problem.module, self.mode, clean.device):
+            return self.perturb(problem, clean, generator)
+
+    def _named(self, base: str) -> str:
+        """``base``, with the norm where it is not the usual one."""
+        return base if isinstance(self.norm, Linf) else f"{base}-{self.norm.name.lower()}"
+
+
+def _as_problem(problem: Problem | LossFunction) -> Problem:
+    if isinstance(problem, Problem):
+        return problem
+    return LossProblem(problem, problem if isinstance(problem, nn.Module) else None)
+
+
+@torch.no_grad()
+def _checked(images: Tensor) -> Tensor:
+    """A clamped copy of ``images``."""
+    if not images.is_floating_point() or images.dim() != 4:
+        raise ValueError(
+            f"An attack needs floating point images [B, C, H, W], got {images.dtype} of shape {list(images.shape)}"
+        )
+    if images.numel():
+        low, high = torch.stack(images.aminmax()).tolist()
+        if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+            raise ValueError(
+                f"An attack needs images in [0, 1], got values from {low:.6g} to {high:.6g}; "
+                "normalisation belongs in the model, as its first layer"
+            )
+    return images.clamp(0, 1)

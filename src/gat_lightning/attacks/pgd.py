@@ -1,0 +1,89 @@
+"""PGD: several steps from a random point of the ball."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gat_lightning.attacks.iterative import IterativeAttack
+from gat_lightning.attacks.norms import STARTS, Norm
+from gat_lightning.attacks.problem import Problem
+from gat_lightning.attacks.settings import at_least_one, one_of
+from gat_lightning.errors import UserError
+from gat_lightning.randomness import BatchGenerator
+
+
+class PGD(IterativeAttack):
+    """Projected gradient descent on the negative loss, from random starts.
+
+    Madry et al., "Towards deep learning models resistant to adversarial attacks" (ICLR 2018), sections 2.1 and 5. Steps
+    in L1 are those of SLIDE (Tramer and Boneh, NeurIPS 2019, section 3).
+
+    Args:
+        norm: ``Linf``, ``L2``, ``L1``, or a :class:`~gat_lightning.attacks.norms.Norm`.
+        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
+        step_size: length of a step in ``norm``, above 0; ``None`` for ``eps / 4``.
+        steps: number of steps, at least 1.
+        random_start: ``none`` (the image), ``uniform`` (in the ball's volume) or ``gaussian`` (standard
+            deviation 0.001, projected, as in TRADES).
+        restarts: number of starts, at least 1. With more than one, each sample keeps the result of highest loss, and
+            each restart costs one more forward.
+        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+
+    Shape:
+        images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
+
+    Raises:
+        UserError: a setting is out of its range, a name is unknown, or restarts have no random start to differ by.
+
+    Example:
+        >>> attack = PGD(norm="L2", eps=0.5, steps=20)
+        >>> adversarial = attack(ClassifierProblem(model, labels), images)
+    """
+
+    def __init__(
+        self,
+        norm: str | Norm = "Linf",
+        eps: float | str = "8/255",
+        step_size: float | str | None = None,
+        steps: int = 10,
+        random_start: str = "uniform",
+        restarts: int = 1,
+        mode: str = "eval",
+    ) -> None:
+        super().__init__(norm, eps, step_size, steps, mode)
+        self.random_start = one_of("random_start", random_start, STARTS)
+        self.restarts = at_least_one("restarts", restarts)
+        if restarts > 1 and random_start == "none":
+            raise UserError(f"attack.restarts={restarts} needs attack.random_start=uniform or gaussian to differ")
+
+    @property
+    def name(self) -> str:
+        """``pgd10`` for 10 steps, ``pgd10x5`` for 5 restarts of them."""
+        return self._named(f"pgd{self.steps}" + (f"x{self.restarts}" if self.restarts > 1 else ""))
+
+    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """The best of all restarts for each sample."""
+        best = self._one_start(problem, images, generator)
+        if self.restarts == 1:
+            return best
+        highest = _loss(problem, best)
+        for _ in range(self.restarts - 1):
+            candidate = self._one_start(problem, images, generator)
+            loss = _loss(problem, candidate)
+            better = loss > highest
+            best = torch.where(better[:, None, None, None], candidate, best)
+            highest = torch.where(better, loss, highest)
+        return best
+
+    def _one_start(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        start = images + self.norm.random(images, self.eps, self.random_start, generator)
+        return self._ascend(problem, images, start.clamp(0, 1))
+
+    def _default_step_size(self) -> float:
+        return self.eps / 4
+
+
+@torch.no_grad()
+def _loss(problem: Problem, images: Tensor) -> Tensor:
+    return problem.loss(images)

@@ -1,0 +1,68 @@
+"""What an augmentation is, and how its random values follow from (seed, epoch, sample)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from gat_lightning.randomness import generator_for
+
+
+class Augmentation(ABC):
+    """A random change of training images that keeps their labels.
+
+    All randomness is in :meth:`draw`; the call is a pure function of images and drawn values.
+    """
+
+    @abstractmethod
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Random values for every sample of the split, one row each: ``[samples, k]``, on the CPU."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, values: Tensor) -> Tensor:
+        """Augmented images.
+
+        Args:
+            images: float ``[B, C, H, W]`` in [0, 1].
+            values: these images' rows of :meth:`draw`, ``[B, k]``, on the images' device.
+
+        Returns:
+            New images of the same shape, dtype and range.
+        """
+
+
+class Identity(Augmentation):
+    """No augmentation."""
+
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Nothing: ``[samples, 0]``."""
+        return torch.empty(samples, 0, dtype=torch.long)
+
+    def __call__(self, images: Tensor, values: Tensor) -> Tensor:
+        """The images themselves."""
+        return images
+
+
+class EpochAugmenter:
+    """Augments any part of a split, in any order, so that a sample's image depends only on (seed, epoch, sample).
+
+    Args:
+        augmentation: what to do with the images.
+        samples: number of samples in the split.
+        seed: of the run.
+    """
+
+    def __init__(self, augmentation: Augmentation, samples: int, seed: int) -> None:
+        self.augmentation, self.samples, self.seed = augmentation, samples, seed
+        self._epoch: int | None = None
+        self._table = torch.empty(0)
+
+    def __call__(self, images: Tensor, index: Tensor, epoch: int) -> Tensor:
+        """Augmented images ``[B, C, H, W]`` of the samples at positions ``index`` ``[B]`` of the split."""
+        if epoch != self._epoch:
+            self._table = self.augmentation.draw(self.samples, generator_for(self.seed, epoch, "augment"))
+            self._epoch = epoch
+        self._table = self._table.to(images.device)
+        return self.augmentation(images, self._table[index])

@@ -1,0 +1,150 @@
+"""A user's own images, in one .npz file."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gat_lightning.data.base import ImageDataModule, LabelledImages, Splits
+from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.data.statistics import channel_statistics
+from gat_lightning.errors import UserError
+
+KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+class Arrays(ImageDataModule):
+    """Images from an .npz file with ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``.
+
+    Images are uint8, ``[N, H, W, C]`` with 1 to 4 channels or ``[N, H, W]``; labels are integers ``[N]`` from 0 to K-1.
+    The normalisation is that of the file's training images.
+
+    Args:
+        path: the file.
+        classes: names of the K classes, in the order of their indices; their numbers by default.
+        **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
+    """
+
+    def __init__(
+        self, *, path: str | os.PathLike[str] | None, classes: Sequence[str] | None = None, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        if path is None:
+            raise UserError(f"data=arrays needs data.path=FILE.npz, a file with the arrays {', '.join(KEYS)}")
+        self.path = Path(path).expanduser()
+        self.classes = None if classes is None else tuple(map(str, classes))
+        self._unused: Splits | None = None
+
+    def describe(self) -> DataInfo:
+        """Shape, classes and statistics; reads the file, whose content :meth:`load` then hands out."""
+        self._unused = splits = self._read()
+        images, labels = splits.train.images, splits.train.labels["class"]
+        classes = self.classes or tuple(map(str, range(int(labels.max()) + 1)))
+        mean, std = channel_statistics(images)
+        _, channels, height, width = images.shape
+        return DataInfo(self.path.name, (channels, height, width), mean, std, {"class": LabelInfo(classes)})
+
+    def load(self) -> Splits:
+        """All images, uint8 ``[N, C, H, W]``, in the file's memory layout."""
+        splits, self._unused = self._unused or self._read(), None
+        return splits
+
+    def _read(self) -> Splits:
+        if not self.path.is_file():
+            raise UserError(f"data.path: there is no file {self.path.absolute()}")
+        if not zipfile.is_zipfile(self.path):
+            raise UserError(
+                f"{self.path} is damaged or not an .npz file; write it with np.savez or np.savez_compressed"
+            )
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                self._check_keys(file.files)
+                images = {
+                    split: self._images(f"{split}_images", file[f"{split}_images"]) for split in ("train", "test")
+                }
+                labels = {
+                    split: self._labels(f"{split}_labels", file[f"{split}_labels"]) for split in ("train", "test")
+                }
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{self.path} is damaged or not an .npz of plain arrays: {error}") from error
+        self._check(images, labels)
+        train, test = (LabelledImages(images[split], {"class": labels[split]}) for split in ("train", "test"))
+        return Splits(train, test)
+
+    def _check_keys(self, found: Sequence[str]) -> None:
+        missing = [key for key in KEYS if key not in found]
+        if missing:
+            raise UserError(
+                f"{self.path} has no array {', '.join(missing)}; it has {', '.join(found) or 'none at all'}. It must be"
+                f" an .npz with {', '.join(KEYS)}"
+            )
+
+    def _images(self, key: str, array: np.ndarray) -> Tensor:
+        if array.dtype != np.uint8:
+            raise UserError(f"{self.path}: {key} has dtype {array.dtype}, it must be uint8. {_to_uint8(array)}")
+        if array.ndim == 4 and array.shape[3] > 4 >= array.shape[1]:
+            raise UserError(
+                f"{self.path}: {key} has shape {list(array.shape)}, which looks like [N, C, H, W]; it must be"
+                " [N, H, W, C]: save array.transpose(0, 2, 3, 1)"
+            )
+        if array.ndim not in (3, 4) or 0 in array.shape or (array.ndim == 4 and array.shape[3] > 4):
+            raise UserError(
+                f"{self.path}: {key} has shape {list(array.shape)}; it must be [N, H, W, C] with 1 to 4 channels, or"
+                " [N, H, W], and not empty"
+            )
+        images = torch.from_numpy(array)
+        return images[:, None] if images.dim() == 3 else images.permute(0, 3, 1, 2)
+
+    def _labels(self, key: str, array: np.ndarray) -> Tensor:
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise UserError(
+                f"{self.path}: {key} has dtype {array.dtype} and shape {list(array.shape)}; it must be integers [N],"
+                " one class index per image"
+            )
+        if len(array) and array.min() < 0:
+            raise UserError(f"{self.path}: {key} has the negative label {array.min()}; classes are numbered from 0")
+        return torch.from_numpy(array.astype(np.int64))
+
+    def _check(self, images: dict[str, Tensor], labels: dict[str, Tensor]) -> None:
+        for split in ("train", "test"):
+            if len(images[split]) != len(labels[split]):
+                raise UserError(
+                    f"{self.path}: {len(images[split])} {split}_images but {len(labels[split])} {split}_labels"
+                )
+        if images["train"].shape[1:] != images["test"].shape[1:]:
+            shapes = " and ".join(str(list(images[split].shape[1:])) for split in ("train", "test"))
+            raise UserError(f"{self.path}: training and test images differ in shape [C, H, W]: {shapes}")
+        present, largest = labels["train"].unique(), int(labels["train"].max())
+        classes = len(present) if self.classes is None else len(self.classes)
+        if self.classes is not None and largest >= classes:
+            raise UserError(f"{self.path}: train_labels go up to {largest}, but data.classes names {classes} classes")
+        if len(present) < max(classes, largest + 1):
+            absent = min(set(range(len(present) + 1)) - set(present.tolist()))
+            raise UserError(
+                f"{self.path}: no training image has label {absent}; train_labels must be 0 to K-1 with every class"
+                " present"
+            )
+        if classes < 2:
+            raise UserError(f"{self.path}: all training images are of one class; there must be at least two")
+        if int(labels["test"].max()) >= classes:
+            raise UserError(
+                f"{self.path}: test_labels go up to {int(labels['test'].max())}, but train_labels only to {classes - 1}"
+            )
+
+
+def _to_uint8(array: np.ndarray) -> str:
+    if array.dtype.kind != "f" or not array.size:
+        return "Save grey levels 0 to 255 as array.astype(np.uint8)"
+    if array.min() >= 0 and array.max() <= 1:
+        return "The values lie in [0, 1]: save np.rint(array * 255).astype(np.uint8)"
+    if array.min() >= 0 and array.max() <= 255:
+        return "The values lie in [0, 255]: save np.rint(array).astype(np.uint8)"
+    return f"The values lie in [{array.min():.4g}, {array.max():.4g}]: scale them to 0 to 255 first"

@@ -1,0 +1,192 @@
+"""Base of the data sets that are kept as arrays: splits, loaders and augmentation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from gat_lightning.augment.base import Augmentation, EpochAugmenter
+from gat_lightning.batch import Batch
+from gat_lightning.data.dataset import ArrayDataset, home_of
+from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.data.loader import BatchLoader, TrainingLoader
+from gat_lightning.data.macro import macro_label, macro_of_class
+from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
+from gat_lightning.data.settings import check_batch_size, check_fractions, check_target, check_workers
+from gat_lightning.data.splits import hold_out
+
+Macro = Mapping[str, Sequence[int | str]]
+"""``{macro class: [class indices or names]}``."""
+
+
+@dataclass
+class LabelledImages:
+    """Images uint8 ``[N, C, H, W]``, in any memory layout, and labels ``{name: tensor [N]}``, class indices long."""
+
+    images: Tensor
+    labels: dict[str, Tensor]
+
+
+@dataclass
+class Splits:
+    """What a data set comes with. Validation images are taken from ``train``."""
+
+    train: LabelledImages
+    test: LabelledImages
+
+
+class ImageDataModule(pl.LightningDataModule, ABC):
+    """Batches of images in [0, 1] with labels, from arrays in memory.
+
+    Validation images are held out of the training images; ``fraction`` then applies to both, so that a 10 % scenario
+    uses 10 % of the images in all. Both draws are class-balanced and depend on nothing but ``seed`` and the labels.
+    Test images are always all used.
+
+    Args:
+        target: label of the target task.
+        batch_size: size of the joined batch of all ranks, in training and evaluation.
+        fraction: part of the training and validation images to use, in (0, 1].
+        val_fraction: part of the training images held out for validation, in (0, 1).
+        workers: processes that load; 0 loads in the main process, from GPU memory where the images fit.
+        seed: of the splits, of the order and of the augmentation.
+        macro: macro classes, from which the label ``macro`` is derived; ``None`` for no such label.
+        augment: what is done to training images, and to no others, once they are on the device.
+
+    Raises:
+        UserError: a setting is out of range. Settings that depend on the data are checked by :attr:`info`.
+    """
+
+    def __init__(
+        self,
+        *,
+        target: str = "class",
+        batch_size: int = 128,
+        fraction: float = 1.0,
+        val_fraction: float = 0.1,
+        workers: int = 0,
+        seed: int = 0,
+        macro: Macro | None = None,
+        augment: Augmentation | None = None,
+    ) -> None:
+        super().__init__()
+        check_batch_size(batch_size)
+        check_workers(workers)
+        check_fractions(fraction, val_fraction)
+        self.target, self.batch_size, self.workers, self.seed = target, batch_size, workers, seed
+        self.fraction, self.val_fraction = fraction, val_fraction
+        self.macro, self.augment = macro, augment
+        self._datasets: dict[str, ArrayDataset] = {}
+
+    @abstractmethod
+    def describe(self) -> DataInfo:
+        """The data set without its macro classes, with the label ``class``; before any big load where possible."""
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """Read the images and the label ``class``.
+
+        Raises:
+            UserError: the files are missing or damaged; says which, and what to do.
+        """
+
+    @cached_property
+    def info(self) -> DataInfo:
+        """What the rest of the program needs to know; available before :meth:`setup`.
+
+        Raises:
+            UserError: the data set has no label ``target``, or ``macro`` does not fit its classes.
+        """
+        info = self.describe()
+        if self.macro is not None:
+            macro_of_class(self.macro, info.labels["class"].classes)
+            info = replace(info, labels={**info.labels, "macro": LabelInfo(tuple(map(str, self.macro)))})
+        check_target(self.target, info)
+        return info
+
+    def _with_macro(self, labels: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.macro is None:
+            return labels
+        table = macro_of_class(self.macro, self.info.labels["class"].classes)
+        return {**labels, "macro": macro_label(labels["class"], table)}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the data and split them; a second call does nothing."""
+        if self._datasets:
+            return
+        info, splits = self.info, self.load()
+        train, test = splits.train.images, splits.test.images
+        assert train.shape[1:] == test.shape[1:] == info.image, "describe() and load() differ in the shape of an image"
+        labels = self._with_macro(splits.train.labels)
+        training, validation = hold_out(labels["class"], self.val_fraction, self.fraction, self.seed)
+        del splits.train  # so that images left out by the fraction are freed
+        used = torch.cat([training, validation]).sort().values
+        if len(used) < len(train):
+            train, labels = train[used], {name: label[used] for name, label in labels.items()}
+            training, validation = torch.searchsorted(used, training), torch.searchsorted(used, validation)
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        home = home_of(train.nbytes + test.nbytes, device, self.workers)
+        train, test = train.to(home), test.to(home)
+        self._datasets = {
+            "train": ArrayDataset(train, labels, training),
+            "val": ArrayDataset(train, labels, validation),
+            "test": ArrayDataset(test, self._with_macro(splits.test.labels), torch.arange(len(test))),
+        }
+
+    def split(self, name: str) -> ArrayDataset:
+        """The split ``train``, ``val`` or ``test``, after :meth:`setup`."""
+        return self._datasets[name]
+
+    def _ranks(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _batches_done(self) -> int:
+        assert self.trainer is not None
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+
+    def train_dataloader(self) -> TrainingLoader:
+        """This rank's part of the joined training batches, not yet augmented; the order changes every epoch.
+
+        With ``Trainer(overfit_batches=...)`` it does not, so that every epoch has the same batches.
+        """
+        dataset = self.split("train")
+        reshuffle = not getattr(self.trainer, "overfit_batches", 0)
+        sampler = JointBatchSampler(len(dataset), self.batch_size, self.seed, *self._ranks(), reshuffle=reshuffle)
+        return TrainingLoader(dataset, sampler, self.workers, self._batches_done)
+
+    def val_dataloader(self) -> BatchLoader:
+        """This rank's part of the validation images."""
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> BatchLoader:
+        """This rank's part of the test images."""
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, split: str) -> BatchLoader:
+        dataset = self.split(split)
+        return BatchLoader(
+            dataset, EvaluationBatchSampler(len(dataset), self.batch_size, *self._ranks()), workers=self.workers
+        )
+
+    @cached_property
+    def _augmenter(self) -> EpochAugmenter | None:
+        if self.augment is None:
+            return None
+        return EpochAugmenter(self.augment, len(self.split("train")), self.seed)
+
+    def augmented(self, batch: Batch, epoch: int) -> Batch:
+        """A training batch as epoch ``epoch`` sees it, on the batch's device; the same on any rank and in any batch."""
+        if self._augmenter is None:
+            return batch
+        return replace(batch, images=self._augmenter(batch.images, batch.index, epoch))
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment the batch if the trainer is training."""
+        if self.trainer is None or not self.trainer.training:
+            return batch
+        return self.augmented(batch, self.trainer.current_epoch)

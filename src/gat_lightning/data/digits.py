@@ -1,0 +1,49 @@
+"""The 8x8 digits that come with scikit-learn: nothing to download."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from gat_lightning.data.base import ImageDataModule, LabelledImages, Macro, Splits
+from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.data.splits import stratified
+from gat_lightning.data.statistics import channel_statistics
+
+MACRO: Macro = {"loop": (0, 6, 8, 9), "no_loop": (1, 2, 3, 4, 5, 7)}
+"""Digits drawn with a closed loop, and the others."""
+
+TEST_IMAGES = 360
+
+
+class Digits(ImageDataModule):
+    """1,797 grey images of 8x8 pixels, 10 classes; scikit-learn's 17 grey levels spread over 0 to 255.
+
+    There is no official test set: 360 class-balanced images are, the same ones for every seed.
+
+    Args:
+        macro: as for :class:`~gat_lightning.data.base.ImageDataModule`; digits with a loop and without.
+        **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
+    """
+
+    def __init__(self, *, macro: Macro | None = MACRO, **settings: Any) -> None:
+        super().__init__(macro=macro, **settings)
+
+    def describe(self) -> DataInfo:
+        """Names, shape and statistics of the training images."""
+        mean, std = channel_statistics(self.load().train.images)
+        return DataInfo("digits", (1, 8, 8), mean, std, {"class": LabelInfo(tuple("0123456789"))})
+
+    def load(self) -> Splits:
+        """All images, uint8 ``[N, 1, 8, 8]``."""
+        digits = load_digits()
+        images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))[:, None]
+        labels = torch.from_numpy(digits.target).long()
+        test, train = stratified(labels, TEST_IMAGES, "digits", "test")
+        return Splits(
+            train=LabelledImages(images[train], {"class": labels[train]}),
+            test=LabelledImages(images[test], {"class": labels[test]}),
+        )

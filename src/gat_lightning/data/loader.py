@@ -1,0 +1,73 @@
+"""A DataLoader of whole batches, which for training takes up an interrupted epoch where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from gat_lightning.batch import Batch
+from gat_lightning.data.dataset import ArrayDataset
+from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+class BatchLoader(DataLoader[Batch]):
+    """Loads what the sampler asks for; batches do not depend on the number of workers.
+
+    Args:
+        dataset: the split.
+        batch_sampler: which samples to load together.
+        workers: processes that load, kept alive between epochs; 0 loads in the main process.
+    """
+
+    def __init__(
+        self, dataset: ArrayDataset, batch_sampler: JointBatchSampler | EvaluationBatchSampler, workers: int = 0
+    ) -> None:
+        super().__init__(
+            dataset,
+            batch_sampler=batch_sampler,  # type: ignore[arg-type]  # torch wants lists, but takes what __getitems__ takes
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=_as_is,
+        )
+
+
+class TrainingLoader(BatchLoader):
+    """A loader that Lightning can resume in mid-epoch.
+
+    Lightning calls :meth:`load_state_dict` when it resumes. The next pass then leaves out the joined batches that the
+    epoch has already done, as counted by the trainer's own progress, which is in the checkpoint. A pass begins with
+    its first batch, not with ``iter``, which Lightning calls before it has told the sampler the epoch.
+
+    Args:
+        dataset: the split.
+        batch_sampler: order of the epochs.
+        workers: as for :class:`BatchLoader`.
+        batches_done: how many batches of the current epoch are done, asked once after a resume.
+    """
+
+    def __init__(
+        self, dataset: ArrayDataset, batch_sampler: JointBatchSampler, workers: int, batches_done: Callable[[], int]
+    ) -> None:
+        super().__init__(dataset, batch_sampler, workers)
+        self._order = batch_sampler
+        self._batches_done = batches_done
+        self._resuming = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer keeps the position. That the method exists tells Lightning that we can resume."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next pass continue the epoch that the checkpoint interrupted."""
+        self._resuming = True
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        self._order.start_batch = self._batches_done() if self._resuming else 0
+        self._resuming = False
+        yield from super().__iter__()

@@ -1,0 +1,44 @@
+"""Checks of a data set's settings: what is wrong, and what would be right, before anything is read."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from gat_lightning.data.info import DataInfo
+from gat_lightning.errors import UserError
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Raise `UserError` unless a joined batch has at least two images (BatchNorm needs two)."""
+    if not _is_integer(batch_size) or batch_size < 2:
+        raise UserError(f"data.batch_size={batch_size!r}: it must be a whole number of at least 2")
+
+
+def check_workers(workers: int) -> None:
+    """Raise `UserError` unless ``workers`` is a count of processes, 0 included."""
+    if not _is_integer(workers) or workers < 0:
+        raise UserError(f"data.workers={workers!r}: it must be 0 (load in the main process) or a number of processes")
+
+
+def check_fractions(fraction: float, val_fraction: float) -> None:
+    """Raise `UserError` unless ``fraction`` is in (0, 1] and ``val_fraction`` in (0, 1)."""
+    for name, value in (("fraction", fraction), ("val_fraction", val_fraction)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UserError(f"data.{name}={value!r}: it must be a number")
+    if not 0 < fraction <= 1:
+        raise UserError(f"data.fraction={fraction!r}: it must be above 0 and at most 1 (1 uses all training images)")
+    if not 0 < val_fraction < 1:
+        raise UserError(f"data.val_fraction={val_fraction!r}: it must be above 0 and below 1, such as 0.1")
+
+
+def check_target(target: str, info: DataInfo) -> None:
+    """Raise `UserError` unless the data have a label named ``target``; the message names the nearest one."""
+    if target in info.labels:
+        return
+    nearest = get_close_matches(str(target), info.labels, n=1, cutoff=0.5)
+    guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise UserError(f"data.target={target!r}: {info.name} has no such label, only {', '.join(info.labels)}{guess}")

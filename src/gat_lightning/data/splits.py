@@ -1,0 +1,70 @@
+"""Class-balanced parts of a data set that depend on nothing but the labels and a key."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gat_lightning.errors import UserError
+from gat_lightning.randomness import generator_for
+
+
+def stratified(labels: Tensor, size: int, *key: int | str) -> tuple[Tensor, Tensor]:
+    """Draw ``size`` samples in which every class has its share, to within one sample.
+
+    Largest-remainder rule: of a class with n of N samples, ``n * size / N`` are drawn, rounded down or up.
+
+    Args:
+        labels: class index of every sample, long ``[N]``.
+        size: number of samples to draw, 0 to N.
+        *key: seed of the draw, as for :func:`~gat_lightning.randomness.generator_for`.
+
+    Returns:
+        Positions drawn ``[size]`` and the other positions ``[N - size]``, both ascending.
+    """
+    order = torch.randperm(len(labels), generator=generator_for(*key))
+    classes, counts = labels.unique(return_counts=True)
+    quota = counts * size // len(labels)
+    remainder = counts * size % len(labels)
+    quota[remainder.argsort(descending=True, stable=True)[: size - int(quota.sum())]] += 1
+    shuffled = labels[order]
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    for cls, count in zip(classes, quota, strict=True):
+        drawn[order[shuffled == cls][: int(count)]] = True
+    return drawn.nonzero().flatten(), (~drawn).nonzero().flatten()
+
+
+def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split training data into training and validation, then keep a fraction of each.
+
+    The fraction applies to both, so that ``fraction=0.1`` uses a tenth of the images in all, validation included;
+    test images are never touched by it.
+
+    Args:
+        labels: class index of every sample, long ``[N]``.
+        val_fraction: part held out for validation, in (0, 1).
+        fraction: part kept of what is left and of what was held out, in (0, 1].
+        seed: of the run. Nothing else than it and the labels decides which samples go where.
+
+    Returns:
+        Positions of the training and of the validation samples, ascending and disjoint.
+
+    Raises:
+        UserError: no validation image is left, or no training image of some class.
+    """
+    validation, training = stratified(labels, round(val_fraction * len(labels)), seed, "validation")
+    if fraction < 1:
+        training = training[stratified(labels[training], round(fraction * len(training)), seed, "fraction")[0]]
+        validation = validation[stratified(labels[validation], round(fraction * len(validation)), seed, "fraction")[0]]
+    if not len(validation):
+        raise UserError(
+            f"data.val_fraction={val_fraction} and data.fraction={fraction} leave no validation image of"
+            f" {len(labels)}; raise one of them"
+        )
+    absent = sorted(set(labels.tolist()) - set(labels[training].tolist()))
+    if absent:
+        raise UserError(
+            f"data.val_fraction={val_fraction} and data.fraction={fraction} leave no training image of class"
+            f" {absent[0]}; use a larger fraction or a smaller val_fraction"
+        )
+    return training, validation

@@ -1,0 +1,80 @@
+"""Clean and robust metrics of the target task, on plain images that no task transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from gat_lightning.attacks import Attack
+from gat_lightning.batch import Batch
+from gat_lightning.forward import TaskProblem, Views
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.randomness import BatchGenerator
+from gat_lightning.tasks import Task
+
+
+class Scoring:
+    """Collects the target's metrics over batches, for the view ``clean`` and one view per attack.
+
+    Each image counts once on any number of ranks: states are sums, added over ranks in :meth:`compute`.
+
+    Args:
+        model: in eval mode; only the target's head is used.
+        target: the task.
+        attacks: by the name of the view.
+        seed: of the attacks' random starts.
+        split: name of the split, part of the random key.
+        attacked_images: how many images, from the first of the split on, are attacked; all if None.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        target: Task,
+        attacks: Mapping[str, Attack],
+        seed: int,
+        split: str,
+        attacked_images: int | None = None,
+    ) -> None:
+        self._model = model
+        self._target = target
+        self._attacks = attacks
+        self._key = (seed, split)
+        self._limit = attacked_images
+        device = next(model.parameters()).device
+        self._metrics: dict[str, MetricCollection] = {view: target.metrics().to(device) for view in ("clean", *attacks)}
+
+    @torch.no_grad()
+    def update(self, batch: Batch, batch_idx: int) -> None:
+        """Score one batch in every view."""
+        self._score("clean", batch.images, batch)
+        attacked = self._within_limit(batch)
+        if len(attacked.images) == 0:
+            return
+        problem = TaskProblem(self._model, Views(attacked.images, attacked.labels, {}), [self._target])
+        for view, attack in self._attacks.items():
+            generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
+            self._score(view, attack(problem, attacked.images, generator), attacked)
+
+    def compute(self) -> dict[str, float]:
+        """``{"view/metric": value}``, the same on every rank."""
+        return {
+            f"{view}/{name}": float(value)
+            for view, metrics in self._metrics.items()
+            for name, value in metrics.compute().items()
+        }
+
+    def _score(self, view: str, images: Tensor, batch: Batch) -> None:
+        name = self._target.name
+        self._metrics[view].update(self._model(images, [name])[name], batch.labels[name])
+
+    def _within_limit(self, batch: Batch) -> Batch:
+        if self._limit is None:
+            return batch
+        size = int((batch.index < self._limit).sum())
+        labels = {name: label[:size] for name, label in batch.labels.items()}
+        return Batch(batch.images[:size], labels, batch.index[:size], replace(batch.shard, size=size))

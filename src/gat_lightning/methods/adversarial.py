@@ -1,0 +1,26 @@
+"""Training on adversarial images alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gat_lightning.forward import ForwardPass
+from gat_lightning.gradients import Objective
+from gat_lightning.methods.base import Method
+
+
+class Adversarial(Method):
+    """One objective ``j/adv`` for each task j (eq. 2 for every task; Madry et al., 2018, as usually implemented)."""
+
+    needs_clean = False
+
+    def objectives(
+        self, tasks: Sequence[str], clean: ForwardPass | None, adversarial: ForwardPass | None
+    ) -> list[Objective]:
+        """The mean adversarial loss of each task."""
+        assert adversarial is not None
+        return [Objective(f"{task}/adv", task, adversarial.mean_loss(task)) for task in tasks]
+
+    def names(self, tasks: Sequence[str]) -> list[str]:
+        """``j/adv`` of each task."""
+        return [f"{task}/adv" for task in tasks]

@@ -1,0 +1,27 @@
+"""Ordinary training, without adversarial images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gat_lightning.forward import ForwardPass
+from gat_lightning.gradients import Objective
+from gat_lightning.methods.base import Method
+
+
+class Standard(Method):
+    """One objective ``j/clean`` for each task j: the undefended baseline."""
+
+    needs_adversarial = False
+    selection = "clean"
+
+    def objectives(
+        self, tasks: Sequence[str], clean: ForwardPass | None, adversarial: ForwardPass | None
+    ) -> list[Objective]:
+        """The mean clean loss of each task."""
+        assert clean is not None
+        return [Objective(f"{task}/clean", task, clean.mean_loss(task)) for task in tasks]
+
+    def names(self, tasks: Sequence[str]) -> list[str]:
+        """``j/clean`` of each task."""
+        return [f"{task}/clean" for task in tasks]

@@ -1,0 +1,124 @@
+"""Any classifier as a multi-task model: one encoder, one decoder per task (Algorithm 1, steps 1 and 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from gat_lightning.errors import UserError
+from gat_lightning.models.decoders import PooledDecoder
+from gat_lightning.models.encoder import cut
+from gat_lightning.models.features import FeatureInfo, Features
+
+
+class Attachable(Protocol):
+    """What a model must know of a task; every :class:`~gat_lightning.tasks.base.Task` fits."""
+
+    name: str
+
+    def decoder(self, features: FeatureInfo) -> nn.Module:
+        """A new head, called with :class:`Features`."""
+
+
+class MultiTaskModel(nn.Module):
+    """A classifier's trunk shared by its own task and by auxiliary tasks.
+
+    Ghamizi et al. 2023, Algorithm 1: step 1 attaches a decoder per auxiliary task at the penultimate layer
+    (:meth:`attach`), step 3 keeps the target task alone (:meth:`single_task`).
+
+    The classifier is copied, never changed. Its trunk is under ``encoder``, its last linear layer under
+    ``decoders[target]``.
+
+    Args:
+        classifier: takes ``[B, C, H, W]`` in [0, 1] and returns the output ``[B, K]`` of its last ``nn.Linear``: ours,
+            torchvision's, timm's or any other. If it has a method ``features(x) -> Features``, dense tasks can be
+            attached to the stages.
+        target: name of the classifier's own task.
+        image: ``(C, H, W)``.
+        tasks: auxiliary tasks.
+        target_classes: outputs that the target task needs; not checked if None.
+
+    Shape:
+        ``[B, C, H, W]`` -> ``{task: output}``; the target's output is ``[B, K]``.
+
+    Raises:
+        UserError: the classifier cannot be cut (see :func:`~gat_lightning.models.encoder.cut`), has another number of
+            outputs than the target needs, or a task's name is taken or cannot be used.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        target: str,
+        image: tuple[int, int, int],
+        tasks: Iterable[Attachable] = (),
+        *,
+        target_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder, head, self._features = cut(classifier, image)
+        if target_classes is not None and head.out_features != target_classes:
+            name = type(classifier).__name__
+            raise UserError(f"{name} has {head.out_features} outputs, but task {target!r} needs {target_classes}")
+        self._target = target
+        self.decoders = nn.ModuleDict()
+        self._add(target, PooledDecoder(head))
+        for task in tasks:
+            self.attach(task)
+
+    @property
+    def target(self) -> str:
+        """Name of the classifier's own task."""
+        return self._target
+
+    @property
+    def features(self) -> FeatureInfo:
+        """Shapes that decoders get."""
+        return self._features
+
+    def attach(self, task: Attachable) -> None:
+        """Add an auxiliary task's decoder, on the device and in the type of the target's.
+
+        Raises:
+            UserError: the name is taken or cannot be used, or the task cannot work with these features.
+        """
+        reference = next(self.decoders[self._target].parameters())
+        self._add(task.name, task.decoder(self._features).to(reference).train(self.training))
+
+    def encode(self, x: Tensor) -> Features:
+        """Features of images ``[B, C, H, W]`` in [0, 1]."""
+        return self.encoder(x)
+
+    def decode(self, features: Features, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Outputs of the named tasks' decoders, or of all, in this order; no other decoder runs."""
+        return {task: self.decoders[task](features) for task in (self.decoders if tasks is None else tasks)}
+
+    def forward(self, x: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Outputs of the named tasks, or of all, for images ``[B, C, H, W]`` in [0, 1]."""
+        return self.decode(self.encode(x), tasks)
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Trainable parameters θ^s of the encoder."""
+        return [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+
+    def decoder_parameters(self, task: str) -> list[nn.Parameter]:
+        """Trainable parameters θ^t of one task's decoder."""
+        return [parameter for parameter in self.decoders[task].parameters() if parameter.requires_grad]
+
+    def single_task(self) -> nn.Module:
+        """The target's classifier: class, architecture and ``state_dict`` keys of the original, today's parameters.
+
+        Returns:
+            An independent copy, in the modes (train or eval) that its modules have here; for the same images its
+            output is ``self(x)[self.target]``.
+        """
+        return self.encoder.with_head(self.decoders[self._target].get_submodule("head"))
+
+    def _add(self, name: str, decoder: nn.Module) -> None:
+        if name in self.decoders:
+            raise UserError(f"two tasks are called {name!r}; the model has {', '.join(self.decoders)}")
+        if not name or "." in name or hasattr(self.decoders, name):
+            raise UserError(f"a task cannot be called {name!r}: PyTorch does not accept it as a module's name")
+        self.decoders[name] = decoder

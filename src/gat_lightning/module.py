@@ -1,0 +1,196 @@
+"""The LightningModule: one screen of training step, in the order of Algorithm 1 of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from gat_lightning.attacks import Attack
+from gat_lightning.batch import Batch
+from gat_lightning.curvature import Curvature
+from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.evaluation.scoring import Scoring
+from gat_lightning.forward import TaskProblem, Views, forward_pass, prepare_views
+from gat_lightning.gradients import GradientEngine, GradientStep
+from gat_lightning.methods import Method
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.randomness import BatchGenerator
+from gat_lightning.tasks import Task
+from gat_lightning.weighting import Weighting
+
+ATTACKED = ("target", "all", "auxiliary")
+
+
+class GATModule(pl.LightningModule):
+    """Guided Adversarial Training of a multi-task model, with manual optimisation.
+
+    Args:
+        model: the multi-task model, with a decoder for every task.
+        tasks: the target first; the self-supervised ones transform the images in this order.
+        method: the outer minimisation, which decides the objectives.
+        attack: the inner maximisation.
+        attacked: whose loss the attack increases: ``target``, ``all`` or ``auxiliary`` tasks (Table 3).
+        weighting: Gramian to weights.
+        curvature: the curvature terms.
+        separate_views: give each self-supervised task its own copy of the image, and the others the plain one.
+        optimizer: parameters -> optimiser.
+        schedule: (optimiser, number of steps) -> learning-rate schedule, stepped after every batch.
+        seed: of everything that is drawn in a step.
+        validation_attacks: at least one, by the name of its view in the metrics; the first chooses the best checkpoint.
+        test_attacks: likewise.
+        validation_images: how many images of the validation split are attacked; all if None.
+        origin: what checkpoints carry besides weights : configuration and shape of the data, plain types.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        tasks: Sequence[Task],
+        method: Method,
+        attack: Attack,
+        weighting: Weighting,
+        curvature: Curvature,
+        optimizer: Callable[[Any], Optimizer],
+        schedule: Callable[[Optimizer, int], LRScheduler],
+        validation_attacks: Mapping[str, Attack],
+        test_attacks: Mapping[str, Attack],
+        attacked: str = "target",
+        separate_views: bool = False,
+        seed: int = 0,
+        validation_images: int | None = None,
+        origin: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.tasks = list(tasks)
+        self.task_names = [task.name for task in tasks]
+        self.method = method
+        self.attack = attack
+        self.attacked_tasks = _attacked(self.tasks, attacked)
+        self.weighting = weighting
+        self.curvature = curvature
+        self.separate_views = separate_views
+        self.seed = seed
+        self.attacks = {"val": validation_attacks, "test": test_attacks}
+        self.validation_images = validation_images
+        self.origin = origin or {}
+        self._make_optimizer = optimizer
+        self._make_schedule = schedule
+        self.engine = GradientEngine(
+            model.shared_parameters(), {name: model.decoder_parameters(name) for name in self.task_names}, weighting
+        )
+        self.last_step: GradientStep | None = None
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One step of Algorithm 1; each line is one arrow of the data flow."""
+        views = prepare_views(batch, self.tasks, self._generators(batch, batch_idx), self.separate_views)
+        clean = adversarial = None
+        if self.method.needs_adversarial:
+            perturbed = self._perturb(views, self._generators(batch, batch_idx)("attack"))
+        if self.method.needs_clean or self.curvature.enabled(self.task_names):
+            images = views.images.detach().requires_grad_(self.curvature.enabled(self.task_names))
+            clean = forward_pass(self.model, images, views, self.tasks)
+        if self.method.needs_adversarial:
+            adversarial = forward_pass(self.model, perturbed, views, self.tasks)
+        objectives = self.method.objectives(self.task_names, clean, adversarial)
+        terms, penalty = self.curvature(clean, self.task_names)
+        self.last_step = self._gradients([*objectives, *terms], penalty)
+        self._optimizer_step()
+
+    def _generators(self, batch: Batch, batch_idx: int) -> Callable[[str], BatchGenerator]:
+        """Makes the generator of a purpose within this step."""
+        return partial(BatchGenerator, batch.shard, self.seed, self.current_epoch, batch_idx)
+
+    def _perturb(self, views: Views, generator: BatchGenerator) -> Tensor:
+        return self.attack(TaskProblem(self.model, views, self.attacked_tasks), views.images, generator)
+
+    def _gradients(self, objectives: list[Any], penalty: Tensor | None) -> GradientStep:
+        try:
+            return self.engine.step(objectives, penalty)
+        except NonFiniteError as error:
+            checkpoint = getattr(self.trainer.checkpoint_callback, "last_model_path", "") or "none yet"
+            raise NonFiniteError(
+                f"Training stopped at step {self.global_step} (epoch {self.current_epoch}): {error}."
+                f" Learning rate {self.learning_rate:g}; last good checkpoint: {checkpoint}."
+                " A smaller optimizer.lr or a warm-up usually helps."
+            ) from None
+
+    def _optimizer_step(self) -> None:
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        assert not isinstance(optimizer, list)
+        assert isinstance(schedule, LRScheduler)
+        optimizer.step()
+        schedule.step()
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first parameter group."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        return float(optimizer.param_groups[0]["lr"])
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The configured optimiser over all parameters, and its schedule."""
+        optimizer = self._make_optimizer([p for p in self.model.parameters() if p.requires_grad])
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._make_schedule(optimizer, steps)}}
+
+    def on_validation_epoch_start(self) -> None:
+        """Fresh metrics; only the first ``validation_images`` are attacked."""
+        self._scoring = self._new_scoring("val", self.validation_images)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The target on plain images, clean and under the validation attacks."""
+        self._scoring.update(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores, and the one that chooses the best checkpoint as ``val/selection``."""
+        scores = self._log_scores("val")
+        view = next(iter(self.attacks["val"])) if self.method.selection == "robust" else "clean"
+        self.log("val/selection", next(value for name, value in scores.items() if name.startswith(f"{view}/")))
+
+    def on_test_epoch_start(self) -> None:
+        """Fresh metrics."""
+        self._scoring = self._new_scoring("test", None)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The target on plain images, clean and under the test attacks."""
+        self._scoring.update(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores."""
+        self._log_scores("test")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the weights mean nothing without, as plain types and tensors."""
+        checkpoint["gat_lightning"] = self.origin
+        checkpoint["tasks"] = {task.name: task.state() for task in self.tasks}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give the tasks their state back."""
+        for task in self.tasks:
+            task.load_state(checkpoint["tasks"][task.name])
+
+    def _new_scoring(self, split: str, images: int | None) -> Scoring:
+        return Scoring(self.model, self.tasks[0], self.attacks[split], self.seed, split, images)
+
+    def _log_scores(self, split: str) -> dict[str, float]:
+        scores = self._scoring.compute()
+        self.log_dict({f"{split}/{name}": value for name, value in scores.items()})
+        return scores
+
+
+def _attacked(tasks: Sequence[Task], which: str) -> list[Task]:
+    if which not in ATTACKED:
+        raise UserError(f"attack.tasks is '{which}'; it must be one of: {', '.join(ATTACKED)}.")
+    chosen = {"target": tasks[:1], "all": tasks, "auxiliary": tasks[1:]}[which]
+    if not chosen:
+        raise UserError("attack.tasks=auxiliary needs an auxiliary task, for example task=rotation.")
+    return list(chosen)

@@ -1,0 +1,85 @@
+"""``result.json``: what a run did, for people and for reports."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gat_lightning.run_directory import RESULT
+
+SCHEMA = 1
+_PACKAGES = (
+    "gat-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf",
+    "torchattacks", "numpy", "scikit-learn",
+)  # fmt: skip
+
+
+def write_result(directory: Path, content: dict[str, Any]) -> Path:
+    """Write ``result.json`` atomically: to a temporary name, synced, renamed.
+
+    Args:
+        directory: the run directory.
+        content: plain types; NaN and infinity become null.
+    """
+    path = directory / RESULT
+    temporary = path.with_suffix(".json.tmp")
+    with temporary.open("w") as file:
+        json.dump({"schema": SCHEMA, **_finite(content)}, file, indent=2, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return path
+
+
+def environment(device: torch.device | None = None) -> dict[str, Any]:
+    """Git state, package versions and hardware of this process."""
+    return {"git": _git_state(), "versions": _versions(), "device": _device(device)}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the checkout that this code runs from; None for an installed wheel."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if not git("ls-files", Path(__file__).name):
+            return None
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _device(device: torch.device | None) -> dict[str, Any]:
+    described: dict[str, Any] = {"type": "cpu" if device is None else device.type, "threads": torch.get_num_threads()}
+    if device is not None and device.type == "cuda":
+        described["name"] = torch.cuda.get_device_name(device)
+    else:
+        described["name"] = platform.processor() or platform.machine()
+    return described

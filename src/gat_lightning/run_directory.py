@@ -1,0 +1,51 @@
+"""Where a run's files go: a directory named by what is run, so that the same command finds it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+RESULT = "result.json"
+_NOT_PART_OF_THE_RUN = ("hydra", "debug")
+
+
+def configuration_hash(config: DictConfig) -> str:
+    """Eight hexadecimal digits of the resolved configuration without its paths."""
+    plain = OmegaConf.create({key: node for key, node in config._content.items() if key not in _NOT_PART_OF_THE_RUN})
+    plain.paths = dict.fromkeys(plain.paths, "")
+    resolved = OmegaConf.to_container(plain, resolve=True)
+    return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_name(config: DictConfig) -> str:
+    """``<name>-<hash>``, with ``-2``, ``-3``... where a finished run of that name is there already."""
+    base = f"{config.name}-{configuration_hash(config)}"
+    name, number = base, 1
+    while is_finished(Path(config.paths.output) / name):
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a run ended well in this directory."""
+    result = directory / RESULT
+    return result.exists() and json.loads(result.read_text()).get("status") == "finished"
+
+
+def auto_name(data: str, tasks: Iterable[str]) -> str:
+    """Name of a run that was not given one, such as ``cifar10-macro+rotation``."""
+    return f"{data}-{'+'.join(tasks) or 'none'}"
+
+
+def register_resolvers() -> None:
+    """Make ``${auto_name:}``, ``${run_name:}`` and ``${run_directory:}`` known to the configuration."""
+    OmegaConf.register_new_resolver("auto_name", auto_name, replace=True)
+    OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
+    OmegaConf.register_new_resolver(
+        "run_directory", lambda *, _root_: str(Path(_root_.paths.output) / run_name(_root_)), replace=True
+    )

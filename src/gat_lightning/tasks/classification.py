@@ -1,0 +1,71 @@
+"""Label tasks: one class out of several, given with the data."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from gat_lightning.batch import MISSING
+from gat_lightning.data.info import DataInfo
+from gat_lightning.errors import UserError
+from gat_lightning.models.decoders import LinearDecoder
+from gat_lightning.models.features import FeatureInfo
+from gat_lightning.tasks.base import Task
+
+
+class MulticlassTask(Task):
+    """Cross-entropy over ``num_classes`` classes with a linear decoder (paper, section 4.1); scored by accuracy."""
+
+    num_classes: int
+
+    def decoder(self, features: FeatureInfo) -> nn.Module:
+        """One dense layer on the penultimate features."""
+        return LinearDecoder(features.dim, self.num_classes)
+
+    def loss(self, output: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy of logits ``[B, K]`` against classes ``[B]``; ``[B]``, 0 where the label is missing."""
+        return nn.functional.cross_entropy(output, label, reduction="none", ignore_index=MISSING)
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy over the samples that have a label."""
+        return MetricCollection(
+            {"accuracy": MulticlassAccuracy(self.num_classes, average="micro", ignore_index=MISSING)}
+        )
+
+
+class Classification(MulticlassTask):
+    """Predicts a class label of the data set.
+
+    Args:
+        name: the label's name, which is also the task's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def setup(self, data: DataInfo) -> None:
+        """Learn the number of classes.
+
+        Raises:
+            UserError: the data set has no label of this name.
+        """
+        if self.name not in data.labels:
+            raise UserError(
+                f"The data set '{data.name}' has no label '{self.name}'; it has: {', '.join(sorted(data.labels))}."
+                f" {self._remedy()}".rstrip()
+            )
+        self.num_classes = len(data.labels[self.name].classes)
+
+    def _remedy(self) -> str:
+        return ""
+
+
+class Macro(Classification):
+    """Macro classes: a coarse partition of the target's classes, such as vehicle and animal (paper, section 5.1)."""
+
+    def __init__(self) -> None:
+        super().__init__("macro")
+
+    def _remedy(self) -> str:
+        return "Define macro classes, for example data.macro='{round: [0, 6, 8, 9], open: [1, 2, 3, 4, 5, 7]}'."

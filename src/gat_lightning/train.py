@@ -1,0 +1,113 @@
+"""Train a model: ``python -m gat_lightning.train [GROUP=OPTION ...] [KEY=VALUE ...]``."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from gat_lightning.assembly import build_data, build_module, build_trainer, plain
+from gat_lightning.command_line import command
+from gat_lightning.data import ImageDataModule
+from gat_lightning.module import GATModule
+from gat_lightning.reporting.gallery import adversarial_gallery
+from gat_lightning.result import environment, write_result
+
+
+def run(config: DictConfig) -> dict[str, Any]:
+    """Train, test the best and the last checkpoint, and write ``result.json`` into ``config.paths.run``.
+
+    Returns:
+        What ``result.json`` holds.
+    """
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    directory = Path(config.paths.run)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    data = build_data(config)
+    module = build_module(config, data.info)
+    trainer = build_trainer(config)
+    result: dict[str, Any] = {
+        "status": "failed",
+        "config": plain(config),
+        "seed": config.seed,
+        "started": started.isoformat(timespec="seconds"),
+        "durations": {},
+        "files": {"metrics": "metrics.csv"},
+        "metrics": {},
+        **environment(trainer.strategy.root_device),
+    }
+    try:
+        trainer.fit(module, datamodule=data)
+        result["durations"]["train"] = time.perf_counter() - clock
+        if trainer.interrupted:
+            result["status"] = "interrupted"
+        else:
+            result["metrics"] = test(trainer, module, data, directory / "checkpoints")
+            result["files"] |= {
+                "checkpoints": {name: f"checkpoints/{name}.ckpt" for name in result["metrics"]},
+                "images": [str(write_images(module, data, directory / "images").relative_to(directory))],
+            }
+            result["status"] = "finished"
+    finally:
+        result["durations"]["total"] = time.perf_counter() - clock
+        result["epochs"] = trainer.current_epoch
+        if trainer.is_global_zero:
+            write_result(directory, result)
+    if result["metrics"] and trainer.is_global_zero:
+        print_metrics(result["metrics"], directory)
+    return result
+
+
+def test(
+    trainer: pl.Trainer, module: GATModule, data: ImageDataModule, checkpoints: Path
+) -> dict[str, dict[str, float]]:
+    """Clean and robust test metrics of the last and the best checkpoint; the module keeps the best one's weights."""
+    metrics = {}
+    for name in ("last", "best"):
+        checkpoint = torch.load(checkpoints / f"{name}.ckpt", map_location=module.device, weights_only=True)
+        module.load_state_dict(checkpoint["state_dict"])
+        scores = trainer.test(module, datamodule=data, verbose=False)[0]
+        metrics[name] = {"epoch": int(checkpoint["epoch"]) + 1, **scores}
+    return {"best": metrics["best"], "last": metrics["last"]}
+
+
+def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> Path:
+    """A picture of the first test images under the test attack."""
+    directory.mkdir(exist_ok=True)
+    attack = next(iter(module.attacks["test"].values()))
+    batch = next(iter(data.test_dataloader())).to(module.device)
+    target = module.task_names[0]
+    return adversarial_gallery(
+        {"this model": module.model.single_task().eval()},
+        batch.images[:8],
+        batch.labels[target][:8],
+        data.info.labels[target].classes,
+        attack,
+        directory / "adversarial.png",
+    )
+
+
+def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None:
+    """The table at the end of a run, with how much was lost between the best and the last checkpoint."""
+    names = [name for name in metrics["best"] if name.startswith("test/")]
+    table = Table("checkpoint", "epoch", *(name.removeprefix("test/") for name in names), title="Test images")
+    for checkpoint, scores in metrics.items():
+        table.add_row(checkpoint, str(scores["epoch"]), *(f"{scores[name]:.1%}" for name in names))
+    gaps = (metrics["best"][name] - metrics["last"][name] for name in names)
+    table.add_row("best - last", "", *(f"{100 * gap:+.1f}" for gap in gaps))
+    console = Console()
+    console.print(table)
+    console.print(f"Run directory: {directory}", soft_wrap=True)
+
+
+main = command("train", run)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Multiple-gradient descent: the weights whose combined gradient is the shortest in the convex hull."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+from torch import Tensor, float64, from_numpy
+
+from gat_lightning.errors import UserError
+from gat_lightning.weighting.base import Weighting
+from gat_lightning.weighting.diagnosis import adversarial_names
+from gat_lightning.weighting.min_norm import SUM_SLACK, Array, min_norm, square_matrix
+
+Normalization = Literal["none", "l2", "loss", "loss+"]
+
+TARGET = "target"
+_SMALLEST_LOSS = 1e-100
+
+
+class MGDA(Weighting):
+    r"""MGDA (Désidéri 2012; Sener and Koltun 2018; Algorithm 3 of the GAT paper), with floors.
+
+    .. math:: w = \arg\min_{w} \bigl\lVert \textstyle\sum_k w_k\, g_k / d_k \bigr\rVert^2
+              \quad\text{over}\quad w_k \ge m_k,\ \textstyle\sum_k w_k = 1
+
+    The step then takes :math:`c \sum_k w_k g_k`: the weights are *found* on the normalised gradients g_k / d_k, and
+    *applied* to the original gradients g_k, as in the code of Sener and Koltun and in LibMTL.
+
+    The minimum-norm point gives its weight to the objectives with the shortest gradients, such as the loss on clean
+    images once it is nearly solved. ``normalize``, ``floor`` and ``method.pairing=combined`` are remedies.
+
+    Args:
+        normalize: d_k is 1 for ``none``, ‖g_k‖ for ``l2``, abs L_k for ``loss``, ‖g_k‖ abs L_k for ``loss+``. A
+            gradient of norm 0 stays 0 (and takes all the weight that the floors leave); a loss below 1e-100 counts as
+            1e-100.
+        min_weight: floor m_k under every weight, from 0 to 1/K.
+        floor: floors under the weights of named objectives. The name ``target`` stands for the adversarial objective of
+            the target task, ``{target}/adv`` or ``{target}/clean+adv``, whichever the method has. Where several floors
+            fall on one objective the highest counts. An objective that is missing from a step has no floor in it.
+        rescale: whether c brings the combined gradient to the norm of the sum of the objectives' gradients,
+            c = ‖Σ g_k‖ / ‖Σ w_k g_k‖. Otherwise c = 1. The closer the step is to Pareto stationarity, the larger is c:
+            nothing bounds it, but c = 1 where either norm is 0 to the rounding of a float64 Gramian.
+        target: name of the target task.
+
+    Raises:
+        UserError: an unknown normalisation, or a floor outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        normalize: Normalization = "none",
+        min_weight: float = 0.0,
+        floor: Mapping[str, float] | None = None,
+        rescale: bool = False,
+        target: str = "class",
+    ) -> None:
+        if normalize not in get_args(Normalization):
+            raise UserError(
+                f"weighting.normalize is '{normalize}'; it must be one of: {', '.join(get_args(Normalization))}."
+            )
+        self.normalize = normalize
+        self.min_weight = min_weight
+        self.floor = {str(name): float(value) for name, value in (floor or {}).items()}
+        self.rescale = rescale
+        self.target = target
+        for setting, value in (("min_weight", min_weight), *((f"floor.{k}", v) for k, v in self.floor.items())):
+            if not 0 <= value <= 1:
+                raise UserError(f"weighting.{setting}={value:g} is not possible: it must lie between 0 and 1.")
+
+    def check(self, names: Sequence[str]) -> None:
+        """See :meth:`Weighting.check`: every floor must name an objective, and the floors must leave room."""
+        for key in self.floor:
+            if not self._named(key) & set(names):
+                raise UserError(self._unknown(key, names))
+        self._bounds(len(names), names)
+
+    def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
+        """Coefficients c w of the original gradients, ``[K]``, float64 on the CPU; their sum is 1 unless ``rescale``.
+
+        Args:
+            gramian: inner products of the original gradients, ``[K, K]``.
+            losses: L, ``[K]``; needed by ``normalize=loss`` and ``loss+``.
+            names: names of the objectives; needed by ``floor``.
+
+        Raises:
+            UserError: the floors of these objectives add up to more than 1.
+            ValueError: ``losses`` or ``names`` are needed and missing.
+            NonFiniteError: the Gramian has a NaN or an infinity.
+        """
+        matrix = square_matrix(gramian)
+        bounds = self._bounds(len(matrix), names)
+        weights = min_norm(self._normalized(matrix, losses), bounds).numpy()
+        return from_numpy(weights * _rescaling(matrix, weights) if self.rescale else weights)
+
+    def _named(self, key: str) -> set[str]:
+        return adversarial_names(self.target) if key == TARGET else {key}
+
+    def _bounds(self, count: int, names: Sequence[str] | None) -> Array:
+        """Floor of each objective, ``[K]``."""
+        if self.min_weight * count > 1 + SUM_SLACK:
+            raise UserError(
+                f"weighting.min_weight={self.min_weight:g} is too much for {count} objectives: at most 1/{count}."
+            )
+        bounds = np.full(count, float(self.min_weight))
+        if not self.floor:
+            return bounds
+        if names is None:
+            raise ValueError("weighting.floor needs the names of the objectives")
+        for key, value in self.floor.items():
+            named = self._named(key)
+            bounds = np.maximum(bounds, [value if name in named else 0.0 for name in names])
+        if bounds.sum() > 1 + SUM_SLACK:
+            floors = ", ".join(f"{name} {bound:g}" for name, bound in zip(names, bounds, strict=True) if bound > 0)
+            raise UserError(
+                f"weighting.floor and weighting.min_weight add up to {bounds.sum():g} ({floors}); at most 1 is right."
+            )
+        return bounds
+
+    def _unknown(self, key: str, names: Sequence[str]) -> str:
+        known = ", ".join(names)
+        if key == TARGET:
+            return (
+                f"weighting.floor.target needs an adversarial objective of the target task '{self.target}', and this "
+                f"run has none: its objectives are {known}. Choose a method that trains on adversarial images, such as "
+                f"method=madry, or weighting=mgda."
+            )
+        return f"weighting.floor names '{key}', which is no objective of this run; its objectives are {known}."
+
+    def _normalized(self, gramian: Array, losses: Tensor | None) -> Array:
+        """Inner products of g_k / d_k, up to one common factor."""
+        if self.normalize == "none":
+            return gramian
+        norms = np.sqrt(np.maximum(gramian.diagonal(), 0.0))
+        lengths = np.where(norms > 0, norms, 1.0)
+        lengthened = np.ones_like(norms) if self.normalize != "loss" else norms
+        if self.normalize != "l2":
+            if losses is None:
+                raise ValueError(f"weighting.normalize={self.normalize} needs the losses")
+            sizes = np.abs(losses.detach().to("cpu", float64).numpy())
+            lengthened = lengthened / np.maximum(sizes, _SMALLEST_LOSS)
+        if lengthened.max() > 0:
+            lengthened = lengthened / lengthened.max()
+        return gramian / lengths[:, None] / lengths * lengthened[:, None] * lengthened
+
+
+def _rescaling(gramian: Array, weights: Array) -> float:
+    """‖Σ g_k‖ / ‖Σ w_k g_k‖, or 1 where either is 0 to rounding."""
+    longest = gramian.diagonal().max()
+    if longest <= 0:
+        return 1.0
+    gramian = gramian / longest
+    norms = np.sqrt(np.maximum(gramian.diagonal(), 0.0))
+    squares = []
+    for coefficients in (np.ones_like(weights), weights):
+        square = coefficients @ gramian @ coefficients
+        if square <= len(weights) * np.finfo(np.float64).eps * (coefficients @ norms) ** 2:
+            return 1.0
+        squares.append(square)
+    return float(np.sqrt(squares[0] / squares[1]))

@@ -1,0 +1,73 @@
+"""Commands as a user types them, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def command(*arguments, cwd, module="gat_lightning.train"):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": ""}
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_without_data_and_network_one_message_says_what_to_do(tmp_path):
+    done = command("task=macro+rotation", "weighting=mgda", "data.download=false", cwd=tmp_path)
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len([line for line in lines if line]) == 1
+    assert lines[0].startswith("Error: ")
+    for part in ("cifar-10", str(tmp_path / "data"), "data=digits"):
+        assert part in lines[0]
+
+
+def test_help_explains_the_groups(tmp_path):
+    done = command("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for part in ("task", "weighting", "experiment=quickstart", "jigsaw", "mgda_floor", "preact_resnet50", "8/255"):
+        assert part in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["taks=macro"], ["taks"]),
+        (["data=digits", "task=rotaton"], ["rotaton", "rotation"]),
+        (["data=digits", "attack.tasks=auxiliary"], ["attack.tasks=auxiliary needs an auxiliary task"]),
+    ],
+)
+def test_mistakes_end_with_a_message_and_no_traceback(tmp_path, arguments, parts):
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+def test_a_sweep_trains_every_point_in_its_own_directory(tmp_path):
+    done = command(
+        "-m",
+        "experiment=quickstart",
+        "task=none,macro+rotation",
+        "trainer.max_epochs=1",
+        "data.fraction=0.1",
+        "attack.steps=1",
+        "validation.attack.steps=1",
+        "test.attack.steps=1",
+        "hydra.sweeper.max_batch_size=1",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(path.read_text()) for path in (tmp_path / "outputs").glob("*/result.json")]
+    assert [len(result["config"]["task"]) for result in results].count(0) == 1
+    assert {result["status"] for result in results} == {"finished"}
+    assert len(results) == 2

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from gat_lightning.assembly import find_conf, plain
+from gat_lightning.run_directory import auto_name, configuration_hash, register_resolvers, run_name
+
+CONF = find_conf()
+
+
+@pytest.fixture(autouse=True)
+def hydra_context():
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+    GlobalHydra.instance().clear()
+
+
+def composed(*overrides):
+    return compose("train", ["paths.run=run", *overrides])
+
+
+@pytest.mark.parametrize("choice", ["macro", "rotation+macro", "macro+rotation", "jigsaw+macro+rotation", "none"])
+def test_tasks_join_in_the_order_given(choice):
+    expected = [] if choice == "none" else choice.split("+")
+    assert list(composed(f"task={choice}").task) == expected
+
+
+def test_plus_works_for_other_groups_and_inside_experiments():
+    assert "early_stopping" in composed("callbacks=default+early_stopping").callbacks
+    assert list(composed("experiment=quickstart").task) == ["macro", "rotation"]
+    assert list(composed("experiment=quickstart", "task=rotation+jigsaw").task) == ["rotation", "jigsaw"]
+
+
+def test_choices_keep_the_sum():
+    config = compose("train", ["task=macro+rotation", "paths.run=run"], return_hydra_config=True)
+    assert config.hydra.runtime.choices.task == "macro+rotation"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("task=macro+rotaton", "task/rotaton"),
+        ("task=macro+macro", "names macro more than once"),
+        ("task=rotaton", "task/rotaton"),
+    ],
+)
+def test_wrong_sums_are_named(override, message):
+    with pytest.raises(ConfigCompositionException) as caught:
+        composed(override)
+    error, texts = caught.value, []
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__
+    assert message in " ".join(texts)
+
+
+def test_defaults_are_the_papers():
+    config = composed()
+    assert plain(config)["data"]["eps"] == "8/255"
+    assert config.encoder._target_.endswith("preact_resnet50")
+    assert (config.attack._target_.rsplit(".")[-1], config.attack.steps, config.attack.norm) == ("PGD", 10, "Linf")
+    assert (config.optimizer.lr, config.optimizer.momentum, config.optimizer.weight_decay) == (0.1, 0.9, 5e-4)
+    assert config.schedule._target_.endswith("cosine")
+    assert config.trainer.max_epochs == 400
+    assert config.method.pairing == "combined"
+    assert config.test.attack.steps == 20
+    assert config.data.views == "shared"
+
+
+def options(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("group", ["data", "augment", "encoder", "task", "method", "attack", "weighting", "optimizer"])
+def test_every_option_composes_and_resolves(group):
+    for option in options(group):
+        data = [] if group == "data" else ["data=digits"]
+        config = composed(*data, f"{group}={option}")
+        OmegaConf.to_container(config, resolve=True)
+
+
+@pytest.mark.parametrize("group", ["encoder", "method", "attack", "weighting", "schedule", "optimizer"])
+def test_every_option_names_something_that_can_be_made(group):
+    for option in options(group):
+        node = composed("data=digits", f"{group}={option}")[group]
+        instantiate({key: node[key] for key in node if key != "tasks"})
+
+
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+def test_every_experiment_composes(experiment):
+    OmegaConf.to_container(composed(f"experiment={experiment}"), resolve=True)
+
+
+def test_every_setting_is_explained():
+    """Each key of the groups that users type has a comment above it or in the file's head."""
+    for group in ("data", "attack", "weighting", "method"):
+        for path in (CONF / group).glob("*.yaml"):
+            lines = path.read_text().splitlines()
+            assert lines[0].startswith("#"), path
+            for number, line in enumerate(lines):
+                key = line.split(":")[0]
+                if line[:1] not in (" ", "#", "") and key != "_target_":
+                    assert lines[number - 1].lstrip().startswith("#"), f"{path.name}: {key}"
+
+
+def test_the_hash_follows_the_settings_but_not_the_paths(tmp_path):
+    base = composed("data=digits")
+    assert configuration_hash(base) == configuration_hash(composed("data=digits", "paths.output=elsewhere"))
+    assert configuration_hash(base) == configuration_hash(composed("data=digits", f"paths.data={tmp_path}"))
+    assert configuration_hash(base) == configuration_hash(composed("data=digits", "debug=true"))
+    for override in ("seed=1", "task=macro", "attack.eps=0.1", "trainer.max_epochs=3"):
+        assert configuration_hash(base) != configuration_hash(composed("data=digits", override))
+
+
+def test_a_finished_run_is_never_overwritten(tmp_path):
+    config = composed("data=digits", "name=mine", f"paths.output={tmp_path}")
+    first = run_name(config)
+    assert first == f"mine-{configuration_hash(config)}"
+    (tmp_path / first).mkdir()
+    (tmp_path / first / "result.json").write_text('{"status": "interrupted"}')
+    assert run_name(config) == first
+    (tmp_path / first / "result.json").write_text('{"status": "finished"}')
+    assert run_name(config) == f"{first}-2"
+
+
+def test_automatic_names():
+    assert auto_name("cifar10", ["macro", "rotation"]) == "cifar10-macro+rotation"
+    assert auto_name("digits", []) == "digits-none"
+    assert composed("data=digits", "task=rotation").name == "digits-rotation"
+
+
+def test_the_configuration_is_where_the_package_looks_for_it():
+    assert (CONF / "train.yaml").is_file()
+    assert Path(CONF).is_absolute()

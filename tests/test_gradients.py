@@ -1,0 +1,184 @@
+import multiprocessing
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from gat_lightning.errors import NonFiniteError
+from gat_lightning.gradients import GradientEngine, Objective, gramian
+from gat_lightning.weighting import MGDA, Equal
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Tanh())
+        self.heads = nn.ModuleDict({"class": nn.Linear(5, 3), "macro": nn.Linear(5, 2)})
+
+    def objectives(self, x, y, z, part=1.0):
+        features = self.trunk(x)
+        target = nn.functional.cross_entropy(self.heads["class"](features), y)
+        macro = nn.functional.cross_entropy(self.heads["macro"](features), z)
+        return [
+            Objective("class/clean", "class", part * target),
+            Objective("macro/clean", "macro", part * macro),
+            Objective("class/square", "class", part * target**2),
+            Objective("macro/curvature", "macro", part * (target * macro), decoder=False),
+        ]
+
+
+def problem(seed=0, size=9):
+    torch.manual_seed(seed)
+    model = Model().double()
+    data = (torch.randn(size, 4, dtype=torch.float64), torch.randint(3, (size,)), torch.randint(2, (size,)))
+    return model, data
+
+
+def engine_for(model, weighting):
+    return GradientEngine(
+        list(model.trunk.parameters()), {name: list(head.parameters()) for name, head in model.heads.items()}, weighting
+    )
+
+
+def flat(gradients):
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def shared_gradients(model, data):
+    """One row per objective, each from a graph of its own."""
+    rows = []
+    for k in range(4):
+        loss = model.objectives(*data)[k].loss
+        rows.append(flat(torch.autograd.grad(loss, list(model.trunk.parameters()))))
+    return torch.stack(rows)
+
+
+def test_step_under_an_adaptive_weighting():
+    model, data = problem()
+    jacobian = shared_gradients(model, data)
+    step = engine_for(model, MGDA()).step(model.objectives(*data))
+    assert step.names == ["class/clean", "macro/clean", "class/square", "macro/curvature"]
+    assert torch.allclose(step.gramian, jacobian @ jacobian.T, rtol=1e-12)
+    assert torch.equal(step.weights, MGDA()(jacobian @ jacobian.T)) or torch.allclose(
+        step.weights, MGDA()(jacobian @ jacobian.T), atol=1e-9
+    )
+    combined = flat([parameter.grad for parameter in model.trunk.parameters()])
+    assert torch.allclose(combined, step.weights @ jacobian, rtol=1e-12)
+    assert step.stationarity == pytest.approx(combined.norm().item(), rel=1e-9)
+    assert torch.allclose(step.losses, torch.stack([o.loss for o in model.objectives(*data)]).detach())
+    norms = jacobian.norm(dim=1)
+    assert torch.allclose(step.cosines(), jacobian @ jacobian.T / (norms[:, None] * norms), atol=1e-12)
+
+
+def test_decoders_get_unit_weights_of_their_own_objectives_and_none_of_the_curvature():
+    model, data = problem()
+    engine_for(model, MGDA()).step(model.objectives(*data))
+    target, macro, square, _ = model.objectives(*data)
+    for name, loss in (("class", target.loss + square.loss), ("macro", macro.loss)):
+        parameters = list(model.heads[name].parameters())
+        expected = torch.autograd.grad(loss, parameters, retain_graph=True)
+        assert torch.allclose(flat([p.grad for p in parameters]), flat(expected), rtol=1e-12)
+
+
+def test_a_static_weighting_is_backward_on_the_weighted_sum():
+    model, data = problem()
+    engine_for(model, Equal()).step(model.objectives(*data))
+    computed = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    sum(objective.loss for objective in model.objectives(*data)).backward()
+    assert torch.allclose(flat(computed), flat([parameter.grad for parameter in model.parameters()]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("weighting", [MGDA(), Equal()])
+def test_a_penalty_reaches_every_parameter_outside_the_weighting(weighting):
+    model, data = problem()
+    plain = engine_for(model, weighting).step(model.objectives(*data)[:2])
+    before = [parameter.grad.clone() for parameter in model.parameters()]
+    objectives = model.objectives(*data)
+    step = engine_for(model, weighting).step(objectives[:2], penalty=0.3 * objectives[3].loss)
+    assert torch.equal(step.weights, plain.weights)
+    expected = torch.autograd.grad(0.3 * model.objectives(*data)[3].loss, list(model.parameters()))
+    difference = flat([p.grad for p in model.parameters()]) - flat(before)
+    assert torch.allclose(difference, flat(expected), atol=1e-14)
+
+
+def test_objectives_without_gradient_are_left_out():
+    model, data = problem()
+    first, second, *_ = model.objectives(*data)
+    nothing = Objective("rotation/clean", "macro", 0 * second.loss)
+    constant = Objective("jigsaw/clean", "macro", torch.zeros((), dtype=torch.float64))
+    step = engine_for(model, MGDA()).step([first, nothing, second, constant])
+    assert step.empty == ["rotation/clean", "jigsaw/clean"]
+    assert step.weights[[1, 3]].tolist() == [0, 0]
+    assert step.weights.sum() == pytest.approx(1)
+    alone = engine_for(model, MGDA()).step(model.objectives(*data)[:2])
+    assert torch.allclose(step.weights[[0, 2]], alone.weights)
+    all_empty = engine_for(model, MGDA()).step([nothing_of(model)])
+    assert all_empty.weights.tolist() == [0]
+    assert all(not parameter.grad.any() for parameter in model.trunk.parameters())
+
+
+def nothing_of(model):
+    return Objective("class/clean", "class", 0 * model.trunk(torch.ones(1, 4, dtype=torch.float64)).sum())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_objective_that_is_not_finite_is_named_and_nothing_is_written(value):
+    model, data = problem()
+    objectives = model.objectives(*data)
+    objectives[1].loss = objectives[1].loss * value
+    with pytest.raises(NonFiniteError, match="objective 'macro/clean' is not finite"):
+        engine_for(model, MGDA()).step(objectives)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-18, 1.0, 1e15])
+@pytest.mark.parametrize("columns", [1, 5, 300_000])
+def test_gramian_of_float32_gradients_keeps_its_range(scale, columns):
+    torch.manual_seed(0)
+    gradients = torch.randn(3, columns) * scale
+    expected = gradients.double() @ gradients.double().T
+    assert torch.allclose(gramian(gradients), expected, rtol=1e-12, atol=0)
+    assert (gramian(gradients).diagonal() > 0).all()
+
+
+def test_the_buffer_is_kept_between_steps():
+    model, data = problem()
+    engine = engine_for(model, MGDA())
+    engine.step(model.objectives(*data))
+    address = engine._buffer.data_ptr()
+    engine.step(model.objectives(*data)[:2])
+    engine.step(model.objectives(*data))
+    assert engine._buffer.data_ptr() == address
+
+
+def _rank(rank, world, port, queue):
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+    model, (x, y, z) = problem()
+    part = slice(0, 5) if rank == 0 else slice(5, 9)
+    scale = len(x[part]) / len(x)
+    objectives = model.objectives(x[part], y[part], z[part], scale)[:2]
+    step = engine_for(model, MGDA()).step(objectives)
+    queue.put((rank, step.weights.tolist(), flat([p.grad for p in model.parameters()]).tolist()))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one_on_the_joined_batch(free_port):
+    model, data = problem()
+    step = engine_for(model, MGDA()).step(model.objectives(*data)[:2])
+    expected = flat([parameter.grad for parameter in model.parameters()])
+
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=_rank, args=(rank, 2, free_port, queue)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    results = sorted(queue.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert results[0][1:] == results[1][1:]
+    assert torch.allclose(torch.tensor(results[0][1], dtype=torch.float64), step.weights, atol=1e-12)
+    assert torch.allclose(torch.tensor(results[0][2], dtype=torch.float64), expected, atol=1e-13)
