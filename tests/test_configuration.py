@@ -130,7 +130,7 @@ def test_a_finished_run_is_never_overwritten(tmp_path):
 
 
 def test_automatic_names():
-    assert auto_name("cifar10", ["macro", "rotation"]) == "cifar10-macro+rotation"
+    assert auto_name("gat_lightning.data.CIFAR10", ["macro", "rotation"]) == "cifar10-macro+rotation"
     assert auto_name("digits", []) == "digits-none"
     assert composed("data=digits", "task=rotation").name == "digits-rotation"
 

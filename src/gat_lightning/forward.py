@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.models import Features, MultiTaskModel
+from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
 
@@ -81,18 +81,12 @@ def prepare_views(
 def task_outputs(
     model: MultiTaskModel, images: Tensor, transforms: Mapping[str, Transform], tasks: Sequence[str]
 ) -> dict[str, Tensor]:
-    """Outputs of the named tasks; all distinct views go through the encoder in one batch, the plain one first."""
-    own = [task for task in tasks if task in transforms]
+    """Outputs of the named tasks: one forward of all that see the image itself, then one for each that sees its own."""
     plain = [task for task in tasks if task not in transforms]
-    if not own:
-        return model(images, tasks)
-    seen = ([images] if plain else []) + [transforms[task](images) for task in own]
-    pooled, stages = model.encode(torch.cat(seen))
-    size = len(images)
-    outputs: dict[str, Tensor] = {}
-    for position, names in enumerate(([plain] if plain else []) + [[task] for task in own]):
-        part = slice(position * size, (position + 1) * size)
-        outputs |= model.decode(Features(pooled[part], tuple(stage[part] for stage in stages)), names)
+    outputs = model(images, plain) if plain else {}
+    for task in tasks:
+        if task in transforms:
+            outputs |= model(transforms[task](images), [task])
     return {task: outputs[task] for task in tasks}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +21,7 @@ def generator_for(*key: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-@dataclass(frozen=True)
-class Shard:
+class Shard(NamedTuple):
     """The part ``[offset, offset + size)`` of a joined batch of ``total`` samples that this process holds."""
 
     offset: int

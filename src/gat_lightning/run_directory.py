@@ -38,8 +38,8 @@ def is_finished(directory: Path) -> bool:
 
 
 def auto_name(data: str, tasks: Iterable[str]) -> str:
-    """Name of a run that was not given one, such as ``cifar10-macro+rotation``."""
-    return f"{data}-{'+'.join(tasks) or 'none'}"
+    """Name of a run that was not given one, such as ``cifar10-macro+rotation``, from the data's class and the tasks."""
+    return f"{data.rsplit('.', 1)[-1].lower()}-{'+'.join(tasks) or 'none'}"
 
 
 def register_resolvers() -> None:

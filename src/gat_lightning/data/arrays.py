@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,24 +59,28 @@ class Arrays(ImageDataModule):
     def _read(self) -> Splits:
         if not self.path.is_file():
             raise UserError(f"data.path: there is no file {self.path.absolute()}")
-        if not zipfile.is_zipfile(self.path):
-            raise UserError(
-                f"{self.path} is damaged or not an .npz file; write it with np.savez or np.savez_compressed"
-            )
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                self._check_keys(file.files)
-                images = {
-                    split: self._images(f"{split}_images", file[f"{split}_images"]) for split in ("train", "test")
-                }
-                labels = {
-                    split: self._labels(f"{split}_labels", file[f"{split}_labels"]) for split in ("train", "test")
-                }
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{self.path} is damaged or not an .npz of plain arrays: {error}") from error
+        with ExitStack() as stack:
+            with self._reading():
+                source = stack.enter_context(self.path.open("rb"))
+                file = np.load(source, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise UserError(f"{self.path} holds a single array; it must be an .npz with {', '.join(KEYS)}")
+            stack.enter_context(file)
+            self._check_keys(file.files)
+            images = {split: self._images(file, f"{split}_images") for split in ("train", "test")}
+            labels = {split: self._labels(file, f"{split}_labels") for split in ("train", "test")}
         self._check(images, labels)
         train, test = (LabelledImages(images[split], {"class": labels[split]}) for split in ("train", "test"))
         return Splits(train, test)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
+            raise UserError(f"{self.path} cannot be read (damaged, or not an .npz of plain arrays): {error}") from error
 
     def _check_keys(self, found: Sequence[str]) -> None:
         missing = [key for key in KEYS if key not in found]
@@ -87,7 +90,9 @@ class Arrays(ImageDataModule):
                 f" an .npz with {', '.join(KEYS)}"
             )
 
-    def _images(self, key: str, array: np.ndarray) -> Tensor:
+    def _images(self, file: Mapping[str, np.ndarray], key: str) -> Tensor:
+        with self._reading():
+            array = file[key]
         if array.dtype != np.uint8:
             raise UserError(f"{self.path}: {key} has dtype {array.dtype}, it must be uint8. {_to_uint8(array)}")
         if array.ndim == 4 and array.shape[3] > 4 >= array.shape[1]:
@@ -103,7 +108,9 @@ class Arrays(ImageDataModule):
         images = torch.from_numpy(array)
         return images[:, None] if images.dim() == 3 else images.permute(0, 3, 1, 2)
 
-    def _labels(self, key: str, array: np.ndarray) -> Tensor:
+    def _labels(self, file: Mapping[str, np.ndarray], key: str) -> Tensor:
+        with self._reading():
+            array = file[key]
         if array.dtype.kind not in "iu" or array.ndim != 1:
             raise UserError(
                 f"{self.path}: {key} has dtype {array.dtype} and shape {list(array.shape)}; it must be integers [N],"

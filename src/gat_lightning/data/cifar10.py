@@ -130,7 +130,7 @@ class CIFAR10(ImageDataModule):
                     " unpacked, or downloaded if it is not there"
                 )
             with warnings.catch_warnings():
-                # The official pickles were written by a NumPy so old that 2.4 warns about their dtypes.
+                # NumPy 2.4.0 to 2.4.4 warn about the dtypes of pickles as old as the official ones.
                 warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
                 entry = pickle.loads(content, encoding="latin1")
             images.append(torch.from_numpy(entry["data"]))

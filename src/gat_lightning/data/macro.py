@@ -47,7 +47,7 @@ def macro_of_class(macro: Mapping[str, Sequence[int | str]], classes: Sequence[s
             index = _class_index(member, classes, name)
             if index in owner:
                 raise UserError(
-                    f"data.macro: class {classes[index]!r} (index {index}) is in {owner[index]!r} and again in {name!r};"
+                    f"data.macro: class {classes[index]!r} (index {index}) is in both {owner[index]!r} and {name!r};"
                     " put it in one of them only"
                 )
             owner[index] = name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -77,4 +76,4 @@ class Scoring:
             return batch
         size = int((batch.index < self._limit).sum())
         labels = {name: label[:size] for name, label in batch.labels.items()}
-        return Batch(batch.images[:size], labels, batch.index[:size], replace(batch.shard, size=size))
+        return Batch(batch.images[:size], labels, batch.index[:size], batch.shard._replace(size=size))

@@ -16,7 +16,7 @@ from gat_lightning.weighting.min_norm import SUM_SLACK, Array, min_norm, square_
 Normalization = Literal["none", "l2", "loss", "loss+"]
 
 TARGET = "target"
-_SMALLEST_LOSS = 1e-100
+_LEAST_LOSS = 1e-30
 
 
 class MGDA(Weighting):
@@ -33,8 +33,8 @@ class MGDA(Weighting):
 
     Args:
         normalize: d_k is 1 for ``none``, ‖g_k‖ for ``l2``, abs L_k for ``loss``, ‖g_k‖ abs L_k for ``loss+``. A
-            gradient of norm 0 stays 0 (and takes all the weight that the floors leave); a loss below 1e-100 counts as
-            1e-100.
+            gradient of norm 0 stays 0 (and takes all the weight that the floors leave); a loss below 1e-30 of the
+            largest counts as that; if all losses are zero, they divide by 1.
         min_weight: floor m_k under every weight, from 0 to 1/K.
         floor: floors under the weights of named objectives. The name ``target`` stands for the adversarial objective of
             the target task, ``{target}/adv`` or ``{target}/clean+adv``, whichever the method has. Where several floors
@@ -133,16 +133,17 @@ class MGDA(Weighting):
         if self.normalize == "none":
             return gramian
         norms = np.sqrt(np.maximum(gramian.diagonal(), 0.0))
-        lengths = np.where(norms > 0, norms, 1.0)
-        lengthened = np.ones_like(norms) if self.normalize != "loss" else norms
+        units = np.where(norms > 0, norms, 1.0)
+        lengths = norms if self.normalize == "loss" else np.ones_like(norms)
         if self.normalize != "l2":
             if losses is None:
                 raise ValueError(f"weighting.normalize={self.normalize} needs the losses")
             sizes = np.abs(losses.detach().to("cpu", float64).numpy())
-            lengthened = lengthened / np.maximum(sizes, _SMALLEST_LOSS)
-        if lengthened.max() > 0:
-            lengthened = lengthened / lengthened.max()
-        return gramian / lengths[:, None] / lengths * lengthened[:, None] * lengthened
+            if sizes.max() > 0:
+                lengths = lengths / np.maximum(sizes / sizes.max(), _LEAST_LOSS)
+        if lengths.max() > 0:
+            lengths = lengths / lengths.max()
+        return gramian / units[:, None] / units * lengths[:, None] * lengths
 
 
 def _rescaling(gramian: Array, weights: Array) -> float:

@@ -12,9 +12,9 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 _EPSILON = float(np.finfo(np.float64).eps)
-SUM_SLACK = 1e-12
-_NEGLIGIBLE_NORM = 1e-100
-_STEPS_PER_OBJECTIVE = 20
+SUM_SLACK = 1e-12  # of sums of floors such as 1/K + ... + 1/K
+_NEGLIGIBLE_NORM = 1e-100  # of the largest: shorter gradients count as zero
+_STEPS_PER_OBJECTIVE = 20  # at most; 1 is usual
 
 
 def min_norm(gramian: Tensor | Array, floor: Tensor | Array | None = None) -> Tensor:
@@ -107,17 +107,19 @@ def _pair(gramian: Array, floor: Array) -> Array:
 
 
 def _active_set(gramian: Array, floor: Array, room: float) -> Array:
-    """Wolfe's method from a guess of the weights above their floors; from one vertex where that does not end well.
+    """Wolfe's method from a guess of the weights above their floors; from the shortest gradient where that fails.
 
-    From a vertex on, the gradients that have entered stay affinely independent, which a guess cannot promise.
+    From one gradient on, those that have entered stay affinely independent, which a guess cannot promise.
     """
     problem = _Problem(gramian, floor, room)
+    alone = np.zeros(len(floor))
+    alone[gramian.diagonal().argmin()] = room
+    if problem.violation(alone).max() == 0.0:
+        return floor + alone
     guess, optimal = problem.descend(problem.guess())
     if optimal:
         return floor + guess
-    vertex = np.zeros(len(floor))
-    vertex[gramian.diagonal().argmin()] = room
-    excess, optimal = problem.descend(vertex)
+    excess, optimal = problem.descend(alone)
     return floor + (excess if optimal or problem.value(excess) <= problem.value(guess) else guess)
 
 
@@ -175,7 +177,9 @@ class _Problem:
             entering = candidates.argmax()
             if candidates[entering] == 0.0:
                 break
-            trial = self.minimum_over(np.append(np.flatnonzero(excess), entering), excess)
+            members = excess > 0
+            members[entering] = True
+            trial = self.minimum_over(np.flatnonzero(members), excess)
             trial_value = self.value(trial)
             if trial_value < value:
                 excess, value, violation = trial, trial_value, self.violation(trial)
@@ -189,17 +193,18 @@ class _Problem:
         current = excess[members]
         while len(members) > 1:
             target = self.affine_minimum(members)
-            leaving = target < 0
-            if not leaving.any():
+            leaving = np.flatnonzero(target < 0)
+            if not len(leaving):
                 current = target
                 break
-            ratios = np.full(len(members), np.inf)
-            ratios[leaving] = current[leaving] / (current[leaving] - target[leaving])
+            ratios = current[leaving] / (current[leaving] - target[leaving])
             first = ratios.argmin()
             current = np.maximum(current + ratios[first] * (target - current), 0.0)
-            members, current = np.delete(members, first), np.delete(current, first)
+            staying = np.arange(len(members)) != leaving[first]
+            members, current = members[staying], current[staying]
+        total = current.sum()
         result = np.zeros_like(excess)
-        result[members] = current * (self.room / current.sum()) if current.sum() > 0 else self.room / len(members)
+        result[members] = current * (self.room / total) if total > 0 else self.room / len(members)
         return result
 
     def affine_minimum(self, members: Indices) -> Array:

@@ -1,0 +1,38 @@
+"""What an attack refuses to work on, and how it says so."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from gat_lightning.attacks import FGSM, ClassifierProblem
+from gat_lightning.errors import UserError
+from gat_lightning.randomness import BatchGenerator, Shard
+
+
+def test_rounding_outside_the_box_is_clamped_and_more_is_refused(problem: ClassifierProblem, images: Tensor) -> None:
+    almost = images + 5e-7 * (images == 1) - 5e-7 * (images == 0)
+    assert torch.equal(FGSM()(problem, almost), FGSM()(problem, images))
+    with pytest.raises(ValueError, match=r"in \[0, 1\], got values from -1 to 1; normalisation belongs in the model"):
+        FGSM()(problem, images * 2 - 1)
+    with pytest.raises(ValueError, match="got values from 0 to 255"):
+        FGSM()(problem, images * 255)
+    images[0, 0, 0, 0] = float("nan")
+    with pytest.raises(ValueError, match="nan"):
+        FGSM()(problem, images)
+
+
+def test_unsuitable_tensors_and_losses_are_named(problem: ClassifierProblem, images: Tensor) -> None:
+    attack = FGSM()
+    with pytest.raises(ValueError, match=r"floating point images \[B, C, H, W\], got torch.uint8"):
+        attack(problem, images.byte())
+    with pytest.raises(ValueError, match=r"shape \[3, 8, 8\]"):
+        attack(problem, images[0])
+    with pytest.raises(ValueError, match="draws for 5 samples, but there are 8 images"):
+        attack(problem, images, BatchGenerator(Shard.whole(5), "test"))
+    with pytest.raises(ValueError, match=r"one value per sample, \[8\], got \[\]"):
+        attack(lambda x: problem.loss(x).mean(), images)
+    for loss in (lambda x: problem.loss(x.detach()), lambda x: problem.loss(images.clone().requires_grad_())):
+        with pytest.raises(UserError, match="no gradient with respect to the images"):
+            attack(loss, images)
