@@ -20,6 +20,7 @@ _QUIET = (
     ".*does not have many workers.*",
     ".*number of training batches.*is smaller than the logging interval.*",
     ".*exists and is not empty.*",
+    ".*isinstance.treespec, LeafSpec.* is deprecated.*",
 )
 
 
