@@ -78,7 +78,7 @@ def test_metrics_csv_has_every_objective(quickstart):
     steps = [row for row in rows(quickstart[0]) if row["weight/class/adv"]]
     names = ["class/clean", "class/adv", "macro/clean", "macro/adv", "rotation/clean", "rotation/adv"]
     names += ["macro/curvature", "rotation/curvature"]
-    assert len(steps) == 2 * 4
+    assert len(steps) == 2 * 5
     for row in steps:
         for name in names:
             assert float(row[f"objective/{name}"]) >= 0
@@ -94,7 +94,7 @@ def test_metrics_csv_has_every_objective(quickstart):
 def test_weights_of_mgda_sum_to_one(tmp_path):
     trained(tmp_path, "weighting=mgda", "trainer.max_epochs=1")
     steps = [row for row in rows(tmp_path) if row["weight/class/adv"]]
-    assert len(steps) == 4
+    assert len(steps) == 5
     for row in steps:
         weights = [
             float(row[name]) for name in row if name.startswith("weight/") and name.count("/") == 2 and row[name]
@@ -134,14 +134,14 @@ def test_two_runs_with_one_seed_are_equal_bit_by_bit_and_another_seed_is_not(tmp
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["method=standard", "task=none"],
+        ["method=standard", "task=none", "weighting=mgda"],
         ["method=standard", "task=macro+rotation", "weighting=mgda"],
-        ["method=adversarial", "task=jigsaw", "data.views=shared", "weighting.floor={class/adv: 0.3}"],
-        ["method=madry", "method.pairing=combined", "task=macro", "weighting=equal", "curvature.mode=penalty"],
+        ["method=adversarial", "task=jigsaw", "data.views=shared", "weighting=mgda", "weighting.floor={class/adv: 0.3}"],
+        ["method=madry", "task=macro", "weighting=equal", "curvature.mode=penalty"],
         ["task=none", "weighting=mgda"],
         ["attack.tasks=all", "attack=mim", "weighting=mgda", "weighting.normalize=l2"],
         ["attack.tasks=auxiliary", "attack.norm=L2", "attack.eps=0.5", "curvature.mode=off"],
-        ["attack=bim", "attack.mode=train", "callbacks=default+early_stopping", "augment=none"],
+        ["attack=bim", "attack.mode=train", "callbacks=default+early_stopping", "augment=standard"],
         ["encoder=preact_resnet18", "encoder.width=4", "schedule=cosine", "validation.images=20"],
     ],
     ids=" ".join,

@@ -29,7 +29,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"'{path}' cannot be read as a checkpoint; is it complete, and ours? ({reason})") from None
     if not isinstance(content, dict) or "gat_lightning" not in content:
         raise UserError(f"'{path}' is not a checkpoint that gat_lightning wrote.")

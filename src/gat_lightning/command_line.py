@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -48,6 +49,8 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
 def quiet_lightning() -> None:
     """Silence advice of Lightning's that does not apply: data sets in memory need no workers, short epochs are fine."""
+    for package in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(package).setLevel(logging.WARNING)
     for message in _QUIET:
         warnings.filterwarnings("ignore", message)
 
