@@ -136,7 +136,13 @@ def test_two_runs_with_one_seed_are_equal_bit_by_bit_and_another_seed_is_not(tmp
     [
         ["method=standard", "task=none", "weighting=mgda"],
         ["method=standard", "task=macro+rotation", "weighting=mgda"],
-        ["method=adversarial", "task=jigsaw", "data.views=shared", "weighting=mgda", "weighting.floor={class/adv: 0.3}"],
+        [
+            "method=adversarial",
+            "task=jigsaw",
+            "data.views=shared",
+            "weighting=mgda",
+            "weighting.floor={class/adv: 0.3}",
+        ],
         ["method=madry", "task=macro", "weighting=equal", "curvature.mode=penalty"],
         ["task=none", "weighting=mgda"],
         ["attack.tasks=all", "attack=mim", "weighting=mgda", "weighting.normalize=l2"],

@@ -23,9 +23,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             tensors (nothing of it is then executed).
     """
     if not path.is_file():
-        raise UserError(
-            f"There is no checkpoint '{path}'. Runs keep theirs in RUN/checkpoints."
-        )
+        raise UserError(f"There is no checkpoint '{path}'. Runs keep theirs in RUN/checkpoints.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:

@@ -47,6 +47,7 @@ class GradientStep:
         weights: ``[K]``, coefficients of the objectives' gradients; 0 for the ones left out.
         gramian: ``[K, K]``.
         empty: names of the objectives that were left out because their gradient was exactly zero.
+        penalty: value of what was added outside the weighting.
     """
 
     names: list[str]
@@ -54,6 +55,7 @@ class GradientStep:
     weights: Tensor
     gramian: Tensor
     empty: list[str] = field(default_factory=list)
+    penalty: float = 0.0
 
     @property
     def stationarity(self) -> float:
@@ -127,6 +129,8 @@ class GradientEngine:
             penalty_heads = self._gradient(penalty, everything, penalty_row, False)
 
         result = self._weigh(objectives, jacobian)
+        if penalty is not None:
+            result.penalty = float(sum_over_ranks(penalty.detach().clone()))
 
         coefficients = result.weights.to(jacobian)
         combined = coefficients @ jacobian

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -136,7 +137,7 @@ class GATModule(pl.LightningModule):
         assert isinstance(optimizer, Optimizer)
         return float(optimizer.param_groups[0]["lr"])
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The configured optimiser over all parameters, and its schedule."""
         optimizer = self._make_optimizer([p for p in self.model.parameters() if p.requires_grad])
         steps = int(self.trainer.estimated_stepping_batches)

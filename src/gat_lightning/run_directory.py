@@ -15,7 +15,7 @@ _NOT_PART_OF_THE_RUN = ("hydra", "debug")
 
 def configuration_hash(config: DictConfig) -> str:
     """Eight hexadecimal digits of the resolved configuration without its paths."""
-    plain = OmegaConf.create({key: node for key, node in config._content.items() if key not in _NOT_PART_OF_THE_RUN})
+    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _NOT_PART_OF_THE_RUN])
     plain.paths = dict.fromkeys(plain.paths, "")
     resolved = OmegaConf.to_container(plain, resolve=True)
     return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:8]

@@ -19,14 +19,18 @@ log = logging.getLogger(__name__)
 
 
 class ObjectiveLog(pl.Callback):
-    """Logs, every ``trainer.log_every_n_steps`` steps, what the last step computed.
+    """Logs, every few steps, what the last step computed.
 
-    Columns: ``objective/NAME``, ``weight/NAME``, ``norm/NAME``, ``cosine/A|B``, ``stationarity``, ``empty_objectives``,
-    ``lr``, ``images_per_second``. After each epoch: ``weight/target_adversarial``, the share of the epoch's weight that
+    Columns: ``objective/NAME``, ``weight/NAME``, ``norm/NAME``, ``cosine/A|B``, ``stationarity``, ``penalty``,
+    ``empty_objectives``, ``lr``, ``images_per_second``. After each epoch: ``weight/target_adversarial``, the share of the epoch's weight that
     the target's adversarial objectives had, and once a warning where the weights stay lopsided.
+
+    Args:
+        every_n_steps: how many steps lie between two rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every_n_steps: int = 10) -> None:
+        self._every = every_n_steps
         self._started = 0.0
         self._images = 0
         self._empty = 0
@@ -49,7 +53,7 @@ class ObjectiveLog(pl.Callback):
         self._empty += len(step.empty)
         for name, weight in zip(step.names, step.weights.tolist(), strict=True):
             self._weights[name] = self._weights.get(name, 0.0) + weight
-        if trainer.global_step % trainer.log_every_n_steps:
+        if trainer.global_step % self._every:
             return
         elapsed = time.perf_counter() - self._started
         values = describe(step) | {
@@ -84,7 +88,7 @@ def describe(step: GradientStep) -> dict[str, float]:
     """Flat, named figures of one step."""
     norms: Tensor = step.gramian.diagonal().clamp(min=0).sqrt()
     cosines = step.cosines()
-    values = {"stationarity": step.stationarity}
+    values = {"stationarity": step.stationarity, "penalty": step.penalty}
     for k, name in enumerate(step.names):
         values |= {
             f"objective/{name}": float(step.losses[k]),

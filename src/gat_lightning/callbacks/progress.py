@@ -42,9 +42,7 @@ class Progress(TQDMProgressBar):
             return
         parts = [f"{name} {value}" for name, value in self.get_metrics(trainer, pl_module).items()]
         epoch, elapsed = trainer.current_epoch + 1, time.perf_counter() - self._started
-        print(
-            f"epoch {epoch}/{trainer.max_epochs}  {elapsed:.0f} s  {'  '.join(parts)}", flush=True
-        )
+        print(f"epoch {epoch}/{trainer.max_epochs}  {elapsed:.0f} s  {'  '.join(parts)}", flush=True)
 
 
 def _scores(trainer: pl.Trainer) -> dict[str, float]:

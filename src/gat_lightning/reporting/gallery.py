@@ -50,7 +50,7 @@ def adversarial_gallery(
         for column in range(len(images)):
             right = bool(said[column] == labels[column])
             difference = (adversarial[column] - images[column]) / (2 * reach) + 0.5
-            _show(upper[column], difference, "", "black")
+            _show(upper[column], difference, "", "black", "RdBu_r")
             answer = f"says {classes[int(said[column])]}"
             _show(lower[column], adversarial[column], answer, _RIGHT if right else _WRONG)
         _name(upper[0], "perturbation")
@@ -60,9 +60,9 @@ def adversarial_gallery(
     return path
 
 
-def _show(axes: Axes, image: Tensor, title: str, colour: str) -> None:
+def _show(axes: Axes, image: Tensor, title: str, colour: str, cmap: str = "gray") -> None:
     pixels = image.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).numpy()
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(pixels, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=9, color=colour, pad=3)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -69,7 +69,7 @@ class Task(ABC):
         """Tensors to keep in a checkpoint because outputs mean nothing without them (jigsaw's permutations)."""
         return {}
 
-    def load_state(self, state: dict[str, Tensor]) -> None:
+    def load_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027
         """Take back what :meth:`state` gave."""
 
 
