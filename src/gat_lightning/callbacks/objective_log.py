@@ -22,8 +22,8 @@ class ObjectiveLog(pl.Callback):
     """Logs, every few steps, what the last step computed.
 
     Columns: ``objective/NAME``, ``weight/NAME``, ``norm/NAME``, ``cosine/A|B``, ``stationarity``, ``penalty``,
-    ``empty_objectives``, ``lr``, ``images_per_second``. After each epoch: ``weight/target_adversarial``, the share of the epoch's weight that
-    the target's adversarial objectives had, and once a warning where the weights stay lopsided.
+    ``empty_objectives``, ``lr``, ``images_per_second``. After each epoch: ``weight/target_adversarial``, the share of
+    the epoch's weight that the target's adversarial objectives had, and once a warning where it stays lopsided.
 
     Args:
         every_n_steps: how many steps lie between two rows.
