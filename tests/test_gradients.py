@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from gat_lightning.errors import NonFiniteError
+from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.gradients import GradientEngine, Objective, gramian
 from gat_lightning.weighting import MGDA, Equal
 
@@ -182,3 +182,20 @@ def test_two_processes_equal_one_on_the_joined_batch(free_port):
     assert results[0][1:] == results[1][1:]
     assert torch.allclose(torch.tensor(results[0][1], dtype=torch.float64), step.weights, atol=1e-12)
     assert torch.allclose(torch.tensor(results[0][2], dtype=torch.float64), expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1e3])
+def test_clipping_scales_the_whole_step(clip):
+    model, data = problem()
+    engine_for(model, MGDA()).step(model.objectives(*data))
+    plain = flat([parameter.grad for parameter in model.parameters()])
+    engine = engine_for(model, MGDA())
+    engine.clip_norm = clip
+    engine.step(model.objectives(*data))
+    clipped = flat([parameter.grad for parameter in model.parameters()])
+    assert torch.allclose(clipped, plain * min(1.0, clip / plain.norm().item()), rtol=1e-3)
+
+
+def test_a_clip_norm_of_zero_is_refused():
+    with pytest.raises(UserError, match=r"engine\.clip_norm is 0; it must be above 0, or null"):
+        GradientEngine([], {}, Equal(), clip_norm=0)

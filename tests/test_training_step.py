@@ -17,6 +17,7 @@ from gat_lightning.attacks import PGD
 from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
 from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.gradients import GradientEngine
 from gat_lightning.methods import Adversarial, Madry
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.module import GATModule
@@ -56,7 +57,7 @@ def toy_module(method, curvature, floor, separate):
         tasks=tasks,
         method=method,
         attack=attack,
-        weighting=MGDA(floor=floor),
+        engine=partial(GradientEngine, weighting=MGDA(floor=floor)),
         curvature=Curvature(curvature, coefficient=0.7),
         optimizer=partial(torch.optim.SGD, lr=LR, weight_decay=0.01),
         schedule=lambda optimizer, steps: LambdaLR(optimizer, lambda step: 1.0),

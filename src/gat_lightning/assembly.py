@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         tasks=tasks,
         method=method,
         attack=build_attack(config.attack),
-        weighting=weighting,
+        engine=partial(instantiate(config.engine), weighting=weighting),
         curvature=curvature,
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.schedule),

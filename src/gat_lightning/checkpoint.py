@@ -8,21 +8,22 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from gat_lightning.assembly import build_model, build_tasks
 from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.errors import UserError
+from gat_lightning.models import MultiTaskModel
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint of ours.
 
     Raises:
         UserError: there is no such file, it is not a checkpoint of ours, or it holds anything but plain types and
             tensors (nothing of it is then executed).
     """
-    if not path.is_file():
+    if not Path(path).is_file():
         raise UserError(f"There is no checkpoint '{path}'. Runs keep theirs in RUN/checkpoints.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -34,7 +35,62 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_classifier(path: Path) -> nn.Module:
+def initialise(model: MultiTaskModel, path: str | Path) -> list[str]:
+    """Begin with a checkpoint's weights: the whole encoder, and the decoders that both have in the same shape.
+
+    Returns:
+        Names of the tasks whose decoders were taken over.
+
+    Raises:
+        UserError: see :func:`load_checkpoint`, or the encoder is another one.
+    """
+    theirs = _model_state(load_checkpoint(path))
+    ours = model.state_dict()
+    for name, value in ours.items():
+        if name.startswith("encoder.") and (name not in theirs or theirs[name].shape != value.shape):
+            found = f"has shape {list(theirs[name].shape)}" if name in theirs else "is missing"
+            raise UserError(
+                f"The encoder of '{path}' is not this run's: '{name}' {found} there, and has shape"
+                f" {list(value.shape)} here. Choose encoder and data as that run had them."
+            )
+    fitting = [
+        task
+        for task, decoder in model.decoders.items()
+        if all(
+            theirs.get(key, torch.empty(0)).shape == value.shape
+            for key, value in decoder.state_dict(prefix=f"decoders.{task}.").items()
+        )
+    ]
+    taken = ("encoder.", *(f"decoders.{task}." for task in fitting))
+    model.load_state_dict(ours | {name: value for name, value in theirs.items() if name.startswith(taken)})
+    return fitting
+
+
+def find_resumable(resume: str | None, run: Path) -> Path | None:
+    """The checkpoint to go on with: ``auto`` is that of this run's directory, if there is one.
+
+    Args:
+        resume: None, ``auto``, a checkpoint, or a run directory.
+        run: this run's directory.
+
+    Raises:
+        UserError: a path without a checkpoint, or not a checkpoint of ours.
+    """
+    if resume is None:
+        return None
+    own = run / "checkpoints" / "last.ckpt"
+    if resume == "auto":
+        path = own
+        if not own.is_file():
+            return None
+    else:
+        path = Path(resume)
+        path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    load_checkpoint(path)
+    return path
+
+
+def load_classifier(path: str | Path) -> nn.Module:
     """The target's classifier of a checkpoint, in eval mode: the original architecture without auxiliary heads.
 
     Raises:
@@ -46,7 +102,10 @@ def load_classifier(path: Path) -> nn.Module:
     labels = {name: LabelInfo(tuple(label["classes"])) for name, label in data["labels"].items()}
     info = DataInfo(data["name"], tuple(data["image"]), tuple(data["mean"]), tuple(data["std"]), labels)
     model = build_model(config, info, build_tasks(config, info))
-    prefix = "model."
-    state = {key.removeprefix(prefix): value for key, value in content["state_dict"].items() if key.startswith(prefix)}
-    model.load_state_dict(state)
+    model.load_state_dict(_model_state(content))
     return model.single_task().eval()
+
+
+def _model_state(content: dict[str, Any]) -> dict[str, Tensor]:
+    prefix = "model."
+    return {key.removeprefix(prefix): value for key, value in content["state_dict"].items() if key.startswith(prefix)}

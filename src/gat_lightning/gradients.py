@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.errors import NonFiniteError
+from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.weighting import Weighting
 
 _CHUNK = 1 << 18
@@ -93,6 +93,10 @@ class GradientEngine:
         shared: the encoder's trainable parameters θ^s, all of one dtype and device.
         decoders: trainable parameters θ^t of each task.
         weighting: Gramian to weights.
+        clip_norm: largest norm of all gradients together, to which longer ones are scaled; None for no clipping.
+
+    Raises:
+        UserError: ``clip_norm`` is not positive.
     """
 
     def __init__(
@@ -100,10 +104,14 @@ class GradientEngine:
         shared: Sequence[nn.Parameter],
         decoders: Mapping[str, Sequence[nn.Parameter]],
         weighting: Weighting,
+        clip_norm: float | None = None,
     ) -> None:
+        if clip_norm is not None and not clip_norm > 0:
+            raise UserError(f"engine.clip_norm is {clip_norm}; it must be above 0, or null for no clipping.")
         self.shared = list(shared)
         self.decoders = {task: list(parameters) for task, parameters in decoders.items()}
         self.weighting = weighting
+        self.clip_norm = clip_norm
         self._sizes = [parameter.numel() for parameter in self.shared]
         self._buffer = torch.empty(0)
 
@@ -146,6 +154,8 @@ class GradientEngine:
             parameter.grad = piece.view_as(parameter)
         for parameter in everything:
             parameter.grad = sum_over_ranks(totals[id(parameter)])
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_([*self.shared, *everything], self.clip_norm)
         return result
 
     def _rows(self, count: int) -> Tensor:

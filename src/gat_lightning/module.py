@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
@@ -21,9 +22,8 @@ from gat_lightning.forward import TaskProblem, Views, forward_pass, prepare_view
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.randomness import BatchGenerator
+from gat_lightning.randomness import BatchGenerator, generator_for
 from gat_lightning.tasks import Task
-from gat_lightning.weighting import Weighting
 
 ATTACKED = ("target", "all", "auxiliary")
 
@@ -37,7 +37,7 @@ class GATModule(pl.LightningModule):
         method: the outer minimisation, which decides the objectives.
         attack: the inner maximisation.
         attacked: whose loss the attack increases: ``target``, ``all`` or ``auxiliary`` tasks (Table 3).
-        weighting: Gramian to weights.
+        engine: (shared parameters, decoders' parameters by task) -> gradient engine.
         curvature: the curvature terms.
         separate_views: give each self-supervised task its own copy of the image, and the others the plain one.
         optimizer: parameters -> optimiser.
@@ -55,7 +55,7 @@ class GATModule(pl.LightningModule):
         tasks: Sequence[Task],
         method: Method,
         attack: Attack,
-        weighting: Weighting,
+        engine: Callable[..., GradientEngine],
         curvature: Curvature,
         optimizer: Callable[[Any], Optimizer],
         schedule: Callable[[Optimizer, int], LRScheduler],
@@ -75,7 +75,6 @@ class GATModule(pl.LightningModule):
         self.method = method
         self.attack = attack
         self.attacked_tasks = _attacked(self.tasks, attacked)
-        self.weighting = weighting
         self.curvature = curvature
         self.separate_views = separate_views
         self.seed = seed
@@ -84,10 +83,14 @@ class GATModule(pl.LightningModule):
         self.origin = origin or {}
         self._make_optimizer = optimizer
         self._make_schedule = schedule
-        self.engine = GradientEngine(
-            model.shared_parameters(), {name: model.decoder_parameters(name) for name in self.task_names}, weighting
+        self.engine = engine(
+            model.shared_parameters(), {name: model.decoder_parameters(name) for name in self.task_names}
         )
         self.last_step: GradientStep | None = None
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make what the model itself draws (dropout) follow from seed, epoch and step, as all else does."""
+        torch.manual_seed(generator_for(self.seed, self.current_epoch, batch_idx, "model").initial_seed())
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step of Algorithm 1; each line is one arrow of the data flow."""
@@ -116,11 +119,10 @@ class GATModule(pl.LightningModule):
         try:
             return self.engine.step(objectives, penalty)
         except NonFiniteError as error:
-            checkpoint = getattr(self.trainer.checkpoint_callback, "last_model_path", "") or "none yet"
             raise NonFiniteError(
                 f"Training stopped at step {self.global_step} (epoch {self.current_epoch}): {error}."
-                f" Learning rate {self.learning_rate:g}; last good checkpoint: {checkpoint}."
-                " A smaller optimizer.lr or a warm-up usually helps."
+                f" The learning rate is {self.learning_rate:g}; a smaller optimizer.lr, a warm-up or engine.clip_norm"
+                " usually helps."
             ) from None
 
     def _optimizer_step(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,11 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from gat_lightning.assembly import build_data, build_module, build_trainer, plain
+from gat_lightning.checkpoint import find_resumable, initialise
 from gat_lightning.command_line import command
 from gat_lightning.data import ImageDataModule
+from gat_lightning.errors import NonFiniteError
 from gat_lightning.module import GATModule
 from gat_lightning.reporting.gallery import adversarial_gallery
 from gat_lightning.result import environment, write_result
+
+log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> dict[str, Any]:
@@ -32,6 +37,10 @@ def run(config: DictConfig) -> dict[str, Any]:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = build_data(config)
     module = build_module(config, data.info)
+    resumed = find_resumable(config.resume, directory)
+    if config.init is not None and resumed is None:
+        taken = initialise(module.model, config.init)
+        log.info("Encoder from %s, and the decoders of: %s", config.init, ", ".join(taken) or "none")
     trainer = build_trainer(config)
     result: dict[str, Any] = {
         "status": "failed",
@@ -41,10 +50,11 @@ def run(config: DictConfig) -> dict[str, Any]:
         "durations": {},
         "files": {"metrics": "metrics.csv"},
         "metrics": {},
+        "resumed": None if resumed is None else str(resumed),
         **environment(trainer.strategy.root_device),
     }
     try:
-        trainer.fit(module, datamodule=data)
+        trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
         result["durations"]["train"] = time.perf_counter() - clock
         if trainer.interrupted:
             result["status"] = "interrupted"
@@ -55,6 +65,9 @@ def run(config: DictConfig) -> dict[str, Any]:
                 "images": [str(write_images(module, data, directory / "images").relative_to(directory))],
             }
             result["status"] = "finished"
+    except NonFiniteError as error:
+        last = directory / "checkpoints" / "last.ckpt"
+        raise NonFiniteError(f"{error} Last good checkpoint: {last if last.exists() else 'none yet'}.") from None
     finally:
         result["durations"]["total"] = time.perf_counter() - clock
         result["epochs"] = trainer.current_epoch

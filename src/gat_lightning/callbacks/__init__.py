@@ -1,6 +1,8 @@
 """Lightning callbacks."""
 
+from gat_lightning.callbacks.last_checkpoint import LastCheckpoint
 from gat_lightning.callbacks.objective_log import ObjectiveLog
 from gat_lightning.callbacks.progress import Progress
+from gat_lightning.callbacks.weight_averaging import WeightAveraging
 
-__all__ = ["ObjectiveLog", "Progress"]
+__all__ = ["LastCheckpoint", "ObjectiveLog", "Progress", "WeightAveraging"]

@@ -37,8 +37,21 @@ class ObjectiveLog(pl.Callback):
         self._warned = False
         self._weights: dict[str, float] = {}
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """What the current epoch has added up so far."""
+        return {"empty": self._empty, "warned": self._warned, "weights": self._weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on adding up."""
+        self._empty, self._warned = state_dict["empty"], state_dict["warned"]
+        self._weights = dict(state_dict["weights"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        self._restart_clock()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the epoch's sums."""
         self._restart_clock()
         self._weights = {}
 

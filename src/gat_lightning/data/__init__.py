@@ -4,6 +4,7 @@ from gat_lightning.data.arrays import Arrays
 from gat_lightning.data.base import ImageDataModule, LabelledImages, Macro, Splits
 from gat_lightning.data.cifar10 import CIFAR10
 from gat_lightning.data.digits import Digits
+from gat_lightning.data.images import Images
 from gat_lightning.data.info import DataInfo, LabelInfo
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "DataInfo",
     "Digits",
     "ImageDataModule",
+    "Images",
     "LabelInfo",
     "LabelledImages",
     "Macro",

@@ -146,7 +146,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _batches_done(self) -> int:
-        assert self.trainer is not None
+        if self.trainer is None or not self.trainer.training:
+            return 0
         return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
 
     def train_dataloader(self) -> TrainingLoader:

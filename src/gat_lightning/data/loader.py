@@ -40,15 +40,15 @@ class BatchLoader(DataLoader[Batch]):
 class TrainingLoader(BatchLoader):
     """A loader that Lightning can resume in mid-epoch.
 
-    Lightning calls :meth:`load_state_dict` when it resumes. The next pass then leaves out the joined batches that the
-    epoch has already done, as counted by the trainer's own progress, which is in the checkpoint. A pass begins with
-    its first batch, not with ``iter``, which Lightning calls before it has told the sampler the epoch.
+    A pass leaves out the joined batches that the epoch has already done, as counted by the trainer's own progress,
+    which is in the checkpoint and is 0 in an epoch that was not interrupted. A pass begins with its first batch, not
+    with ``iter``, which Lightning calls before it has told the sampler the epoch or restored its progress.
 
     Args:
         dataset: the split.
         batch_sampler: order of the epochs.
         workers: as for :class:`BatchLoader`.
-        batches_done: how many batches of the current epoch are done, asked once after a resume.
+        batches_done: how many batches of the current epoch are done, asked at the first batch of a pass.
     """
 
     def __init__(
@@ -57,17 +57,14 @@ class TrainingLoader(BatchLoader):
         super().__init__(dataset, batch_sampler, workers)
         self._order = batch_sampler
         self._batches_done = batches_done
-        self._resuming = False
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the trainer keeps the position. That the method exists tells Lightning that we can resume."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next pass continue the epoch that the checkpoint interrupted."""
-        self._resuming = True
+        """Nothing, see :meth:`state_dict`."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        self._order.start_batch = self._batches_done() if self._resuming else 0
-        self._resuming = False
+        self._order.start_batch = self._batches_done()
         yield from super().__iter__()

@@ -1,0 +1,193 @@
+"""A user's own pictures, in a folder per class."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gat_lightning.data.base import ImageDataModule, LabelledImages, Splits
+from gat_lightning.data.dataset import ArrayDataset, home_of
+from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures, shorten
+from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.data.memory import available_memory
+from gat_lightning.data.pictures import decode_pictures
+from gat_lightning.data.splits import hold_out, stratified
+from gat_lightning.data.statistics import channel_statistics
+from gat_lightning.errors import UserError
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 1000
+"""Most pictures that the normalisation is computed from."""
+
+_LONG = 2000
+"""More pictures than this are read with a progress bar."""
+
+_MEMORY_SHARE = 0.8
+
+
+class Images(ImageDataModule):
+    """Pictures of any size in ``root/train/CLASS`` and ``root/test/CLASS``, or in ``root/CLASS`` alone.
+
+    Without a test folder, test pictures are drawn from each class: the same ones for every ``seed``. Pictures are
+    decoded once and kept as one array in memory; ``fraction`` applies before, so that only its own pictures are read.
+    How pictures are brought to one shape is described at :func:`~gat_lightning.data.pictures.decode_picture`. The
+    normalisation is that of a fixed sample of at most 1,000 pictures out of those for training and validation.
+
+    Args:
+        root: the folder.
+        size: pixels of the shorter side, after which the picture is cropped to a square; or ``[height, width]``.
+        channels: 1 for grey levels, 3 for colour.
+        classes: names of the class folders to use, in the order of their indices; all, sorted, by default.
+        on_error: what to do about pictures that cannot be read: ``stop`` or ``skip``; both count and name them.
+        test_fraction: part of each class drawn for testing where there is no test folder, in (0, 1).
+        **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
+
+    Raises:
+        UserError: a setting is out of range. :attr:`info` checks the folders, :meth:`setup` the pictures.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | os.PathLike[str] | None,
+        size: int | Sequence[int] = 64,
+        channels: int = 3,
+        classes: Sequence[str] | None = None,
+        on_error: str = "stop",
+        test_fraction: float = 0.2,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        if root is None:
+            raise UserError(f"data=images needs data.root=FOLDER, with {expected_layout('FOLDER')}")
+        if isinstance(channels, bool) or channels not in (1, 3):
+            raise UserError(f"data.channels={channels!r}: it must be 1 (grey levels) or 3 (colour)")
+        if on_error not in ("stop", "skip"):
+            raise UserError(f"data.on_error={on_error!r}: it must be stop or skip (leave unreadable pictures out)")
+        if isinstance(test_fraction, bool) or not isinstance(test_fraction, (int, float)) or not 0 < test_fraction < 1:
+            raise UserError(f"data.test_fraction={test_fraction!r}: it must be above 0 and below 1, such as 0.2")
+        if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
+            raise UserError(f"data.classes={classes!r}: it must be null or a list of the class folders' names")
+        self.root = Path(root).expanduser()
+        self.size, self.channels = _height_and_width(size), channels
+        self.classes = None if classes is None else list(classes)
+        self.on_error, self.test_fraction = on_error, test_fraction
+
+    @cached_property
+    def _files(self) -> PictureFiles:
+        return find_pictures(self.root, self.classes, self.test_fraction)
+
+    @cached_property
+    def _parts(self) -> dict[str, Tensor]:
+        """Which files each split is made of, before the unreadable ones are left out: long, ascending."""
+        test, train = (mask.nonzero().flatten() for mask in (self._files.test, ~self._files.test))
+        training, validation = hold_out(self._files.labels[train], self.val_fraction, self.fraction, self.seed)
+        return {"train": train[training], "val": train[validation], "test": test}
+
+    def describe(self) -> DataInfo:
+        """Names and statistics; lists the folders and reads at most 1,000 pictures.
+
+        Raises:
+            UserError: the folders do not fit, or no picture of the sample can be read.
+        """
+        files = self._files
+        used = torch.cat([self._parts["train"], self._parts["val"]]).sort().values
+        size = min(SAMPLE, len(used))
+        sample = used[stratified(files.labels[used], size, "images", "statistics")[0]]
+        images, unreadable = decode_pictures([files.paths[i] for i in sample.tolist()], self.size, self.channels)
+        if len(unreadable) == size:
+            raise UserError(self._unreadable(sample, unreadable))
+        mean, std = channel_statistics(images[_readable(size, unreadable)] if unreadable else images)
+        image = (self.channels, *self.size)
+        return DataInfo(self.root.resolve().name, image, mean, std, {"class": LabelInfo(files.classes)})
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the pictures that the splits are made of; a second call does nothing.
+
+        Raises:
+            UserError: they do not fit into memory, some cannot be read, or too few are left without those.
+        """
+        if self._datasets:
+            return
+        used = torch.cat(list(self._parts.values())).sort().values
+        images, readable = self._read(used)
+        labels = self._with_macro({"class": self._files.labels[used]})
+        rows = {name: torch.searchsorted(used, part) for name, part in self._parts.items()}
+        rows = {name: part[readable[part]] for name, part in rows.items()}
+        self._check_enough({name: labels["class"][part] for name, part in rows.items()})
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        images = images.to(home_of(images.nbytes, device, self.workers))
+        self._datasets = {name: ArrayDataset(images, labels, part) for name, part in rows.items()}
+
+    def load(self) -> Splits:
+        """All readable pictures, uint8 ``[N, C, H, W]``, whatever the fraction, which :meth:`setup` heeds."""
+        splits = []
+        for mask in (~self._files.test, self._files.test):
+            part = mask.nonzero().flatten()
+            images, readable = self._read(part)
+            splits.append(LabelledImages(images[readable], {"class": self._files.labels[part[readable]]}))
+        return Splits(*splits)
+
+    def _read(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures uint8 ``[n, C, H, W]`` and which of them could be read, bool ``[n]``."""
+        self._check_memory(len(wanted))
+        first = self._ranks()[0] == 0
+        paths = [self._files.paths[i] for i in wanted.tolist()]
+        images, unreadable = decode_pictures(paths, self.size, self.channels, first and len(paths) > _LONG)
+        if unreadable:
+            message = self._unreadable(wanted, unreadable)
+            if self.on_error == "stop":
+                raise UserError(f"{message}; mend or delete them, or set data.on_error=skip to leave them out")
+            if first:
+                log.warning("%s; they are left out", message)
+        return images, _readable(len(paths), unreadable)
+
+    def _unreadable(self, wanted: Tensor, reasons: Mapping[int, str]) -> str:
+        named = [
+            f"{os.path.relpath(self._files.paths[int(wanted[position])], self.root)!r} ({reason})"
+            for position, reason in sorted(reasons.items())
+        ]
+        return f"{len(named):,} of {len(wanted):,} pictures in {self.root.absolute()} cannot be read: {shorten(named)}"
+
+    def _check_memory(self, pictures: int) -> None:
+        processes = 1 if self.trainer is None else self.trainer.num_devices
+        needed = pictures * self.channels * math.prod(self.size) * processes
+        available = available_memory()
+        if available is not None and needed > _MEMORY_SHARE * available:
+            each = f" in {processes} processes" if processes > 1 else ""
+            raise UserError(
+                f"{pictures:,} pictures of {self.size[0]}x{self.size[1]} pixels need {needed / 2**30:.1f} GiB of"
+                f" memory{each}, which is more than {_MEMORY_SHARE:.0%} of the {available / 2**30:.1f} GiB available;"
+                " a smaller data.size or data.fraction helps"
+            )
+
+    def _check_enough(self, labels: Mapping[str, Tensor]) -> None:
+        for split, name in (("train", "training"), ("test", "test")):
+            left = set(labels[split].tolist())
+            lost = [repr(cls) for index, cls in enumerate(self._files.classes) if index not in left]
+            if lost:
+                raise UserError(f"No readable {name} picture is left of the classes {shorten(lost)}")
+        if not len(labels["val"]):
+            raise UserError("No readable validation picture is left; raise data.val_fraction or mend the pictures")
+
+
+def _height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
+    sides = list(size) if isinstance(size, Sequence) else [size, size]
+    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+        raise UserError(f"data.size={size!r}: it must be a number of pixels, such as 64, or [height, width]")
+    return sides[0], sides[1]
+
+
+def _readable(count: int, unreadable: Mapping[int, str]) -> Tensor:
+    mask = torch.ones(count, dtype=torch.bool)
+    mask[list(unreadable)] = False
+    return mask

@@ -1,0 +1,48 @@
+"""How much memory is left."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+
+def available_memory(system: Path = Path("/")) -> int | None:
+    """Bytes that this process can still take: what the machine has left, or less under a limit of its control group.
+
+    Schedulers such as SLURM and container engines set such limits, of version 1 or 2. Cached files do not count as
+    taken.
+
+    Args:
+        system: root of the file system with ``proc`` and ``sys``.
+
+    Returns:
+        The bytes; ``None`` where the system does not tell (it is not Linux).
+    """
+    try:
+        lines = (system / "proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        groups = [line.split(":", 2) for line in (system / "proc/self/cgroup").read_text().splitlines()]
+    except (OSError, StopIteration):
+        return None
+    for _, controllers, path in groups:
+        group = PurePosixPath(path.lstrip("/"))
+        if not controllers:
+            mount, limit, usage = system / "sys/fs/cgroup", "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            mount, limit, usage = system / "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        for folder in (mount / group, *(mount / parent for parent in group.parents)):
+            available = min(available, _left(folder, limit, usage, available))
+    return available
+
+
+def _left(folder: Path, limit: str, usage: str, otherwise: int) -> int:
+    try:
+        allowed, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # not visible from here, or "max"
+        return otherwise
+    cached = sum(
+        int(statistics.get(f"total_{name}", statistics.get(name, 0))) for name in ("active_file", "inactive_file")
+    )
+    return max(allowed - used + cached, 0)

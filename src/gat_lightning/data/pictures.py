@@ -1,0 +1,118 @@
+"""Picture files to arrays: any format, mode and size that PIL reads, to grey or colour pictures of one size."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from rich.progress import track
+from torch import Tensor
+
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""Others have no business behind a picture's ending; PIL would start Ghostscript for PostScript."""
+
+_CHUNK = 32
+
+
+def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels: int) -> np.ndarray:
+    """Read one picture.
+
+    It is turned upright as its EXIF orientation says, resized (bilinear, antialiased) so that it just covers ``size``,
+    and cropped around its centre; a JPEG of more than twice that size is decoded at reduced scale. Transparent parts
+    become white, 16-bit grey levels are divided by 257, and of an animation the first picture is taken.
+
+    Args:
+        path: the file.
+        size: height and width of the result in pixels.
+        channels: 1 for grey levels, 3 for RGB.
+
+    Returns:
+        Pixels, uint8 ``[H, W, channels]``.
+
+    Raises:
+        Exception: whatever PIL raises on a file that is damaged, not a picture, or too large to be one
+            (``PIL.Image.MAX_IMAGE_PIXELS``).
+    """
+    height, width = size
+    with Image.open(path, formats=_FORMATS) as picture:
+        picture.draft(None, (2 * max(size), 2 * max(size)))
+        picture.load()
+        plain = _opaque(_eight_bit(_upright(picture))).convert("L" if channels == 1 else "RGB")
+    fitted = ImageOps.fit(plain, (width, height), Image.Resampling.BILINEAR)
+    return np.asarray(fitted).reshape(height, width, channels)
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # PIL lets through whatever damaged EXIF data provoke; the picture itself is sound
+        return picture
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    levels = np.asarray(picture)
+    if picture.mode == "F" or levels.min() < 0 or levels.max() > 65535:
+        raise ValueError("its grey levels are neither 8-bit nor 16-bit")
+    return Image.fromarray(((levels.astype(np.int64) + 128) // 257).astype(np.uint8))
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture
+    coloured = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
+
+
+def _reason(path: str, error: Exception) -> str:
+    """Why a picture cannot be read, in a few words on one line."""
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return "too many pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture" if os.path.getsize(path) else "empty"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def decode_pictures(
+    paths: Sequence[str], size: tuple[int, int], channels: int, progress: bool = False
+) -> tuple[Tensor, dict[int, str]]:
+    """Read pictures with as many threads as PyTorch uses.
+
+    Args:
+        paths: the N files.
+        size: height and width in pixels.
+        channels: 1 or 3.
+        progress: whether to show a progress bar.
+
+    Returns:
+        Pictures uint8 ``[N, channels, H, W]``, channels last in memory, and why those that cannot be read cannot,
+        by position; their pixels are undefined.
+    """
+    pictures = np.empty((len(paths), *size, channels), np.uint8)
+
+    def decode(chunk: range) -> dict[int, str]:
+        unreadable = {}
+        for position in chunk:
+            try:
+                pictures[position] = decode_picture(paths[position], size, channels)
+            except MemoryError:
+                raise
+            except Exception as error:  # PIL lets through whatever a damaged file provokes in its decoders
+                unreadable[position] = _reason(paths[position], error)
+        return unreadable
+
+    chunks = [range(start, min(start + _CHUNK, len(paths))) for start in range(0, len(paths), _CHUNK)]
+    unreadable: dict[int, str] = {}
+    with warnings.catch_warnings(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        # Remarks on metadata, thousands of them in some data sets. The one on very large pictures is of another kind.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        for failed in track(pool.map(decode, chunks), "Reading pictures", len(chunks), disable=not progress):
+            unreadable |= failed
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2), unreadable

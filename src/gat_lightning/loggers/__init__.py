@@ -1,0 +1,11 @@
+"""Where the figures of a run go: ``metrics.csv`` always; Weights & Biases and TensorBoard where they are asked for.
+
+The last two are imported by their modules' names, since both are slow to import and one is an extra.
+"""
+
+from gat_lightning.loggers.base import RunLogger
+from gat_lightning.loggers.csv import CSVLogger
+from gat_lightning.loggers.lifecycle import close, start
+from gat_lightning.loggers.privacy import public_config, public_text
+
+__all__ = ["CSVLogger", "RunLogger", "close", "public_config", "public_text", "start"]

@@ -1,0 +1,70 @@
+"""What our loggers have beyond Lightning's."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.loggers import Logger
+
+
+class RunLogger(Logger):
+    """A logger of one run directory. Only rank 0 writes.
+
+    Args:
+        directory: the run directory.
+    """
+
+    shows_pictures = False
+    """Whether :meth:`log_picture` does anything."""
+
+    def __init__(self, directory: str | Path) -> None:
+        super().__init__()
+        self.directory = Path(directory)
+
+    @property
+    def name(self) -> str:
+        """Empty: the files lie in the run directory itself."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """Empty, likewise."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """The run directory."""
+        return str(self.directory)
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the configuration comes with :meth:`begin`."""
+
+    def begin(self, config: Mapping[str, Any], resumed_at: int | None) -> None:
+        """Called once, before the first figure.
+
+        Args:
+            config: what of the configuration may leave the machine.
+            resumed_at: the global step from which the run goes on; None for a run that begins, which takes nothing
+                over from an earlier attempt in the same directory.
+        """
+
+    def log_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+        """Show a picture.
+
+        Args:
+            name: of its series, such as ``gramian``.
+            pixels: uint8 ``[H, W, 3]``.
+            step: global step.
+        """
+
+    def end(self, status: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
+        """Called once, after the last figure; nothing is left open.
+
+        Args:
+            status: ``finished``, ``interrupted`` or ``failed``.
+            metrics: ``{checkpoint: {"split/view/metric": value}}`` of a finished run.
+        """

@@ -1,0 +1,166 @@
+"""``metrics.csv``: one row per call, on disk at once, whole for whoever reads it meanwhile, and kept by a resume.
+
+Lightning's own CSV logger deletes what an earlier process wrote into the directory.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.utilities import rank_zero_only
+
+from gat_lightning.errors import UserError
+from gat_lightning.loggers.base import RunLogger
+
+FILE = "metrics.csv"
+_FIRST = ["epoch", "step"]
+_COUNTS = ("epoch", "step")
+
+
+class CSVLogger(RunLogger):
+    """Appends rows to ``metrics.csv`` in the run directory.
+
+    Columns are ``epoch``, ``step``, then the others in the order in which they first appeared. Each row is one write
+    of a whole line. A new column makes a new file, which takes the old one's place in one move; this happens a few
+    times in a run, whatever its length. A line that a killed process left unfinished is dropped.
+
+    Args:
+        directory: the run directory.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        super().__init__(directory)
+        self._columns: list[str] | None = None
+        self._resumed_at = -1
+        self._repeated: Counter[tuple[int, frozenset[str]]] = Counter()
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self.directory / FILE
+
+    def begin(self, config: Mapping[str, Any], resumed_at: int | None) -> None:
+        """Drop what lies after the step from which the run goes on: everything, for a run that begins."""
+        self.truncate(-1 if resumed_at is None else resumed_at)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Append one row.
+
+        Args:
+            metrics: numbers by column.
+            step: global step; 0 if None.
+        """
+        row = {**metrics, "step": step or 0}
+        if self._is_there_already(row):
+            return
+        columns = self._read_columns()
+        new = [name for name in [*_FIRST, *row] if name not in columns]
+        line = _line(_text(name, row.get(name)) for name in dict.fromkeys([*columns, *new]))
+        if new:
+            self._replace([*columns, *new], (old + b"," * len(new) for old in self._lines()), line)
+        else:
+            with self.path.open("ab", buffering=0) as file:
+                file.write(line + b"\n")
+
+    @rank_zero_only
+    def truncate(self, after_step: int) -> None:
+        """Drop the rows of the steps after a checkpoint, up to the end of the file.
+
+        Rows at the checkpoint's own step may have been written before it or after it. They are kept, and the first
+        repetition of each by the resumed run is left out.
+
+        Args:
+            after_step: the checkpoint's global step; -1 drops everything.
+        """
+        columns, self._columns = self._read_columns(), None
+        self._resumed_at, self._repeated = after_step, Counter()
+        if not columns:
+            return
+        kept = []
+        for line in self._lines():
+            row = dict(zip(columns, next(csv.reader([line.decode()])), strict=True))
+            step = int(row["step"])
+            if step > after_step:
+                break
+            kept.append(line)
+            if self._repeated or step == after_step:
+                self._repeated[_signature(row)] += 1
+        if kept:
+            self._replace(columns, kept)
+        else:
+            self.path.unlink()
+
+    def _is_there_already(self, row: Mapping[str, Any]) -> bool:
+        if self._repeated and row["step"] > self._resumed_at:
+            self._repeated.clear()
+        signature = _signature(row)
+        there = self._repeated[signature] > 0
+        if there:
+            self._repeated[signature] -= 1
+        return there
+
+    def _read_columns(self) -> list[str]:
+        """Those of the file, after dropping an unfinished last line; empty where there is no file."""
+        if self._columns is None:
+            self._columns = []
+            if self.path.exists():
+                _drop_unfinished_line(self.path)
+                with self.path.open(newline="") as file:
+                    self._columns = next(csv.reader(file), [])
+                if self._columns and "step" not in self._columns:
+                    raise UserError(f"'{self.path}' is not a file of this program's; move it away.")
+        return self._columns
+
+    def _lines(self) -> Iterator[bytes]:
+        """The rows of the file, without line ends."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            next(file, None)
+            for line in file:
+                yield line.rstrip(b"\r\n")
+
+    def _replace(self, columns: list[str], rows: Iterable[bytes], *more: bytes) -> None:
+        """Put a new file in the place of the old one, in one move."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".csv.tmp")
+        with temporary.open("wb") as file:
+            file.write(_line(columns) + b"\n")
+            file.writelines(row + b"\n" for row in rows)
+            file.writelines(row + b"\n" for row in more)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+        self._columns = columns
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(cells)
+    return buffer.getvalue().encode()
+
+
+def _text(name: str, value: Any) -> str:
+    """Counts without a decimal point, floats so that they read back equal."""
+    if value is None:
+        return ""
+    number = value.item() if hasattr(value, "item") else value
+    return str(int(number)) if name in _COUNTS else str(number)
+
+
+def _signature(row: Mapping[str, Any]) -> tuple[int, frozenset[str]]:
+    """What a repetition of a row has in common with it: the step, and the columns that are filled."""
+    return int(row["step"]), frozenset(name for name, value in row.items() if value not in ("", None))
+
+
+def _drop_unfinished_line(path: Path) -> None:
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)

@@ -1,0 +1,83 @@
+"""What of a run's settings may leave the machine: no place on its disks, no user's name, no secret.
+
+Loggers send settings to servers that others can read. A path is cut to its last part, which says what was used but not
+where it lies; a value that the environment holds under the name of a secret, or that stands under such a name in the
+configuration, is hidden.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+HIDDEN = "<hidden>"
+_LEFT_OUT = ("paths", "logger", "hydra")
+_SECRET_SETTING = re.compile(r"(api|access|private)[-_]?key|token|secret|passw|credential", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+_LOGIN = re.compile(r"(\w://)[^/@\s]+@")
+_ROOT = r"(?:~\w*[/\\]|\.{0,2}[/\\]|[A-Za-z]:[/\\])"
+_IS_PATH = re.compile(_ROOT)
+_PATH_INSIDE = re.compile(rf"(?<![\w.:/\\~]){_ROOT}[^\s,;:'\"()\[\]{{}}]+")
+_SEPARATORS = re.compile(r"[/\\]")
+
+
+def public_config(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain types, without paths and loggers, and scrubbed by :func:`public_text`."""
+    config = config.copy()
+    if "paths" in config:
+        OmegaConf.set_readonly(config, False)
+        config.paths = dict.fromkeys(config.paths, "")
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    resolved = OmegaConf.to_container(kept, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): _public(str(key), value) for key, value in resolved.items() if key not in _LEFT_OUT}
+
+
+def public_text(text: str) -> str:
+    """The text with secrets of the environment hidden and paths cut to their last part."""
+    for secret in _secrets():
+        text = text.replace(secret, HIDDEN)
+    text = _LOGIN.sub(r"\1", text)
+    home = str(Path.home())
+    if len(home) > 1:
+        text = text.replace(home, "~")
+    if _IS_PATH.match(text):
+        text = _last_part(text)
+    else:
+        text = _PATH_INSIDE.sub(lambda match: _last_part(match.group()), text)
+    return _without_user(text)
+
+
+def _public(key: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _public(str(name), item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_public(key, item) for item in value]
+    if isinstance(value, str):
+        return HIDDEN if value and _SECRET_SETTING.search(key) else public_text(value)
+    return value
+
+
+def _secrets() -> list[str]:
+    """Values of the environment that must not be shown, longest first."""
+    values = {value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)}
+    return sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _last_part(path: str) -> str:
+    return next((part for part in reversed(_SEPARATORS.split(path)) if part not in ("", "~", ".", "..")), "")
+
+
+def _without_user(text: str) -> str:
+    """The user's name as a part of a path, such as in ``alice/own.npz``, or all by itself."""
+    try:
+        user = re.escape(getpass.getuser())
+    except (KeyError, ImportError, OSError):  # a container may have no name for its user
+        return text
+    return re.sub(rf"(?:(?<=^)|(?<=[/\\]))(?:{user})(?=[/\\]|$)", "user", text)

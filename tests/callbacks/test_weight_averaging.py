@@ -1,0 +1,245 @@
+"""The average of real, tiny runs on the bundled digits."""
+
+import csv
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+
+from gat_lightning.assembly import build_data, build_module, build_trainer, find_conf
+from gat_lightning.averaging import ExponentialAverage
+from gat_lightning.callbacks import WeightAveraging
+from gat_lightning.checkpoint import load_checkpoint, load_classifier
+from gat_lightning.command_line import quiet_lightning
+from gat_lightning.data.sampler import JointBatchSampler
+from gat_lightning.errors import UserError
+from gat_lightning.run_directory import register_resolvers
+
+EMA = "callbacks=default+ema"
+TINY = [
+    "experiment=quickstart",
+    "augment=standard",
+    "trainer.max_epochs=2",
+    "data.fraction=0.2",
+    "data.batch_size=64",
+    "data.val_fraction=0.2",
+    "encoder.width=4",
+    "curvature.mode=off",
+    "attack.steps=1",
+    "validation.attack.steps=1",
+]
+
+
+moved = pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+
+
+class Recorder(pl.Callback):
+    """The plain weights before the first step and after each, torch's generator, and a checkpoint of each step."""
+
+    def __init__(self, directory):
+        self.weights, self.generators, self.directory = [], [], directory
+
+    def _record(self, module):
+        self.weights.append({name: p.detach().clone() for name, p in module.model.named_parameters()})
+
+    def on_train_start(self, trainer, pl_module):
+        self._record(pl_module)
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        self._record(pl_module)
+        self.generators.append(torch.get_rng_state())
+        trainer.save_checkpoint(self.directory / f"{trainer.global_step}.ckpt")
+
+
+def composed(directory, *overrides):
+    register_resolvers()
+    directory.mkdir(exist_ok=True)
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        return compose("train", [*TINY, f"paths.run={directory}", *overrides])
+
+
+def fit(directory, *overrides, resume=None):
+    config, recorder = composed(directory, *overrides), Recorder(directory / "steps")
+    with warnings.catch_warnings():
+        quiet_lightning()
+        pl.seed_everything(config.seed, verbose=False)
+        data, trainer = build_data(config), build_trainer(config)
+        module = build_module(config, data.info)
+        trainer.callbacks.append(recorder)
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    averaging = next((c for c in trainer.callbacks if isinstance(c, WeightAveraging)), None)
+    last, ema = (directory / "checkpoints" / f"{name}.ckpt" for name in ("last", "ema"))
+    return SimpleNamespace(**locals())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return fit(tmp_path_factory.mktemp("run"), EMA)
+
+
+def rows(run):
+    with (run.directory / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def last_scores(run):
+    scores = [{name: value for name, value in row.items() if "val/" in name and value} for row in rows(run)]
+    return [row for row in scores if row][-1]
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def test_the_average_of_a_run_by_hand(run):
+    first, *rest = run.recorder.weights
+    expected = {name: value.double() for name, value in first.items()}
+    for step, weights in enumerate(rest):
+        decay = (1 + step) / (10 + step)
+        expected = {name: decay * old + (1 - decay) * weights[name] for name, old in expected.items()}
+    assert len(rest) == run.trainer.global_step == run.averaging.average.steps == 8
+    saved = load_checkpoint(run.ema)["state_dict"]
+    for name, value in expected.items():
+        assert torch.allclose(saved[f"model.{name}"].double(), value, rtol=1e-5, atol=1e-7), name
+
+
+def test_statistics_are_those_of_the_training_images(run):
+    model = run.averaging.average.model
+    dataset = run.data.split("train")
+    requests = JointBatchSampler(len(dataset), run.data.batch_size, run.data.seed)
+    images = [run.data.augmented(dataset.__getitems__(request), epoch=1).images for request in requests]
+    assert len({len(batch) for batch in images}) == 2
+    seen = {}
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, _BatchNorm)}
+    assert layers
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, args, name=name: seen.setdefault(name, []).append(args[0].double()))
+        for name, layer in layers.items()
+    ]
+    statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    model.train()
+    with torch.no_grad():
+        for batch in images:
+            model(batch)
+    model.eval()
+    model.load_state_dict(statistics, strict=False)
+    for hook in hooks:
+        hook.remove()
+    for name, layer in layers.items():
+        channels = torch.cat(seen[name]).transpose(0, 1).flatten(1)
+        variance = sum(len(x) * x.transpose(0, 1).flatten(1).var(1) for x in seen[name]) / len(dataset)
+        assert torch.allclose(layer.running_mean.double(), channels.mean(1), rtol=1e-4, atol=1e-5), name
+        assert torch.allclose(layer.running_var.double(), variance, rtol=1e-4), name
+    plain = run.module.model.state_dict()
+    assert not any(torch.equal(plain[f"{name}.running_mean"], statistics[f"{name}.running_mean"]) for name in layers)
+
+
+def test_a_run_is_the_same_without_the_average(run, tmp_path):
+    plain = fit(tmp_path / "plain")
+    assert plain.averaging is None
+    assert not plain.ema.exists()
+    assert all(map(torch.equal, run.recorder.generators, plain.recorder.generators))
+    with_average, without = load_checkpoint(run.last), load_checkpoint(plain.last)
+    assert_equal(with_average["state_dict"], without["state_dict"])
+    for one, other in zip(with_average["optimizer_states"], without["optimizer_states"], strict=True):
+        for index, state in one["state"].items():
+            assert_equal(state, other["state"][index])
+    for one, other in zip(rows(run), rows(plain), strict=True):
+        same = {name: value for name, value in one.items() if name != "images_per_second" and "ema/" not in name}
+        assert same == {name: value for name, value in other.items() if name != "images_per_second"}
+    modes = [module.training for module in run.module.modules()]
+    assert modes == [module.training for module in plain.module.modules()]
+
+
+@moved
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_a_resumed_run_equals_one_without_interruption(run, tmp_path, step):
+    """Resumed in the first epoch, at its end, and in the second."""
+    checkpoint = run.directory / "steps" / f"{step}.ckpt"
+    assert load_checkpoint(checkpoint)["callbacks"]["WeightAveraging{'name': 'ema'}"]["steps"] == step
+    resumed = fit(tmp_path / "resumed", EMA, resume=checkpoint)
+    for name in ("last", "ema"):
+        one, other = load_checkpoint(getattr(run, name)), load_checkpoint(getattr(resumed, name))
+        assert (one["epoch"], one["global_step"]) == (other["epoch"], other["global_step"]) == (1, 8)
+        assert_equal(one["state_dict"], other["state_dict"])
+    assert last_scores(resumed) == last_scores(run)
+    assert len(last_scores(run)) == 5
+
+
+@moved
+def test_a_checkpoint_without_an_average_starts_one(run, tmp_path):
+    plain = load_checkpoint(run.directory / "steps" / "6.ckpt")
+    del plain["callbacks"]["WeightAveraging{'name': 'ema'}"]
+    torch.save(plain, tmp_path / "plain.ckpt")
+    resumed = fit(tmp_path / "resumed", EMA, resume=tmp_path / "plain.ckpt")
+    assert resumed.averaging.average.steps == 2
+
+
+def test_state_goes_round(run):
+    state = run.averaging.state_dict()
+    fresh = WeightAveraging(ExponentialAverage(), run.directory)
+    assert fresh.state_dict() == {}
+    fresh.load_state_dict(state)
+    assert fresh.state_dict() is state
+    fresh.on_train_start(run.trainer, run.module)
+    assert fresh.state_dict()["steps"] == 8
+    assert_equal(fresh.state_dict()["parameters"], state["parameters"])
+    assert fresh.average is not run.averaging.average
+    assert fresh.state_key == run.averaging.state_key
+
+
+def test_the_checkpoint_gives_the_classifier_that_was_scored(run):
+    model = load_classifier(run.ema)
+    assert not model.training
+    right = total = 0
+    with torch.no_grad():
+        for batch in run.data.val_dataloader():
+            right += int((model(batch.images).argmax(1) == batch.labels["class"]).sum())
+            total += len(batch.images)
+    assert right / total == pytest.approx(float(last_scores(run)["ema/val/clean/accuracy"]))
+    assert total == len(run.data.split("val"))
+
+
+def test_the_checkpoint_loads_into_the_module(run):
+    checkpoint = load_checkpoint(run.ema)
+    assert checkpoint["state_dict"].keys() == load_checkpoint(run.last)["state_dict"].keys()
+    assert checkpoint["gat_lightning"] == run.module.origin
+    before = {name: value.clone() for name, value in run.module.state_dict().items()}
+    scores = run.trainer.test(run.module, datamodule=run.data, ckpt_path=run.ema, weights_only=True, verbose=False)[0]
+    assert_equal(run.module.state_dict(), checkpoint["state_dict"])
+    run.module.load_state_dict(before)
+    assert set(scores) == {"test/clean/accuracy", "test/pgd20/accuracy"}
+
+
+def test_loading_processes_change_nothing(run, tmp_path):
+    several = fit(tmp_path / "several", EMA, "data.workers=1")
+    assert_equal(load_checkpoint(run.ema)["state_dict"], load_checkpoint(several.ema)["state_dict"])
+
+
+@pytest.mark.parametrize(("setting", "message"), [("decay=1.0", "below 1"), ("warmup=soon", "true or false")])
+def test_bad_settings_are_refused(tmp_path, setting, message):
+    with pytest.raises(InstantiationException) as caught:
+        build_trainer(composed(tmp_path, EMA, f"callbacks.ema.rule.{setting}"))
+    assert isinstance(caught.value.__cause__, UserError)
+    assert message in str(caught.value.__cause__)
+
+
+def test_training_without_our_data_is_refused(run, tmp_path):
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[WeightAveraging(ExponentialAverage(), tmp_path)],
+    )
+    with pytest.raises(UserError, match="'ema' needs training images for its BatchNorm statistics"):
+        trainer.fit(run.module, train_dataloaders=DataLoader([0]))
