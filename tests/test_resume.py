@@ -9,11 +9,11 @@ import time
 
 import pytest
 import torch
-from test_train import TINY, rows, tiny, trained
 
 from gat_lightning.checkpoint import find_resumable, initialise, load_checkpoint, load_classifier
 from gat_lightning.errors import UserError
 from gat_lightning.run_directory import run_name
+from test_train import TINY, rows, tiny, trained
 
 FOUR_EPOCHS = ["experiment=quickstart", *TINY, "trainer.max_epochs=4", "callbacks.last.minutes=0"]
 

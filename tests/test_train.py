@@ -178,7 +178,9 @@ def test_own_arrays(tmp_path):
 
 
 def test_a_diverging_run_stops_with_a_message_and_a_result(tmp_path):
-    with pytest.raises(NonFiniteError, match=r"stopped at step \d+ .*'.*' is not finite.*learning rate.*Last good checkpoint"):
+    with pytest.raises(
+        NonFiniteError, match=r"stopped at step \d+ .*'.*' is not finite.*learning rate.*Last good checkpoint"
+    ):
         trained(tmp_path, "optimizer.lr=1e30", "weighting=equal", "curvature.mode=off", "task=none")
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["status"] == "failed"

@@ -10,7 +10,7 @@ import scipy.linalg
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader
 
 from gat_lightning.attacks import PGD
@@ -47,6 +47,10 @@ def toy_batch():
     return Batch(images, labels, torch.arange(SIZE), Shard.whole(SIZE))
 
 
+def constant(optimizer, steps):
+    return ConstantLR(optimizer, factor=1.0)
+
+
 def toy_module(method, curvature, floor, separate):
     tasks = [Classification("class"), Macro(), Rotation()]
     for task in tasks:
@@ -60,7 +64,7 @@ def toy_module(method, curvature, floor, separate):
         engine=partial(GradientEngine, weighting=MGDA(floor=floor)),
         curvature=Curvature(curvature, coefficient=0.7),
         optimizer=partial(torch.optim.SGD, lr=LR, weight_decay=0.01),
-        schedule=lambda optimizer, steps: LambdaLR(optimizer, lambda step: 1.0),
+        schedule=constant,
         validation_attacks={"pgd": attack},
         test_attacks={"pgd": attack},
         separate_views=separate,

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -90,6 +93,7 @@ def build_trainer(config: DictConfig) -> pl.Trainer:
         callbacks=[instantiate(callback) for callback in config.callbacks.values()],
         logger=[instantiate(logger) for logger in config.logger.values()],
         default_root_dir=config.paths.run,
+        strategy=_strategy(config),
     )
 
 
@@ -98,6 +102,17 @@ def plain(config: DictConfig) -> dict[str, Any]:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
+
+
+def _strategy(config: DictConfig) -> Any:
+    """The configured strategy; in a sweep with several processes, one whose children do not repeat the sweep."""
+    chosen = config.trainer.get("strategy", "auto")
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if chosen != "auto" or not sweeping:
+        return instantiate(chosen) if isinstance(chosen, DictConfig) else chosen
+    devices = config.trainer.devices
+    several = devices > 1 if isinstance(devices, int) and devices > 0 else torch.cuda.device_count() > 1
+    return "ddp_spawn" if several else "auto"
 
 
 def _named(attack: Attack) -> Mapping[str, Attack]:

@@ -62,8 +62,10 @@ def run(config: DictConfig) -> dict[str, Any]:
             result["metrics"] = test(trainer, module, data, directory / "checkpoints")
             result["files"] |= {
                 "checkpoints": {name: f"checkpoints/{name}.ckpt" for name in result["metrics"]},
-                "images": [str(write_images(module, data, directory / "images").relative_to(directory))],
+                "images": ["images/adversarial.png"],
             }
+            if trainer.is_global_zero:
+                write_images(module, data, directory / "images")
             result["status"] = "finished"
     except NonFiniteError as error:
         last = directory / "checkpoints" / "last.ckpt"
@@ -91,13 +93,14 @@ def test(
     return {"best": metrics["best"], "last": metrics["last"]}
 
 
-def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> Path:
-    """A picture of the first test images under the test attack."""
+def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> None:
+    """``adversarial.png``: the first test images under the test attack."""
     directory.mkdir(exist_ok=True)
+    data.setup("test")
     attack = next(iter(module.attacks["test"].values()))
     batch = next(iter(data.test_dataloader())).to(module.device)
     target = module.task_names[0]
-    return adversarial_gallery(
+    adversarial_gallery(
         {"this model": module.model.single_task().eval()},
         batch.images[:8],
         batch.labels[target][:8],

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gat_lightning.data.splits import stratified
 from gat_lightning.errors import UserError
+from gat_lightning.randomness import generator_for
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ ClassFolders = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Files of a data set, by class name and then by path, whatever the order of the classes' indices.
+    """Files of a data set, the classes mixed, so that the first ones of a split are a fair sample of it.
 
     Attributes:
         classes: names, in the order of their indices.
@@ -68,7 +69,7 @@ def find_pictures(root: Path, classes: Sequence[str] | None, test_fraction: floa
         test_fraction: part of each class drawn for testing in the second layout, in (0, 1).
 
     Returns:
-        The files, in an order that does not depend on that of ``classes``.
+        The files, in a fixed random order that does not depend on that of ``classes``.
 
     Raises:
         UserError: the folders are missing or not arranged so, a class is empty, unknown, only in training or only in
@@ -94,7 +95,9 @@ def find_pictures(root: Path, classes: Sequence[str] | None, test_fraction: floa
                 if split == "all"
                 else torch.full((len(found),), split == "test")
             )
-    return PictureFiles(tuple(names), tuple(paths), torch.tensor(labels), torch.cat(test))
+    order = torch.randperm(len(paths), generator=generator_for("images", "order"))
+    mixed = tuple(paths[position] for position in order.tolist())
+    return PictureFiles(tuple(names), mixed, torch.tensor(labels)[order], torch.cat(test)[order])
 
 
 def _layout(root: Path) -> dict[str, ClassFolders]:

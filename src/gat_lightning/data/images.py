@@ -97,9 +97,10 @@ class Images(ImageDataModule):
         """Names and statistics; lists the folders and reads at most 1,000 pictures.
 
         Raises:
-            UserError: the folders do not fit, or no picture of the sample can be read.
+            UserError: the folders do not fit, the pictures do not fit into memory, or none of the sample can be read.
         """
         files = self._files
+        self._check_memory(sum(map(len, self._parts.values())))
         used = torch.cat([self._parts["train"], self._parts["val"]]).sort().values
         size = min(SAMPLE, len(used))
         sample = used[stratified(files.labels[used], size, "images", "statistics")[0]]
@@ -152,10 +153,10 @@ class Images(ImageDataModule):
         return images, _readable(len(paths), unreadable)
 
     def _unreadable(self, wanted: Tensor, reasons: Mapping[int, str]) -> str:
-        named = [
+        named = sorted(
             f"{os.path.relpath(self._files.paths[int(wanted[position])], self.root)!r} ({reason})"
-            for position, reason in sorted(reasons.items())
-        ]
+            for position, reason in reasons.items()
+        )
         return f"{len(named):,} of {len(wanted):,} pictures in {self.root.absolute()} cannot be read: {shorten(named)}"
 
     def _check_memory(self, pictures: int) -> None:

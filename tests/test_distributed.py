@@ -1,0 +1,97 @@
+"""Two processes equal one on the joined batch."""
+
+import json
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from gat_lightning.batch import Batch
+from gat_lightning.data.sampler import shard_of
+from gat_lightning.methods import Adversarial, Madry
+from test_command_line import command
+from test_train import TINY
+from test_training_step import toy_module
+
+SIZES = (6, 6, 5)
+
+
+def joined(step):
+    generator = torch.Generator().manual_seed(step)
+    images = torch.rand(SIZES[step], 1, 4, 4, dtype=torch.float64, generator=generator)
+    labels = {"class": torch.randint(4, (SIZES[step],), generator=generator)}
+    labels["macro"] = labels["class"] // 2
+    labels["macro"][:2] = -1
+    return images, labels
+
+
+class Joined(pl.LightningDataModule):
+    """Three joined batches, the last one uneven; each rank gets its part."""
+
+    def train_dataloader(self):
+        batches = []
+        for step in range(len(SIZES)):
+            images, labels = joined(step)
+            shard = shard_of(len(images), self.trainer.global_rank, self.trainer.world_size)
+            part = slice(shard.offset, shard.offset + shard.size)
+            own = {name: label[part] for name, label in labels.items()}
+            batches.append(Batch(images[part], own, torch.arange(len(images))[part], shard))
+        return DataLoader(batches, batch_size=None)
+
+
+class Record(pl.Callback):
+    """Writes what each rank saw."""
+
+    def __init__(self, directory):
+        self.directory, self.steps = directory, []
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.steps.append((module.last_step.weights, module.last_step.losses, len(batch.images)))
+
+    def on_train_end(self, trainer, module):
+        state = {name: parameter.detach() for name, parameter in module.model.named_parameters()}
+        torch.save({"steps": self.steps, "state": state}, self.directory / f"rank{trainer.global_rank}.pt")
+
+
+def record(directory, devices, method, curvature, separate):
+    directory.mkdir()
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", devices=devices, strategy="ddp_spawn" if devices > 1 else "auto",
+        use_distributed_sampler=False, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[Record(directory)],
+    )  # fmt: skip
+    trainer.fit(toy_module(method, curvature, None, separate), datamodule=Joined())
+    return [torch.load(directory / f"rank{rank}.pt", weights_only=True) for rank in range(devices)]
+
+
+@pytest.mark.parametrize(
+    ("method", "curvature", "separate"),
+    [(Madry("separate"), "objective", True), (Adversarial(), "penalty", False)],
+    ids=["madry_separate-objective-separate", "adversarial-penalty-shared"],
+)
+def test_parameters_and_weights_equal_the_one_process_run(tmp_path, method, curvature, separate):
+    (one,) = record(tmp_path / "one", 1, method, curvature, separate)
+    first, second = record(tmp_path / "two", 2, method, curvature, separate)
+    assert [size for *_, size in first["steps"]] == [3, 3, 3]
+    assert [size for *_, size in second["steps"]] == [3, 3, 2]
+    for (alone, losses, _), (mine, mine_losses, _), (theirs, *_) in zip(
+        one["steps"], first["steps"], second["steps"], strict=True
+    ):
+        assert torch.equal(mine, theirs)
+        assert torch.allclose(mine, alone, atol=1e-9)
+        assert torch.allclose(mine_losses, losses, atol=1e-12)
+    for name, value in one["state"].items():
+        assert torch.equal(first["state"][name], second["state"][name])
+        assert (first["state"][name] - value).abs().max() < 1e-10, name
+
+
+def test_two_devices_from_the_command_line_count_each_image_once(tmp_path):
+    done = command(
+        "experiment=quickstart", *TINY, "trainer.max_epochs=1", "trainer.devices=2", "data.batch_size=50", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    (result,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/result.json"))
+    for scores in result["metrics"].values():
+        right = scores["test/clean/accuracy"] * 360
+        assert right == pytest.approx(round(right), abs=1e-3)
