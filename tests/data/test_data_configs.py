@@ -7,11 +7,11 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from gat_lightning.augment import Identity, RandomCropFlip
-from gat_lightning.data import CIFAR10, Arrays, Digits
+from gat_lightning.data import CIFAR10, Arrays, Digits, Images
 
 CONF = Path(__file__).parents[2] / "conf"
 NOT_FOR_THE_DATA_MODULE = ("eps", "crop_padding", "flip", "views")
-CLASSES = {"digits": Digits, "cifar10": CIFAR10, "arrays": Arrays}
+CLASSES = {"digits": Digits, "cifar10": CIFAR10, "arrays": Arrays, "images": Images}
 
 
 def composed(data, augment="none"):
@@ -30,11 +30,13 @@ def test_data_config_makes_its_class(name):
     config = composed(name)
     if name == "arrays":
         config.data.path = "mine.npz"
+    if name == "images":
+        config.data.root = "pictures"
     settings = {key: value for key, value in config.data.items() if key not in NOT_FOR_THE_DATA_MODULE}
     data = instantiate(settings)
     assert type(data) is CLASSES[name]
     assert data.seed == 7
-    if name != "arrays":
+    if name not in ("arrays", "images"):
         assert data.info == type(data)(**({"root": "files"} if name == "cifar10" else {})).info
 
 

@@ -47,7 +47,8 @@ def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) ->
         seed: of the run. Nothing else than it and the labels decides which samples go where.
 
     Returns:
-        Positions of the training and of the validation samples, ascending and disjoint.
+        Positions of the training samples, ascending, and of the validation samples, shuffled, so that the first of them
+        are a fair sample even where the data are sorted by class. They are disjoint.
 
     Raises:
         UserError: no validation image is left, or no training image of some class.
@@ -67,4 +68,4 @@ def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) ->
             f"data.val_fraction={val_fraction} and data.fraction={fraction} leave no training image of class"
             f" {absent[0]}; use a larger fraction or a smaller val_fraction"
         )
-    return training, validation
+    return training, validation[torch.randperm(len(validation), generator=generator_for(seed, "validation order"))]
