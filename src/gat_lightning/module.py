@@ -94,14 +94,15 @@ class GATModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step of Algorithm 1; each line is one arrow of the data flow."""
-        views = prepare_views(batch, self.tasks, self._generators(batch, batch_idx), self.separate_views)
+        generators = self._generators(batch, batch_idx)
+        with_curvature = self.curvature.enabled(self.task_names)
+        views = prepare_views(batch, self.tasks, generators, self.separate_views)
+        perturbed = self._perturb(views, generators("attack")) if self.method.needs_adversarial else None
         clean = adversarial = None
-        if self.method.needs_adversarial:
-            perturbed = self._perturb(views, self._generators(batch, batch_idx)("attack"))
-        if self.method.needs_clean or self.curvature.enabled(self.task_names):
-            images = views.images.detach().requires_grad_(self.curvature.enabled(self.task_names))
+        if self.method.needs_clean or with_curvature:
+            images = views.images.detach().requires_grad_(with_curvature)
             clean = forward_pass(self.model, images, views, self.tasks)
-        if self.method.needs_adversarial:
+        if perturbed is not None:
             adversarial = forward_pass(self.model, perturbed, views, self.tasks)
         objectives = self.method.objectives(self.task_names, clean, adversarial)
         terms, penalty = self.curvature(clean, self.task_names)
