@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 
 def command(*arguments, cwd, module="gat_lightning.train"):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": ""}
@@ -35,22 +33,6 @@ def test_help_explains_the_groups(tmp_path):
     assert done.returncode == 0
     for part in ("task", "weighting", "experiment=quickstart", "jigsaw", "mgda_floor", "preact_resnet50", "8/255"):
         assert part in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (["taks=macro"], ["taks"]),
-        (["data=digits", "task=rotaton"], ["rotaton", "rotation"]),
-        (["data=digits", "attack.tasks=auxiliary"], ["attack.tasks=auxiliary needs an auxiliary task"]),
-    ],
-)
-def test_mistakes_end_with_a_message_and_no_traceback(tmp_path, arguments, parts):
-    done = command(*arguments, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    for part in parts:
-        assert part in done.stderr
 
 
 def test_a_sweep_trains_every_point_in_its_own_directory(tmp_path):

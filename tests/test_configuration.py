@@ -113,7 +113,7 @@ def test_the_hash_follows_the_settings_but_not_the_paths(tmp_path):
     base = composed("data=digits")
     assert configuration_hash(base) == configuration_hash(composed("data=digits", "paths.output=elsewhere"))
     assert configuration_hash(base) == configuration_hash(composed("data=digits", f"paths.data={tmp_path}"))
-    assert configuration_hash(base) == configuration_hash(composed("data=digits", "debug=true"))
+    assert configuration_hash(base) == configuration_hash(composed("data=digits", "debug='true'"))
     for override in ("seed=1", "task=macro", "attack.eps=0.1", "trainer.max_epochs=3"):
         assert configuration_hash(base) != configuration_hash(composed("data=digits", override))
 

@@ -158,6 +158,12 @@ def test_combinations_run(tmp_path, overrides):
     assert all(np.isfinite(value) for scores in result["metrics"].values() for value in scores.values())
 
 
+def test_the_average_is_tested_beside_the_plain_model(tmp_path):
+    result = trained(tmp_path, "callbacks=default+ema", "trainer.max_epochs=1")
+    assert list(result["metrics"]) == ["best", "last", "ema"]
+    assert set(result["metrics"]["ema"]) == set(result["metrics"]["best"])
+
+
 def test_own_arrays(tmp_path):
     digits = load_digits()
     images, labels = (digits.images * 15).astype(np.uint8), digits.target.astype(np.uint8)

@@ -1,6 +1,8 @@
-"""Sums over the processes of a run; with one process they cost nothing."""
+"""Sums over the processes of a run, and copies to them; with one process they cost nothing."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch.distributed as dist
 from torch import Tensor
@@ -8,6 +10,17 @@ from torch import Tensor
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
     """The sum of every rank's ``tensor``, in place and without gradient; with one process the tensor itself."""
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if _several_ranks():
         dist.all_reduce(tensor)
     return tensor
+
+
+def copy_to_ranks(tensors: Iterable[Tensor]) -> None:
+    """Give every rank the values of rank 0, in place."""
+    if _several_ranks():
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
+
+
+def _several_ranks() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from gat_lightning.attacks import Attack
 from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
+from gat_lightning.distributed import copy_to_ranks
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.evaluation.scoring import Scoring
 from gat_lightning.forward import TaskProblem, Views, forward_pass, prepare_views
@@ -148,6 +149,7 @@ class GATModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Fresh metrics; only the first ``validation_images`` are attacked."""
+        copy_to_ranks(self.model.buffers())
         self._scoring = self._new_scoring("val", self.validation_images)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -158,7 +160,7 @@ class GATModule(pl.LightningModule):
         """Log the scores, and the one that chooses the best checkpoint as ``val/selection``."""
         scores = self._log_scores("val")
         view = next(iter(self.attacks["val"])) if self.method.selection == "robust" else "clean"
-        self.log("val/selection", next(value for name, value in scores.items() if name.startswith(f"{view}/")))
+        self.log("val/selection", next(value for name, value in scores.items() if name.startswith(f"{view}/")), sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
         """Fresh metrics."""
@@ -187,7 +189,7 @@ class GATModule(pl.LightningModule):
 
     def _log_scores(self, split: str) -> dict[str, float]:
         scores = self._scoring.compute()
-        self.log_dict({f"{split}/{name}": value for name, value in scores.items()})
+        self.log_dict({f"{split}/{name}": value for name, value in scores.items()}, sync_dist=True)
         return scores
 
 

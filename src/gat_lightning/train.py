@@ -83,14 +83,15 @@ def run(config: DictConfig) -> dict[str, Any]:
 def test(
     trainer: pl.Trainer, module: GATModule, data: ImageDataModule, checkpoints: Path
 ) -> dict[str, dict[str, float]]:
-    """Clean and robust test metrics of the last and the best checkpoint; the module keeps the best one's weights."""
+    """Clean and robust test metrics of every checkpoint there is; the module keeps the best one's weights."""
+    names = [name for name in ("best", "last", "ema") if (checkpoints / f"{name}.ckpt").is_file()]
     metrics = {}
-    for name in ("last", "best"):
+    for name in reversed(names):
         checkpoint = torch.load(checkpoints / f"{name}.ckpt", map_location=module.device, weights_only=True)
         module.load_state_dict(checkpoint["state_dict"])
         scores = trainer.test(module, datamodule=data, verbose=False)[0]
         metrics[name] = {"epoch": int(checkpoint["epoch"]) + 1, **scores}
-    return {"best": metrics["best"], "last": metrics["last"]}
+    return {name: metrics[name] for name in names}
 
 
 def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> None:

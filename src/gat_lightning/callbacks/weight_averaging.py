@@ -15,6 +15,8 @@ from torch import Tensor
 from gat_lightning.averaging import AveragingRule, WeightAverage, recompute_batchnorm
 from gat_lightning.batch import Batch
 from gat_lightning.data import ImageDataModule
+from gat_lightning.data.loader import BatchLoader
+from gat_lightning.data.sampler import JointBatchSampler
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.scoring import Scoring
 from gat_lightning.models import MultiTaskModel
@@ -22,7 +24,7 @@ from gat_lightning.module import GATModule
 
 
 class WeightAveraging(pl.Callback):
-    """Averages the weights after every step; scores the average in every validation; saves it after every epoch.
+    """Averages the weights over all steps; scores the average in every validation; saves it after every epoch.
 
     The average is a further checkpoint beside ``best`` and ``last``: ``DIRPATH/NAME.ckpt``, with NAME the rule's, which
     loads like these. It is the average at the end of the last epoch; none is chosen by its score. Its validation
@@ -74,20 +76,18 @@ class WeightAveraging(pl.Callback):
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin with the weights as they are, or with the restored average."""
+        """Begin with the weights as they are, or with the restored average; from now on take in every step.
+
+        The optimiser calls, not Lightning after the batch: a checkpoint that another callback saves then always holds
+        the step, and a method that steps several times per batch is averaged as often.
+        """
         assert isinstance(pl_module, GATModule)
         state = self.state_dict()
         self.average = WeightAverage(pl_module.model, self._rule)
         if state:
             self.average.load_state_dict(state)
         self._statistics_of = -1
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        """Take in the step."""
-        assert self.average is not None
-        self.average.update()
+        trainer.optimizers[0].register_step_post_hook(self._take_in)  # on this fit's optimiser, so never removed
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Fresh metrics, as the module's own."""
@@ -114,8 +114,8 @@ class WeightAveraging(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the scores."""
         if self._scoring is not None:
-            scores = self._scoring.compute()
-            pl_module.log_dict({f"{self._rule.name}/val/{name}": value for name, value in scores.items()})
+            scores = {f"{self._rule.name}/val/{name}": value for name, value in self._scoring.compute().items()}
+            pl_module.log_dict(scores, sync_dist=True)  # the same on every rank; without it Lightning warns
         self._scoring = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -132,6 +132,10 @@ class WeightAveraging(pl.Callback):
         pl_module.on_save_checkpoint(checkpoint)
         trainer.strategy.save_checkpoint(checkpoint, self._path)
 
+    def _take_in(self, *_: Any) -> None:
+        assert self.average is not None
+        self.average.update()
+
     def _recompute_statistics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Unless they already belong to the average as it is now."""
         assert self.average is not None
@@ -142,13 +146,15 @@ class WeightAveraging(pl.Callback):
 
 
 def _training_images(trainer: pl.Trainer, device: torch.device) -> Iterator[Tensor]:
-    """This rank's part of the epoch's joined batches, in an order of their own, that of epoch 0.
+    """This rank's part of the epoch's images in joined batches, in the order of the first epoch.
 
-    The loader is a new one, since the trainer's may be in the middle of an epoch.
+    By a loader of its own, since the trainer's may be in the middle of the epoch.
     """
     data = _data(trainer)
     assert isinstance(data, ImageDataModule)
-    for batch in islice(data.train_dataloader(), int(trainer.num_training_batches)):
+    dataset = data.split("train")
+    sampler = JointBatchSampler(len(dataset), data.batch_size, data.seed, trainer.global_rank, trainer.world_size)
+    for batch in islice(BatchLoader(dataset, sampler, data.workers), int(trainer.num_training_batches)):
         yield data.augmented(batch.to(device), trainer.current_epoch).images
 
 

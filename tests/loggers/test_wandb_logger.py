@@ -1,0 +1,266 @@
+"""Whole runs with W&B offline, and what their files hold, read back."""
+
+import csv
+import getpass
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from wandb_file import WandbFile
+
+from gat_lightning.assembly import find_conf
+from gat_lightning.checkpoint import load_checkpoint
+from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.loggers import close, start
+from gat_lightning.loggers import wandb as module
+from gat_lightning.loggers.wandb import WandbLogger
+from test_train import TINY, tiny, trained
+
+SECRET = "s3cr3t-0123456789"
+OBJECTIVES = ["class/clean", "class/adv", "macro/clean", "macro/adv", "rotation/clean", "rotation/adv"]
+OBJECTIVES += ["macro/curvature", "rotation/curvature"]
+
+
+def isolate(patch, home):
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_BASE_URL"):
+        patch.delenv(name, raising=False)
+    patch.setenv("HOME", str(home))
+    patch.setenv("LOGNAME", "adaquirk")
+    patch.setenv("NETRC", str(home / "netrc"))
+    patch.setenv("WANDB_MODE", "offline")
+    patch.setenv("SERVICE_API_KEY", SECRET)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("homes") / "adaquirk"
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(patch, home)
+        yield home
+
+
+def hydra_run(directory, *overrides):
+    """A run as ``gat_lightning.train`` starts it, with Hydra's record of choices and overrides."""
+    overrides = ["experiment=quickstart", *TINY, "trainer.max_epochs=1", "logger=wandb", *overrides]
+    tiny(directory)
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        full = compose("train", [*overrides, f"paths.run={directory}"], return_hydra_config=True)
+    HydraConfig.instance().set_config(full)
+    try:
+        return trained(directory, *overrides)
+    finally:
+        HydraConfig.instance().cfg = None
+
+
+@pytest.fixture(scope="module")
+def first(home):
+    directory = home / "runs" / "quickstart-first"
+    directory.parent.mkdir()
+    result = hydra_run(directory, "trainer.max_epochs=2", "callbacks.pictures.every_n_epochs=1")
+    return directory, result, WandbFile(directory)
+
+
+@pytest.fixture(scope="module")
+def second(home, first):
+    directory = home / "runs" / "quickstart-second"
+    overrides = ["seed=1", "attack.eps=4/255", f"init={first[0]}/checkpoints/last.ckpt", f"+note={SECRET}"]
+    return directory, hydra_run(directory, *overrides), WandbFile(directory)
+
+
+def test_every_figure_of_the_csv_is_in_the_history(first):
+    directory, _, file = first
+    with (directory / "metrics.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:
+        expected = {name: float(value) for name, value in row.items() if value and name != "step"}
+        expected["trainer/global_step"] = int(row["step"])
+        assert any(expected.items() <= logged.items() for logged in file.history), row
+    assert len(rows) == 2 * (5 + 1 + 1) + 2
+
+
+def test_history_has_every_objective_weight_and_metric(first):
+    file = first[2]
+    for name in OBJECTIVES:
+        for kind in ("objective", "weight", "norm"):
+            assert f"{kind}/{name}" in file.columns
+    for name in (
+        "val/selection",
+        "val/clean/accuracy",
+        "val/pgd2/accuracy",
+        "test/pgd2/accuracy",
+        "stationarity",
+        "lr",
+    ):
+        assert name in file.columns
+
+
+def test_configuration_is_there(first, second):
+    config, expected = first[2].config, first[1]["config"]
+    for group in ("attack", "weighting", "optimizer", "task", "data", "curvature"):
+        assert config[group] == expected[group]
+    assert (config["seed"], second[2].config["seed"]) == (0, 1)
+    assert second[2].config["init"] == "last.ckpt"
+    assert second[2].config["note"] == "<hidden>"
+    assert "paths" not in config
+
+
+def test_nothing_leaves_that_should_not(home, first, second):
+    for directory, _, file in (first, second):
+        assert str(home) not in file.run.config.SerializeToString().decode(errors="replace")
+        sent = [file.path, *(path for path in file.files.rglob("*") if path.is_file())]
+        content = b"".join(path.read_bytes() for path in sent)
+        for secret in (str(home), str(home.parent), SECRET, getpass.getuser(), "adaquirk", "/root", "/work"):
+            assert secret.encode() not in content, secret
+        for field in ("host", "git", "sweep_id", "notes", "entity", "job_type"):
+            assert not file.run.HasField(field) if field == "git" else not getattr(file.run, field), field
+        names = {path.name for path in file.files.iterdir()}
+        assert names == {"media"}, "metadata, requirements, code, console output or a diff"
+        assert file.path.is_relative_to(directory)
+
+
+def test_name_tags_and_group(first, second):
+    runs = [first[2].run, second[2].run]
+    assert [run.display_name for run in runs] == ["quickstart-first", "quickstart-second"]
+    tags = set(runs[1].tags)
+    assert {"experiment=quickstart", "task=macro+rotation", "weighting=mgda_floor", "data=digits"} <= tags
+    assert {"seed=1", "attack.eps=4/255", "init=last.ckpt", "+note=<hidden>"} <= tags
+    assert not any(tag.startswith(("paths", "logger", "callbacks", "trainer", "hydra")) for tag in tags)
+    assert all(len(tag) <= 64 for tag in tags)
+    assert runs[0].run_group
+    assert runs[0].run_group != runs[1].run_group
+    assert "seed" not in runs[1].run_group
+    assert "attack.eps=4/255" in runs[1].run_group
+
+
+def test_two_runs_of_one_process_stay_apart(first, second):
+    ids = [file.run.run_id for _, _, file in (first, second)]
+    assert ids[0] != ids[1]
+    for (directory, result, file), run_id in zip((first, second), ids, strict=True):
+        assert (directory / "wandb_id.txt").read_text().strip() == run_id
+        assert file.exit_code == 0
+        logged = [row["test/pgd2/accuracy"] for row in file.history if "test/pgd2/accuracy" in row]
+        assert logged == [result["metrics"][name]["test/pgd2/accuracy"] for name in ("last", "best")]
+
+
+def test_summary_has_the_best_robust_accuracy(first):
+    _, result, file = first
+    for checkpoint in ("best", "last"):
+        for name, value in result["metrics"][checkpoint].items():
+            assert file.summary[f"{checkpoint}/{name}"] == value
+    assert file.summary["status"] == "finished"
+    assert file.metrics["val/selection"].summary.max
+    best = max(row["val/pgd2/accuracy"] for row in file.history if "val/pgd2/accuracy" in row)
+    assert file.summary["val/pgd2/accuracy"] == {"max": best}
+    assert file.summary["val/selection"] == {"max": best}
+
+
+def test_pictures_are_there(first):
+    file = first[2]
+    pictures = [(key, row[key]) for row in file.history for key in row if key.endswith(".path")]
+    assert sorted(key for key, _ in pictures) == 2 * ["adversarial.path"] + 2 * ["gramian.path"]
+    assert {path for _, path in pictures} == set(file.media)
+    for _, path in pictures:
+        image = matplotlib.image.imread(file.files / path)
+        assert min(image.shape[:2]) > 300
+        assert np.std(image) > 0.05
+
+
+def test_training_is_the_same_bit_by_bit_without_wandb_and_pictures(first, tmp_path):
+    trained(tmp_path, "trainer.max_epochs=2")
+    states = [load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"] for path in (first[0], tmp_path)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_failed_run_is_closed_as_failed(home, tmp_path):
+    with pytest.raises(NonFiniteError):
+        trained(tmp_path, "logger=wandb", "optimizer.lr=1e30", "weighting=equal", "curvature.mode=off", "task=none")
+    file = WandbFile(tmp_path)
+    assert file.exit_code == 1
+    assert file.summary["status"] == "failed"
+
+
+@pytest.fixture
+def logger(home, tmp_path):
+    logger = WandbLogger(tmp_path / "run", "test")
+    yield logger
+    logger.end("failed", {})
+
+
+def test_a_resumed_run_goes_on_as_the_same_and_a_new_one_does_not(logger, capsys):
+    ids = []
+    for resumed_at in (None, 7, None):
+        logger.begin({}, resumed_at)
+        ids.append(logger.experiment.id)
+        logger.log_metrics({"x": 1.0}, 8)
+        logger.end("interrupted", {})
+    assert ids[0] == ids[1] != ids[2]
+    assert len(list(logger.directory.glob(f"wandb/offline-run-*-{ids[0]}*"))) == 2
+    hints = capsys.readouterr().out.splitlines()
+    assert len(hints) == 3
+    assert all(f"wandb sync {logger.directory}/wandb/offline-run-*" in hint for hint in hints)
+
+
+def test_interrupted_is_told_from_failed(logger):
+    logger.begin({}, None)
+    logger.end("interrupted", {})
+    assert WandbFile(logger.directory).exit_code == 255
+
+
+def test_a_logger_that_cannot_start_says_what_to_do_and_closes(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_API_KEY", "too-short")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    logger = WandbLogger(tmp_path, "test")
+    with pytest.raises(UserError, match=r"W&B cannot start: .*WANDB_MODE=offline"):
+        start([logger], tiny(tmp_path), None)
+    close([logger], "failed")
+
+
+class Settings:
+    def __init__(self, mode="online", api_key=None, base_url="https://api.wandb.ai"):
+        self.mode, self.api_key, self.base_url = mode, api_key, base_url
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings", "in_netrc", "expected"),
+    [
+        ({}, Settings(), None, "offline"),
+        ({"WANDB_API_KEY": "x" * 40}, Settings(), None, "online"),
+        ({"WANDB_IDENTITY_TOKEN_FILE": "f"}, Settings(), None, "online"),
+        ({}, Settings(api_key="x" * 40), None, "online"),
+        ({}, Settings(), "api.wandb.ai", "online"),
+        ({}, Settings(), "elsewhere.org", "offline"),
+        ({}, Settings(base_url="https://wandb.own.org"), "wandb.own.org", "online"),
+        ({"WANDB_API_KEY": "x" * 40, "WANDB_MODE": "offline"}, Settings(), None, "offline"),
+        ({"WANDB_API_KEY": "x" * 40}, Settings(mode="offline"), None, "offline"),
+        ({"WANDB_MODE": "disabled"}, Settings(), "api.wandb.ai", "disabled"),
+        ({"WANDB_MODE": "online"}, Settings(), None, "offline"),
+    ],
+)
+def test_online_where_there_is_a_key(home, tmp_path, monkeypatch, environment, settings, in_netrc, expected):
+    monkeypatch.delenv("WANDB_MODE")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    if in_netrc:
+        (tmp_path / "netrc").write_text(f"machine {in_netrc} login user password {'x' * 40}\n")
+        (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setattr(module.wandb, "setup", lambda: type("Setup", (), {"settings": settings}))
+    assert module.mode() == expected
+
+
+def test_a_long_group_is_cut_and_stays_unique(monkeypatch):
+    overrides = [["task=" + "a" * 200, "seed=1"], ["task=" + "a" * 201, "seed=1"], ["seed=2"]]
+    groups = []
+    for each in overrides:
+        record = type("Record", (), {"overrides": type("Overrides", (), {"task": each})})
+        monkeypatch.setattr(module.HydraConfig, "initialized", lambda: True)
+        monkeypatch.setattr(module.HydraConfig, "get", lambda record=record: record)
+        groups.append(module.group())
+    assert groups[2] == "defaults"
+    assert len(set(groups)) == 3
+    assert all(len(group) <= 128 for group in groups)

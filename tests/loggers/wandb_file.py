@@ -1,0 +1,60 @@
+"""Reads a ``.wandb`` file: a LevelDB-style log of protobuf records."""
+
+import json
+import struct
+
+from wandb.proto import wandb_internal_pb2
+
+BLOCK, HEADER = 32768, 7
+WHOLE, LAST = 1, 4
+
+
+def records(path):
+    data = path.read_bytes()
+    assert data[:4] == b":W&B"
+    position, record = HEADER, b""
+    while position + HEADER <= len(data):
+        left = BLOCK - position % BLOCK
+        if left < HEADER:
+            position += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[position : position + HEADER])
+        position += HEADER
+        record += data[position : position + length]
+        position += length
+        if kind in (WHOLE, LAST):
+            parsed = wandb_internal_pb2.Record()
+            parsed.ParseFromString(record)
+            yield parsed
+            record = b""
+
+
+def _items(items):
+    return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+class WandbFile:
+    """What a run logged."""
+
+    def __init__(self, directory):
+        (self.path,) = directory.glob("wandb/offline-run-*/*.wandb")
+        self.files = self.path.parent / "files"
+        self.history, self.summary, self.media = [], {}, []
+        self.run = self.exit_code = None
+        self.metrics = {}
+        for record in records(self.path):
+            kind = record.WhichOneof("record_type")
+            if kind == "run":
+                self.run = record.run
+            elif kind == "history":
+                self.history.append(_items(record.history.item))
+            elif kind == "summary":
+                self.summary |= _items(record.summary.update)
+            elif kind == "metric":
+                self.metrics[record.metric.name or record.metric.glob_name] = record.metric
+            elif kind == "files":
+                self.media += [file.path for file in record.files.files]
+            elif kind == "exit":
+                self.exit_code = record.exit.exit_code
+        self.config = {item.key: json.loads(item.value_json) for item in self.run.config.update}
+        self.columns = set().union(*self.history)

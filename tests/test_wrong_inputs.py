@@ -1,0 +1,299 @@
+"""Wrong inputs: one message with the fault and the remedy, exit status 1, no traceback, and nothing is trained."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from gat_lightning.assembly import find_conf
+from gat_lightning.command_line import command
+from gat_lightning.configuration import check
+from gat_lightning.configuration.annotations import fits
+from gat_lightning.configuration.constructors import parameters
+from gat_lightning.data import Arrays
+from gat_lightning.errors import UserError
+from gat_lightning.train import main
+
+DIGITS = "data=digits encoder=preact_resnet_small "
+OWN = "data=arrays encoder=preact_resnet_small data.path="
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Files that somebody might pass by mistake."""
+    folder = tmp_path_factory.mktemp("files")
+    labels = np.arange(40) % 4
+    grey = np.arange(40 * 8 * 8, dtype=np.uint8).reshape(40, 8, 8)
+    good = {"train_images": grey, "train_labels": labels, "test_images": grey[:8], "test_labels": labels[:8]}
+
+    def save(name, **changed):
+        np.savez(folder / name, **{**good, **changed})
+
+    save("good.npz")
+    (folder / "corrupt.npz").write_bytes(b"not an archive at all")
+    (folder / "truncated.npz").write_bytes((folder / "good.npz").read_bytes()[:2000])
+    save("channels_first.npz", train_images=np.zeros((40, 3, 8, 8), np.uint8))
+    save("two_shapes.npz", test_images=np.zeros((8, 9, 9), np.uint8))
+    save("negative.npz", train_labels=labels - 1)
+    save("out_of_range.npz", test_labels=labels[:8] + 7)
+    save("floats.npz", train_images=grey.astype(np.float32))
+    save("oblong.npz", train_images=grey[:, :, :6], test_images=grey[:8, :, :6])
+    np.savez(folder / "other_names.npz", images=grey, labels=labels)
+    (folder / "text.ckpt").write_text("not a checkpoint")
+    torch.save({"state_dict": {}}, folder / "foreign.ckpt")
+    return folder
+
+
+# Arguments (FILES stands for the folder above); what the message says of the fault; what it says of the remedy.
+WRONG = {
+    # names
+    "group": ("taks=macro", "There is no setting or group taks", "did you mean task?"),
+    "option": (DIGITS + "task=rotaton", "There is no task=rotaton", "task=rotation? Options of task: jigsaw, macro"),
+    "experiment": ("experiment=quikstart", "no experiment=quikstart", "did you mean experiment=quickstart?"),
+    "key": (DIGITS + "attack.epss=1", "There is no setting attack.epss", "did you mean attack.eps? Settings of attack"),
+    "trainer argument": (DIGITS + "+trainer.max_epoch=3", "Trainer has no such", "did you mean trainer.max_epochs?"),
+    "attack argument": (DIGITS + "+attack.foo=1", "attack.foo: PGD has no such", "It has: norm, eps, step_size"),
+    "task twice": (DIGITS + "task=macro+macro", "'macro+macro' names macro", "more than once"),
+    # types and ranges
+    "seed": (DIGITS + "seed=abc", "seed='abc'", "a whole number of at least 0"),
+    "text for a number": (DIGITS + "data.workers=many", "data.workers='many'", "it must be a whole number"),
+    "negative eps": (DIGITS + "attack.eps=-0.1", "attack.eps=-0.1 is negative", "8/255"),
+    "eps of the data": (DIGITS + "data.eps=8:255", "data.eps='8:255' is not a number", "8/255"),
+    "no steps": (DIGITS + "attack.steps=0", "attack.steps=0", "1 or more"),
+    "batch size": (DIGITS + "data.batch_size=0", "data.batch_size=0", "at least 2"),
+    "no fraction": (DIGITS + "data.fraction=0", "data.fraction=0", "above 0 and at most 1"),
+    "views": (DIGITS + "data.views=seperate", "data.views='seperate'", "did you mean separate?"),
+    "curvature": (DIGITS + "curvature.mode=objectives", "'objectives'", "one of: objective, penalty, off"),
+    "precision": (DIGITS + "trainer.precision=16-mixed", "trainer.precision=16-mixed", "trainer.precision=32-true"),
+    "accumulate": (DIGITS + "+trainer.accumulate_grad_batches=2", "accumulate_grad_batches=2", "set data.batch_size"),
+    # combinations
+    "no auxiliary task": (DIGITS + "attack.tasks=auxiliary", "needs an auxiliary task", "task=rotation"),
+    "floor without attack": (DIGITS + "weighting=mgda_floor method=standard", "floor.target needs", "method=madry"),
+    "least weight": (DIGITS + "task=macro weighting.min_weight=0.6", "0.6 is too much for 3", "at most 1/3"),
+    "no validation": (DIGITS + "validation.every=9 trainer.max_epochs=3", "validation.every=9", "to 3 or less"),
+    "target as a task": (DIGITS + "data.target=macro task=macro", "'macro' is the target already", "leave it out"),
+    # data
+    "task without its label": (DIGITS + "task=macro data.macro=null", "has no label 'macro'", "Define macro classes"),
+    "rotation of oblongs": (OWN + "FILES/oblong.npz task=rotation", "8 x 6 pixels", "Crop or pad them"),
+    "no file": (OWN + "FILES/nowhere/my.npz", "there is no file", "data.path"),
+    "corrupt": (OWN + "FILES/corrupt.npz", "corrupt.npz cannot be read", "an .npz of plain arrays"),
+    "truncated": (OWN + "FILES/truncated.npz", "truncated.npz cannot be read", "damaged"),
+    "channels first": (OWN + "FILES/channels_first.npz", "looks like [N, C, H, W]", "array.transpose(0, 2, 3, 1)"),
+    "negative label": (OWN + "FILES/negative.npz", "the negative label -1", "numbered from 0"),
+    "label out of range": (OWN + "FILES/out_of_range.npz", "test_labels go up to", "train_labels only to 3"),
+    "floats up to 255": (OWN + "FILES/floats.npz", "values lie in [0, 255]", "np.rint(array).astype(np.uint8)"),
+    # checkpoints
+    "no checkpoint": (DIGITS + "init=FILES/none.ckpt", "There is no checkpoint", "RUN/checkpoints"),
+    "unreadable checkpoint": (DIGITS + "resume=FILES/text.ckpt", "cannot be read as a checkpoint", "is it complete"),
+    "foreign checkpoint": (DIGITS + "init=FILES/foreign.ckpt", "foreign.ckpt", "not a checkpoint that gat_lightning"),
+}  # fmt: skip
+MORE = {
+    "option in a sum": (DIGITS + "task=macro+rotaton", "There is no task=rotaton", "did you mean task=rotation?"),
+    "no option": (DIGITS + "logger=null", "There is no logger=null", "Options of logger: csv"),
+    "launcher": ("hydra/launcher=submitit_slrm", "hydra/launcher=submitit_slrm", "hydra/launcher=submitit_slurm?"),
+    "key of another group": (DIGITS + "batch_size=64", "no setting or group batch_size", "mean data.batch_size?"),
+    "key like another": (DIGITS + "epochs=3", "no setting or group epochs", "did you mean trainer.max_epochs?"),
+    "key to append": (DIGITS + "trainer.max_steps=3", "trainer.max_steps is possible", "+trainer.max_steps=VALUE"),
+    "data argument": (DIGITS + "+data.batchsize=4", "Digits has no such setting", "did you mean data.batch_size?"),
+    "target": (DIGITS + "attack._target_=gat_lightning.attacks.PDG", "no attribute 'PDG'", "did you mean PGD?"),
+    "no equals sign": (DIGITS + "task=macro rotation", "'rotation' cannot be read", "task=macro+rotation"),
+    "sweep without -m": (DIGITS + "seed=1,2", "Ambiguous value for argument 'seed=1,2'", "--multirun"),
+    "fraction of a step": (DIGITS + "attack.steps=1.5", "attack.steps=1.5", "it must be a whole number"),
+    "number for a list": (DIGITS + "weighting.floor=0.5", "weighting.floor=0.5", "{NAME: a number} or null"),
+    "eps in grey levels": (DIGITS + "attack.eps=8", "attack.eps=8 is above 1", "8/255"),
+    "no steps in the test": (DIGITS + "test.attack.steps=0", "test.attack.steps=0", "1 or more"),
+    "norm": (DIGITS + "attack.norm=linf2", "attack.norm='linf2' is unknown", "did you mean 'Linf'?"),
+    "fraction in percent": (DIGITS + "data.fraction=50", "data.fraction=50", "above 0 and at most 1"),
+    "learning rate": (DIGITS + "optimizer.lr=-0.1", "optimizer.lr=-0.1", "a number above 0"),
+    "epochs": (DIGITS + "trainer.max_epochs=0", "trainer.max_epochs=0", "a whole number of at least 1"),
+    "devices": (DIGITS + "trainer.devices=0", "trainer.devices=0", "at least 1, -1 for all, auto"),
+    "normalize": (DIGITS + "weighting.normalize=L2", "weighting.normalize='L2'", "did you mean l2?"),
+    "clipping": (DIGITS + "+trainer.gradient_clip_val=1", "gradient_clip_val=1", "set engine.clip_norm"),
+    "no end": (DIGITS + "trainer.max_epochs=-1", "trainer.max_epochs=-1 has no end", "+trainer.max_steps"),
+    "nesterov": (DIGITS + "+optimizer.nesterov=true optimizer.momentum=0", "optimizer: Nesterov", "a momentum"),
+    "label": (DIGITS + "data.target=clas", "data.target='clas'", "did you mean 'class'?"),
+    "jigsaw": (DIGITS + "task=jigsaw task.jigsaw.grid=3", "not divisible by 3", "a divisor of both"),
+    "no path": ("data=arrays", "data=arrays needs", "data.path=FILE.npz"),
+    "two shapes": (OWN + "FILES/two_shapes.npz", "differ in shape", "[1, 8, 8] and [1, 9, 9]"),
+    "other names": (OWN + "FILES/other_names.npz", "has no array train_images", "it has images, labels. It must be"),
+}  # fmt: skip
+AS_COMMANDS = ("group", "option", "key", "no auxiliary task", "corrupt")
+
+
+def arguments_of(case, files):
+    return (WRONG | MORE)[case][0].replace("FILES", str(files)).split(" ")
+
+
+def assert_refused(case, status, printed, directory):
+    assert status == 1
+    assert printed.startswith("Error: ")
+    assert "Traceback" not in printed
+    assert len(printed.strip().splitlines()) <= 3
+    _, fault, remedy = (WRONG | MORE)[case]
+    assert fault in printed
+    assert remedy in printed
+    assert not list(directory.rglob("checkpoints"))
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """Runs a command in this process, as if it had been typed in an empty directory: exit status and error output."""
+
+    def run(arguments, entry=main):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train", *arguments, "hydra/job_logging=none", "hydra/hydra_logging=none"])
+        with pytest.raises(SystemExit) as stopped:
+            entry()
+        return stopped.value.code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize("case", [*WRONG, *(pytest.param(case, marks=pytest.mark.slow) for case in MORE)])
+def test_wrong_input(case, typed, files, tmp_path):
+    status, printed = typed(arguments_of(case, files))
+    assert_refused(case, status, printed, tmp_path)
+
+
+@pytest.mark.parametrize("case", AS_COMMANDS)
+def test_wrong_input_as_a_command(case, files, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gat_lightning.train", *arguments_of(case, files)],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert_refused(case, done.returncode, done.stderr, tmp_path)
+
+
+def test_missing_data_are_the_last_thing_to_be_said(typed):
+    """Whoever waits for a download must not then be told of a slip in the configuration."""
+    for slip in ("optimizer.lr=0", "attack.steps=0", "data.batch_size=1", "weighting.normalize=l3"):
+        status, printed = typed(["data.root=nowhere", "data.download=false", slip])
+        assert status == 1
+        assert slip.split("=")[0] in printed
+        assert "CIFAR-10" not in printed
+
+
+@pytest.mark.parametrize("wish", [["debug=true"], ["debug=fast"], []])
+def test_the_traceback_is_shown_on_request(wish, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", "data=digits", "attack.eps=-1", "hydra/job_logging=none", *wish])
+    if not wish:
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(UserError, match=r"attack.eps=-1"):
+        main()
+
+
+def test_an_error_of_the_program_keeps_its_traceback(tmp_path, monkeypatch):
+    def run(config):
+        raise IndexError("a bug")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", "data=digits", "hydra/job_logging=none"])
+    with pytest.raises(IndexError, match="a bug"):
+        command("train", run)()
+
+
+def test_a_sweep_goes_on_after_a_wrong_point_and_fails_in_the_end(typed, caplog):
+    ran = []
+    entry = command("train", lambda config: ran.append(config.attack.eps))
+    with caplog.at_level(logging.ERROR):
+        status, printed = typed(["-m", "data=digits", "attack.eps=-1,0.1,8"], entry)
+    assert ran == [0.1]
+    assert [record.message.split(" is ")[0] for record in caplog.records] == ["attack.eps=-1", "attack.eps=8"]
+    assert status == 1
+    assert "Error: attack.eps=-1 is negative" in printed
+    assert os.environ.get("HYDRA_FULL_ERROR") is None
+
+
+def test_the_run_does_not_inherit_hydras_switch(tmp_path, monkeypatch):
+    """Processes that a run starts would otherwise show tracebacks."""
+    seen = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train", "data=digits", "hydra/job_logging=none"])
+    command("train", lambda config: seen.append(os.environ.get("HYDRA_FULL_ERROR")))()
+    assert seen == [None]
+
+
+CONF = find_conf()
+INDEPENDENT = (
+    "augment",
+    "encoder",
+    "task",
+    "attack",
+    "optimizer",
+    "schedule",
+    "callbacks",
+    "logger",
+    "trainer",
+    "debug",
+)
+
+
+def options(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *([f"{group}='{options(group)[turn % len(options(group))]}'" for group in INDEPENDENT] for turn in range(6)),
+        *([f"method={method}", "weighting=equal"] for method in options("method")),
+        *([f"weighting={weighting}", "task=macro+rotation+jigsaw"] for weighting in options("weighting")),
+        *([f"experiment={experiment}"] for experiment in options("experiment")),
+        ["data=cifar10", "attack.eps=8/255", "attack.step_size=null", "attack.norm=L2", "validation.images=null"],
+        ["trainer.max_epochs=-1", "+trainer.max_steps=10", "trainer.precision=64-true", "+trainer.limit_val_batches=1"],
+        ["trainer.devices=[0, 1]", "+trainer.strategy=ddp", "+optimizer.nesterov=true", "method=adversarial",
+         "weighting.floor={class/adv: 0.1}"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_right_is_not_refused(overrides, tmp_path):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        check(compose("train", ["data=digits", f"paths.run={tmp_path}", *overrides]))
+
+
+def test_a_value_without_a_default_is_asked_for(tmp_path):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", ["data=digits", f"paths.run={tmp_path}"])
+    config.data.target = "???"
+    with pytest.raises(UserError, match=r"data.target has no value yet: set data.target=VALUE"):
+        check(config)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        (1, int, True), (True, int, False), (1.0, int, False), ("1", int, False),
+        (1, float, True), (0.5, float, True), (False, float, False), ("0.5", float, False),
+        (False, bool, True), (0, bool, False), (None, int | None, True), ("8/255", float | str, True),
+        ("l2", Literal["none", "l2"] | None, True), ("l3", Literal["none", "l2"] | None, False),
+        ([0, 1], list[int] | str | int, True), (0.5, list[int] | str | int, False), (["a"], Sequence[int], False),
+        ({"a": 0.5}, Mapping[str, float] | None, True), ({"a": "b"}, Mapping[str, float] | None, False),
+        ("abc", Sequence[str], False), ("anything", Path, True), (3, Any, True),
+    ],
+)  # fmt: skip
+def test_plain_values_and_annotations(value, annotation, expected):
+    assert fits(value, annotation) is expected
+
+
+def test_parameters_of_a_class_and_of_the_bases_that_its_keywords_go_to():
+    accepted, takes_any = parameters(Arrays)
+    assert {"path", "classes", "batch_size", "augment"} <= set(accepted)
+    assert not takes_any
+
+    def somebodys(width: int, **kwargs):
+        """Takes whatever there is."""
+
+    assert parameters(somebodys) == ({"width": int}, True)
