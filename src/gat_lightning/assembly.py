@@ -19,6 +19,7 @@ from gat_lightning.attacks import Attack
 from gat_lightning.data import ImageDataModule
 from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.loggers import CSVLogger
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.module import GATModule
 from gat_lightning.tasks import Task
@@ -87,11 +88,11 @@ def build_attack(config: DictConfig) -> Attack:
 
 
 def build_trainer(config: DictConfig) -> pl.Trainer:
-    """The trainer with its callbacks and loggers."""
+    """The trainer with its callbacks and loggers; ``metrics.csv`` is always written."""
     return instantiate(
         config.trainer,
         callbacks=[instantiate(callback) for callback in config.callbacks.values()],
-        logger=[instantiate(logger) for logger in config.logger.values()],
+        logger=[CSVLogger(config.paths.run), *(instantiate(logger) for logger in config.logger.values())],
         default_root_dir=config.paths.run,
         strategy=_strategy(config),
     )

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from gat_lightning.assembly import find_conf
-from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.configuration import check, explain, is_for_user
 from gat_lightning.run_directory import register_resolvers
 
-_SHOWN = (UserError, NonFiniteError, OmegaConfBaseException)
+log = logging.getLogger(__name__)
+
+_FULL_ERROR = "HYDRA_FULL_ERROR"
 _QUIET = (
     ".*does not have many workers.*",
     ".*number of training batches.*is smaller than the logging interval.*",
@@ -26,23 +31,42 @@ _QUIET = (
 
 
 def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
-    """A command that composes ``conf/<name>.yaml`` with the command line's overrides and runs it.
+    """A command that composes ``conf/<name>.yaml`` with the command line's overrides, checks it and runs it.
 
-    An error meant for the user is printed alone and the exit status is 1; ``debug=true`` shows the traceback.
+    An error meant for the user, be it Hydra's or ours, is printed alone and the exit status is 1; ``debug=true`` or
+    ``HYDRA_FULL_ERROR=1`` shows the traceback. In a sweep the other runs go on, and the first error ends it.
     """
     register_resolvers()
+    traceback = started = False
 
     @hydra.main(version_base="1.3", config_path=str(find_conf()), config_name=name)
-    def main(config: DictConfig) -> None:
+    def job(config: DictConfig) -> None:
+        nonlocal traceback, started
+        traceback, started = traceback or bool(config.get("debug")), True
         quiet_lightning()
         try:
-            run(config)
+            with _full_errors(traceback):
+                check(config)
+                run(config)
         except Exception as error:
-            message = next((cause for cause in _causes(error) if isinstance(cause, _SHOWN)), None)
-            if message is None or config.debug:
+            if traceback or not is_for_user(error):
                 raise
-            print(f"Error: {str(message).splitlines()[0]}", file=sys.stderr)
-            raise SystemExit(1) from None
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                log.error(explain(error))
+                raise
+            _stop(error)
+
+    def main() -> None:
+        nonlocal traceback, started
+        sys.argv[1:] = map(_with_text_option, sys.argv[1:])
+        traceback, started = _traceback_wanted(sys.argv[1:]), False
+        try:
+            with _full_errors(True):
+                job()
+        except Exception as error:
+            if traceback or (started and not is_for_user(error)):
+                raise
+            _stop(error)
 
     return main
 
@@ -55,7 +79,32 @@ def quiet_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _stop(error: Exception) -> None:
+    print(f"Error: {explain(error)}", file=sys.stderr)
+    raise SystemExit(1) from None
+
+
+def _with_text_option(argument: str) -> str:
+    """``GROUP=true`` and the like in such a way that Hydra takes ``true`` for the name of an option."""
+    group, _, option = argument.partition("=")
+    is_group = bool(group) and (find_conf() / group.lstrip("+")).is_dir()
+    return f"{group}='{option}'" if is_group and option.lower() in ("true", "false", "null") else argument
+
+
+def _traceback_wanted(arguments: list[str]) -> bool:
+    debug = [argument.partition("=")[2] for argument in arguments if argument.lstrip("+").startswith("debug=")]
+    return os.environ.get(_FULL_ERROR) == "1" or any(value.strip("'\"").lower() != "false" for value in debug)
+
+
+@contextmanager
+def _full_errors(wanted: bool) -> Iterator[None]:
+    """Lets Hydra raise its errors, which it would print in its own way and exit, or not."""
+    before = os.environ.pop(_FULL_ERROR, None)
+    if wanted:
+        os.environ[_FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_FULL_ERROR, None)
+        if before is not None:
+            os.environ[_FULL_ERROR] = before

@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from gat_lightning.assembly import build_data, build_module, build_trainer, plain
-from gat_lightning.checkpoint import find_resumable, initialise
+from gat_lightning.checkpoint import find_resumable, initialise, load_checkpoint
 from gat_lightning.command_line import command
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import NonFiniteError
+from gat_lightning.loggers import close, start
 from gat_lightning.module import GATModule
 from gat_lightning.reporting.gallery import adversarial_gallery
 from gat_lightning.result import environment, write_result
@@ -54,6 +55,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         **environment(trainer.strategy.root_device),
     }
     try:
+        start(trainer.loggers, config, None if resumed is None else load_checkpoint(resumed)["global_step"])
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
         result["durations"]["train"] = time.perf_counter() - clock
         if trainer.interrupted:
@@ -75,6 +77,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         result["epochs"] = trainer.current_epoch
         if trainer.is_global_zero:
             write_result(directory, result)
+        close(trainer.loggers, result["status"], result["metrics"])
     if result["metrics"] and trainer.is_global_zero:
         print_metrics(result["metrics"], directory)
     return result

@@ -2,7 +2,8 @@
 
 from gat_lightning.callbacks.last_checkpoint import LastCheckpoint
 from gat_lightning.callbacks.objective_log import ObjectiveLog
+from gat_lightning.callbacks.pictures import Pictures
 from gat_lightning.callbacks.progress import Progress
 from gat_lightning.callbacks.weight_averaging import WeightAveraging
 
-__all__ = ["LastCheckpoint", "ObjectiveLog", "Progress", "WeightAveraging"]
+__all__ = ["LastCheckpoint", "ObjectiveLog", "Pictures", "Progress", "WeightAveraging"]

@@ -80,7 +80,11 @@ class Arrays(ImageDataModule):
         except MemoryError:
             raise
         except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
-            raise UserError(f"{self.path} cannot be read (damaged, or not an .npz of plain arrays): {error}") from error
+            reason = str(error).split(". ")[0]  # what NumPy says after it is how to load the file unsafely
+            raise UserError(
+                f"{self.path} cannot be read (damaged, or not an .npz of plain arrays): {reason}. Write it again with"
+                f" numpy.savez(FILE, {', '.join(f'{key}=...' for key in KEYS)})"
+            ) from error
 
     def _check_keys(self, found: Sequence[str]) -> None:
         missing = [key for key in KEYS if key not in found]
@@ -128,7 +132,9 @@ class Arrays(ImageDataModule):
                 )
         if images["train"].shape[1:] != images["test"].shape[1:]:
             shapes = " and ".join(str(list(images[split].shape[1:])) for split in ("train", "test"))
-            raise UserError(f"{self.path}: training and test images differ in shape [C, H, W]: {shapes}")
+            raise UserError(
+                f"{self.path}: training and test images differ in shape [C, H, W]: {shapes}; save them alike"
+            )
         present, largest = labels["train"].unique(), int(labels["train"].max())
         classes = len(present) if self.classes is None else len(self.classes)
         if self.classes is not None and largest >= classes:
@@ -143,7 +149,8 @@ class Arrays(ImageDataModule):
             raise UserError(f"{self.path}: all training images are of one class; there must be at least two")
         if int(labels["test"].max()) >= classes:
             raise UserError(
-                f"{self.path}: test_labels go up to {int(labels['test'].max())}, but train_labels only to {classes - 1}"
+                f"{self.path}: test_labels go up to {int(labels['test'].max())}, but train_labels only to"
+                f" {classes - 1}; number the classes alike in both, every one with training images"
             )
 
 

@@ -20,7 +20,6 @@ from gat_lightning.loggers.base import RunLogger
 
 FILE = "metrics.csv"
 _FIRST = ["epoch", "step"]
-_COUNTS = ("epoch", "step")
 
 
 class CSVLogger(RunLogger):
@@ -61,8 +60,8 @@ class CSVLogger(RunLogger):
         if self._is_there_already(row):
             return
         columns = self._read_columns()
-        new = [name for name in [*_FIRST, *row] if name not in columns]
-        line = _line(_text(name, row.get(name)) for name in dict.fromkeys([*columns, *new]))
+        new = [name for name in dict.fromkeys([*_FIRST, *row]) if name not in columns]
+        line = _line(_text(name, row.get(name)) for name in [*columns, *new])
         if new:
             self._replace([*columns, *new], (old + b"," * len(new) for old in self._lines()), line)
         else:
@@ -73,8 +72,8 @@ class CSVLogger(RunLogger):
     def truncate(self, after_step: int) -> None:
         """Drop the rows of the steps after a checkpoint, up to the end of the file.
 
-        Rows at the checkpoint's own step may have been written before it or after it. They are kept, and the first
-        repetition of each by the resumed run is left out.
+        Rows at the checkpoint's own step (validations carry the step before) may have been written before it or after
+        it. They are kept, and a repetition by the resumed run is left out.
 
         Args:
             after_step: the checkpoint's global step; -1 drops everything.
@@ -82,6 +81,7 @@ class CSVLogger(RunLogger):
         columns, self._columns = self._read_columns(), None
         self._resumed_at, self._repeated = after_step, Counter()
         if not columns:
+            self.path.unlink(missing_ok=True)
             return
         kept = []
         for line in self._lines():
@@ -90,7 +90,7 @@ class CSVLogger(RunLogger):
             if step > after_step:
                 break
             kept.append(line)
-            if self._repeated or step == after_step:
+            if step >= after_step - 1:
                 self._repeated[_signature(row)] += 1
         if kept:
             self._replace(columns, kept)
@@ -152,7 +152,7 @@ def _text(name: str, value: Any) -> str:
     if value is None:
         return ""
     number = value.item() if hasattr(value, "item") else value
-    return str(int(number)) if name in _COUNTS else str(number)
+    return str(int(number)) if name in _FIRST else str(number)
 
 
 def _signature(row: Mapping[str, Any]) -> tuple[int, frozenset[str]]:

@@ -36,9 +36,7 @@ def start(loggers: Iterable[Logger], config: DictConfig, resumed_at: int | None 
 
 
 @rank_zero_only
-def close(
-    loggers: Iterable[Logger], status: str, metrics: Mapping[str, Mapping[str, float]] | None = None
-) -> None:
+def close(loggers: Iterable[Logger], status: str, metrics: Mapping[str, Mapping[str, float]] | None = None) -> None:
     """Close every logger, also one that never started; to be called in ``finally``.
 
     A logger that fails to close is warned of, and neither keeps the others open nor hides the error of the run.

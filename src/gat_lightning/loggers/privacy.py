@@ -29,11 +29,9 @@ _SEPARATORS = re.compile(r"[/\\]")
 
 def public_config(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain types, without paths and loggers, and scrubbed by :func:`public_text`."""
-    config = config.copy()
-    if "paths" in config:
-        OmegaConf.set_readonly(config, False)
-        config.paths = dict.fromkeys(config.paths, "")
     kept = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    if "paths" in kept:
+        kept.paths = dict.fromkeys(kept.paths, "")
     resolved = OmegaConf.to_container(kept, resolve=True)
     assert isinstance(resolved, dict)
     return {str(key): _public(str(key), value) for key, value in resolved.items() if key not in _LEFT_OUT}
@@ -48,10 +46,9 @@ def public_text(text: str) -> str:
     if len(home) > 1:
         text = text.replace(home, "~")
     if _IS_PATH.match(text):
-        text = _last_part(text)
-    else:
-        text = _PATH_INSIDE.sub(lambda match: _last_part(match.group()), text)
-    return _without_user(text)
+        return _last_part(text)
+    text = _PATH_INSIDE.sub(lambda match: _last_part(match.group()), text)
+    return _without_user(text) if _SEPARATORS.search(text) else text
 
 
 def _public(key: str, value: Any) -> Any:
@@ -71,13 +68,18 @@ def _secrets() -> list[str]:
 
 
 def _last_part(path: str) -> str:
-    return next((part for part in reversed(_SEPARATORS.split(path)) if part not in ("", "~", ".", "..")), "")
+    part = next((part for part in reversed(_SEPARATORS.split(path)) if part not in ("", "~", ".", "..")), "")
+    return "user" if part == _user() else part
 
 
 def _without_user(text: str) -> str:
-    """The user's name as a part of a path, such as in ``alice/own.npz``, or all by itself."""
+    """A relative path without the user's name as one of its parts."""
+    user = re.escape(_user())
+    return re.sub(rf"(?<![^/\\]){user}(?![^/\\])", "user", text) if user else text
+
+
+def _user() -> str:
     try:
-        user = re.escape(getpass.getuser())
+        return getpass.getuser()
     except (KeyError, ImportError, OSError):  # a container may have no name for its user
-        return text
-    return re.sub(rf"(?:(?<=^)|(?<=[/\\]))(?:{user})(?=[/\\]|$)", "user", text)
+        return ""

@@ -1,0 +1,105 @@
+"""All that can be said of a configuration before data are read and a model is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from gat_lightning import assembly
+from gat_lightning.configuration.constructors import check_constructors, origin_of
+from gat_lightning.configuration.messages import explain, is_for_user
+from gat_lightning.configuration.settings import check_settings
+from gat_lightning.errors import UserError
+
+_READ_ELSEWHERE = {"data": assembly._READ_ELSEWHERE, "attack": ("tasks",)}
+"""Settings that others read than the constructor of their node."""
+
+
+def check(config: DictConfig) -> None:
+    """Check names, types, ranges and combinations, without a look at the data.
+
+    What is cheap to construct is constructed for it, so that its own checks are heard.
+
+    Raises:
+        UserError: the first fault, with its remedy.
+    """
+    check_settings(config)
+    check_constructors(config, _READ_ELSEWHERE)
+    if "method" in config:
+        _check_training(config)
+
+
+def _check_training(config: DictConfig) -> None:
+    _check_length(config.trainer)
+    for path in ("attack", "validation.attack", "test.attack"):
+        with _naming(config, path):
+            assembly.build_attack(OmegaConf.select(config, path))
+    _check_objectives(config)
+    with _naming(config, "optimizer"):
+        optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+    with _naming(config, "schedule"):
+        instantiate(config.schedule)(optimizer, 10)
+    with _naming(config, "data"):
+        assembly.build_data(config)
+
+
+def _check_length(trainer: DictConfig) -> None:
+    epochs, every = trainer.max_epochs, trainer.get("check_val_every_n_epoch")
+    if epochs is None or epochs < 1:
+        if trainer.get("max_steps", -1) < 1:
+            raise UserError(f"trainer.max_epochs={epochs} has no end: set a number of epochs, or +trainer.max_steps.")
+    elif every is not None and every > epochs:
+        raise UserError(
+            f"validation.every={every} is more than trainer.max_epochs={epochs}: no validation would choose the best"
+            f" checkpoint. Set validation.every to {epochs} or less."
+        )
+
+
+def _check_objectives(config: DictConfig) -> None:
+    names = [_part(config, "target_task").name]
+    for key in config.task:
+        name = _part(config, f"task.{key}").name
+        if name == names[0]:
+            raise UserError(
+                f"The task '{name}' is the target already (data.target={name}): leave it out of task=, or choose"
+                " another data.target."
+            )
+        if name in names:
+            raise UserError(f"task.{key}: there is a task '{name}' already; leave one of them out.")
+        names.append(name)
+    method, curvature = _part(config, "method"), _part(config, "curvature")
+    _part(config, "weighting").check([*method.names(names), *curvature.names(names)])
+
+
+def _part(config: DictConfig, path: str) -> Any:
+    with _naming(config, path):
+        return instantiate(OmegaConf.select(config, path))
+
+
+@contextmanager
+def _naming(config: DictConfig, path: str) -> Iterator[None]:
+    """Lets errors of a constructor begin with the setting, as the user has to type it.
+
+    A constructor knows its settings as ``attack.eps``; they may be at ``validation.attack.eps``, or come from
+    ``data.eps``.
+    """
+    try:
+        yield
+    except (InstantiationException, ValueError, TypeError, ArithmeticError) as error:
+        if isinstance(error, InstantiationException) and not is_for_user(error):
+            raise
+        message = explain(error)
+        outer, _, node = path.rpartition(".")
+        if not message.startswith(path):
+            message = f"{outer}.{message}" if message.startswith(f"{node}.") else f"{path}: {message}"
+        setting = re.match(r"\w[\w.]*\w", message)
+        if setting:
+            message = origin_of(config, setting[0]) + message.removeprefix(setting[0])
+        raise UserError(message) from error

@@ -1,0 +1,226 @@
+"""Weights & Biases: online where there is a key, otherwise kept in the run directory for a later ``wandb sync``."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import netrc
+import os
+import pickle
+import secrets
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+import wandb
+from hydra.core.hydra_config import HydraConfig
+from lightning_fabric.loggers.logger import rank_zero_experiment
+from pytorch_lightning.utilities import rank_zero_only
+
+from gat_lightning.errors import UserError
+from gat_lightning.loggers.base import RunLogger
+from gat_lightning.loggers.privacy import public_text
+
+log = logging.getLogger(__name__)
+
+ID_FILE = "wandb_id.txt"
+STEP = "trainer/global_step"
+"""The x axis of every figure; the name that Lightning's own logger uses."""
+
+_EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
+_NO_TAG = ("callbacks", "debug", "hydra", "logger", "paths", "resume", "trainer")
+_LONGEST_TAG, _LONGEST_GROUP = 64, 128
+
+
+class WandbLogger(RunLogger):
+    """One W&B run for one run directory.
+
+    The run is named like the directory, and its files lie in it. Its id is drawn when the run begins and kept in
+    ``wandb_id.txt``, so that a resumed run goes on as the same W&B run, while a new run never continues an older one
+    of the same settings. The summary keeps the maximum of every ``val/`` metric and, in the end,
+    ``best/test/VIEW/METRIC`` and ``last/...``. No more is recorded than what is logged here: neither host name, user,
+    command line, console, git state, code, installed packages nor system metrics.
+
+    Args:
+        directory: the run directory.
+        project: the project on W&B.
+    """
+
+    shows_pictures = True
+
+    def __init__(self, directory: str | Path, project: str) -> None:
+        super().__init__(directory)
+        self.project = project
+        self._config: dict[str, Any] = {}
+        self._maxima: set[str] = set()
+        self._run: wandb.Run | None = None
+        self._process = 0
+        self._handle = b""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> wandb.Run:
+        """The W&B run, started at first use; a process that was forked or spawned from ours attaches to it.
+
+        Raises:
+            UserError: it cannot be started.
+        """
+        if self._run is None:
+            self._run = self._open()
+            self._handle, self._process = pickle.dumps(self._run), os.getpid()
+        elif self._process != os.getpid():
+            self._run, self._process = pickle.loads(self._handle), os.getpid()
+        return self._run
+
+    def begin(self, config: Mapping[str, Any], resumed_at: int | None) -> None:
+        """Start the W&B run: a new one, unless the run is resumed."""
+        self._config = dict(config)
+        if resumed_at is None:
+            (self.directory / ID_FILE).unlink(missing_ok=True)
+        if self.experiment.offline:
+            files = shlex.quote(str(self.directory / "wandb")) + "/offline-run-*"
+            print(f"W&B: offline. To upload this run: wandb login; wandb sync {files}", flush=True)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add one row to the history."""
+        for name in metrics:
+            if name.startswith("val/") and name not in self._maxima:
+                self.experiment.define_metric(name, step_metric=STEP, summary="max")
+                self._maxima.add(name)
+        self.experiment.log({**metrics, STEP: step or 0})
+
+    @rank_zero_only
+    def log_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+        """Add a picture to the history."""
+        self.experiment.log({name: wandb.Image(pixels), STEP: step})
+
+    @rank_zero_only
+    def end(self, status: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
+        """Write the summary and finish the W&B run, if there is one."""
+        if self._run is None:
+            return
+        figures = {f"{kind}/{name}": value for kind, scores in metrics.items() for name, value in scores.items()}
+        try:
+            self._run.summary.update({"status": status, **figures})
+        finally:
+            self._run.finish(exit_code=_EXIT_CODES[status])
+            self._run = None
+
+    def _open(self) -> wandb.Run:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            run = wandb.init(
+                project=self.project,
+                id=_kept_id(self.directory / ID_FILE),
+                name=self.directory.name,
+                config=self._config,
+                tags=tags(),
+                group=group(),
+                settings=_settings(self.directory),
+            )
+        except wandb.Error as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise UserError(
+                f"W&B cannot start: {reason} Set WANDB_MODE=offline to upload the run later, or leave out logger=wandb."
+            ) from error
+        run.define_metric(STEP, hidden=True)
+        run.define_metric("*", step_metric=STEP)
+        return run
+
+
+def has_key() -> bool:
+    """Whether W&B would find credentials: in the environment, in a ``.netrc``, or in its settings."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    settings = wandb.setup().settings
+    return bool(settings.api_key) or _in_netrc(urlsplit(settings.base_url).netloc)
+
+
+def mode() -> Literal["online", "offline", "disabled"]:
+    """What ``WANDB_MODE`` or ``wandb offline`` say; else online where there is a key."""
+    said = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
+    if said == "disabled":
+        return "disabled"
+    if said in ("offline", "dryrun"):
+        return "offline"
+    return "online" if has_key() else "offline"
+
+
+def tags() -> list[str]:
+    """The choice of each group of settings and the other overrides, as ``name=value``, where Hydra started the run."""
+    if not HydraConfig.initialized():
+        return []
+    choices = HydraConfig.get().runtime.choices
+    chosen = [f"{name}={choice}" for name, choice in choices.items() if choice and "/" not in name and "@" not in name]
+    return [tag for tag in dict.fromkeys(map(public_text, [*chosen, *_overrides()])) if _is_tag(tag)]
+
+
+def group() -> str | None:
+    """The overrides but for the seed, so that the runs of one setting are together, where Hydra started the run."""
+    if not HydraConfig.initialized():
+        return None
+    parts = [override for override in _overrides() if override.partition("=")[0] != "seed"]
+    text = public_text(" ".join(sorted(parts))) or "defaults"
+    if len(text) <= _LONGEST_GROUP:
+        return text
+    return f"{text[: _LONGEST_GROUP - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _overrides() -> list[str]:
+    return [override for override in HydraConfig.get().overrides.task if _is_setting(override)]
+
+
+def _is_setting(override: str) -> bool:
+    name = override.partition("=")[0].lstrip("+~")
+    return name.partition(".")[0].partition("/")[0] not in _NO_TAG
+
+
+def _is_tag(tag: str) -> bool:
+    return len(tag) <= _LONGEST_TAG and _is_setting(tag)
+
+
+def _kept_id(path: Path) -> str:
+    """The id in the file, or a new one, which is written to it."""
+    if not path.exists():
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(f"{secrets.token_hex(8)}\n")
+        temporary.replace(path)
+    return path.read_text().strip()
+
+
+def _in_netrc(host: str) -> bool:
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    try:
+        return netrc.netrc(str(path)).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _settings(directory: Path) -> wandb.Settings:
+    """Everything that W&B collects by itself is off; it prints nothing but errors of an upload."""
+    chosen = mode()
+    return wandb.Settings(
+        mode=chosen,
+        silent=chosen != "online",
+        root_dir=str(directory),
+        resume="allow",
+        reinit="create_new",
+        console="off",
+        quiet=True,
+        show_info=False,
+        symlink=False,
+        host="",
+        program="gat_lightning",
+        save_code=False,
+        disable_code=True,
+        disable_git=True,
+        disable_job_creation=True,
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+        x_disable_stats=True,
+        x_save_requirements=False,
+    )
