@@ -1,5 +1,6 @@
 """TensorBoard's event files, read back; and what is said where it is missing."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -73,3 +74,27 @@ def test_closing_one_that_never_started(tmp_path):
     pytest.importorskip("tensorboard")
     TensorBoardLogger(tmp_path).end("failed", {})
     assert list(tmp_path.iterdir()) == []
+
+
+FORK = """
+import os, sys
+from gat_lightning.loggers.tensorboard import TensorBoardLogger
+logger = TensorBoardLogger(sys.argv[1])
+logger.begin({}, None)
+child = os.fork()
+if child == 0:
+    for step in range(20):
+        logger.log_metrics({"x": step}, step)
+    logger.finalize("success")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+logger.log_metrics({"x": 20}, 20)
+logger.end("finished", {})
+"""
+
+
+@pytest.mark.slow
+def test_a_forked_process_writes_too(tmp_path):
+    pytest.importorskip("tensorboard")
+    subprocess.run([sys.executable, "-c", FORK, str(tmp_path)], check=True, timeout=100)
+    assert sorted(scalars(tmp_path, "x")) == [(step, step) for step in range(21)]

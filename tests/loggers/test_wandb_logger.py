@@ -2,6 +2,8 @@
 
 import csv
 import getpass
+import subprocess
+import sys
 
 import matplotlib.image
 import numpy as np
@@ -202,6 +204,32 @@ def test_a_resumed_run_goes_on_as_the_same_and_a_new_one_does_not(logger, capsys
     hints = capsys.readouterr().out.splitlines()
     assert len(hints) == 3
     assert all(f"wandb sync {logger.directory}/wandb/offline-run-*" in hint for hint in hints)
+
+
+FORK = """
+import os, sys
+from gat_lightning.loggers.wandb import WandbLogger
+logger = WandbLogger(sys.argv[1], "test")
+logger.begin({}, None)
+child = os.fork()
+if child == 0:
+    for step in range(20):
+        logger.log_metrics({"x": step}, step)
+    logger.finalize("success")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+logger.log_metrics({"y": 1.0}, 20)
+logger.end("finished", {})
+"""
+
+
+@pytest.mark.slow
+def test_a_forked_process_logs_to_the_same_run(home, tmp_path):
+    subprocess.run([sys.executable, "-c", FORK, str(tmp_path)], check=True, timeout=100, stdout=subprocess.DEVNULL)
+    file = WandbFile(tmp_path)
+    assert [row["x"] for row in file.history if "x" in row] == list(range(20))
+    assert file.history[-1]["y"] == 1
+    assert file.exit_code == 0
 
 
 def test_interrupted_is_told_from_failed(logger):

@@ -51,20 +51,21 @@ class TensorBoardLogger(RunLogger):
     def experiment(self) -> SummaryWriter:
         """The writer, opened at first use; a process that was forked or spawned from ours writes a file of its own."""
         if self._writer is None or self._process != os.getpid():
-            self._open()
+            return self._open()
         return self._writer
 
     def begin(self, config: Mapping[str, Any], resumed_at: int | None) -> None:
         """Write the configuration."""
-        self._open(purge_from=0 if resumed_at is None else resumed_at + 1)
-        self.experiment.add_text("config", f"```json\n{json.dumps(config, indent=2)}\n```", resumed_at or 0)
+        writer = self._open(purge_from=0 if resumed_at is None else resumed_at + 1)
+        writer.add_text("config", f"```json\n{json.dumps(config, indent=2)}\n```", resumed_at or 0)
         self.save()
 
-    def _open(self, purge_from: int | None = None) -> None:
+    def _open(self, purge_from: int | None = None) -> SummaryWriter:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(self.directory / "tensorboard"), purge_step=purge_from)
         self._process = os.getpid()
+        return self._writer
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
