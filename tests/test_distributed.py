@@ -67,8 +67,10 @@ def record(directory, devices, method, curvature, separate):
 
 @pytest.mark.parametrize(
     ("method", "curvature", "separate"),
-    [(Madry("separate"), "objective", True), (Adversarial(), "penalty", False)],
-    ids=["madry_separate-objective-separate", "adversarial-penalty-shared"],
+    [
+        pytest.param(Madry("separate"), "objective", True, id="madry_separate-objective-separate"),
+        pytest.param(Adversarial(), "penalty", False, id="adversarial-penalty-shared", marks=pytest.mark.slow),
+    ],
 )
 def test_parameters_and_weights_equal_the_one_process_run(tmp_path, method, curvature, separate):
     (one,) = record(tmp_path / "one", 1, method, curvature, separate)
@@ -85,6 +87,7 @@ def test_parameters_and_weights_equal_the_one_process_run(tmp_path, method, curv
         assert (first["state"][name] - value).abs().max() < 1e-10, name
 
 
+@pytest.mark.slow
 def test_two_devices_from_the_command_line_count_each_image_once(tmp_path):
     done = command(
         "experiment=quickstart", *TINY, "trainer.max_epochs=1", "trainer.devices=2", "data.batch_size=50", cwd=tmp_path

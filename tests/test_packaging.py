@@ -30,6 +30,7 @@ def site(tmp_path_factory):
     return directory / "site"
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_trains_outside_the_repository(site, tmp_path):
     where = run("-c", "import gat_lightning; print(gat_lightning.__file__)", cwd=tmp_path, PYTHONPATH=str(site))
     assert where.startswith(str(site))
@@ -43,6 +44,7 @@ def test_an_installed_wheel_trains_outside_the_repository(site, tmp_path):
     assert content["git"] is None
 
 
+@pytest.mark.slow
 def test_the_wheel_says_that_it_is_typed_and_licensed(site):
     assert (site / "gat_lightning" / "py.typed").is_file()
     assert list(site.glob("gat_lightning-*.dist-info/licenses/LICENSE"))

@@ -88,7 +88,7 @@ WRONG = {
     "label out of range": (OWN + "FILES/out_of_range.npz", "test_labels go up to 10", "number the classes alike"),
     "floats up to 255": (OWN + "FILES/floats.npz", "values lie in [0, 255]", "np.rint(array).astype(np.uint8)"),
     "no checkpoint": (DIGITS + "init=FILES/none.ckpt", "There is no checkpoint", "RUN/checkpoints"),
-    "unreadable checkpoint": (DIGITS + "resume=FILES/text.ckpt", "cannot be read as a checkpoint", "is it complete"),
+    "unreadable checkpoint": (DIGITS + "resume=FILES/text.ckpt", "cannot be read as a checkpoint", "RUN/checkpoints"),
     "foreign checkpoint": (DIGITS + "init=FILES/foreign.ckpt", "foreign.ckpt", "not a checkpoint that gat_lightning"),
 }  # fmt: skip
 MORE = {
@@ -159,7 +159,9 @@ def test_wrong_input(case, typed, files, tmp_path):
     assert_refused(case, status, printed, tmp_path)
 
 
-@pytest.mark.parametrize("case", AS_COMMANDS)
+@pytest.mark.parametrize(
+    "case", [AS_COMMANDS[0], *(pytest.param(case, marks=pytest.mark.slow) for case in AS_COMMANDS[1:])]
+)
 def test_wrong_input_as_a_command(case, files, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "gat_lightning.train", *arguments_of(case, files)],

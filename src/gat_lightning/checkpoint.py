@@ -28,8 +28,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"'{path}' cannot be read as a checkpoint; is it complete, and ours? ({reason})") from None
+        raise UserError(
+            f"'{path}' cannot be read as a checkpoint: it is incomplete, or holds more than plain types and tensors."
+            " Runs keep theirs in RUN/checkpoints."
+        ) from error
     if not isinstance(content, dict) or "gat_lightning" not in content:
         raise UserError(f"'{path}' is not a checkpoint that gat_lightning wrote.")
     return content

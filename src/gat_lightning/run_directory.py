@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 RESULT = "result.json"
-_NOT_PART_OF_THE_RUN = ("hydra", "debug", "resume")
+_NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume")
 
 
 def configuration_hash(config: DictConfig) -> str:

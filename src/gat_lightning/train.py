@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -43,6 +44,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         taken = initialise(module.model, config.init)
         log.info("Encoder from %s, and the decoders of: %s", config.init, ", ".join(taken) or "none")
     trainer = build_trainer(config)
+    rank_zero_only(data.prepare_data)()
     result: dict[str, Any] = {
         "status": "failed",
         "config": plain(config),
@@ -116,12 +118,13 @@ def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> N
 
 def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None:
     """The table at the end of a run, with how much was lost between the best and the last checkpoint."""
-    names = [name for name in metrics["best"] if name.startswith("test/")]
+    names = [name for name in metrics["last"] if name.startswith("test/")]
     table = Table("checkpoint", "epoch", *(name.removeprefix("test/") for name in names), title="Test images")
     for checkpoint, scores in metrics.items():
         table.add_row(checkpoint, str(scores["epoch"]), *(f"{scores[name]:.1%}" for name in names))
-    gaps = (metrics["best"][name] - metrics["last"][name] for name in names)
-    table.add_row("best - last", "", *(f"{100 * gap:+.1f}" for gap in gaps))
+    if "best" in metrics:
+        gaps = (metrics["best"][name] - metrics["last"][name] for name in names)
+        table.add_row("best - last", "", *(f"{100 * gap:+.1f}" for gap in gaps))
     console = Console()
     console.print(table)
     console.print(f"Run directory: {directory}", soft_wrap=True)

@@ -44,7 +44,9 @@ class PlusConfigSource(ConfigSource):
             raise ConfigLoadError(f"Config not found: {config_path}")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ConfigCompositionException(f"'{'+'.join(names)}' names {', '.join(twice)} more than once.")
+            raise ConfigCompositionException(
+                f"'{'+'.join(names)}' names {', '.join(twice)} more than once; name each once."
+            )
         return ConfigResult(
             provider=PROVIDER,
             path="plus://",

@@ -17,7 +17,6 @@ from gat_lightning.assembly import find_conf
 from gat_lightning.checkpoint import load_checkpoint
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
-from gat_lightning.loggers import wandb as module
 from gat_lightning.loggers.wandb import WandbLogger
 from test_train import TINY, tiny, trained
 
@@ -206,6 +205,15 @@ def test_a_resumed_run_goes_on_as_the_same_and_a_new_one_does_not(logger, capsys
     assert all(f"wandb sync {logger.directory}/wandb/offline-run-*" in hint for hint in hints)
 
 
+def test_switched_off(logger, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    logger.begin({"a": 1}, None)
+    logger.log_metrics({"val/selection": 1.0}, 1)
+    logger.log_picture("x", np.zeros((4, 4, 3), np.uint8), 1)
+    logger.end("finished", {"best": {"test/clean/accuracy": 1.0}})
+    assert not (logger.directory / "wandb").exists()
+
+
 FORK = """
 import os, sys
 from gat_lightning.loggers.wandb import WandbLogger
@@ -246,49 +254,3 @@ def test_a_logger_that_cannot_start_says_what_to_do_and_closes(home, tmp_path, m
     with pytest.raises(UserError, match=r"W&B cannot start: .*WANDB_MODE=offline"):
         start([logger], tiny(tmp_path), None)
     close([logger], "failed")
-
-
-class Settings:
-    def __init__(self, mode="online", api_key=None, base_url="https://api.wandb.ai"):
-        self.mode, self.api_key, self.base_url = mode, api_key, base_url
-
-
-@pytest.mark.parametrize(
-    ("environment", "settings", "in_netrc", "expected"),
-    [
-        ({}, Settings(), None, "offline"),
-        ({"WANDB_API_KEY": "x" * 40}, Settings(), None, "online"),
-        ({"WANDB_IDENTITY_TOKEN_FILE": "f"}, Settings(), None, "online"),
-        ({}, Settings(api_key="x" * 40), None, "online"),
-        ({}, Settings(), "api.wandb.ai", "online"),
-        ({}, Settings(), "elsewhere.org", "offline"),
-        ({}, Settings(base_url="https://wandb.own.org"), "wandb.own.org", "online"),
-        ({"WANDB_API_KEY": "x" * 40, "WANDB_MODE": "offline"}, Settings(), None, "offline"),
-        ({"WANDB_API_KEY": "x" * 40}, Settings(mode="offline"), None, "offline"),
-        ({"WANDB_MODE": "disabled"}, Settings(), "api.wandb.ai", "disabled"),
-        ({"WANDB_MODE": "online"}, Settings(), None, "offline"),
-    ],
-)
-def test_online_where_there_is_a_key(home, tmp_path, monkeypatch, environment, settings, in_netrc, expected):
-    monkeypatch.delenv("WANDB_MODE")
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    if in_netrc:
-        (tmp_path / "netrc").write_text(f"machine {in_netrc} login user password {'x' * 40}\n")
-        (tmp_path / "netrc").chmod(0o600)
-    monkeypatch.setattr(module.wandb, "setup", lambda: type("Setup", (), {"settings": settings}))
-    assert module.mode() == expected
-
-
-def test_a_long_group_is_cut_and_stays_unique(monkeypatch):
-    overrides = [["task=" + "a" * 200, "seed=1"], ["task=" + "a" * 201, "seed=1"], ["seed=2"]]
-    groups = []
-    for each in overrides:
-        record = type("Record", (), {"overrides": type("Overrides", (), {"task": each})})
-        monkeypatch.setattr(module.HydraConfig, "initialized", lambda: True)
-        monkeypatch.setattr(module.HydraConfig, "get", lambda record=record: record)
-        groups.append(module.group())
-    assert groups[2] == "defaults"
-    assert len(set(groups)) == 3
-    assert all(len(group) <= 128 for group in groups)

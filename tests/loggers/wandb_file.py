@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 
 from wandb.proto import wandb_internal_pb2
 
@@ -19,6 +20,8 @@ def records(path):
             position += left
             continue
         _, length, kind = struct.unpack("<IHB", data[position : position + HEADER])
+        if position + HEADER + length > len(data):
+            return
         position += HEADER
         record += data[position : position + length]
         position += length
@@ -33,8 +36,19 @@ def _items(items):
     return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
+def complete_records(path, seconds=20.0):
+    """All records; W&B's own process writes the last ones a moment after the run was finished."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = list(records(path))
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"{path} has no end")
+
+
 class WandbFile:
-    """What a run logged."""
+    """What a finished run logged."""
 
     def __init__(self, directory):
         (self.path,) = directory.glob("wandb/offline-run-*/*.wandb")
@@ -42,7 +56,7 @@ class WandbFile:
         self.history, self.summary, self.media = [], {}, []
         self.run = self.exit_code = None
         self.metrics = {}
-        for record in records(self.path):
+        for record in complete_records(self.path):
             kind = record.WhichOneof("record_type")
             if kind == "run":
                 self.run = record.run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import netrc
 import os
 import pickle
@@ -23,8 +22,6 @@ from pytorch_lightning.utilities import rank_zero_only
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.privacy import public_text
-
-log = logging.getLogger(__name__)
 
 ID_FILE = "wandb_id.txt"
 STEP = "trainer/global_step"
@@ -129,6 +126,7 @@ class WandbLogger(RunLogger):
             ) from error
         run.define_metric(STEP, hidden=True)
         run.define_metric("*", step_metric=STEP)
+        self._maxima.clear()
         return run
 
 
