@@ -133,3 +133,15 @@ def test_decoders_have_one_output_per_class():
 def test_what_cannot_work_is_refused_with_the_remedy(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_jigsaw_takes_a_checkpoints_permutations_back():
+    theirs, ours = Jigsaw(seed=1), Jigsaw(seed=0)
+    images, label = torch.rand(10, 1, 8, 8), torch.arange(10)
+    for task in (theirs, ours):
+        task.setup(info())
+    assert not torch.equal(ours.transform(images, label), theirs.transform(images, label))
+    ours.load_state(theirs.state())
+    assert torch.equal(ours.transform(images, label), theirs.transform(images, label))
+    with pytest.raises(UserError, match=r"The checkpoint's jigsaw has \[10, 16\].*this run's has \[7, 16\]"):
+        Jigsaw(permutations=7).load_state(theirs.state())
