@@ -51,8 +51,9 @@ def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
 
 def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:
     """The encoder with a decoder for each task."""
-    classes = len(info.labels[config.data.target].classes)
-    classifier = instantiate(config.encoder)(num_classes=classes, image=info.image, mean=info.mean, std=info.std)
+    classifier = instantiate(config.encoder)(
+        num_classes=tasks[0].outputs, image=info.image, mean=info.mean, std=info.std
+    )
     return MultiTaskModel(classifier, config.data.target, info.image, tasks[1:])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,26 @@ if TYPE_CHECKING:
     from gat_lightning.models.features import FeatureInfo
 
 
+Kind = Literal["multiclass", "binary", "regression", "dense"]
+
+
 class Task(ABC):
     """A task with a name, under which its label, its decoder and its objectives are found.
 
     Life of a task: made from configuration, then :meth:`setup` once with what is known of the data, then used.
+
+    Attributes:
+        name: of its label, its decoder and its objectives.
+        kind: of target: what an attack on it and a score of it can mean.
     """
 
     name: str
+    kind: Kind
+
+    @property
+    def outputs(self) -> int:
+        """Width of the last linear layer of a classifier whose target this task is, known after :meth:`setup`."""
+        return 1
 
     @abstractmethod
     def setup(self, data: DataInfo) -> None:

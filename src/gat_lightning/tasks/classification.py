@@ -17,7 +17,13 @@ from gat_lightning.tasks.base import Task
 class MulticlassTask(Task):
     """Cross-entropy over ``num_classes`` classes with a linear decoder (paper, section 4.1); scored by accuracy."""
 
+    kind = "multiclass"
     num_classes: int
+
+    @property
+    def outputs(self) -> int:
+        """The number of classes."""
+        return self.num_classes
 
     def decoder(self, features: FeatureInfo) -> nn.Module:
         """One dense layer on the penultimate features."""
