@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gat_lightning.curvature import Curvature, cosine, curvature_losses, curvature_measure, magnitude_similarity
+from gat_lightning.curvature import (
+    Curvature,
+    cosine,
+    curvature_losses,
+    curvature_measure,
+    input_gradients,
+    magnitude_similarity,
+)
 from gat_lightning.errors import UserError
 from gat_lightning.forward import ForwardPass
 
@@ -126,7 +133,8 @@ def clean_pass(model, images, labels):
     images = images.detach().requires_grad_()
     losses = dict(zip(names, model.losses(images, labels), strict=True))
     valid = {name: label != -1 for name, label in zip(names, labels, strict=True)}
-    return ForwardPass(images, {}, losses, valid, {name: v.sum() for name, v in valid.items()})
+    counts = {frozenset((a, b)): (valid[a] & valid[b]).sum().clamp(min=1) for a in names for b in names}
+    return ForwardPass(images, {}, losses, valid, counts)
 
 
 def by_hand(model, images, labels):
@@ -159,7 +167,8 @@ def test_curvature_objectives_and_their_parameter_gradients():
     labels[1][2] = labels[2][5] = labels[0][5] = -1
 
     def terms():
-        return curvature_losses(clean_pass(model, images, labels), ["class", "macro", "rotation"])
+        clean = clean_pass(model, images, labels)
+        return curvature_losses(clean, input_gradients(clean, ["class", "macro", "rotation"], True))
 
     computed = terms()
     assert list(computed) == ["macro", "rotation"]
@@ -181,20 +190,24 @@ def test_curvature_objectives_and_their_parameter_gradients():
         assert (analytic - numeric).abs().max() < 1e-6 * max(1.0, float(numeric.abs().max()))
 
 
+def no_passes(images, task):
+    raise AssertionError("an exact derivative needs no displaced pass")
+
+
 def test_modes():
     torch.manual_seed(0)
     model = TwoHeads().double()
     names = ["class", "macro", "rotation"]
     clean = clean_pass(model, torch.rand(4, 1, 2, 3, dtype=torch.float64), [torch.randint(2, (4,)) for _ in names])
-    objectives, penalty = Curvature("objective")(clean, names)
+    objectives, penalty = Curvature("objective")(clean, names, no_passes)
     assert [objective.name for objective in objectives] == ["macro/curvature", "rotation/curvature"]
     assert penalty is None
     total = sum(objective.loss for objective in objectives)
-    objectives, penalty = Curvature("penalty", coefficient=0.5)(clean, names)
+    objectives, penalty = Curvature("penalty", coefficient=0.5)(clean, names, no_passes)
     assert objectives == []
     assert penalty.item() == pytest.approx(0.5 * total.item())
-    assert Curvature("off")(clean, names) == ([], None)
-    assert Curvature("objective")(clean, names[:1]) == ([], None)
+    assert Curvature("off")(clean, names, no_passes) == ([], None)
+    assert Curvature("objective")(clean, names[:1], no_passes) == ([], None)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import torch.distributed as dist
 from torch import nn
 
 from gat_lightning.errors import NonFiniteError, UserError
-from gat_lightning.gradients import GradientEngine, Objective, gramian
+from gat_lightning.gradient_spaces import gramian
+from gat_lightning.gradients import GradientEngine, Objective
 from gat_lightning.weighting import MGDA, Equal
 
 
@@ -147,10 +148,10 @@ def test_the_buffer_is_kept_between_steps():
     model, data = problem()
     engine = engine_for(model, MGDA())
     engine.step(model.objectives(*data))
-    address = engine._buffer.data_ptr()
+    address = engine._gradients._buffer.data_ptr()
     engine.step(model.objectives(*data)[:2])
     engine.step(model.objectives(*data))
-    assert engine._buffer.data_ptr() == address
+    assert engine._gradients._buffer.data_ptr() == address
 
 
 def _rank(rank, world, port, queue):

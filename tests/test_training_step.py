@@ -38,45 +38,46 @@ def classifier():
     return net.double()
 
 
-def toy_batch():
+def toy_batch(size=SIZE):
     generator = torch.Generator().manual_seed(1)
-    images = torch.rand(SIZE, 1, 4, 4, dtype=torch.float64, generator=generator)
-    labels = {"class": torch.randint(4, (SIZE,), generator=generator)}
+    images = torch.rand(size, 1, 4, 4, dtype=torch.float64, generator=generator)
+    labels = {"class": torch.randint(4, (size,), generator=generator)}
     labels["macro"] = labels["class"] // 2
     labels["macro"][2] = -1
-    return Batch(images, labels, torch.arange(SIZE), Shard.whole(SIZE))
+    return Batch(images, labels, torch.arange(size), Shard.whole(size))
 
 
 def constant(optimizer, steps):
     return ConstantLR(optimizer, factor=1.0)
 
 
-def toy_module(method, curvature, floor, separate):
+def toy_module(method, curvature, floor, separate, weighting=None, space="parameters", net=None, **settings):
     tasks = [Classification("class"), Macro(), Rotation()]
     for task in tasks:
         task.setup(INFO)
     attack = PGD(eps=EPS, steps=STEPS, random_start="none")
     return GATModule(
-        model=MultiTaskModel(classifier(), "class", INFO.image, tasks[1:]).double(),
+        model=MultiTaskModel(net or classifier(), "class", INFO.image, tasks[1:]).double(),
         tasks=tasks,
         method=method,
         attack=attack,
-        engine=partial(GradientEngine, weighting=MGDA(floor=floor)),
-        curvature=Curvature(curvature, coefficient=0.7),
+        engine=partial(GradientEngine, weighting=weighting or MGDA(floor=floor), space=space),
+        curvature=Curvature(curvature, coefficient=0.7) if isinstance(curvature, str) else curvature,
         optimizer=partial(torch.optim.SGD, lr=LR, weight_decay=0.01),
         schedule=constant,
         validation_attacks={"pgd": attack},
         test_attacks={"pgd": attack},
         separate_views=separate,
         seed=SEED,
+        **settings,
     )
 
 
-def fit_one_step(module):
-    loader = DataLoader([toy_batch()], batch_size=None)
+def fit_one_step(module, batch=None, **settings):
+    loader = DataLoader([batch or toy_batch()], batch_size=None)
     trainer = pl.Trainer(
         max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False,
+        enable_model_summary=False, **settings,
     )  # fmt: skip
     trainer.fit(module, loader)
     return trainer

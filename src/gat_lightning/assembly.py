@@ -25,8 +25,12 @@ from gat_lightning.module import GATModule
 from gat_lightning.tasks import Task
 
 CHECKPOINT_SCHEMA = 1
-_READ_ELSEWHERE = ("eps", "crop_padding", "flip", "views")
-"""Settings of a data set that others use: the attack, the augmentation and the training step."""
+READ_ELSEWHERE = {
+    "data": ("eps", "crop_padding", "flip", "views"),
+    "attack": ("tasks",),
+    "engine": ("micro_batch", "channels_last", "compile"),
+}
+"""Settings, by node, that others read than the constructor of the node: the attack, the augmentation, the module."""
 
 
 def find_conf() -> Path:
@@ -37,8 +41,7 @@ def find_conf() -> Path:
 
 def build_data(config: DictConfig) -> ImageDataModule:
     """The data module with its augmentation."""
-    settings = {key: config.data[key] for key in config.data if key not in _READ_ELSEWHERE}
-    return instantiate(settings, augment=instantiate(config.augment))
+    return instantiate(_own(config, "data"), augment=instantiate(config.augment))
 
 
 def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
@@ -60,16 +63,18 @@ def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiT
 def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     """Everything that a training step needs."""
     tasks = build_tasks(config, info)
+    attack = build_attack(config.attack)
     method, curvature = instantiate(config.method), instantiate(config.curvature)
     weighting = instantiate(config.weighting)
     names = [task.name for task in tasks]
     weighting.check([*method.names(names), *curvature.names(names)])
+    curvature.check(names, config.engine.space)
     return GATModule(
         model=build_model(config, info, tasks),
         tasks=tasks,
         method=method,
-        attack=build_attack(config.attack),
-        engine=partial(instantiate(config.engine), weighting=weighting),
+        attack=attack,
+        engine=partial(instantiate(_own(config, "engine")), weighting=weighting),
         curvature=curvature,
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.schedule),
@@ -77,6 +82,9 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         test_attacks=_named(build_attack(config.test.attack)),
         attacked=config.attack.tasks,
         separate_views=_separate(config.data.views),
+        micro_batch=config.engine.micro_batch,
+        channels_last=config.engine.channels_last,
+        compiled=config.engine.compile,
         seed=config.seed,
         validation_images=config.validation.images,
         origin={"schema": CHECKPOINT_SCHEMA, "config": plain(config), "data": asdict(info)},
@@ -97,6 +105,11 @@ def build_trainer(config: DictConfig) -> pl.Trainer:
         default_root_dir=config.paths.run,
         strategy=_strategy(config),
     )
+
+
+def _own(config: DictConfig, node: str) -> dict[Any, Any]:
+    """The settings of a node that its constructor takes."""
+    return {key: config[node][key] for key in config[node] if key not in READ_ELSEWHERE[node]}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

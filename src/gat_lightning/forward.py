@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor, nn
 
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.models import MultiTaskModel
-from gat_lightning.randomness import BatchGenerator
+from gat_lightning.models import Features, MultiTaskModel
+from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Task
 
-Transform = Callable[[Tensor], Tensor]
+Encode = Callable[[Tensor], Features]
+"""Images ``[B, C, H, W]`` in [0, 1] -> features: the model's encoder, run in one way or another."""
 
 
 @dataclass
@@ -25,12 +26,34 @@ class Views:
     Attributes:
         images: x, ``[B, C, H, W]``: plain with separate views, transformed by every f_t with a shared one.
         labels: labels of every task.
-        transforms: f_t of the tasks that see their own copy f_t(x); the others see x itself.
+        own: the tasks that see their own copy f_t(x); the others see x itself.
+        counts: samples of the *joined* batch that have the labels of all these tasks, a scalar of at least 1: for every
+            task and every pair of tasks.
+        shard: which part of the joined batch this is.
     """
 
     images: Tensor
     labels: dict[str, Tensor]
-    transforms: dict[str, Transform]
+    own: dict[str, Task] = field(default_factory=dict)
+    counts: dict[frozenset[str], Tensor] = field(default_factory=dict)
+    shard: Shard | None = None
+
+    def of(self, task: str, images: Tensor) -> Tensor:
+        """What a task sees of ``images``, the clean or the adversarial version of :attr:`images`."""
+        return self.own[task].transform(images, self.labels[task]) if task in self.own else images
+
+    def parts(self, size: int | None) -> Iterator[Views]:
+        """Micro-batches of at most ``size`` samples, or the whole where None; counts stay those of the joined batch."""
+        total = len(self.images)
+        if size is None or size >= total:
+            yield self
+            return
+        assert self.shard is not None
+        for start in range(0, total, size):
+            piece = slice(start, min(start + size, total))
+            shard = self.shard._replace(offset=self.shard.offset + start, size=piece.stop - start)
+            labels = {name: label[piece] for name, label in self.labels.items()}
+            yield Views(self.images[piece], labels, self.own, self.counts, shard)
 
 
 @dataclass
@@ -42,18 +65,21 @@ class ForwardPass:
         outputs: by task.
         losses: by task, ``[B]``, 0 where a label is missing.
         valid: by task, which samples have a label, bool ``[B]``.
-        counts: by task, the number of valid labels in the joined batch, a scalar of at least 1.
+        counts: see :class:`Views`.
+        representation: what the encoder handed to the decoders, the tensors at which gradients of ``engine.space:
+            representation`` are taken.
     """
 
     images: Tensor
     outputs: dict[str, Tensor]
     losses: dict[str, Tensor]
     valid: dict[str, Tensor]
-    counts: dict[str, Tensor]
+    counts: dict[frozenset[str], Tensor]
+    representation: list[Tensor] = field(default_factory=list)
 
     def mean_loss(self, task: str) -> Tensor:
-        """This rank's part of the task's loss, Σ loss / N with N the valid labels of the joined batch."""
-        return self.losses[task].sum() / self.counts[task]
+        """This part's share of the task's loss, Σ loss / N with N the valid labels of the joined batch."""
+        return self.losses[task].sum() / self.counts[frozenset((task,))]
 
 
 def prepare_views(
@@ -68,35 +94,60 @@ def prepare_views(
         separate: give each self-supervised task its own copy f_t(x), and the others the plain x.
     """
     images, labels = batch.images, dict(batch.labels)
-    transforms: dict[str, Transform] = {}
+    own: dict[str, Task] = {}
     for task in tasks:
         if separate and task.transforms:
             labels[task.name] = task.label(images, labels, generators(task.name))
-            transforms[task.name] = partial(task.transform, label=labels[task.name])
+            own[task.name] = task
         else:
             images, labels = task.prepare(images, labels, generators(task.name))
-    return Views(images, labels, transforms)
+    counts = joint_counts(labels, [task.name for task in tasks], images.dtype)
+    return Views(images, labels, own, counts, batch.shard)
+
+
+def joint_counts(labels: dict[str, Tensor], tasks: Sequence[str], dtype: torch.dtype) -> dict[frozenset[str], Tensor]:
+    """How many samples of the joined batch have the label of a task, or of both tasks of a pair; at least 1 each."""
+    valid = torch.stack([has_label(labels[task]) for task in tasks]).double()
+    table = sum_over_ranks(valid @ valid.T).clamp(min=1).to(dtype)
+    pairs = combinations_with_replacement(range(len(tasks)), 2)
+    return {frozenset((tasks[j], tasks[k])): table[j, k] for j, k in pairs}
 
 
 def task_outputs(
-    model: MultiTaskModel, images: Tensor, transforms: Mapping[str, Transform], tasks: Sequence[str]
-) -> dict[str, Tensor]:
-    """Outputs of the named tasks: one forward of all that see the image itself, then one for each that sees its own."""
-    plain = [task for task in tasks if task not in transforms]
-    outputs = model(images, plain) if plain else {}
-    for task in tasks:
-        if task in transforms:
-            outputs |= model(transforms[task](images), [task])
-    return {task: outputs[task] for task in tasks}
+    encode: Encode, model: MultiTaskModel, images: Tensor, views: Views, tasks: Sequence[str]
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Outputs of the named tasks, and the representation that their decoders got.
+
+    One pass for all tasks that see the image itself, then one for each that sees its own copy.
+    """
+    plain = [task for task in tasks if task not in views.own]
+    outputs: dict[str, Tensor] = {}
+    representation: list[Tensor] = []
+    for group in [plain, *([task] for task in tasks if task in views.own)]:
+        if group:
+            features = encode(views.of(group[0], images)).tapped()
+            outputs |= model.decode(features, group)
+            representation += [features.pooled, *features.stages]
+    return {task: outputs[task] for task in tasks}, representation
 
 
-def forward_pass(model: MultiTaskModel, images: Tensor, views: Views, tasks: Sequence[Task]) -> ForwardPass:
-    """Run every task on ``images``, the clean or the adversarial version of ``views.images``."""
-    outputs = task_outputs(model, images, views.transforms, [task.name for task in tasks])
+def forward_pass(
+    model: MultiTaskModel, images: Tensor, views: Views, tasks: Sequence[Task], encode: Encode | None = None
+) -> ForwardPass:
+    """Run every task on ``images``, the clean or the adversarial version of ``views.images``.
+
+    Args:
+        model: the multi-task model.
+        images: ``[B, C, H, W]`` in [0, 1].
+        views: the prepared batch.
+        tasks: the target first.
+        encode: how the encoder is run; the model's own way if None.
+    """
+    names = [task.name for task in tasks]
+    outputs, representation = task_outputs(encode or model.encode, model, images, views, names)
     losses = {task.name: task.loss(outputs[task.name], views.labels[task.name]) for task in tasks}
-    valid = {task.name: has_label(views.labels[task.name]) for task in tasks}
-    counts = sum_over_ranks(torch.stack([valid[task.name].sum() for task in tasks])).clamp(min=1)
-    return ForwardPass(images, outputs, losses, valid, dict(zip(valid, counts, strict=True)))
+    valid = {name: has_label(views.labels[name]) for name in names}
+    return ForwardPass(images, outputs, losses, valid, views.counts, representation)
 
 
 class TaskProblem:
@@ -116,6 +167,7 @@ class TaskProblem:
 
     def loss(self, images: Tensor) -> Tensor:
         """Loss of each sample, ``[B]``."""
-        outputs = task_outputs(self._model, images, self._views.transforms, [task.name for task in self._tasks])
+        names = [task.name for task in self._tasks]
+        outputs, _ = task_outputs(self._model.encode, self._model, images, self._views, names)
         losses = [task.loss(outputs[task.name], self._views.labels[task.name]) for task in self._tasks]
         return torch.stack(losses).sum(0)

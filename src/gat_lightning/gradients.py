@@ -1,13 +1,12 @@
-"""Per-objective gradients of the shared parameters, their Gramian, and the weighted combination written into ``.grad``.
+"""Per-objective gradients, their Gramian, and the weighted combination written into ``.grad``.
 
-The gradient space is that of the encoder's parameters θ^s (paper, Algorithms 1 to 3). With several ranks the K
-gradients are *summed* before the Gramian is taken (objectives are already divided by the joined batch's counts), so
-that all ranks find the same weights and the step equals the one-process step on the joined batch.
+Where the gradients are taken is the business of :mod:`gat_lightning.gradient_spaces`: at the encoder's parameters or at
+what the encoder hands to the decoders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,9 +14,8 @@ from torch import Tensor, nn
 
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.gradient_spaces import SPACES, FlatLayout
 from gat_lightning.weighting import Weighting
-
-_CHUNK = 1 << 18
 
 
 @dataclass
@@ -27,7 +25,7 @@ class Objective:
     Attributes:
         name: ``task/view``, such as ``class/adv``.
         task: whose decoder it trains.
-        loss: scalar with a graph; with several ranks, this rank's part of a sum.
+        loss: scalar with a graph; with several ranks or micro-batches, this part's share of a sum.
         decoder: whether an adaptive weighting lets it train its decoder.
     """
 
@@ -45,7 +43,7 @@ class GradientStep:
         names: of the K objectives, in order.
         losses: ``[K]``.
         weights: ``[K]``, coefficients of the objectives' gradients; 0 for the ones left out.
-        gramian: ``[K, K]``.
+        gramian: ``[K, K]``, in the engine's space.
         empty: names of the objectives that were left out because their gradient was exactly zero.
         penalty: value of what was added outside the weighting.
     """
@@ -69,125 +67,128 @@ class GradientStep:
         return (self.gramian * unit[:, None] * unit[None, :]).clamp(-1, 1)
 
 
-def gramian(gradients: Tensor) -> Tensor:
-    """Inner products of the rows of ``[K, P]``, accumulated in float64: ``[K, K]`` on the same device.
-
-    Float64 keeps squares of gradients from 1e-150 to 1e150 in range. Columns are converted piece by piece, so that no
-    float64 copy of the whole is made.
-    """
-    total = gradients.new_zeros(len(gradients), len(gradients), dtype=torch.float64)
-    for piece in gradients.split(_CHUNK, dim=1):
-        wide = piece.double()
-        total += wide @ wide.T
-    return total
-
-
 class GradientEngine:
     """Turns the objectives of a step into ``.grad`` of every parameter.
 
     Shared parameters get Σ w_k ∇ l_k with w from the weighting. Decoders get the gradient of their own task's
     objectives with unit weight under an adaptive weighting; under a static one they get w_k as well, so that the step
-    equals ``.backward()`` on Σ w_k l_k.
+    equals ``.backward()`` on Σ w_k l_k. All of it is computed outside autocast.
+
+    A step is one call of :meth:`step`; for a batch in parts it is one :meth:`accumulate` for each part, whose shares of
+    the objectives add up, and then :meth:`finish`.
 
     Args:
         shared: the encoder's trainable parameters θ^s, all of one dtype and device.
         decoders: trainable parameters θ^t of each task.
         weighting: Gramian to weights.
         clip_norm: largest norm of all gradients together, to which longer ones are scaled; None for no clipping.
+        space: ``parameters`` or ``representation``, see :mod:`gat_lightning.gradient_spaces`.
 
     Raises:
-        UserError: ``clip_norm`` is not positive.
+        UserError: ``clip_norm`` is not positive, or the space is unknown.
+
+    Example:
+        >>> engine = GradientEngine(trunk.parameters(), {"class": head.parameters()}, MGDA())
+        >>> engine.step([Objective("class/clean", "class", clean_loss), Objective("class/adv", "class", robust_loss)])
+        >>> optimizer.step()
     """
 
     def __init__(
         self,
-        shared: Sequence[nn.Parameter],
-        decoders: Mapping[str, Sequence[nn.Parameter]],
+        shared: Iterable[nn.Parameter],
+        decoders: Mapping[str, Iterable[nn.Parameter]],
         weighting: Weighting,
         clip_norm: float | None = None,
+        space: str = "parameters",
     ) -> None:
         if clip_norm is not None and not clip_norm > 0:
             raise UserError(f"engine.clip_norm is {clip_norm}; it must be above 0, or null for no clipping.")
+        if space not in SPACES:
+            raise UserError(f"engine.space is '{space}'; it must be one of: {', '.join(SPACES)}.")
         self.shared = list(shared)
         self.decoders = {task: list(parameters) for task, parameters in decoders.items()}
         self.weighting = weighting
         self.clip_norm = clip_norm
-        self._sizes = [parameter.numel() for parameter in self.shared]
-        self._buffer = torch.empty(0)
+        self.space = space
+        self._heads = [parameter for parameters in self.decoders.values() for parameter in parameters]
+        self._gradients = SPACES[space](self.shared)
+        self._sums: _Sums | None = None
 
-    def step(self, objectives: Sequence[Objective], penalty: Tensor | None = None) -> GradientStep:
-        """Compute every gradient, weigh the objectives and fill ``.grad``, replacing what was there.
+    def step(
+        self, objectives: Sequence[Objective], penalty: Tensor | None = None, representation: Sequence[Tensor] = ()
+    ) -> GradientStep:
+        """:meth:`accumulate` and :meth:`finish`, for a batch that is one part."""
+        self.accumulate(objectives, penalty, representation)
+        return self.finish()
+
+    @torch.no_grad()
+    def accumulate(
+        self, objectives: Sequence[Objective], penalty: Tensor | None = None, representation: Sequence[Tensor] = ()
+    ) -> None:
+        """Take the gradients of one part of the batch. Its graphs are freed, now or by :meth:`finish`.
 
         Args:
-            objectives: at least one, in a stable order.
+            objectives: at least one, the same ones in the same order for all parts.
             penalty: a scalar added outside the weighting, whose gradient every parameter gets.
+            representation: in the space of that name, what the encoder handed to the decoders, with its graph.
+        """
+        try:
+            with torch.autocast(self.shared[0].device.type, enabled=False):
+                self._accumulate(objectives, penalty, representation)
+        except BaseException:
+            self._forget()
+            raise
+
+    @torch.no_grad()
+    def finish(self) -> GradientStep:
+        """Weigh the objectives accumulated since the last step and fill ``.grad``, replacing what was there.
 
         Raises:
             NonFiniteError: an objective or its gradient is NaN or infinite; nothing was written to ``.grad``.
         """
-        jacobian = self._rows(len(objectives))
-        heads = [self._decoder_parameters(objective) for objective in objectives]
-        head_gradients = []
-        for row, (objective, head) in enumerate(zip(objectives, heads, strict=True)):
-            keep = row + 1 < len(objectives) or penalty is not None
-            head_gradients.append(self._gradient(objective.loss, head, jacobian[row], keep))
-        everything = [parameter for parameters in self.decoders.values() for parameter in parameters]
+        assert self._sums is not None, "finish() needs accumulate() before it"
+        try:
+            with torch.autocast(self.shared[0].device.type, enabled=False):
+                step = self._weigh(self._sums)
+                self._write(step, self._sums)
+        finally:
+            self._forget()
+        return step
+
+    def _forget(self) -> None:
+        self._sums = None
+        self._gradients.clear()
+
+    def _accumulate(
+        self, objectives: Sequence[Objective], penalty: Tensor | None, representation: Sequence[Tensor]
+    ) -> None:
+        if self._sums is None:
+            self._sums = _Sums(self, objectives)
+        sums, space = self._sums, self._gradients
+        space.begin_part(len(objectives), representation)
+        for row, objective in enumerate(objectives):
+            keep = row + 1 < len(objectives) or penalty is not None or space.backward_follows
+            gradients = _gradients(objective.loss, [*space.inputs, *self._head_of(objective)], keep)
+            space.put(row, gradients[: len(space.inputs)])
+            _add(sums.heads[row], gradients[len(space.inputs) :])
+        sums.losses += torch.stack([objective.loss.double() for objective in objectives])
         if penalty is not None:
-            penalty_row = jacobian.new_empty(jacobian.shape[1])
-            penalty_heads = self._gradient(penalty, everything, penalty_row, False)
+            gradients = _gradients(penalty, [*self.shared, *self._heads], space.backward_follows)
+            _add(sums.penalty_gradients, gradients)
+            sums.penalty += penalty.double()
 
-        result = self._weigh(objectives, jacobian)
-        if penalty is not None:
-            result.penalty = float(sum_over_ranks(penalty.detach().clone()))
+    def _head_of(self, objective: Objective) -> list[nn.Parameter]:
+        """The decoder parameters that an objective trains."""
+        if objective.decoder:
+            return self.decoders[objective.task]
+        return [] if self.weighting.adaptive else self._heads
 
-        coefficients = result.weights.to(jacobian)
-        combined = coefficients @ jacobian
-        totals = {id(parameter): torch.zeros_like(parameter) for parameter in everything}
-        for head, gradients, weight in zip(heads, head_gradients, coefficients, strict=True):
-            for parameter, gradient in zip(head, gradients, strict=True):
-                totals[id(parameter)] += gradient if self.weighting.adaptive else weight * gradient
-        if penalty is not None:
-            combined += sum_over_ranks(penalty_row)
-            for parameter, gradient in zip(everything, penalty_heads, strict=True):
-                totals[id(parameter)] += gradient
-        for parameter, piece in zip(self.shared, combined.split(self._sizes), strict=True):
-            parameter.grad = piece.view_as(parameter)
-        for parameter in everything:
-            parameter.grad = sum_over_ranks(totals[id(parameter)])
-        if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_([*self.shared, *everything], self.clip_norm)
-        return result
-
-    def _rows(self, count: int) -> Tensor:
-        """The preallocated ``[count, P]`` buffer, which is kept between steps."""
-        like = self.shared[0]
-        if len(self._buffer) < count or self._buffer.device != like.device or self._buffer.dtype != like.dtype:
-            self._buffer = like.new_empty(count, sum(self._sizes))
-        return self._buffer[:count]
-
-    def _decoder_parameters(self, objective: Objective) -> list[nn.Parameter]:
-        if not self.weighting.adaptive and not objective.decoder:
-            return [parameter for parameters in self.decoders.values() for parameter in parameters]
-        return self.decoders[objective.task] if objective.decoder else []
-
-    def _gradient(self, loss: Tensor, head: list[nn.Parameter], row: Tensor, keep_graph: bool) -> list[Tensor]:
-        """Write the gradient of the shared parameters into ``row`` and return that of ``head``."""
-        if not loss.requires_grad:
-            row.zero_()
-            return [torch.zeros_like(parameter) for parameter in head]
-        gradients = torch.autograd.grad(
-            loss, [*self.shared, *head], retain_graph=keep_graph, allow_unused=True, materialize_grads=True
-        )
-        pieces = [piece.view_as(shared) for piece, shared in zip(row.split(self._sizes), self.shared, strict=True)]
-        torch._foreach_copy_(pieces, list(gradients[: len(pieces)]))
-        return list(gradients[len(pieces) :])
-
-    def _weigh(self, objectives: Sequence[Objective], jacobian: Tensor) -> GradientStep:
-        sum_over_ranks(jacobian)
-        losses = sum_over_ranks(torch.stack([objective.loss.detach().double() for objective in objectives]))
-        table = torch.cat([gramian(jacobian), losses[:, None]], dim=1).cpu()
-        products, losses = table[:, :-1], table[:, -1]
-        names = [objective.name for objective in objectives]
+    def _weigh(self, sums: _Sums) -> GradientStep:
+        products = self._gradients.gramian()
+        figures = sum_over_ranks(torch.cat([sums.losses, sums.penalty]))
+        *table, penalty = torch.cat([products.flatten(), figures]).cpu().split([products.numel(), len(products), 1])
+        products, losses = table[0].view_as(products), table[1]
+        names = [objective.name for objective in sums.objectives]
         for name, loss, square in zip(names, losses.tolist(), products.diagonal().tolist(), strict=True):
             if not (abs(loss) < float("inf") and square < float("inf")):
                 raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g}, gradient norm² {square:g})")
@@ -196,4 +197,49 @@ class GradientEngine:
         if len(kept):
             weights[kept] = self.weighting(products[kept][:, kept], losses[kept], [names[k] for k in kept])
         empty = [name for name, square in zip(names, products.diagonal().tolist(), strict=True) if square == 0]
-        return GradientStep(names, losses, weights, products, empty)
+        return GradientStep(names, losses, weights, products, empty, float(penalty))
+
+    def _write(self, step: GradientStep, sums: _Sums) -> None:
+        shared, heads = FlatLayout(self.shared), FlatLayout(self._heads)
+        of_shared = self._gradients.combine(step.weights)
+        of_heads = of_shared.new_zeros(heads.size)
+        by_parameter = {id(p): piece for p, piece in zip(self._heads, heads.pieces(of_heads), strict=True)}
+        for objective, gradients, weight in zip(sums.objectives, sums.heads, step.weights.tolist(), strict=True):
+            for parameter, gradient in zip(self._head_of(objective), gradients, strict=True):
+                by_parameter[id(parameter)].add_(gradient, alpha=1.0 if self.weighting.adaptive else weight)
+        if sums.penalty_gradients:
+            of_penalty = torch.zeros_like(of_shared)
+            _add([*shared.pieces(of_penalty), *heads.pieces(of_heads)], sums.penalty_gradients)
+            of_shared += sum_over_ranks(of_penalty)
+        sum_over_ranks(of_heads)
+        for parameter, gradient in zip(self.shared, shared.pieces(of_shared), strict=True):
+            parameter.grad = gradient
+        for parameter, gradient in zip(self._heads, heads.pieces(of_heads), strict=True):
+            parameter.grad = gradient
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_([*self.shared, *self._heads], self.clip_norm)
+
+
+class _Sums:
+    """What the parts of a step have added up to so far, besides the shared parameters' gradients."""
+
+    def __init__(self, engine: GradientEngine, objectives: Sequence[Objective]) -> None:
+        self.objectives = list(objectives)
+        self.losses = engine.shared[0].new_zeros(len(objectives), dtype=torch.float64)
+        self.penalty = self.losses.new_zeros(1)
+        self.heads: list[list[Tensor]] = [[] for _ in objectives]
+        self.penalty_gradients: list[Tensor] = []
+
+
+def _gradients(loss: Tensor, inputs: Sequence[Tensor], keep_graph: bool) -> Sequence[Tensor]:
+    if not loss.requires_grad:
+        return [torch.zeros_like(tensor) for tensor in inputs]
+    return torch.autograd.grad(loss, inputs, retain_graph=keep_graph, allow_unused=True, materialize_grads=True)
+
+
+def _add(totals: list[Tensor], gradients: Sequence[Tensor]) -> None:
+    """Add to the totals in place; there are none before the first gradients."""
+    if not totals:
+        totals.extend(gradient.clone() for gradient in gradients)
+    elif gradients:
+        torch._foreach_add_(totals, list(gradients))

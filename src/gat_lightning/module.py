@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,16 +15,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from gat_lightning.attacks import Attack
+from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
 from gat_lightning.distributed import copy_to_ranks
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.evaluation.scoring import Scoring
-from gat_lightning.forward import TaskProblem, Views, forward_pass, prepare_views
+from gat_lightning.forward import ForwardPass, TaskProblem, Views, forward_pass, prepare_views
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.randomness import BatchGenerator, generator_for
+from gat_lightning.passes import compile_encoder, full_precision, recomputed
+from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Task
 
 ATTACKED = ("target", "all", "auxiliary")
@@ -41,6 +44,10 @@ class GATModule(pl.LightningModule):
         engine: (shared parameters, decoders' parameters by task) -> gradient engine.
         curvature: the curvature terms.
         separate_views: give each self-supervised task its own copy of the image, and the others the plain one.
+        micro_batch: most images that go through the model at once; a larger batch is worked off in parts, with the same
+            gradients (BatchNorm takes its statistics from a part). All at once if None.
+        channels_last: keep images and convolutions in that memory layout.
+        compiled: compile the encoder, and use it so wherever no double backward follows.
         optimizer: parameters -> optimiser.
         schedule: (optimiser, number of steps) -> learning-rate schedule, stepped after every batch.
         seed: of everything that is drawn in a step.
@@ -64,13 +71,16 @@ class GATModule(pl.LightningModule):
         test_attacks: Mapping[str, Attack],
         attacked: str = "target",
         separate_views: bool = False,
+        micro_batch: int | None = None,
+        channels_last: bool = False,
+        compiled: bool = False,
         seed: int = 0,
         validation_images: int | None = None,
         origin: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model = model
+        self.model = model.to(memory_format=torch.channels_last) if channels_last else model
         self.tasks = list(tasks)
         self.task_names = [task.name for task in tasks]
         self.method = method
@@ -78,6 +88,9 @@ class GATModule(pl.LightningModule):
         self.attacked_tasks = _attacked(self.tasks, attacked)
         self.curvature = curvature
         self.separate_views = separate_views
+        self.micro_batch = micro_batch
+        self.channels_last = channels_last
+        self.compiled = compiled
         self.seed = seed
         self.attacks = {"val": validation_attacks, "test": test_attacks}
         self.validation_images = validation_images
@@ -93,33 +106,69 @@ class GATModule(pl.LightningModule):
         """Make what the model itself draws (dropout) follow from seed, epoch and step, as all else does."""
         torch.manual_seed(generator_for(self.seed, self.current_epoch, batch_idx, "model").initial_seed())
 
+    def setup(self, stage: str) -> None:
+        """Compile, in the process that trains."""
+        if self.compiled and stage == "fit":
+            compile_encoder(self.model)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step of Algorithm 1; each line is one arrow of the data flow."""
-        generators = self._generators(batch, batch_idx)
-        with_curvature = self.curvature.enabled(self.task_names)
-        views = prepare_views(batch, self.tasks, generators, self.separate_views)
-        perturbed = self._perturb(views, generators("attack")) if self.method.needs_adversarial else None
-        clean = adversarial = None
-        if self.method.needs_clean or with_curvature:
-            images = views.images.detach().requires_grad_(with_curvature)
-            clean = forward_pass(self.model, images, views, self.tasks)
-        if perturbed is not None:
-            adversarial = forward_pass(self.model, perturbed, views, self.tasks)
-        objectives = self.method.objectives(self.task_names, clean, adversarial)
-        terms, penalty = self.curvature(clean, self.task_names)
-        self.last_step = self._gradients([*objectives, *terms], penalty)
+        views = prepare_views(
+            self._in_layout(batch), self.tasks, self._generators(batch.shard, batch_idx), self.separate_views
+        )
+        for part in views.parts(self.micro_batch):
+            perturbed = self._perturb(part, batch_idx) if self.method.needs_adversarial else None
+            clean = self._clean_pass(part) if self.method.needs_clean or self._with_curvature else None
+            adversarial = None if perturbed is None else self._pass(perturbed, part)
+            objectives = self.method.objectives(self.task_names, clean, adversarial)
+            with full_precision(self.device):
+                terms, penalty = self.curvature(clean, self.task_names, partial(self._losses_at, part))
+            representation = [tensor for each in (clean, adversarial) if each for tensor in each.representation]
+            self.engine.accumulate([*objectives, *terms], penalty, representation)
+        self.last_step = self._finish_gradients()
         self._optimizer_step()
 
-    def _generators(self, batch: Batch, batch_idx: int) -> Callable[[str], BatchGenerator]:
-        """Makes the generator of a purpose within this step."""
-        return partial(BatchGenerator, batch.shard, self.seed, self.current_epoch, batch_idx)
+    def _in_layout(self, batch: Batch) -> Batch:
+        if not self.channels_last:
+            return batch
+        return replace(batch, images=batch.images.contiguous(memory_format=torch.channels_last))
 
-    def _perturb(self, views: Views, generator: BatchGenerator) -> Tensor:
-        return self.attack(TaskProblem(self.model, views, self.attacked_tasks), views.images, generator)
+    @property
+    def _with_curvature(self) -> bool:
+        return self.curvature.enabled(self.task_names)
 
-    def _gradients(self, objectives: list[Any], penalty: Tensor | None) -> GradientStep:
+    def _generators(self, shard: Shard | None, batch_idx: int) -> Callable[[str], BatchGenerator]:
+        """Makes the generator of a purpose within this step, for a part of the joined batch."""
+        assert shard is not None
+        return partial(BatchGenerator, shard, self.seed, self.current_epoch, batch_idx)
+
+    def _perturb(self, part: Views, batch_idx: int) -> Tensor:
+        generator = self._generators(part.shard, batch_idx)("attack")
+        return self.attack(TaskProblem(self.model, part, self.attacked_tasks), part.images, generator)
+
+    def _pass(self, images: Tensor, part: Views) -> ForwardPass:
+        encode = self.model.encode
+        if self.micro_batch is not None and self.engine.space == "representation":
+            encode = partial(recomputed, self.model)
+        return forward_pass(self.model, images, part, self.tasks, encode)
+
+    def _clean_pass(self, part: Views) -> ForwardPass:
+        """In full precision where curvature follows, and uncompiled where it is differentiated twice."""
+        if not self._with_curvature:
+            return self._pass(part.images, part)
+        images = part.images.detach().requires_grad_()
+        with full_precision(images.device):
+            encode = self.model.encode_eagerly if self.curvature.exact else self.model.encode
+            return forward_pass(self.model, images, part, self.tasks, encode)
+
+    def _losses_at(self, part: Views, images: Tensor, task: str) -> Tensor:
+        """Loss of each sample at other images, by a pass that leaves no trace in the model."""
+        with unchanged_buffers(self.model):
+            return TaskProblem(self.model, part, [self.tasks[self.task_names.index(task)]]).loss(images)
+
+    def _finish_gradients(self) -> GradientStep:
         try:
-            return self.engine.step(objectives, penalty)
+            return self.engine.finish()
         except NonFiniteError as error:
             raise NonFiniteError(
                 f"Training stopped at step {self.global_step} (epoch {self.current_epoch}): {error}."
@@ -181,10 +230,12 @@ class GATModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the weights mean nothing without, as plain types and tensors."""
         checkpoint["gat_lightning"] = self.origin
+        checkpoint["weighting"] = self.engine.weighting.state()
         checkpoint["tasks"] = {task.name: task.state() for task in self.tasks}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give the tasks their state back."""
+        """Give the tasks and the weighting their state back."""
+        self.engine.weighting.load_state(checkpoint["weighting"])
         for task in self.tasks:
             task.load_state(checkpoint["tasks"][task.name])
 

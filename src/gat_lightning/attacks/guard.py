@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -12,6 +12,25 @@ from gat_lightning.errors import UserError
 
 MODES = ("eval", "train")
 """Modes in which a model can be attacked."""
+
+
+@contextmanager
+def unchanged_buffers(module: nn.Module) -> Iterator[None]:
+    """Lets a block run ``module`` in training mode and puts back all buffers afterwards, also when the block raises."""
+    buffers = [
+        (part, name, buffer, buffer.detach().clone())
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    finally:
+        for part, name, buffer, value in buffers:
+            if getattr(part, name) is not buffer:
+                setattr(part, name, buffer)
+            # Through .data, because a graph built before the block may hold the buffer: a change of its version would
+            # make that graph's backward fail, although the value is the same.
+            buffer.data.copy_(value)
 
 
 @contextmanager
@@ -45,12 +64,8 @@ def undisturbed(
     cuda = [device for device in used if device.type == "cuda"]
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     flags = [(part, part.training) for part in parts]
-    buffers = [
-        (part, name, buffer, buffer.detach().clone())
-        for part in (parts if mode == "train" else ())
-        for name, buffer in part.named_buffers(recurse=False)
-    ]
-    with torch.random.fork_rng(devices=cuda, device_type="cuda"), torch.enable_grad():
+    buffers = unchanged_buffers(module) if module is not None and mode == "train" else nullcontext()
+    with buffers, torch.random.fork_rng(devices=cuda, device_type="cuda"), torch.enable_grad():
         try:
             if module is not None:
                 module.train(mode == "train")
@@ -63,9 +78,3 @@ def undisturbed(
             for part, flag in flags:
                 if part.training != flag:
                     part.training = flag
-            for part, name, buffer, value in buffers:
-                if getattr(part, name) is not buffer:
-                    setattr(part, name, buffer)
-                # Through .data, because a graph built before the attack may hold the buffer: a change of its version
-                # would make that graph's backward fail, although the value is the same.
-                buffer.data.copy_(value)

@@ -18,9 +18,6 @@ from gat_lightning.configuration.messages import explain, is_for_user
 from gat_lightning.configuration.settings import check_settings
 from gat_lightning.errors import UserError
 
-_READ_ELSEWHERE = {"data": assembly._READ_ELSEWHERE, "attack": ("tasks",)}
-"""Settings that others read than the constructor of their node."""
-
 
 def check(config: DictConfig) -> None:
     """Check names, types, ranges and combinations, without a look at the data.
@@ -31,7 +28,7 @@ def check(config: DictConfig) -> None:
         UserError: the first fault, with its remedy.
     """
     check_settings(config)
-    check_constructors(config, _READ_ELSEWHERE)
+    check_constructors(config, assembly.READ_ELSEWHERE)
     if "method" in config:
         _check_training(config)
 
@@ -76,6 +73,23 @@ def _check_objectives(config: DictConfig) -> None:
         names.append(name)
     method, curvature = _part(config, "method"), _part(config, "curvature")
     _part(config, "weighting").check([*method.names(names), *curvature.names(names)])
+    curvature.check(names, config.engine.space)
+    _check_synchronised_statistics(config, curvature.enabled(names) and curvature.exact)
+
+
+def _check_synchronised_statistics(config: DictConfig, double_backward: bool) -> None:
+    if not config.trainer.get("sync_batchnorm"):
+        return
+    if double_backward:
+        raise UserError(
+            "trainer.sync_batchnorm=true works without a double backward only: set curvature.derivative="
+            "finite_difference or curvature.mode=off."
+        )
+    if config.engine.micro_batch is not None:
+        raise UserError(
+            "trainer.sync_batchnorm=true and engine.micro_batch do not go together: processes may have different"
+            " numbers of parts and would wait for each other. Leave one of them out."
+        )
 
 
 def _part(config: DictConfig, path: str) -> Any:

@@ -57,6 +57,11 @@ def text(words: str, *others: Any) -> Range:
     return Range(lambda value: _among(value, others) or _is(value, str), _or(words, others))
 
 
+def flag() -> Range:
+    """True or false."""
+    return Range(lambda value: isinstance(value, bool), "true or false")
+
+
 def _is(value: Any, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
@@ -78,6 +83,9 @@ RANGES = {
     "data.views": one_of("shared", "separate"),
     "attack.tasks": one_of(*ATTACKED),
     "encoder.width": whole(1),
+    "engine.micro_batch": whole(1, None),
+    "engine.channels_last": flag(),
+    "engine.compile": flag(),
     "engine.clip_norm": number(lambda value: value > 0, "above 0", None),
     "validation.images": whole(1, None),
     "validation.every": whole(1),
@@ -102,14 +110,14 @@ RANGES = {
 
 FIXED = {
     "trainer.precision": Fixed(
-        ("32-true", "32", 32, "64-true", "64", 64, None),
-        "a step combines gradients in the precision of the weights",
-        "set trainer.precision=32-true (or 64-true)",
+        ("32-true", "32", 32, "64-true", "64", 64, "bf16-mixed", None),
+        "weights and gradients are kept in full precision, and fp16 would need its losses scaled one by one",
+        "set trainer.precision=bf16-mixed, 32-true or 64-true",
     ),
     "trainer.accumulate_grad_batches": Fixed(
         (1,),
         "the weights of the objectives follow from the gradients of a whole batch",
-        "leave it out and set data.batch_size to the batch that a step is to see",
+        "leave it out, set data.batch_size to the batch that a step is to see, and engine.micro_batch to what fits",
     ),
     "trainer.gradient_clip_val": Fixed(
         (None,), "it does not reach the gradients that we combine", "leave it out and set engine.clip_norm"

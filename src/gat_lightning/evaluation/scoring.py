@@ -12,6 +12,7 @@ from gat_lightning.attacks import Attack
 from gat_lightning.batch import Batch
 from gat_lightning.forward import TaskProblem, Views
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.passes import full_precision
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
 
@@ -49,12 +50,16 @@ class Scoring:
 
     @torch.no_grad()
     def update(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch in every view."""
+        """Score one batch in every view, in full precision."""
+        with full_precision(batch.images.device):
+            self._update(batch, batch_idx)
+
+    def _update(self, batch: Batch, batch_idx: int) -> None:
         self._score("clean", batch.images, batch)
         attacked = self._within_limit(batch)
         if len(attacked.images) == 0:
             return
-        problem = TaskProblem(self._model, Views(attacked.images, attacked.labels, {}), [self._target])
+        problem = TaskProblem(self._model, Views(attacked.images, attacked.labels), [self._target])
         for view, attack in self._attacks.items():
             generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
             self._score(view, attack(problem, attacked.images, generator), attacked)

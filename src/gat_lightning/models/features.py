@@ -19,6 +19,14 @@ class Features(NamedTuple):
     pooled: Tensor
     stages: tuple[Tensor, ...] = ()
 
+    def tapped(self) -> Features:
+        """The same values as tensors of their own, on which nothing but the decoders depends.
+
+        Derivatives with respect to them are those of the decoders' inputs: the one of a stage has no part that comes by
+        way of later stages.
+        """
+        return Features(self.pooled.view_as(self.pooled), tuple(stage.view_as(stage) for stage in self.stages))
+
 
 @dataclass(frozen=True)
 class FeatureInfo:

@@ -91,6 +91,10 @@ class MultiTaskModel(nn.Module):
         """Features of images ``[B, C, H, W]`` in [0, 1]."""
         return self.encoder(x)
 
+    def encode_eagerly(self, x: Tensor) -> Features:
+        """The same without a compiled encoder: a double backward cannot go through one."""
+        return self.encoder.forward(x)
+
     def decode(self, features: Features, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Outputs of the named tasks' decoders, or of all, in this order; no other decoder runs."""
         return {task: self.decoders[task](features) for task in (self.decoders if tasks is None else tasks)}

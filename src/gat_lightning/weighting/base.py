@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -41,3 +42,20 @@ class Weighting(ABC):
         Raises:
             UserError: a setting does not fit these objectives.
         """
+
+    def state(self) -> dict[str, Any]:
+        """What earlier calls leave to later ones, for the checkpoint; nothing by default.
+
+        Returns:
+            Plain types and tensors, which ``torch.load(weights_only=True)`` takes, in a copy that later calls do not
+            change. What belongs to an objective stands under its name, and stays while it is missing from steps.
+        """
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Go on from what :meth:`state` gave. What another weighting left counts as nothing: it begins afresh."""
+
+
+def names_or_positions(names: Sequence[str] | None, count: int) -> list[str]:
+    """The names of the objectives, ``[count]``, or where there are none, ``"0"``, ``"1"``, ..."""
+    return [str(position) for position in range(count)] if names is None else list(names)

@@ -1,0 +1,182 @@
+"""Where the objectives' gradients are taken: at the encoder's parameters, or at what the encoder hands to the decoders.
+
+``parameters``: ∇ of θ^s (paper, Algorithms 1 to 3). The ranks' K gradients are *summed* before the Gramian is taken
+(objectives are already divided by the joined batch's counts), so that all ranks find the same weights and the step
+equals the one-process step on the joined batch.
+
+``representation``: the upper bound of Sener and Koltun ("Multi-task learning as multi-objective optimization", NeurIPS
+2018, section 3.3, MGDA-UB). The K gradients stop at the decoders' inputs, which costs next to nothing; their Gramians
+are summed over the ranks, and one weighted backward goes through the encoder. Images that went through the encoder in
+different passes have different representations: gradients of a clean and of an adversarial loss, or of tasks with
+separate views, are orthogonal here by construction.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.distributed import sum_over_ranks
+
+_CPU_BLOCK = 1 << 13
+_GPU_BLOCK = 1 << 18
+
+
+def gramian(gradients: Tensor) -> Tensor:
+    """Inner products of the rows of ``[K, P]``, accumulated in float64: ``[K, K]`` on the same device.
+
+    Float64 keeps squares of gradients from 1e-150 to 1e150 in range. Columns are converted block by block, so that no
+    float64 copy of the whole is made; on a CPU a block fits into the cache.
+    """
+    total = gradients.new_zeros(len(gradients), len(gradients), dtype=torch.float64)
+    for piece in gradients.split(_GPU_BLOCK if gradients.is_cuda else _CPU_BLOCK, dim=1):
+        wide = piece.double()
+        total += wide @ wide.T
+    return total
+
+
+class FlatLayout:
+    """Tensors one after another in a flat vector ``[P]``, each in its own memory layout."""
+
+    def __init__(self, like: Sequence[Tensor]) -> None:
+        self._like = list(like)
+        self._sizes = [tensor.numel() for tensor in self._like]
+        self.size = sum(self._sizes)
+
+    def pieces(self, flat: Tensor) -> Iterator[Tensor]:
+        """Views into ``flat``, shaped like the tensors, and strided like them where they are dense."""
+        for piece, tensor in zip(flat.split(self._sizes), self._like, strict=True):
+            if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+                yield piece.as_strided(tensor.shape, tensor.stride(), piece.storage_offset())
+            else:
+                yield piece.view(tensor.shape)
+
+
+class GradientSpace(ABC):
+    """The K gradients of one step, which may come in parts (micro-batches).
+
+    Attributes:
+        inputs: tensors with respect to which gradients are to be taken.
+        backward_follows: whether the graphs of a part are needed after its gradients.
+    """
+
+    inputs: Sequence[Tensor]
+    backward_follows = False
+
+    def __init__(self, shared: Sequence[nn.Parameter]) -> None:
+        self._shared = list(shared)
+        self._layout = FlatLayout(self._shared)
+
+    @abstractmethod
+    def begin_part(self, count: int, representation: Sequence[Tensor]) -> None:
+        """Gradients of ``count`` objectives on the next part of the batch follow."""
+
+    @abstractmethod
+    def put(self, row: int, gradients: Sequence[Tensor]) -> None:
+        """The gradient of one objective with respect to :attr:`inputs`."""
+
+    @abstractmethod
+    def gramian(self) -> Tensor:
+        """``[K, K]`` of all parts and ranks, float64."""
+
+    @abstractmethod
+    def combine(self, weights: Tensor) -> Tensor:
+        """Σ w_k ∇ l_k of the shared parameters, ``[P]`` in their layout, of all parts and ranks."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget the step."""
+
+
+class ParameterSpace(GradientSpace):
+    """Gradients of the shared parameters, in one ``[K, P]`` buffer that is kept between steps."""
+
+    def __init__(self, shared: Sequence[nn.Parameter]) -> None:
+        super().__init__(shared)
+        self.inputs = self._shared
+        self._buffer = torch.empty(0)
+        self._count = 0
+        self._first = True
+
+    def begin_part(self, count: int, representation: Sequence[Tensor]) -> None:
+        """Make room, the first time."""
+        like = self._shared[0]
+        if len(self._buffer) < count or self._buffer.device != like.device or self._buffer.dtype != like.dtype:
+            self._buffer = like.new_empty(count, self._layout.size)
+        self._first = self._count == 0
+        self._count = count
+
+    def put(self, row: int, gradients: Sequence[Tensor]) -> None:
+        """Write the first part's gradient, add the others'."""
+        pieces = list(self._layout.pieces(self._buffer[row]))
+        (torch._foreach_copy_ if self._first else torch._foreach_add_)(pieces, list(gradients))
+
+    def gramian(self) -> Tensor:
+        """Of the gradients summed over ranks."""
+        return gramian(sum_over_ranks(self._rows))
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """One product with the buffer."""
+        return weights.to(self._rows) @ self._rows
+
+    def clear(self) -> None:
+        """Keep the buffer only."""
+        self._count = 0
+
+    @property
+    def _rows(self) -> Tensor:
+        return self._buffer[: self._count]
+
+
+class RepresentationSpace(GradientSpace):
+    """Gradients of the decoders' inputs, and one backward through the encoder for their weighted sum."""
+
+    backward_follows = True
+
+    def __init__(self, shared: Sequence[nn.Parameter]) -> None:
+        super().__init__(shared)
+        self._parts: list[tuple[Sequence[Tensor], Tensor]] = []
+
+    def begin_part(self, count: int, representation: Sequence[Tensor]) -> None:
+        """Take the part's representation.
+
+        Raises:
+            ValueError: there is none.
+        """
+        self.inputs = [tensor for tensor in representation if tensor.requires_grad]
+        if not self.inputs:
+            raise ValueError("engine.space=representation needs the tensors that the encoder handed to the decoders")
+        width = sum(tensor.numel() for tensor in self.inputs)
+        self._parts.append((self.inputs, self._shared[0].new_empty(count, width)))
+
+    def put(self, row: int, gradients: Sequence[Tensor]) -> None:
+        """Write one row of the part."""
+        rows = self._parts[-1][1]
+        torch.cat([gradient.flatten().to(rows.dtype) for gradient in gradients], out=rows[row])
+
+    def gramian(self) -> Tensor:
+        """The parts' Gramians, summed: they are about different images."""
+        return sum_over_ranks(torch.stack([gramian(rows) for _, rows in self._parts]).sum(0))
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """Backward through the encoder, part by part."""
+        total = self._shared[0].new_zeros(self._layout.size)
+        pieces = list(self._layout.pieces(total))
+        for tensors, rows in self._parts:
+            flat = (weights.to(rows) @ rows).split([tensor.numel() for tensor in tensors])
+            outputs = [piece.view_as(tensor).to(tensor.dtype) for piece, tensor in zip(flat, tensors, strict=True)]
+            gradients = torch.autograd.grad(
+                tensors, self._shared, grad_outputs=outputs, allow_unused=True, materialize_grads=True
+            )
+            torch._foreach_add_(pieces, list(gradients))
+        return sum_over_ranks(total)
+
+    def clear(self) -> None:
+        """Let go of the graphs."""
+        self._parts, self.inputs = [], []
+
+
+SPACES: dict[str, type[GradientSpace]] = {"parameters": ParameterSpace, "representation": RepresentationSpace}

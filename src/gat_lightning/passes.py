@@ -1,0 +1,36 @@
+"""Ways to run the encoder: in full precision, compiled, or with activations that are computed again when needed."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from gat_lightning.attacks.guard import unchanged_buffers
+from gat_lightning.models import Features, MultiTaskModel
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Outside autocast: second derivatives and differences of losses need the precision of the weights."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def compile_encoder(model: MultiTaskModel) -> None:
+    """Compile the encoder in place; names of parameters, copies and checkpoints stay as they are.
+
+    A compiled backward may not reuse the memory of saved activations, since every objective's gradient needs them.
+    """
+    torch._functorch.config.donated_buffer = False
+    model.encoder.compile()
+
+
+def recomputed(model: MultiTaskModel, images: Tensor) -> Features:
+    """Encode and keep the images alone; the backward computes activations again, which BatchNorm does not count."""
+    return checkpoint(
+        model.encode,
+        images,
+        use_reentrant=False,
+        context_fn=lambda: (nullcontext(), unchanged_buffers(model)),
+    )

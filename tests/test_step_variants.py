@@ -1,0 +1,123 @@
+"""Other ways to compute a step: in parts, in another space, layout or precision, compiled."""
+
+import pytest
+import torch
+from torch import nn
+
+from gat_lightning.batch import Batch
+from gat_lightning.curvature import Curvature
+from gat_lightning.methods import Madry
+from gat_lightning.weighting import MGDA, Equal
+from test_training_step import fit_one_step, toy_batch, toy_module
+
+DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
+
+
+def gradients_after(module, batch=None, **settings):
+    fit_one_step(module, batch, **settings)
+    return {name: parameter.grad.double() for name, parameter in module.model.named_parameters()}
+
+
+def largest_difference(first, second):
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("space", "curvature", "separate", "weighting"),
+    [
+        ("parameters", Curvature("objective"), True, MGDA()),
+        ("parameters", Curvature("objective", **DIFFERENCE), True, MGDA()),
+        ("parameters", Curvature("penalty"), False, MGDA(normalize="l2")),
+        ("representation", Curvature("off"), True, MGDA()),
+        ("representation", Curvature("penalty"), False, MGDA()),
+        ("representation", Curvature("penalty", **DIFFERENCE), True, Equal()),
+    ],
+)
+def test_micro_batches_of_8_equal_one_batch_of_64(space, curvature, separate, weighting):
+    whole, parts = (
+        gradients_after(
+            toy_module(Madry("separate"), curvature, None, separate, weighting, space, micro_batch=micro_batch),
+            toy_batch(64),
+        )
+        for micro_batch in (None, 8)
+    )
+    assert largest_difference(whole, parts) < 1e-10
+
+
+def test_micro_batches_leave_the_running_statistics_as_one_pass_over_each_part_would():
+    """In representation space the encoder runs again in the backward, which BatchNorm must not count."""
+    statistics = []
+    for space in ("parameters", "representation"):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 4)).double()
+        module = toy_module(Madry(), "off", None, False, space=space, net=net, micro_batch=4)
+        fit_one_step(module, toy_batch(8))
+        (norm,) = (part for part in module.model.modules() if isinstance(part, nn.BatchNorm2d))
+        assert norm.num_batches_tracked == 2 * 2
+        statistics.append(torch.cat([norm.running_mean, norm.running_var]))
+    assert torch.equal(*statistics)
+
+
+def test_displaced_passes_leave_the_running_statistics_alone():
+    statistics = []
+    for curvature in (Curvature("off"), Curvature("objective", **DIFFERENCE)):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 4)).double()
+        module = toy_module(Madry(), curvature, None, False, net=net)
+        fit_one_step(module)
+        (norm,) = (part for part in module.model.modules() if isinstance(part, nn.BatchNorm2d))
+        statistics.append(torch.cat([norm.running_mean, norm.running_var, norm.num_batches_tracked[None]]))
+    assert torch.equal(*statistics)
+
+
+@pytest.mark.parametrize("mode", ["objective", "penalty"])
+def test_a_step_by_differences_is_near_the_exact_one(mode):
+    settings = {"derivative": "finite_difference", "step": 1e-4, "scheme": "central"}
+    exact = gradients_after(toy_module(Madry("separate"), Curvature(mode), None, True, Equal()))
+    differences = gradients_after(toy_module(Madry("separate"), Curvature(mode, **settings), None, True, Equal()))
+    assert 0 < largest_difference(exact, differences) < 1e-6
+
+
+def test_channels_last_gives_the_same_step():
+    plain, last = (
+        gradients_after(toy_module(Madry("separate"), "objective", None, True, channels_last=channels_last))
+        for channels_last in (False, True)
+    )
+    assert largest_difference(plain, last) < 1e-12
+
+
+def single_precision(batch):
+    return Batch(batch.images.float(), batch.labels, batch.index, batch.shard)
+
+
+@pytest.mark.parametrize("space", ["parameters", "representation"])
+@pytest.mark.parametrize("curvature", ["off", "penalty"])
+def test_bf16_is_near_full_precision_and_leaves_the_gradients_in_float32(space, curvature):
+    found = []
+    for precision in ("32-true", "bf16-mixed"):
+        module = toy_module(Madry("separate"), curvature, None, False, Equal(), space).float()
+        found.append(gradients_after(module, single_precision(toy_batch(32)), precision=precision))
+        assert all(parameter.grad.dtype == torch.float32 for parameter in module.model.parameters())
+        assert module.last_step.gramian.dtype == torch.float64
+    full, mixed = (torch.cat([piece.flatten() for piece in gradients.values()]) for gradients in found)
+    assert 0 < (full - mixed).norm() / full.norm() < 0.05
+
+
+def test_the_curvature_is_computed_in_full_precision_under_bf16():
+    values = []
+    for precision in ("32-true", "bf16-mixed"):
+        module = toy_module(Madry("separate"), "objective", None, False, Equal()).float()
+        fit_one_step(module, single_precision(toy_batch(32)), precision=precision)
+        step = module.last_step
+        values.append([step.losses[step.names.index(f"{task}/curvature")].item() for task in ("macro", "rotation")])
+    assert values[1] == pytest.approx(values[0], rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("curvature", [Curvature("objective"), Curvature("objective", **DIFFERENCE), Curvature("off")])
+def test_a_compiled_step_equals_an_eager_one(curvature):
+    eager, compiled = (
+        gradients_after(toy_module(Madry("separate"), curvature, None, True, compiled=compiled), toy_batch(16))
+        for compiled in (False, True)
+    )
+    assert largest_difference(eager, compiled) < 1e-9
