@@ -1,6 +1,7 @@
 """Two processes equal one on the joined batch."""
 
 import json
+from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from gat_lightning.batch import Batch
 from gat_lightning.data.sampler import shard_of
+from gat_lightning.errors import UserError
 from gat_lightning.methods import Adversarial, Madry
 from test_command_line import command
 from test_train import TINY
@@ -85,6 +87,32 @@ def test_parameters_and_weights_equal_the_one_process_run(tmp_path, method, curv
     for name, value in one["state"].items():
         assert torch.equal(first["state"][name], second["state"][name])
         assert (first["state"][name] - value).abs().max() < 1e-10, name
+
+
+class Fail(pl.Callback):
+    """One rank cannot go on."""
+
+    def __init__(self, rank):
+        self.rank = rank
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if trainer.global_rank == self.rank and batch_idx == 1:
+            raise UserError(f"the disk of rank {self.rank} is full")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_all_stop_with_the_message_of_the_rank_that_failed(tmp_path, rank, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    done = command(
+        "experiment=quickstart", *TINY, "trainer.devices=2",
+        f"+callbacks.fail={{_target_: test_distributed.Fail, rank: {rank}}}", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert f"the disk of rank {rank} is full" in done.stderr
+    assert f"Process {1 - rank} of 2 lost another one" in done.stderr
+    (result,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/result.json"))
+    assert result["status"] == "failed"
 
 
 @pytest.mark.slow

@@ -1,8 +1,5 @@
-import multiprocessing
-
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from gat_lightning.errors import NonFiniteError, UserError
@@ -152,37 +149,6 @@ def test_the_buffer_is_kept_between_steps():
     engine.step(model.objectives(*data)[:2])
     engine.step(model.objectives(*data))
     assert engine._gradients._buffer.data_ptr() == address
-
-
-def _rank(rank, world, port, queue):
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
-    model, (x, y, z) = problem()
-    part = slice(0, 5) if rank == 0 else slice(5, 9)
-    scale = len(x[part]) / len(x)
-    objectives = model.objectives(x[part], y[part], z[part], scale)[:2]
-    step = engine_for(model, MGDA()).step(objectives)
-    queue.put((rank, step.weights.tolist(), flat([p.grad for p in model.parameters()]).tolist()))
-    dist.barrier()
-    dist.destroy_process_group()
-
-
-def test_two_processes_equal_one_on_the_joined_batch(free_port):
-    model, data = problem()
-    step = engine_for(model, MGDA()).step(model.objectives(*data)[:2])
-    expected = flat([parameter.grad for parameter in model.parameters()])
-
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    processes = [context.Process(target=_rank, args=(rank, 2, free_port, queue)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    results = sorted(queue.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
-    assert results[0][1:] == results[1][1:]
-    assert torch.allclose(torch.tensor(results[0][1], dtype=torch.float64), step.weights, atol=1e-12)
-    assert torch.allclose(torch.tensor(results[0][2], dtype=torch.float64), expected, atol=1e-13)
 
 
 @pytest.mark.parametrize("clip", [1e-3, 1e3])

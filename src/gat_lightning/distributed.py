@@ -7,11 +7,24 @@ from collections.abc import Iterable
 import torch.distributed as dist
 from torch import Tensor
 
+from gat_lightning.errors import UserError
+
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """The sum of every rank's ``tensor``, in place and without gradient; with one process the tensor itself."""
+    """The sum of every rank's ``tensor``, in place and without gradient; with one process the tensor itself.
+
+    Raises:
+        UserError: another process has stopped.
+    """
     if _several_ranks():
-        dist.all_reduce(tensor)
+        try:
+            dist.all_reduce(tensor)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"Process {dist.get_rank()} of {dist.get_world_size()} lost another one, whose own message says why"
+                f" ({reason})."
+            ) from error
     return tensor
 
 
