@@ -19,7 +19,7 @@ from gat_lightning.gradients import Objective
 MODES = ("objective", "penalty", "off")
 DERIVATIVES = ("exact", "finite_difference")
 SCHEMES = ("forward", "central")
-DEFAULT_STEP = 0.01
+DEFAULT_STEP = 0.3
 
 
 def _unit(gradient: Tensor) -> tuple[Tensor, Tensor]:

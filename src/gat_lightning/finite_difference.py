@@ -2,8 +2,14 @@
 
 With v_k = ∂ξ_j/∂g_k held fixed, ∇θ ξ_j = Σ_{k≤j} ∇θ [v_k · ∇x L_k], and v_k · ∇x L_k is a directional derivative of the
 loss: per sample ‖v_k‖/h times the difference of L_k between x + h v_k/‖v_k‖ and x, or between x + h v_k/‖v_k‖ and
-x - h v_k/‖v_k‖ at half the weight. Where BatchNorm couples the samples, the direction of one moves the loss of others,
-and the difference is an approximation beyond that of h.
+x - h v_k/‖v_k‖ at half the weight.
+
+How good it is. For smooth networks the error falls with h (forward) or h² (central), until rounding takes over. In a
+ReLU network the input gradient jumps where a displacement crosses a kink; the double backward does not see these jumps,
+the difference does, and they grow like noise as h shrinks. A step of 0.1 to 1, the size of an adversarial perturbation
+(8/255 in 3 x 32 x 32 pixels has the L2 length 1.7), averages over many kinks and agrees best with the exact derivative:
+``benchmarks/README.md`` has the measured errors over h. Where BatchNorm couples the samples, the displacement of one
+moves the loss of others, which costs more agreement.
 """
 
 from __future__ import annotations
