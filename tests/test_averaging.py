@@ -166,6 +166,7 @@ def _other_process(port, queue):
     queue.put(_statistics_of_rank(1, port))
 
 
+@pytest.mark.slow
 def test_two_processes_average_over_all_images(free_port):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()

@@ -1,13 +1,17 @@
-"""Commands as a user types them, each in a process of its own."""
+"""Commands as a user types them, each in a process of its own; test_wrong_inputs.py has more in one process."""
 
 import json
 import os
 import subprocess
 import sys
 
+import pytest
 
-def command(*arguments, cwd, module="gat_lightning.train"):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": ""}
+pytestmark = pytest.mark.slow
+
+
+def command(*arguments, cwd, module="gat_lightning.train", **variables):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": ""} | variables
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,
@@ -18,14 +22,16 @@ def command(*arguments, cwd, module="gat_lightning.train"):
     )
 
 
-def test_without_data_and_network_one_message_says_what_to_do(tmp_path):
-    done = command("task=macro+rotation", "weighting=mgda", "data.download=false", cwd=tmp_path)
+@pytest.mark.parametrize("setting", [[], ["data.download=false"]], ids=" ".join)
+def test_without_data_and_network_one_message_says_what_to_do(tmp_path, free_port, setting):
+    nowhere = f"http://127.0.0.1:{free_port}"
+    done = command("task=macro+rotation", "weighting=mgda", *setting, cwd=tmp_path, https_proxy=nowhere)
     assert done.returncode == 1
-    lines = done.stderr.strip().splitlines()
-    assert len([line for line in lines if line]) == 1
-    assert lines[0].startswith("Error: ")
+    assert not done.stdout
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("Error: ")
     for part in ("cifar-10", str(tmp_path / "data"), "data=digits"):
-        assert part in lines[0]
+        assert part in line
 
 
 def test_help_explains_the_groups(tmp_path):

@@ -8,12 +8,14 @@ import sys
 import time
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
+from gat_lightning.assembly import build_data, build_module
 from gat_lightning.checkpoint import find_resumable, initialise, load_checkpoint, load_classifier
 from gat_lightning.errors import UserError
 from gat_lightning.run_directory import run_name
-from test_train import TINY, rows, tiny, trained
+from test_train import MEASURED, SHORT, TINY, rows, tiny, trained
 
 FOUR_EPOCHS = ["experiment=quickstart", *TINY, "trainer.max_epochs=4", "callbacks.last.minutes=0"]
 
@@ -42,9 +44,10 @@ def equal(first, second):
 
 
 def deterministic(row):
-    return {name: value for name, value in row.items() if name != "images_per_second" and value}
+    return {name: value for name, value in row.items() if name not in MEASURED and value}
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_an_epoch_and_resumed(tmp_path):
     whole = start(tmp_path / "whole")
     killed = start(tmp_path / "killed")
@@ -64,7 +67,11 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(tmp_path):
     assert resumed.wait(200) == 0, (tmp_path / "killed" / "log.txt").read_text()
     assert whole.wait(200) == 0, (tmp_path / "whole" / "log.txt").read_text()
 
-    directories = [only_run(tmp_path / name) for name in ("whole", "killed")]
+    assert_same_run(only_run(tmp_path / "whole"), only_run(tmp_path / "killed"))
+
+
+def assert_same_run(whole, resumed):
+    directories = (whole, resumed)
     for name in ("last", "best"):
         first, second = (load_checkpoint(directory / "checkpoints" / f"{name}.ckpt") for directory in directories)
         assert first["global_step"] == second["global_step"]
@@ -78,9 +85,34 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(tmp_path):
     assert first == second
 
 
-def test_auto_without_a_checkpoint_starts_anew(tmp_path):
-    result = trained(tmp_path, "resume=auto", "trainer.max_epochs=1")
-    assert result["resumed"] is None
+class Interrupt(pl.Callback):
+    """Ctrl-C before a batch."""
+
+    def __init__(self, epoch, batch):
+        self.at = (epoch, batch)
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_interrupted_in_the_middle_of_an_epoch_and_resumed(quickstart, tmp_path, caplog):
+    every_step = "callbacks.last.minutes=0"
+    stop = "+callbacks.stop={_target_: test_resume.Interrupt, epoch: 1, batch: 3}"
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit):
+            trained(tmp_path, "resume=auto", every_step, stop)
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning takes it away
+    interrupted = json.loads((tmp_path / "result.json").read_text())
+    assert (interrupted["status"], interrupted["resumed"], interrupted["metrics"]) == ("interrupted", None, {})
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert load_checkpoint(last)["global_step"] == 5 + 3
+    assert f"resume=auto goes on from {last}" in caplog.text
+    trained(tmp_path, "resume=auto", every_step)
+    assert_same_run(quickstart[0], tmp_path)
 
 
 def test_the_directory_is_found_again_until_the_run_is_finished(tmp_path):
@@ -89,39 +121,34 @@ def test_the_directory_is_found_again_until_the_run_is_finished(tmp_path):
     assert run_name(config) == run_name(again)
 
 
-@pytest.fixture(scope="module")
-def short_run(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("short") / "run"
-    trained(directory, "trainer.max_epochs=1")
-    return directory
-
-
-def test_a_run_directory_or_a_file_can_be_resumed(short_run, tmp_path):
+def test_a_run_directory_or_a_file_can_be_resumed(quickstart, tmp_path):
+    short_run = quickstart[0]
     last = short_run / "checkpoints" / "last.ckpt"
     assert find_resumable(str(short_run), tmp_path) == last
     assert find_resumable(str(last), tmp_path) == last
     assert find_resumable(None, short_run) is None
     assert find_resumable("auto", short_run) == last
+    assert find_resumable("auto", tmp_path) is None
     with pytest.raises(UserError, match="There is no checkpoint"):
         find_resumable(str(tmp_path), tmp_path)
 
 
-def test_init_takes_encoder_and_fitting_decoders(short_run, tmp_path):
-    from gat_lightning.assembly import build_data, build_module
-
+def test_init_takes_encoder_and_fitting_decoders(quickstart, tmp_path):
+    last = quickstart[0] / "checkpoints" / "last.ckpt"
     config = tiny(tmp_path, "task=rotation+jigsaw", "seed=5")
     model = build_module(config, build_data(config).info).model
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
-    assert initialise(model, short_run / "checkpoints" / "last.ckpt") == ["class", "rotation"]
-    theirs = load_checkpoint(short_run / "checkpoints" / "last.ckpt")["state_dict"]
+    assert initialise(model, last) == ["class", "rotation"]
+    theirs = load_checkpoint(last)["state_dict"]
     for name, value in model.state_dict().items():
         source = fresh[name] if "jigsaw" in name else theirs[f"model.{name}"]
         assert torch.equal(value, source), name
 
 
-def test_init_is_where_a_new_run_begins(short_run, tmp_path):
-    last = short_run / "checkpoints" / "last.ckpt"
-    trained(tmp_path, f"init={last}", "trainer.max_epochs=1", "optimizer.lr=1e-30", "task=none", "weighting=mgda")
+@pytest.mark.usefixtures("undrawn")
+def test_init_is_where_a_new_run_begins(quickstart, tmp_path):
+    last = quickstart[0] / "checkpoints" / "last.ckpt"
+    trained(tmp_path, *SHORT, f"init={last}", "optimizer.lr=1e-30", "task=none", "weighting=mgda")
     before = load_classifier(last).state_dict()
     after = load_classifier(tmp_path / "checkpoints" / "last.ckpt").state_dict()
     for name, value in before.items():
@@ -129,7 +156,7 @@ def test_init_is_where_a_new_run_begins(short_run, tmp_path):
             assert torch.allclose(value, after[name], atol=1e-20), name
 
 
-def test_init_from_another_encoder_is_refused(short_run, tmp_path):
-    last = short_run / "checkpoints" / "last.ckpt"
+def test_init_from_another_encoder_is_refused(quickstart, tmp_path):
+    last = quickstart[0] / "checkpoints" / "last.ckpt"
     with pytest.raises(UserError, match=r"The encoder of '.*' is not this run's: '.*' has shape .* there"):
         trained(tmp_path, f"init={last}", "encoder.width=8")

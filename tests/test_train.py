@@ -10,7 +10,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from sklearn.datasets import load_digits
 
-from gat_lightning.assembly import find_conf
+from gat_lightning.assembly import build_data, find_conf
 from gat_lightning.checkpoint import load_checkpoint, load_classifier
 from gat_lightning.command_line import quiet_lightning
 from gat_lightning.demo import main as demo
@@ -29,6 +29,9 @@ TINY = [
     "validation.attack.steps=2",
     "test.attack.steps=2",
 ]
+MEASURED = ("images_per_second", "peak_memory_gib")
+"""Columns that differ between equal runs."""
+SHORT = ["trainer.max_epochs=1", "data.fraction=0.1", "+trainer.limit_test_batches=1"]
 
 
 def tiny(directory, *overrides, base="experiment=quickstart"):
@@ -47,12 +50,6 @@ def trained(directory, *overrides, **settings):
 def rows(directory):
     with (directory / "metrics.csv").open() as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("runs") / "quickstart"
-    return directory, trained(directory)
 
 
 def test_result_is_complete(quickstart):
@@ -91,8 +88,9 @@ def test_metrics_csv_has_every_objective(quickstart):
     assert all(row["val/selection"] == row["val/pgd2/accuracy"] for row in validations)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_weights_of_mgda_sum_to_one(tmp_path):
-    trained(tmp_path, "weighting=mgda", "trainer.max_epochs=1")
+    trained(tmp_path, *SHORT, "weighting=mgda", "data.fraction=0.2")
     steps = [row for row in rows(tmp_path) if row["weight/class/adv"]]
     assert len(steps) == 5
     for row in steps:
@@ -109,8 +107,6 @@ def test_checkpoint_gives_back_the_classifier_that_was_scored(quickstart):
     model = load_classifier(directory / "checkpoints" / "best.ckpt")
     assert "fc.weight" in model.state_dict()
     assert not any("macro" in name or "rotation" in name for name in model.state_dict())
-    from gat_lightning.assembly import build_data
-
     data = build_data(tiny(directory))
     data.setup("test")
     right = total = 0
@@ -122,15 +118,17 @@ def test_checkpoint_gives_back_the_classifier_that_was_scored(quickstart):
     assert right / total == pytest.approx(result["metrics"]["best"]["test/clean/accuracy"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_runs_with_one_seed_are_equal_bit_by_bit_and_another_seed_is_not(tmp_path):
     states = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        trained(tmp_path / name, f"seed={seed}", "trainer.max_epochs=1")
+        trained(tmp_path / name, *SHORT, f"seed={seed}")
         states[name] = load_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")["state_dict"]
     assert all(torch.equal(states["a"][key], states["b"][key]) for key in states["a"])
     assert not all(torch.equal(states["a"][key], states["c"][key]) for key in states["a"])
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -153,17 +151,19 @@ def test_two_runs_with_one_seed_are_equal_bit_by_bit_and_another_seed_is_not(tmp
     ids=" ".join,
 )
 def test_combinations_run(tmp_path, overrides):
-    result = trained(tmp_path, "trainer.max_epochs=1", "data.fraction=0.1", *overrides)
+    result = trained(tmp_path, *SHORT, *overrides)
     assert result["status"] == "finished"
     assert all(np.isfinite(value) for scores in result["metrics"].values() for value in scores.values())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_average_is_tested_beside_the_plain_model(tmp_path):
-    result = trained(tmp_path, "callbacks=default+ema", "trainer.max_epochs=1")
+    result = trained(tmp_path, *SHORT, "callbacks=default+ema")
     assert list(result["metrics"]) == ["best", "last", "ema"]
     assert set(result["metrics"]["ema"]) == set(result["metrics"]["best"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_own_arrays(tmp_path):
     digits = load_digits()
     images, labels = (digits.images * 15).astype(np.uint8), digits.target.astype(np.uint8)
@@ -176,8 +176,8 @@ def test_own_arrays(tmp_path):
         test_labels=labels[300:350],
     )
     result = trained(
-        tmp_path / "run", "data=arrays", f"data.path={tmp_path / 'own.npz'}", "task=rotation", "data.fraction=1.0",
-        "trainer.max_epochs=1",
+        tmp_path / "run", *SHORT, "data=arrays", f"data.path={tmp_path / 'own.npz'}", "task=rotation",
+        "data.fraction=1.0",
     )  # fmt: skip
     assert result["status"] == "finished"
     assert result["config"]["data"]["path"].endswith("own.npz")
@@ -192,8 +192,9 @@ def test_a_diverging_run_stops_with_a_message_and_a_result(tmp_path):
     assert result["status"] == "failed"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_lopsided_weighting_is_warned_of(tmp_path, caplog):
-    trained(tmp_path, "weighting=mgda", "weighting.floor={class/clean: 0.95}", "trainer.max_epochs=2")
+    trained(tmp_path, *SHORT, "weighting=mgda", "weighting.floor={class/clean: 0.95}", "trainer.max_epochs=2")
     warned = [record.message for record in caplog.records if "mgda_floor" in record.message]
     assert len(warned) == 1
 
@@ -223,11 +224,12 @@ def test_foreign_missing_and_malicious_checkpoints_are_refused(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_demo_trains_three_models_and_draws_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["demo"])
     with warnings.catch_warnings():
         quiet_lightning()
-        demo([*TINY, "trainer.max_epochs=1"], output=tmp_path)
+        demo([*TINY, *SHORT], output=tmp_path)
     printed = capsys.readouterr().out
     for name in ("undefended", "adversarial training", "GAT"):
         assert name in printed

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException, InstantiationException
+from omegaconf import OmegaConf
 
 from gat_lightning.assembly import find_conf
 from gat_lightning.command_line import command
@@ -23,8 +24,9 @@ from gat_lightning.data import Arrays
 from gat_lightning.errors import UserError
 from gat_lightning.train import main
 
-DIGITS = "data=digits encoder=preact_resnet_small "
-OWN = "data=arrays encoder=preact_resnet_small data.path="
+SMALL = "encoder=preact_resnet_small"
+DIGITS = f"data=digits {SMALL} "
+OWN = f"data=arrays {SMALL} data.path="
 
 
 @pytest.fixture(scope="module")
@@ -56,42 +58,46 @@ def files(tmp_path_factory):
 # Arguments (FILES stands for the folder above); what the message says of the fault; what it says of the remedy.
 WRONG = {
     "group": ("taks=macro", "There is no setting or group taks", "did you mean task?"),
-    "option": (DIGITS + "task=rotaton", "There is no task=rotaton", "task=rotation? Options of task: jigsaw, macro"),
-    "experiment": ("experiment=quikstart", "no experiment=quikstart", "did you mean experiment=quickstart?"),
+    "option": (DIGITS + "task=rotaton", "There is no task=rotaton", "did you mean task=rotation?"),
     "key": (DIGITS + "attack.epss=1", "There is no setting attack.epss", "did you mean attack.eps? Settings of attack"),
     "trainer argument": (DIGITS + "+trainer.max_epoch=3", "Trainer has no such", "did you mean trainer.max_epochs?"),
-    "attack argument": (DIGITS + "+attack.foo=1", "attack.foo: PGD has no such", "It has: norm, eps, step_size"),
     "task twice": (DIGITS + "task=macro+macro", "'macro+macro' names macro", "more than once"),
-    "seed": (DIGITS + "seed=abc", "seed='abc'", "a whole number of at least 0"),
-    "text for a number": (DIGITS + "data.workers=many", "data.workers='many'", "it must be a whole number"),
     "negative eps": (DIGITS + "attack.eps=-0.1", "attack.eps=-0.1 is negative", "8/255"),
-    "eps of the data": (DIGITS + "data.eps=8:255", "data.eps='8:255' is not a number", "8/255"),
     "no steps": (DIGITS + "attack.steps=0", "attack.steps=0", "1 or more"),
     "batch size": (DIGITS + "data.batch_size=0", "data.batch_size=0", "at least 2"),
     "no fraction": (DIGITS + "data.fraction=0", "data.fraction=0", "above 0 and at most 1"),
-    "views": (DIGITS + "data.views=seperate", "data.views='seperate'", "did you mean separate?"),
-    "curvature": (DIGITS + "curvature.mode=objectives", "'objectives'", "one of: objective, penalty, off"),
-    "precision": (DIGITS + "trainer.precision=16-mixed", "trainer.precision=16-mixed", "trainer.precision=32-true"),
-    "accumulate": (DIGITS + "+trainer.accumulate_grad_batches=2", "accumulate_grad_batches=2", "set data.batch_size"),
+    "precision": (DIGITS + "trainer.precision=16-mixed", "precision=16-mixed does not", "=bf16-mixed, 32-true"),
     "no auxiliary task": (DIGITS + "attack.tasks=auxiliary", "needs an auxiliary task", "task=rotation"),
-    "floor without attack": (DIGITS + "weighting=mgda_floor method=standard", "floor.target needs", "method=madry"),
     "least weight": (DIGITS + "task=macro weighting.min_weight=0.6", "0.6 is too much for 3", "at most 1/3"),
-    "no validation": (DIGITS + "validation.every=9 trainer.max_epochs=3", "validation.every=9", "to 3 or less"),
-    "target as a task": (DIGITS + "data.target=macro task=macro", "'macro' is the target already", "leave it out"),
     "task without its label": (DIGITS + "task=macro data.macro=null", "has no label 'macro'", "Define macro classes"),
     "rotation of oblongs": (OWN + "FILES/oblong.npz task=rotation", "8 x 6 pixels", "Crop or pad them"),
     "no file": (OWN + "FILES/nowhere/my.npz", "there is no file", "data.path"),
     "corrupt": (OWN + "FILES/corrupt.npz", "corrupt.npz cannot be read", "Write it again with numpy.savez"),
     "truncated": (OWN + "FILES/truncated.npz", "truncated.npz cannot be read", "Write it again"),
     "channels first": (OWN + "FILES/channels_first.npz", "looks like [N, C, H, W]", "array.transpose(0, 2, 3, 1)"),
-    "negative label": (OWN + "FILES/negative.npz", "the negative label -1", "numbered from 0"),
     "label out of range": (OWN + "FILES/out_of_range.npz", "test_labels go up to 10", "number the classes alike"),
     "floats up to 255": (OWN + "FILES/floats.npz", "values lie in [0, 255]", "np.rint(array).astype(np.uint8)"),
-    "no checkpoint": (DIGITS + "init=FILES/none.ckpt", "There is no checkpoint", "RUN/checkpoints"),
     "unreadable checkpoint": (DIGITS + "resume=FILES/text.ckpt", "cannot be read as a checkpoint", "RUN/checkpoints"),
     "foreign checkpoint": (DIGITS + "init=FILES/foreign.ckpt", "foreign.ckpt", "not a checkpoint that gat_lightning"),
+    "fraction in percent": (DIGITS + "data.fraction=50", "data.fraction=50", "above 0 and at most 1"),
+    "two shapes": (OWN + "FILES/two_shapes.npz", "[1, 8, 8] and [1, 9, 9]", "save them alike"),
+    "no data": (f"{SMALL} data.root=FILES/nowhere data.download=false", "CIFAR-10 is not there", "data=digits needs"),
+    "no folder": (f"{SMALL} data=images data.root=FILES/nowhere", "there is no folder", "expected are data.root/train"),
 }  # fmt: skip
 MORE = {
+    "experiment": ("experiment=quikstart", "no experiment=quikstart", "did you mean experiment=quickstart?"),
+    "attack argument": (DIGITS + "+attack.foo=1", "attack.foo: PGD has no such", "It has: norm, eps, step_size"),
+    "seed": (DIGITS + "seed=abc", "seed='abc'", "a whole number of at least 0"),
+    "text for a number": (DIGITS + "data.workers=many", "data.workers='many'", "it must be a whole number"),
+    "eps of the data": (DIGITS + "data.eps=8:255", "data.eps='8:255' is not a number", "8/255"),
+    "views": (DIGITS + "data.views=seperate", "data.views='seperate'", "did you mean separate?"),
+    "curvature": (DIGITS + "curvature.mode=objectives", "'objectives'", "one of: objective, penalty, off"),
+    "accumulate": (DIGITS + "+trainer.accumulate_grad_batches=2", "accumulate_grad_batches=2", "set data.batch_size"),
+    "floor without attack": (DIGITS + "weighting=mgda_floor method=standard", "floor.target needs", "method=madry"),
+    "no validation": (DIGITS + "validation.every=9 trainer.max_epochs=3", "validation.every=9", "to 3 or less"),
+    "target as a task": (DIGITS + "data.target=macro task=macro", "'macro' is the target already", "leave it out"),
+    "negative label": (OWN + "FILES/negative.npz", "the negative label -1", "numbered from 0"),
+    "no checkpoint": (DIGITS + "init=FILES/none.ckpt", "There is no checkpoint", "RUN/checkpoints"),
     "option in a sum": (DIGITS + "task=macro+rotaton", "There is no task=rotaton", "did you mean task=rotation?"),
     "no option": (DIGITS + "logger=null", "There is no logger=null", "Options of logger: csv"),
     "launcher": ("hydra/launcher=submitit_slrm", "hydra/launcher=submitit_slrm", "hydra/launcher=submitit_slurm?"),
@@ -107,7 +113,6 @@ MORE = {
     "eps in grey levels": (DIGITS + "attack.eps=8", "attack.eps=8 is above 1", "8/255"),
     "no steps in the test": (DIGITS + "test.attack.steps=0", "test.attack.steps=0", "1 or more"),
     "norm": (DIGITS + "attack.norm=linf2", "attack.norm='linf2' is unknown", "did you mean 'Linf'?"),
-    "fraction in percent": (DIGITS + "data.fraction=50", "data.fraction=50", "above 0 and at most 1"),
     "learning rate": (DIGITS + "optimizer.lr=-0.1", "optimizer.lr=-0.1", "a number above 0"),
     "epochs": (DIGITS + "trainer.max_epochs=0", "trainer.max_epochs=0", "a whole number of at least 1"),
     "devices": (DIGITS + "trainer.devices=0", "trainer.devices=0", "at least 1, -1 for all, auto"),
@@ -118,7 +123,6 @@ MORE = {
     "label": (DIGITS + "data.target=clas", "data.target='clas'", "did you mean 'class'?"),
     "jigsaw": (DIGITS + "task=jigsaw task.jigsaw.grid=3", "not divisible by 3", "a divisor of both"),
     "no path": ("data=arrays", "data=arrays needs", "data.path=FILE.npz"),
-    "two shapes": (OWN + "FILES/two_shapes.npz", "[1, 8, 8] and [1, 9, 9]", "save them alike"),
     "other names": (OWN + "FILES/other_names.npz", "has no array train_images", "it has images, labels. It must be"),
 }  # fmt: skip
 AS_COMMANDS = ("group", "option", "key", "no auxiliary task", "corrupt")
@@ -159,9 +163,8 @@ def test_wrong_input(case, typed, files, tmp_path):
     assert_refused(case, status, printed, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "case", [AS_COMMANDS[0], *(pytest.param(case, marks=pytest.mark.slow) for case in AS_COMMANDS[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", AS_COMMANDS)
 def test_wrong_input_as_a_command(case, files, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "gat_lightning.train", *arguments_of(case, files)],
@@ -176,14 +179,14 @@ def test_wrong_input_as_a_command(case, files, tmp_path):
 
 def test_missing_data_are_the_last_thing_to_be_said(typed):
     """Whoever waits for a download must not then be told of a slip in the configuration."""
-    for slip in ("optimizer.lr=0", "attack.steps=0", "data.batch_size=1", "weighting.normalize=l3"):
+    for slip in ("optimizer.lr=0", "weighting.normalize=l3"):
         status, printed = typed(["data.root=nowhere", "data.download=false", slip])
         assert status == 1
         assert slip.split("=")[0] in printed
         assert "CIFAR-10" not in printed
 
 
-@pytest.mark.parametrize("wish", [["debug=true"], ["taks=macro", "debug=true"], ["debug=fast"], []])
+@pytest.mark.parametrize("wish", [["taks=macro", "debug=true"], ["debug=fast"], []])
 def test_the_traceback_is_shown_on_request(wish, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train", "data=digits", "attack.eps=-1", "hydra/job_logging=none", *wish])
@@ -210,9 +213,9 @@ def test_a_sweep_goes_on_after_a_wrong_point_and_fails_in_the_end(typed, caplog)
     ran = []
     entry = command("train", lambda config: ran.append(config.attack.eps))
     with caplog.at_level(logging.ERROR):
-        status, printed = typed(["-m", "data=digits", "attack.eps=-1,0.1,8"], entry)
+        status, printed = typed(["-m", "data=digits", "attack.eps=-1,0.1"], entry)
     assert ran == [0.1]
-    assert [record.message.split(" is ")[0] for record in caplog.records] == ["attack.eps=-1", "attack.eps=8"]
+    assert [record.message.split(" is ")[0] for record in caplog.records] == ["attack.eps=-1"]
     assert status == 1
     assert "Error: attack.eps=-1 is negative" in printed
     assert os.environ.get("HYDRA_FULL_ERROR") is None
@@ -229,17 +232,8 @@ def test_the_run_does_not_inherit_hydras_switch(tmp_path, monkeypatch):
 
 CONF = find_conf()
 INDEPENDENT = (
-    "augment",
-    "encoder",
-    "task",
-    "attack",
-    "optimizer",
-    "schedule",
-    "callbacks",
-    "logger",
-    "trainer",
-    "debug",
-)
+    "augment", "encoder", "attack", "weighting", "optimizer", "schedule", "callbacks", "logger", "trainer", "debug",
+)  # fmt: skip
 
 
 def options(group):
@@ -249,9 +243,12 @@ def options(group):
 @pytest.mark.parametrize(
     "overrides",
     [
-        *([f"{group}='{options(group)[turn % len(options(group))]}'" for group in INDEPENDENT] for turn in range(6)),
+        *(
+            ["task=macro+rotation+jigsaw"]
+            + [f"{group}='{options(group)[turn % len(options(group))]}'" for group in INDEPENDENT]
+            for turn in range(max(len(options(group)) for group in INDEPENDENT))
+        ),
         *([f"method={method}", "weighting=equal"] for method in options("method")),
-        *([f"weighting={weighting}", "task=macro+rotation+jigsaw"] for weighting in options("weighting")),
         *([f"experiment={experiment}"] for experiment in options("experiment")),
         ["data=cifar10", "attack.eps=8/255", "attack.step_size=null", "attack.norm=L2", "validation.images=null"],
         ["trainer.max_epochs=-1", "+trainer.max_steps=10", "trainer.precision=64-true", "+trainer.limit_val_batches=1"],
@@ -262,7 +259,9 @@ def options(group):
 )  # fmt: skip
 def test_what_is_right_is_not_refused(overrides, tmp_path):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        check(compose("train", ["data=digits", f"paths.run={tmp_path}", *overrides]))
+        config = compose("train", ["data=digits", f"paths.run={tmp_path}", *overrides])
+    OmegaConf.to_container(config, resolve=True)
+    check(config)
 
 
 def test_a_value_without_a_default_is_asked_for(tmp_path):

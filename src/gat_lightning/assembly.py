@@ -22,7 +22,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.loggers import CSVLogger
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.module import GATModule
-from gat_lightning.tasks import Task
+from gat_lightning.tasks import Task, target_task, warn_of_lost_orientation
 
 CHECKPOINT_SCHEMA = 1
 READ_ELSEWHERE = {
@@ -46,10 +46,11 @@ def build_data(config: DictConfig) -> ImageDataModule:
 
 def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
     """The target task, then the auxiliary ones in the order given."""
-    tasks = [instantiate(config.target_task), *(instantiate(task) for task in config.task.values())]
-    for task in tasks:
+    target = target_task(info, config.data.target, config.target_task.get("pos_weight"))
+    others = [instantiate(task) for task in config.task.values()]
+    for task in others:
         task.setup(info)
-    return tasks
+    return [target, *others]
 
 
 def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:
@@ -63,6 +64,7 @@ def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiT
 def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     """Everything that a training step needs."""
     tasks = build_tasks(config, info)
+    warn_of_lost_orientation(info, tasks, _separate(config.data.views))
     attack = build_attack(config.attack)
     method, curvature = instantiate(config.method), instantiate(config.curvature)
     weighting = instantiate(config.weighting)

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from gat_lightning.assembly import build_model, build_tasks
-from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.models import MultiTaskModel
 
@@ -100,9 +100,7 @@ def load_classifier(path: str | Path) -> nn.Module:
     """
     content = load_checkpoint(path)
     config = OmegaConf.create(content["gat_lightning"]["config"])
-    data = content["gat_lightning"]["data"]
-    labels = {name: LabelInfo(tuple(label["classes"])) for name, label in data["labels"].items()}
-    info = DataInfo(data["name"], tuple(data["image"]), tuple(data["mean"]), tuple(data["std"]), labels)
+    info = DataInfo.from_plain(content["gat_lightning"]["data"])
     model = build_model(config, info, build_tasks(config, info))
     model.load_state_dict(_model_state(content))
     return model.single_task().eval()

@@ -209,11 +209,7 @@ class GATModule(pl.LightningModule):
         """Log the scores, and the one that chooses the best checkpoint as ``val/selection``."""
         scores = self._log_scores("val")
         view = next(iter(self.attacks["val"])) if self.method.selection == "robust" else "clean"
-        self.log(
-            "val/selection",
-            next(value for name, value in scores.items() if name.startswith(f"{view}/")),
-            sync_dist=True,
-        )
+        self.log("val/selection", self._scoring.selection(scores, view), sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
         """Fresh metrics."""

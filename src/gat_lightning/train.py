@@ -16,12 +16,16 @@ from rich.console import Console
 from rich.table import Table
 
 from gat_lightning.assembly import build_data, build_module, build_trainer, plain
+from gat_lightning.attacks.decision import BinaryProblem
+from gat_lightning.attacks.problem import ClassifierProblem
+from gat_lightning.batch import has_label
 from gat_lightning.checkpoint import find_resumable, initialise, load_checkpoint
 from gat_lightning.command_line import command
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.loggers import close, start
 from gat_lightning.module import GATModule
+from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
 from gat_lightning.result import environment, write_result
 
@@ -36,6 +40,7 @@ def run(config: DictConfig) -> dict[str, Any]:
     """
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = Path(config.paths.run)
+    last = directory / "checkpoints" / "last.ckpt"
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = build_data(config)
     module = build_module(config, data.info)
@@ -60,19 +65,22 @@ def run(config: DictConfig) -> dict[str, Any]:
         start(trainer.loggers, config, None if resumed is None else load_checkpoint(resumed)["global_step"])
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
         result["durations"]["train"] = time.perf_counter() - clock
-        if trainer.interrupted:
-            result["status"] = "interrupted"
-        else:
-            result["metrics"] = test(trainer, module, data, directory / "checkpoints")
-            result["files"] |= {
-                "checkpoints": {name: f"checkpoints/{name}.ckpt" for name in result["metrics"]},
-                "images": ["images/adversarial.png"],
-            }
-            if trainer.is_global_zero:
-                write_images(module, data, directory / "images")
-            result["status"] = "finished"
+        result["metrics"] = test(trainer, module, data, directory / "checkpoints")
+        result["files"] |= {
+            "checkpoints": {name: f"checkpoints/{name}.ckpt" for name in result["metrics"]},
+            "images": [],
+        }
+        if trainer.is_global_zero and write_images(module, data, directory / "images"):
+            result["files"]["images"] = ["images/adversarial.png"]
+        if profiles := profile_files(directory):
+            result["files"]["profiles"] = profiles
+        result["status"] = "finished"
+    except (KeyboardInterrupt, SystemExit):  # which Lightning makes of Ctrl-C and of SIGTERM
+        result["status"] = "interrupted"
+        if last.exists() and trainer.is_global_zero:
+            log.warning("Interrupted; the same command with resume=auto goes on from %s.", last)
+        raise
     except NonFiniteError as error:
-        last = directory / "checkpoints" / "last.ckpt"
         raise NonFiniteError(f"{error} Last good checkpoint: {last if last.exists() else 'none yet'}.") from None
     finally:
         result["durations"]["total"] = time.perf_counter() - clock
@@ -82,6 +90,8 @@ def run(config: DictConfig) -> dict[str, Any]:
         close(trainer.loggers, result["status"], result["metrics"])
     if result["metrics"] and trainer.is_global_zero:
         print_metrics(result["metrics"], directory)
+        for name in result["files"].get("profiles", ()):
+            Console().print(f"Profile: {directory / name}", soft_wrap=True)
     return result
 
 
@@ -99,21 +109,32 @@ def test(
     return {name: metrics[name] for name in names}
 
 
-def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> None:
-    """``adversarial.png``: the first test images under the test attack."""
+def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> bool:
+    """``adversarial.png``: the first test images under the test attack; says whether there was anything to draw."""
     directory.mkdir(exist_ok=True)
     data.setup("test")
     attack = next(iter(module.attacks["test"].values()))
     batch = next(iter(data.test_dataloader())).to(module.device)
-    target = module.task_names[0]
+    target = module.tasks[0]
+    label = batch.labels[target.name]
+    shown = has_label(label).nonzero().flatten()[:8]
+    if target.kind == "regression" or len(shown) == 0:
+        return False
     adversarial_gallery(
         {"this model": module.model.single_task().eval()},
-        batch.images[:8],
-        batch.labels[target][:8],
-        data.info.labels[target].classes,
+        batch.images[shown],
+        label[shown],
+        data.info.labels[target.name].classes,
         attack,
         directory / "adversarial.png",
+        BinaryProblem if target.kind == "binary" else ClassifierProblem,
     )
+    return True
+
+
+def profile_files(directory: Path) -> list[str]:
+    """Names of what ``debug=profile`` has measured, training first."""
+    return sorted(path.name for path in directory.glob("*-profile*.txt"))
 
 
 def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None:
@@ -121,10 +142,10 @@ def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None
     names = [name for name in metrics["last"] if name.startswith("test/")]
     table = Table("checkpoint", "epoch", *(name.removeprefix("test/") for name in names), title="Test images")
     for checkpoint, scores in metrics.items():
-        table.add_row(checkpoint, str(scores["epoch"]), *(f"{scores[name]:.1%}" for name in names))
+        table.add_row(checkpoint, str(scores["epoch"]), *(written(name, scores[name]) for name in names))
     if "best" in metrics:
-        gaps = (metrics["best"][name] - metrics["last"][name] for name in names)
-        table.add_row("best - last", "", *(f"{100 * gap:+.1f}" for gap in gaps))
+        gaps = {name: metrics["best"][name] - metrics["last"][name] for name in names}
+        table.add_row("best - last", "", *(written(name, gap) for name, gap in gaps.items()))
     console = Console()
     console.print(table)
     console.print(f"Run directory: {directory}", soft_wrap=True)

@@ -1,10 +1,11 @@
 import pytest
 import torch
+from picture_folders import save
 
-from gat_lightning.data import DataInfo, ImageDataModule, LabelInfo, LabelledImages, Splits
+from gat_lightning.data import ArrayDataModule, DataInfo, LabelInfo, LabelledImages, Splits
 
 
-class Toy(ImageDataModule):
+class Toy(ArrayDataModule):
     """110 + 23 random colour images of 5x4 pixels in 3 uneven classes; every image differs."""
 
     def describe(self) -> DataInfo:
@@ -27,3 +28,24 @@ def toy():
         return data
 
     return make
+
+
+@pytest.fixture
+def one_folder(tmp_path):
+    """Uneven classes ant (30), bee (20) and cat (10) in one folder."""
+    root = tmp_path / "one"
+    for name, count in (("ant", 30), ("bee", 20), ("cat", 10)):
+        for number in range(count):
+            save(root / name / f"{number:02}.png")
+    return root
+
+
+@pytest.fixture
+def two_folders(tmp_path):
+    """Classes ant and bee, 10 pictures each in train and 3 in test."""
+    root = tmp_path / "two"
+    for split, count in (("train", 10), ("test", 3)):
+        for name in ("ant", "bee"):
+            for number in range(count):
+                save(root / split / name / f"{split} {number:02}.png")
+    return root

@@ -6,12 +6,23 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gat_lightning.augment import Identity, RandomCropFlip
-from gat_lightning.data import CIFAR10, Arrays, Digits, Images
+from gat_lightning.augment import Identity, RandomAffine, RandomCropFlip
+from gat_lightning.data import CIFAR10, NIH, ROBIN, STL10, Arrays, CheXpert, DataInfo, Digits, Images, chexpert, nih
 
 CONF = Path(__file__).parents[2] / "conf"
 NOT_FOR_THE_DATA_MODULE = ("eps", "crop_padding", "flip", "views")
-CLASSES = {"digits": Digits, "cifar10": CIFAR10, "arrays": Arrays, "images": Images}
+CLASSES = {
+    "digits": Digits,
+    "cifar10": CIFAR10,
+    "stl10": STL10,
+    "arrays": Arrays,
+    "images": Images,
+    "chexpert": CheXpert,
+    "nih": NIH,
+    "robin": ROBIN,
+}
+IN_STEP = {"digits": {}, "cifar10": {"root": "files"}, "stl10": {"root": "files"}}
+"""Whose info needs no files, and the settings that have no default."""
 
 
 def composed(data, augment="none"):
@@ -30,14 +41,14 @@ def test_data_config_makes_its_class(name):
     config = composed(name)
     if name == "arrays":
         config.data.path = "mine.npz"
-    if name == "images":
+    if name in ("images", "chexpert", "nih", "robin"):
         config.data.root = "pictures"
     settings = {key: value for key, value in config.data.items() if key not in NOT_FOR_THE_DATA_MODULE}
     data = instantiate(settings)
     assert type(data) is CLASSES[name]
     assert data.seed == 7
-    if name not in ("arrays", "images"):
-        assert data.info == type(data)(**({"root": "files"} if name == "cifar10" else {})).info
+    if name in IN_STEP:
+        assert data.info == type(data)(**IN_STEP[name]).info
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -47,6 +58,22 @@ def test_standard_augmentation_follows_the_data(name):
     assert isinstance(augment, RandomCropFlip)
     assert (augment.padding, augment.flip) == (config.data.crop_padding, config.data.flip)
     assert isinstance(instantiate(composed(name).augment), Identity)
+
+
+def test_affine_augmentation_config():
+    augment = instantiate(composed("nih", "affine").augment)
+    assert isinstance(augment, RandomAffine)
+    assert vars(augment) == vars(RandomAffine())
+
+
+@pytest.mark.parametrize("label", sorted({*chexpert.PATHOLOGIES, *nih.PATHOLOGIES, "age", "gender"}))
+def test_every_label_of_a_chest_x_ray_has_its_task(label):
+    config = OmegaConf.load(CONF / "task" / f"{label}.yaml")
+    task = instantiate(config[label])
+    assert list(config) == [task.name] == [label]
+    known = {**CheXpert(root="x").labels(), **NIH(root="x").labels()}
+    task.setup(DataInfo("x", (1, 8, 8), (0.5,), (0.5,), known))
+    assert task.kind == known[label].kind
 
 
 @pytest.mark.parametrize(

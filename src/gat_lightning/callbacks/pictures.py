@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from gat_lightning.attacks.decision import BinaryProblem
+from gat_lightning.attacks.problem import ClassifierProblem
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.loggers import RunLogger
 from gat_lightning.module import GATModule
@@ -74,7 +76,8 @@ class Pictures(pl.Callback):
         pictures = {}
         if pl_module.last_step is not None:
             pictures["gramian"] = pixels(cosine_map(pl_module.last_step.names, pl_module.last_step.cosines().numpy()))
-        if self._images is not None and len(self._images) > 0:
+        drawable = pl_module.tasks[0].kind != "regression"
+        if drawable and self._images is not None and len(self._images) > 0:
             pictures["adversarial"] = self._gallery(trainer, pl_module)
         for logger in loggers:
             for name, picture in pictures.items():
@@ -89,7 +92,8 @@ class Pictures(pl.Callback):
         attack = next(iter(pl_module.attacks["val"].values()))
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "gallery.png"
-            adversarial_gallery({"this model": model}, self._images, self._labels, classes, attack, path)
+            problem = BinaryProblem if pl_module.tasks[0].kind == "binary" else ClassifierProblem
+            adversarial_gallery({"this model": model}, self._images, self._labels, classes, attack, path, problem)
             return np.rint(255 * matplotlib.image.imread(path)[..., :3]).astype(np.uint8)
 
 

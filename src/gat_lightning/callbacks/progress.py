@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
 from gat_lightning.module import GATModule
+from gat_lightning.reporting.figures import written
 
 
 class Progress(TQDMProgressBar):
@@ -28,7 +29,7 @@ class Progress(TQDMProgressBar):
         step = pl_module.last_step
         losses = {} if step is None else dict(zip(step.names, step.losses.tolist(), strict=True))
         shown = {name: f"{value:.3f}" for name, value in losses.items()}
-        return shown | {name: f"{value:.1%}" for name, value in _scores(trainer).items()}
+        return shown | {name: written(name, value) for name, value in _scores(trainer).items()}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""

@@ -60,7 +60,7 @@ def _check_length(trainer: DictConfig) -> None:
 
 
 def _check_objectives(config: DictConfig) -> None:
-    names = [_part(config, "target_task").name]
+    names = [config.data.target]
     for key in config.task:
         name = _part(config, f"task.{key}").name
         if name == names[0]:

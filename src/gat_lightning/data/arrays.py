@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gat_lightning.data.base import ImageDataModule, LabelledImages, Splits
+from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import UserError
@@ -20,7 +20,7 @@ from gat_lightning.errors import UserError
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
-class Arrays(ImageDataModule):
+class Arrays(ArrayDataModule):
     """Images from an .npz file with ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``.
 
     Images are uint8, ``[N, H, W, C]`` with 1 to 4 channels or ``[N, H, W]``; labels are integers ``[N]`` from 0 to K-1.

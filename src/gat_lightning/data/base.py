@@ -1,10 +1,10 @@
-"""Base of the data sets that are kept as arrays: splits, loaders and augmentation."""
+"""Base of all data sets: settings, loaders and augmentation."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import pytorch_lightning as pl
@@ -13,40 +13,24 @@ from torch import Tensor
 
 from gat_lightning.augment.base import Augmentation, EpochAugmenter
 from gat_lightning.batch import Batch
-from gat_lightning.data.dataset import ArrayDataset, home_of
+from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.loader import BatchLoader, TrainingLoader
 from gat_lightning.data.macro import macro_label, macro_of_class
 from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
 from gat_lightning.data.settings import check_batch_size, check_fractions, check_target, check_workers
-from gat_lightning.data.splits import hold_out
+from gat_lightning.errors import UserError
 
 Macro = Mapping[str, Sequence[int | str]]
 """``{macro class: [class indices or names]}``."""
 
 
-@dataclass
-class LabelledImages:
-    """Images uint8 ``[N, C, H, W]``, in any memory layout, and labels ``{name: tensor [N]}``, class indices long."""
-
-    images: Tensor
-    labels: dict[str, Tensor]
-
-
-@dataclass
-class Splits:
-    """What a data set comes with. Validation images are taken from ``train``."""
-
-    train: LabelledImages
-    test: LabelledImages
-
-
 class ImageDataModule(pl.LightningDataModule, ABC):
-    """Batches of images in [0, 1] with labels, from arrays in memory.
+    """Batches of images in [0, 1] with labels.
 
     Validation images are held out of the training images; ``fraction`` then applies to both, so that a 10 % scenario
-    uses 10 % of the images in all. Both draws are class-balanced and depend on nothing but ``seed`` and the labels.
-    Test images are always all used.
+    uses 10 % of the images in all. Both draws depend on nothing but ``seed`` and the labels or the patients. Test
+    images are always all used.
 
     Args:
         target: label of the target task.
@@ -81,19 +65,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.target, self.batch_size, self.workers, self.seed = target, batch_size, workers, seed
         self.fraction, self.val_fraction = fraction, val_fraction
         self.macro, self.augment = macro, augment
-        self._datasets: dict[str, ArrayDataset] = {}
+        self._datasets: dict[str, SplitDataset] = {}
 
     @abstractmethod
     def describe(self) -> DataInfo:
-        """The data set without its macro classes, with the label ``class``; before any big load where possible."""
-
-    @abstractmethod
-    def load(self) -> Splits:
-        """Read the images and the label ``class``.
-
-        Raises:
-            UserError: the files are missing or damaged; says which, and what to do.
-        """
+        """The data set without its macro classes; before any big load where possible."""
 
     @cached_property
     def info(self) -> DataInfo:
@@ -104,41 +80,44 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """
         info = self.describe()
         if self.macro is not None:
+            if "class" not in info.labels:
+                raise UserError(f"data.macro: {info.name} has no classes to make macro classes of; set it to null")
             macro_of_class(self.macro, info.labels["class"].classes)
-            info = replace(info, labels={**info.labels, "macro": LabelInfo(tuple(map(str, self.macro)))})
+            info = replace(info, labels=self._with_macro_info(info.labels))
         check_target(self.target, info)
         return info
 
-    def _with_macro(self, labels: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _with_macro_info(self, labels: dict[str, LabelInfo]) -> dict[str, LabelInfo]:
+        """The labels, with ``macro`` where there are macro classes."""
+        return labels if self.macro is None else {**labels, "macro": LabelInfo(tuple(map(str, self.macro)))}
+
+    def _with_macro(self, labels: dict[str, Tensor], classes: Sequence[str]) -> dict[str, Tensor]:
+        """The labels, with ``macro`` where there are macro classes."""
         if self.macro is None:
             return labels
-        table = macro_of_class(self.macro, self.info.labels["class"].classes)
-        return {**labels, "macro": macro_label(labels["class"], table)}
+        return {**labels, "macro": macro_label(labels["class"], macro_of_class(self.macro, classes))}
 
+    @abstractmethod
     def setup(self, stage: str | None = None) -> None:
-        """Read the data and split them; a second call does nothing."""
-        if self._datasets:
-            return
-        info, splits = self.info, self.load()
-        train, test = splits.train.images, splits.test.images
-        assert train.shape[1:] == test.shape[1:] == info.image, "describe() and load() differ in the shape of an image"
-        labels = self._with_macro(splits.train.labels)
-        training, validation = hold_out(labels["class"], self.val_fraction, self.fraction, self.seed)
-        del splits.train  # so that images left out by the fraction are freed
-        used = torch.cat([training, validation]).sort().values
-        if len(used) < len(train):
-            train, labels = train[used], {name: label[used] for name, label in labels.items()}
-            training, validation = torch.searchsorted(used, training), torch.searchsorted(used, validation)
-        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        home = home_of(train.nbytes + test.nbytes, device, self.workers)
-        train, test = train.to(home), test.to(home)
-        self._datasets = {
-            "train": ArrayDataset(train, labels, training),
-            "val": ArrayDataset(train, labels, validation),
-            "test": ArrayDataset(test, self._with_macro(splits.test.labels), torch.arange(len(test))),
-        }
+        """Make the splits; a second call does nothing.
 
-    def split(self, name: str) -> ArrayDataset:
+        Raises:
+            UserError: the files are missing or damaged; says which, and what to do.
+        """
+
+    def label_infos(self) -> dict[str, LabelInfo]:
+        """The labels in a batch, by name."""
+        return self.info.labels
+
+    def split_labels(self) -> dict[str, dict[str, Tensor]]:
+        """Labels of every split, by split and name."""
+        self.setup()
+        return {name: dataset.labels for name, dataset in self._datasets.items()}
+
+    def _device(self) -> torch.device:
+        return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+
+    def split(self, name: str) -> SplitDataset:
         """The split ``train``, ``val`` or ``test``, after :meth:`setup`."""
         return self._datasets[name]
 

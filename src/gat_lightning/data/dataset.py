@@ -1,37 +1,45 @@
-"""Images kept as one uint8 array, handed out as whole batches."""
+"""Images and labels of a split, handed out as whole batches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gat_lightning.batch import Batch
+from gat_lightning.batch import MISSING, Batch
+from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.data.sampler import Request
+from gat_lightning.errors import UserError
 from gat_lightning.randomness import Shard
 
+log = logging.getLogger(__name__)
 
-class ArrayDataset(Dataset[Batch]):
-    """Some rows of an array of images; several splits may share one array.
+
+class SplitDataset(Dataset[Batch], ABC):
+    """The images and labels of one split.
 
     Args:
-        images: uint8 ``[N, C, H, W]`` in any memory layout, on any device.
-        labels: ``{name: tensor [N, ...]}``.
-        rows: which of the N images belong to the split, long ``[n]``.
+        labels: ``{name: tensor [n, ...]}`` of the split's n samples, on the device that batches are to be on.
+        rows: where the split's samples are in a store that several splits share, long ``[n]``, on that device.
     """
 
-    def __init__(self, images: Tensor, labels: Mapping[str, Tensor], rows: Tensor) -> None:
-        self.images = images
-        self.rows = rows.to(images.device)
-        self.labels = {name: label.to(images.device)[self.rows] for name, label in labels.items()}
+    def __init__(self, labels: Mapping[str, Tensor], rows: Tensor) -> None:
+        self.labels, self.rows = dict(labels), rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    @abstractmethod
+    def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        """Images uint8 ``[B, C, H, W]`` of these rows of the store; may mark ``labels`` of the batch as missing."""
+
     def __getitems__(self, request: Request | list[int]) -> Batch:
-        """The samples at these positions of the split as one batch, on the array's device.
+        """The samples at these positions of the split as one batch, on the labels' device.
 
         Args:
             request: positions and the part of the joined batch that they are; or positions of a whole batch.
@@ -40,13 +48,88 @@ class ArrayDataset(Dataset[Batch]):
             Images float32 in [0, 1], contiguous, with all labels.
         """
         positions, shard = request if isinstance(request, tuple) else (request, Shard.whole(len(request)))
-        index = torch.tensor(positions, dtype=torch.long, device=self.images.device)
-        images = self.images[self.rows[index]].to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        return Batch(images, {name: label[index] for name, label in self.labels.items()}, index, shard)
+        index = torch.tensor(positions, dtype=torch.long, device=self.rows.device)
+        labels = {name: label[index] for name, label in self.labels.items()}
+        pixels = self.pixels(self.rows[index], labels)
+        images = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        return Batch(images, labels, index, shard)
 
     def __getitem__(self, position: int) -> Batch:
         """A batch of one."""
         return self.__getitems__([position])
+
+
+class ArrayDataset(SplitDataset):
+    """Some rows of an array of images; several splits may share one array.
+
+    Args:
+        images: uint8 ``[N, C, H, W]`` in any memory layout, on any device, perhaps mapped from a file.
+        labels: ``{name: tensor [N, ...]}``.
+        rows: which of the N images belong to the split, long ``[n]``.
+    """
+
+    def __init__(self, images: Tensor, labels: Mapping[str, Tensor], rows: Tensor) -> None:
+        self.images = images
+        rows = rows.to(images.device)
+        super().__init__({name: label.to(images.device)[rows] for name, label in labels.items()}, rows)
+
+    def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        """A copy of these images."""
+        return self.images[rows]
+
+
+class FileDataset(SplitDataset):
+    """Some of a list of picture files, decoded when a batch asks for them, by the process that loads it.
+
+    Args:
+        paths: of the N files.
+        size: height and width of the images in pixels.
+        channels: 1 or 3.
+        labels: ``{name: tensor [N, ...]}``.
+        rows: which of the N files belong to the split, long ``[n]``.
+        skip: what to do about a file that cannot be decoded, though it looked sound: pass it off as a black image
+            without any label, with a warning, or (by default) raise.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        size: tuple[int, int],
+        channels: int,
+        labels: Mapping[str, Tensor],
+        rows: Tensor,
+        skip: bool = False,
+    ) -> None:
+        super().__init__({name: label[rows] for name, label in labels.items()}, rows)
+        self.paths, self.size, self.channels, self.skip = paths, size, channels, skip
+        self._named: set[str] = set()
+
+    def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        """Decode these files.
+
+        Raises:
+            UserError: one cannot be decoded, and it is not to be skipped.
+        """
+        paths = [self.paths[row] for row in rows.tolist()]
+        pictures, unreadable = decode_pictures(paths, self.size, self.channels)
+        if unreadable:
+            self._lost({paths[position]: reason for position, reason in unreadable.items()})
+            lost = torch.tensor(list(unreadable))
+            pictures[lost] = 0
+            for label in labels.values():
+                label[lost] = float("nan") if label.is_floating_point() else MISSING
+        return pictures
+
+    def _lost(self, reasons: Mapping[str, str]) -> None:
+        named = ", ".join(f"{os.fspath(path)!r} ({reason})" for path, reason in reasons.items())
+        if not self.skip:
+            raise UserError(
+                f"A picture cannot be read, though its beginning and its end are sound: {named}; mend or delete it, or"
+                " set data.on_error=skip, or data.cache=FOLDER, which finds all of them at once"
+            )
+        if reasons.keys() - self._named:
+            log.warning("Left out, as it cannot be read: %s", named)
+            self._named |= reasons.keys()
 
 
 def home_of(bytes_needed: int, device: torch.device, workers: int) -> torch.device:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from gat_lightning.data.base import ImageDataModule, LabelledImages, Macro, Splits
+from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
+from gat_lightning.data.base import Macro
 from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.splits import stratified
 from gat_lightning.data.statistics import channel_statistics
@@ -19,7 +20,7 @@ MACRO: Macro = {"loop": (0, 6, 8, 9), "no_loop": (1, 2, 3, 4, 5, 7)}
 TEST_IMAGES = 360
 
 
-class Digits(ImageDataModule):
+class Digits(ArrayDataModule):
     """1,797 grey images of 8x8 pixels, 10 classes; scikit-learn's 17 grey levels spread over 0 to 255.
 
     There is no official test set: 360 class-balanced images are, the same ones for every seed.
@@ -35,7 +36,8 @@ class Digits(ImageDataModule):
     def describe(self) -> DataInfo:
         """Names, shape and statistics of the training images."""
         mean, std = channel_statistics(self.load().train.images)
-        return DataInfo("digits", (1, 8, 8), mean, std, {"class": LabelInfo(tuple("0123456789"))})
+        labels = {"class": LabelInfo(tuple("0123456789"))}
+        return DataInfo("digits", (1, 8, 8), mean, std, labels, "a 6 cannot be told from a 9")
 
     def load(self) -> Splits:
         """All images, uint8 ``[N, 1, 8, 8]``."""

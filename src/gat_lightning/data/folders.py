@@ -82,7 +82,7 @@ def find_pictures(root: Path, classes: Sequence[str] | None, test_fraction: floa
     test: list[Tensor] = []
     for name in sorted(names):
         for split, of_class in folders.items():
-            found = [path for folder in of_class[name] for path in _pictures(folder)]
+            found = [path for folder in of_class[name] for path in list_pictures(folder)]
             if not found:
                 raise UserError(
                     f"The class folder {of_class[name][0]} has no picture ({', '.join(ENDINGS)}); add some, delete"
@@ -104,7 +104,7 @@ def _layout(root: Path) -> dict[str, ClassFolders]:
     """Class folders of the splits ``train`` and ``test``, or of ``all`` pictures."""
     if not os.path.isdir(root):
         raise UserError(f"data.root: there is no folder {root.absolute()}; expected are {expected_layout('data.root')}")
-    found = _class_folders(root)
+    found = find_class_folders(root)
     split: list[str] = [name for name in ("train", "test") if name in found]
     if len(split) == 1 and _holds_class_folders(root / split[0]):
         other = "test" if split[0] == "train" else "train"
@@ -115,7 +115,7 @@ def _layout(root: Path) -> dict[str, ClassFolders]:
     if len(split) == 2:
         if ignored := sorted(set(found) - set(split)):
             log.warning("Left out, beside train and test in %s: %s", root.absolute(), shorten(ignored))
-        folders = {name: _class_folders(root / name) for name in split}
+        folders = {name: find_class_folders(root / name) for name in split}
     else:
         folders = {"all": found}
     for name, of_class in folders.items():
@@ -179,7 +179,8 @@ def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         raise UserError(f"data.root: the folder {folder} cannot be listed: {error.strerror}") from error
 
 
-def _class_folders(folder: Path) -> ClassFolders:
+def find_class_folders(folder: Path) -> ClassFolders:
+    """The folders in ``folder``, by name."""
     found: ClassFolders = {}
     for entry in _entries(folder):
         if entry.is_dir():
@@ -191,13 +192,14 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
     return entry.name.lower().endswith(ENDINGS) and not entry.is_dir()
 
 
-def _pictures(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+def list_pictures(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+    """Paths of the pictures in ``folder`` and its sub-folders, links followed; ``above`` are the folders it is in."""
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:  # a link back to a folder that it is in
         return
     for entry in _entries(folder):
         if entry.is_dir():
-            yield from _pictures(entry.path, above | {here})
+            yield from list_pictures(entry.path, above | {here})
         elif _is_picture(entry):
             yield entry.path

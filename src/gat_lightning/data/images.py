@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gat_lightning.data.base import ImageDataModule, LabelledImages, Splits
+from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.dataset import ArrayDataset, home_of
 from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures, shorten
 from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.memory import available_memory
 from gat_lightning.data.pictures import decode_pictures
+from gat_lightning.data.settings import check_fraction, height_and_width
 from gat_lightning.data.splits import hold_out, stratified
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import UserError
@@ -34,7 +35,7 @@ _LONG = 2000
 _MEMORY_SHARE = 0.8
 
 
-class Images(ImageDataModule):
+class Images(ArrayDataModule):
     """Pictures of any size in ``root/train/CLASS`` and ``root/test/CLASS``, or in ``root/CLASS`` alone.
 
     Without a test folder, test pictures are drawn from each class: the same ones for every ``seed``. Pictures are
@@ -73,12 +74,11 @@ class Images(ImageDataModule):
             raise UserError(f"data.channels={channels!r}: it must be 1 (grey levels) or 3 (colour)")
         if on_error not in ("stop", "skip"):
             raise UserError(f"data.on_error={on_error!r}: it must be stop or skip (leave unreadable pictures out)")
-        if isinstance(test_fraction, bool) or not isinstance(test_fraction, (int, float)) or not 0 < test_fraction < 1:
-            raise UserError(f"data.test_fraction={test_fraction!r}: it must be above 0 and below 1, such as 0.2")
+        check_fraction("test_fraction", test_fraction)
         if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
             raise UserError(f"data.classes={classes!r}: it must be null or a list of the class folders' names")
         self.root = Path(root).expanduser()
-        self.size, self.channels = _height_and_width(size), channels
+        self.size, self.channels = height_and_width(size), channels
         self.classes = None if classes is None else list(classes)
         self.on_error, self.test_fraction = on_error, test_fraction
 
@@ -121,12 +121,11 @@ class Images(ImageDataModule):
             return
         used = torch.cat(list(self._parts.values())).sort().values
         images, readable = self._read(used)
-        labels = self._with_macro({"class": self._files.labels[used]})
+        labels = self._with_macro({"class": self._files.labels[used]}, self._files.classes)
         rows = {name: torch.searchsorted(used, part) for name, part in self._parts.items()}
         rows = {name: part[readable[part]] for name, part in rows.items()}
         self._check_enough({name: labels["class"][part] for name, part in rows.items()})
-        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
-        images = images.to(home_of(images.nbytes, device, self.workers))
+        images = images.to(home_of(images.nbytes, self._device(), self.workers))
         self._datasets = {name: ArrayDataset(images, labels, part) for name, part in rows.items()}
 
     def load(self) -> Splits:
@@ -179,13 +178,6 @@ class Images(ImageDataModule):
                 raise UserError(f"No readable {name} picture is left of the classes {shorten(lost)}")
         if not len(labels["val"]):
             raise UserError("No readable validation picture is left; raise data.val_fraction or mend the pictures")
-
-
-def _height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
-    sides = list(size) if isinstance(size, Sequence) else [size, size]
-    if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
-        raise UserError(f"data.size={size!r}: it must be a number of pixels, such as 64, or [height, width]")
-    return sides[0], sides[1]
 
 
 def _readable(count: int, unreadable: Mapping[int, str]) -> Tensor:

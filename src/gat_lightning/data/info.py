@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
+
+LabelKind = Literal["multiclass", "binary", "regression"]
 
 
 @dataclass(frozen=True)
@@ -10,10 +14,26 @@ class LabelInfo:
     """One label that a data set has for its images.
 
     Attributes:
-        classes: names of the classes, in the order of their indices.
+        classes: names of the classes, in the order of their indices; of a binary label its negative and its positive
+            one, of a regression label none.
+        kind: ``multiclass`` and ``binary``: class index, long, -1 where missing; ``regression``: float, NaN where
+            missing.
+        counts: how many training images the data set lists of each class; empty where it does not count them.
+        scale: what a regression label has to be multiplied with to be in ``unit``.
+        unit: of a regression label, such as ``years``.
     """
 
     classes: tuple[str, ...]
+    kind: LabelKind = "multiclass"
+    counts: tuple[int, ...] = ()
+    scale: float = 1.0
+    unit: str = ""
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> LabelInfo:
+        """From what ``dataclasses.asdict`` made of one, perhaps before later attributes existed."""
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in plain.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -26,6 +46,8 @@ class DataInfo:
         mean: per channel, of pixels in [0, 1], for the model's normalisation layer.
         std: likewise.
         labels: the labels in a batch, by name.
+        orientation: what is lost when an image is turned, as the end of a sentence that begins with "of a turned
+            image"; empty where nothing is.
     """
 
     name: str
@@ -33,3 +55,18 @@ class DataInfo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     labels: dict[str, LabelInfo] = field(default_factory=dict)
+    orientation: str = ""
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> DataInfo:
+        """From what ``dataclasses.asdict`` made of one, such as a checkpoint keeps."""
+        labels = {name: LabelInfo.from_plain(label) for name, label in plain["labels"].items()}
+        channels, height, width = plain["image"]
+        return cls(
+            plain["name"],
+            (channels, height, width),
+            tuple(plain["mean"]),
+            tuple(plain["std"]),
+            labels,
+            plain.get("orientation", ""),
+        )

@@ -8,8 +8,9 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from gat_lightning.batch import Batch
-from gat_lightning.data.dataset import ArrayDataset
+from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
+from gat_lightning.errors import UserError
 
 
 def _as_is(batch: Any) -> Any:
@@ -26,7 +27,7 @@ class BatchLoader(DataLoader[Batch]):
     """
 
     def __init__(
-        self, dataset: ArrayDataset, batch_sampler: JointBatchSampler | EvaluationBatchSampler, workers: int = 0
+        self, dataset: SplitDataset, batch_sampler: JointBatchSampler | EvaluationBatchSampler, workers: int = 0
     ) -> None:
         super().__init__(
             dataset,
@@ -35,6 +36,13 @@ class BatchLoader(DataLoader[Batch]):
             persistent_workers=workers > 0,
             collate_fn=_as_is,
         )
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """The batches; an error of a worker's that is meant for the user comes without the worker's traceback."""
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from None
 
 
 class TrainingLoader(BatchLoader):
@@ -52,7 +60,7 @@ class TrainingLoader(BatchLoader):
     """
 
     def __init__(
-        self, dataset: ArrayDataset, batch_sampler: JointBatchSampler, workers: int, batches_done: Callable[[], int]
+        self, dataset: SplitDataset, batch_sampler: JointBatchSampler, workers: int, batches_done: Callable[[], int]
     ) -> None:
         super().__init__(dataset, batch_sampler, workers)
         self._order = batch_sampler

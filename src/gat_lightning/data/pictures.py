@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,6 +18,15 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """Others have no business behind a picture's ending; PIL would start Ghostscript for PostScript."""
 
 _CHUNK = 32
+
+ABSENT = os.strerror(errno.ENOENT)
+"""Why a picture that is not there cannot be read."""
+
+_END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+"""By format; neither can be part of the pixels' code."""
+
+_TAIL = 4096
+"""Bytes at the end of a file in which its mark is looked for: some cameras write more after it."""
 
 
 def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels: int) -> np.ndarray:
@@ -80,6 +90,36 @@ def _reason(path: str, error: Exception) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+def inspect_picture(path: str | os.PathLike[str]) -> str | None:
+    """Why a picture cannot be read, in a few words, or ``None`` if it seems sound.
+
+    The beginning of a file is looked at, and whether its end is there; it is only decoded where its format has no mark
+    at its end, or the mark is missing. What is damaged in between is not noticed.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as picture:
+            mark = _END_MARKS.get(picture.format or "")
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - _TAIL))
+            if mark is None or mark not in file.read():
+                decode_picture(path, (8, 8), 1)
+    except MemoryError:
+        raise
+    except Exception as error:  # PIL lets through whatever a damaged file provokes in its decoders
+        return _reason(os.fspath(path), error)
+    return None
+
+
+def inspect_pictures(paths: Sequence[str], progress: bool = False) -> dict[int, str]:
+    """Why those of ``paths`` that cannot be read cannot, by position; see :func:`inspect_picture`."""
+
+    def inspect(chunk: range) -> dict[int, str]:
+        reasons = {position: inspect_picture(paths[position]) for position in chunk}
+        return {position: reason for position, reason in reasons.items() if reason}
+
+    return _in_threads(inspect, len(paths), "Looking at pictures" if progress else "")
+
+
 def decode_pictures(
     paths: Sequence[str], size: tuple[int, int], channels: int, progress: bool = False
 ) -> tuple[Tensor, dict[int, str]]:
@@ -108,11 +148,17 @@ def decode_pictures(
                 unreadable[position] = _reason(paths[position], error)
         return unreadable
 
-    chunks = [range(start, min(start + _CHUNK, len(paths))) for start in range(0, len(paths), _CHUNK)]
-    unreadable: dict[int, str] = {}
+    unreadable = _in_threads(decode, len(paths), "Reading pictures" if progress else "")
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2), unreadable
+
+
+def _in_threads(work: Callable[[range], dict[int, str]], count: int, title: str) -> dict[int, str]:
+    """What ``work`` says of all of ``count`` positions, in chunks; a title makes a progress bar."""
+    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+    found: dict[int, str] = {}
     with warnings.catch_warnings(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
         # Remarks on metadata, thousands of them in some data sets. The one on very large pictures is of another kind.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        for failed in track(pool.map(decode, chunks), "Reading pictures", len(chunks), disable=not progress):
-            unreadable |= failed
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2), unreadable
+        for part in track(pool.map(work, chunks), title, len(chunks), disable=not title):
+            found |= part
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from gat_lightning.data.info import DataInfo
@@ -33,6 +34,30 @@ def check_fractions(fraction: float, val_fraction: float) -> None:
         raise UserError(f"data.fraction={fraction!r}: it must be above 0 and at most 1 (1 uses all training images)")
     if not 0 < val_fraction < 1:
         raise UserError(f"data.val_fraction={val_fraction!r}: it must be above 0 and below 1, such as 0.1")
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raise `UserError` unless the setting ``data.name`` is in (0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+        raise UserError(f"data.{name}={value!r}: it must be above 0 and below 1, such as 0.2")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise `UserError` unless the setting ``data.name`` is one of the choices."""
+    if value not in choices:
+        raise UserError(f"data.{name}={value!r}: it must be one of: {', '.join(choices)}")
+
+
+def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
+    """Of the setting ``data.size``.
+
+    Raises:
+        UserError: it is neither a number of pixels nor two of them.
+    """
+    sides = list(size) if isinstance(size, Sequence) else [size, size]
+    if len(sides) != 2 or not all(_is_integer(side) and side > 0 for side in sides):
+        raise UserError(f"data.size={size!r}: it must be a number of pixels, such as 64, or [height, width]")
+    return sides[0], sides[1]
 
 
 def check_target(target: str, info: DataInfo) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gat_lightning.batch import MISSING
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import generator_for
 
@@ -41,8 +42,8 @@ def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) ->
     test images are never touched by it.
 
     Args:
-        labels: class index of every sample, long ``[N]``.
-        val_fraction: part held out for validation, in (0, 1).
+        labels: class index of every sample, long ``[N]``; those without a class are never held out.
+        val_fraction: part of the labelled samples held out for validation, in (0, 1).
         fraction: part kept of what is left and of what was held out, in (0, 1].
         seed: of the run. Nothing else than it and the labels decides which samples go where.
 
@@ -53,7 +54,9 @@ def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) ->
     Raises:
         UserError: no validation image is left, or no training image of some class.
     """
-    validation, training = stratified(labels, round(val_fraction * len(labels)), seed, "validation")
+    labelled = (labels != MISSING).nonzero().flatten()
+    drawn, _ = stratified(labels[labelled], round(val_fraction * len(labelled)), seed, "validation")
+    validation, training = _parted(len(labels), labelled[drawn])
     if fraction < 1:
         training = training[stratified(labels[training], round(fraction * len(training)), seed, "fraction")[0]]
         validation = validation[stratified(labels[validation], round(fraction * len(validation)), seed, "fraction")[0]]
@@ -62,10 +65,61 @@ def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) ->
             f"data.val_fraction={val_fraction} and data.fraction={fraction} leave no validation image of"
             f" {len(labels)}; raise one of them"
         )
-    absent = sorted(set(labels.tolist()) - set(labels[training].tolist()))
+    absent = sorted(set(labels[labelled].tolist()) - set(labels[training].tolist()))
     if absent:
         raise UserError(
             f"data.val_fraction={val_fraction} and data.fraction={fraction} leave no training image of class"
             f" {absent[0]}; use a larger fraction or a smaller val_fraction"
         )
+    return training, validation[torch.randperm(len(validation), generator=generator_for(seed, "validation order"))]
+
+
+def _parted(count: int, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """The drawn ones of ``count`` positions and the others, both ascending."""
+    mask = torch.zeros(count, dtype=torch.bool).index_fill(0, drawn, True)
+    return mask.nonzero().flatten(), (~mask).nonzero().flatten()
+
+
+def draw_groups(groups: Tensor, fraction: float, *key: int | str) -> tuple[Tensor, Tensor]:
+    """Draw whole groups of samples, such as all images of a patient.
+
+    Args:
+        groups: group of every sample, long ``[N]``.
+        fraction: part of the groups to draw, rounded to a whole number of them.
+        *key: seed of the draw, as for :func:`~gat_lightning.randomness.generator_for`.
+
+    Returns:
+        Positions of the samples in drawn groups, and the other positions, both ascending.
+    """
+    present = groups.unique()
+    order = torch.randperm(len(present), generator=generator_for(*key))
+    drawn = present[order[: round(fraction * len(present))]]
+    return _parted(len(groups), torch.isin(groups, drawn).nonzero().flatten())
+
+
+def hold_out_groups(groups: Tensor, val_fraction: float, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """As :func:`hold_out`, with whole groups (patients) instead of samples, and not class-balanced.
+
+    Args:
+        groups: group of every sample, long ``[N]``.
+        val_fraction: part of the groups held out for validation, in (0, 1).
+        fraction: part kept of the groups that are left and of those held out, in (0, 1].
+        seed: of the run. Nothing else than it and the groups decides which samples go where.
+
+    Returns:
+        Positions of the training samples, ascending, and of the validation samples, shuffled. No group is in both.
+
+    Raises:
+        UserError: no training or no validation sample is left.
+    """
+    validation, training = draw_groups(groups, val_fraction, seed, "validation")
+    if fraction < 1:
+        training = training[draw_groups(groups[training], fraction, seed, "fraction")[0]]
+        validation = validation[draw_groups(groups[validation], fraction, seed, "fraction")[0]]
+    for name, part in (("validation", validation), ("training", training)):
+        if not len(part):
+            raise UserError(
+                f"data.val_fraction={val_fraction} and data.fraction={fraction} leave no {name} image of the"
+                f" {len(groups)} of {len(groups.unique())} patients; change one of them"
+            )
     return training, validation[torch.randperm(len(validation), generator=generator_for(seed, "validation order"))]

@@ -72,6 +72,12 @@ class Scoring:
             for name, value in metrics.compute().items()
         }
 
+    def selection(self, scores: Mapping[str, float], view: str) -> float:
+        """The task's first metric in a view, as a figure of which more is better."""
+        name, metric = next(iter(self._target.metrics().items()))
+        value = scores[f"{view}/{name}"]
+        return value if metric.higher_is_better else -value
+
     def _score(self, view: str, images: Tensor, batch: Batch) -> None:
         name = self._target.name
         self._metrics[view].update(self._model(images, [name])[name], batch.labels[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ def adversarial_gallery(
     classes: Sequence[str],
     attack: Attack,
     path: Path,
+    problem: Callable[[nn.Module, Tensor], ClassifierProblem] = ClassifierProblem,
 ) -> Path:
     """Draw clean images, and for each model the perturbation, the adversarial image, and what the model says.
 
@@ -33,6 +34,7 @@ def adversarial_gallery(
         classes: names of the classes.
         attack: run against each model by itself.
         path: of the picture; its suffix gives the format.
+        problem: of a model and labels; ``BinaryProblem`` for models with one logit.
     """
     rows = 1 + 2 * len(models)
     figure = Figure(figsize=(1.15 * len(images) + 2.2, 1.3 * rows + 0.5), layout="constrained")
@@ -42,9 +44,10 @@ def adversarial_gallery(
     _name(axes[0, 0], "clean image")
     for position, (name, model) in enumerate(models.items()):
         generator = BatchGenerator(Shard.whole(len(images)), "gallery")
-        adversarial = attack(ClassifierProblem(model, labels), images, generator)
+        decision = problem(model, labels)
+        adversarial = attack(decision, images, generator)
         with torch.no_grad():
-            said = model(adversarial).argmax(1)
+            said = decision.logits(adversarial).argmax(1)
         upper, lower = axes[1 + 2 * position], axes[2 + 2 * position]
         reach = (adversarial - images).abs().amax().clamp(min=1e-12)
         for column in range(len(images)):

@@ -7,7 +7,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from gat_lightning.batch import MISSING
-from gat_lightning.data.info import DataInfo
+from gat_lightning.data.info import DataInfo, LabelInfo, LabelKind
 from gat_lightning.errors import UserError
 from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
@@ -40,6 +40,29 @@ class MulticlassTask(Task):
         )
 
 
+def label_info(data: DataInfo, name: str, kind: LabelKind, remedy: str = "") -> LabelInfo:
+    """What is known of a label that a task is to predict.
+
+    Args:
+        data: the data set.
+        name: the label.
+        kind: what the task can predict.
+        remedy: what to do if there is no such label.
+
+    Raises:
+        UserError: the data set has no such label, or it is of another kind.
+    """
+    if name not in data.labels:
+        raise UserError(
+            f"The data set '{data.name}' has no label '{name}'; it has: {', '.join(sorted(data.labels))}."
+            f" {remedy}".rstrip()
+        )
+    found = data.labels[name]
+    if found.kind != kind:
+        raise UserError(f"The label '{name}' of '{data.name}' is {found.kind}, and this task needs a {kind} one.")
+    return found
+
+
 class Classification(MulticlassTask):
     """Predicts a class label of the data set.
 
@@ -54,14 +77,9 @@ class Classification(MulticlassTask):
         """Learn the number of classes.
 
         Raises:
-            UserError: the data set has no label of this name.
+            UserError: the data set has no label of this name, or it has no classes.
         """
-        if self.name not in data.labels:
-            raise UserError(
-                f"The data set '{data.name}' has no label '{self.name}'; it has: {', '.join(sorted(data.labels))}."
-                f" {self._remedy()}".rstrip()
-            )
-        self.num_classes = len(data.labels[self.name].classes)
+        self.num_classes = len(label_info(data, self.name, "multiclass", self._remedy()).classes)
 
     def _remedy(self) -> str:
         return ""

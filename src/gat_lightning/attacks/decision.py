@@ -1,0 +1,42 @@
+"""Attacks on a decision between classes: they need logits and labels, not only a loss."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gat_lightning.attacks.problem import ClassifierProblem, Problem
+from gat_lightning.errors import UserError
+
+
+class BinaryProblem(ClassifierProblem):
+    """Misclassification by a classifier with one logit z, shown to attacks as the two logits (0, z).
+
+    Cross-entropy of (0, z) is binary cross-entropy of z, so that the loss is the same.
+
+    Args:
+        model: images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, 1]`` or ``[B]``.
+        labels: 0 or 1, ``[B]``, long.
+    """
+
+    def __init__(self, model: nn.Module, labels: Tensor) -> None:
+        super().__init__(model, labels)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits ``[B, 2]``."""
+        logit = self.model(images).reshape(-1, 1)
+        return nn.functional.pad(logit, (1, 0))
+
+
+def as_decision(problem: Problem, attack: str) -> ClassifierProblem:
+    """``problem``, if it is a decision between classes.
+
+    Raises:
+        UserError: it has only a loss, as a regression has, or the summed loss of several tasks.
+    """
+    if isinstance(problem, ClassifierProblem):
+        return problem
+    raise UserError(
+        f"{attack} attacks the decision of a classifier, and is not defined for a loss alone (regression, or"
+        " attack.tasks other than target): use pgd, fgsm, bim, mim or square there, and elsewhere give it"
+        " ClassifierProblem(model, labels), or BinaryProblem for one logit"
+    )

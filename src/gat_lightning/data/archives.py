@@ -1,0 +1,116 @@
+"""Official archives of data sets: fetched where there is a network, checked, and unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import tarfile
+import tempfile
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torchvision.datasets.utils import check_integrity
+
+from gat_lightning.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT = 10
+"""Seconds without an answer after which a download fails."""
+
+
+class OfficialArchive(NamedTuple):
+    """An archive, and the folder that is unpacked from it.
+
+    Attributes:
+        title: of the data set.
+        source: torchvision's class, with the names, the address and the MD5 sums of the official files.
+        page: where a person finds it.
+        size: of the archive, in words.
+        root: folder that the archive is in and is unpacked to.
+    """
+
+    title: str
+    source: Any
+    page: str
+    size: str
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """With the unpacked files."""
+        return self.root / self.source.base_folder
+
+    @property
+    def archive(self) -> Path:
+        """The archive."""
+        return self.root / self.source.filename
+
+    def prepare(self, names: Iterable[str], download: bool) -> None:
+        """Download and unpack what is missing.
+
+        Args:
+            names: of the unpacked files that are needed.
+            download: whether to fetch the archive if neither it nor the files are there.
+
+        Raises:
+            UserError: no files and no download, or a damaged archive.
+        """
+        if all((self.folder / name).is_file() for name in names):
+            return
+        if not self.archive.is_file():
+            if not download:
+                raise UserError(self._how_to_get(f"{self.title} is not there and data.download is false"))
+            try:
+                self._fetch()
+            except (OSError, EOFError) as error:
+                raise UserError(
+                    self._how_to_get(f"{self.title} is not there and cannot be downloaded ({error})")
+                ) from error
+        if not check_integrity(self.archive, self.source.tgz_md5):
+            raise UserError(
+                f"{self.archive.absolute()} is damaged or not the official file (its MD5 sum is not"
+                f" {self.source.tgz_md5}); delete it, then start again or put the official one there"
+            )
+        with tarfile.open(self.archive) as archive:
+            archive.extractall(self.root, filter="data")
+
+    def content(self, name: str, md5: str) -> bytearray:
+        """Of an unpacked file.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        path = self.folder / name
+        content = bytearray(path.stat().st_size)
+        with path.open("rb") as file:
+            file.readinto(content)
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+            raise UserError(
+                f"{path.absolute()} is damaged or not the official file (its MD5 sum is not {md5}); delete"
+                f" {self.folder.absolute()}, then start again: {self.source.filename} in {self.root.absolute()} is"
+                " unpacked, or downloaded if it is not there"
+            )
+        return content
+
+    def _fetch(self) -> None:
+        log.info("Downloading %s to %s (%s)", self.source.url, self.archive.absolute(), self.size)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(self.source.url, timeout=_TIMEOUT) as source:
+            handle, partial = tempfile.mkstemp(suffix=".part", dir=self.root)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    shutil.copyfileobj(source, file)
+                Path(partial).replace(self.archive)
+            finally:
+                Path(partial).unlink(missing_ok=True)
+
+    def _how_to_get(self, what: str) -> str:
+        return (
+            f"{what}. Put {self.source.filename} from {self.page} at {self.archive.absolute()}, or the unpacked files"
+            f" in {self.folder.absolute()}/, or set data.root to where they are; data=digits needs no files"
+        )

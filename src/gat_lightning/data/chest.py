@@ -1,0 +1,201 @@
+"""Chest X-rays of patients: what CheXpert and NIH ChestX-ray14 have in common."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gat_lightning.batch import MISSING
+from gat_lightning.data.faults import Fault
+from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.data.listed import ListedPictures
+from gat_lightning.data.records import Population, Records
+from gat_lightning.data.settings import check_choice
+from gat_lightning.data.splits import draw_groups, hold_out_groups
+from gat_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+log = logging.getLogger(__name__)
+
+VIEWS = {"frontal": ("pa", "ap"), "pa": ("pa",), "ap": ("ap",), "all": ("pa", "ap", "lateral", "")}
+"""Views of ``data.view``; a few frontal X-rays were taken neither PA nor AP: they are in ``all`` only."""
+
+VIEW_CLASSES = ("pa", "ap", "lateral")
+GENDERS = ("female", "male", "unknown")
+PRESENCE = ("absent", "present")
+
+YEARS = 100.0
+"""The label ``age`` is in units of so many years, so that it lies in [0, 1]."""
+
+OLDEST = 120
+"""Ages above are errors of the published tables, and missing."""
+
+
+class ChestXrays(ListedPictures):
+    """X-rays with pathologies (0, 1 or missing), and ``age``, ``gender`` and ``view`` as further labels.
+
+    ``age`` is in years divided by 100, NaN above 120 years; ``gender`` is one of female, male and unknown.
+
+    Splits are by patient: all images of a patient are in the same one. ``split=patients`` draws ``test_fraction`` of
+    the patients for testing, the same ones for every ``seed``, and ``val_fraction`` of the others for validation: 64,
+    16 and 20 % with both at 0.2, as the paper's authors did. ``split=official`` tests on the official test images.
+
+    Args:
+        root: the data set's folder.
+        view: ``frontal`` (PA and AP), ``pa``, ``ap`` or ``all``.
+        per_patient: ``first`` for each patient's first chosen image, or ``all``.
+        split: ``patients`` or ``official``.
+        val_fraction: part of the patients that are not for testing held out for validation, in (0, 1).
+        **settings: those of :class:`~gat_lightning.data.listed.ListedPictures`.
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    pathologies: tuple[str, ...]
+    """Names of the pathologies' labels."""
+
+    def __init__(
+        self,
+        *,
+        view: str = "frontal",
+        per_patient: str = "first",
+        split: str = "patients",
+        val_fraction: float = 0.2,
+        **settings: Any,
+    ) -> None:
+        super().__init__(val_fraction=val_fraction, **settings)
+        check_choice("view", view, tuple(VIEWS))
+        check_choice("per_patient", per_patient, ("first", "all"))
+        check_choice("split", split, ("patients", "official"))
+        self.view, self.per_patient, self.division = view, per_patient, split
+
+    @abstractmethod
+    def rows(self) -> tuple[DataFrame, list[Fault]]:
+        """All usable rows of the tables, in the order that makes a patient's first image, and the others.
+
+        Columns: ``path`` below ``root``, ``patient`` (int), ``age`` in years (float), ``gender`` (of
+        :data:`GENDERS`), ``view`` (of :data:`VIEW_CLASSES`, or ""), ``test`` (bool: official test image), and the
+        pathologies as the table has them (float).
+        """
+
+    def per_image(self, rows: DataFrame) -> DataFrame:
+        """One row for each image that is used: the first of each patient, or all."""
+        return rows.drop_duplicates("patient") if self.per_patient == "first" else rows
+
+    def settle(self, rows: DataFrame) -> DataFrame:
+        """Pathologies as 1, 0 and NaN."""
+        return rows
+
+    def labels(self) -> dict[str, LabelInfo]:
+        """The pathologies, age, gender and view."""
+        return {
+            **{name: LabelInfo(PRESENCE, "binary") for name in self.pathologies},
+            "age": LabelInfo((), "regression", scale=YEARS, unit="years"),
+            "gender": LabelInfo(GENDERS),
+            "view": LabelInfo(VIEW_CLASSES),
+        }
+
+    def read(self) -> Records:
+        """Read the tables, choose images and settle their labels.
+
+        Raises:
+            UserError: see :meth:`ListedPictures.read`; or no image is chosen, or a patient is in both official parts.
+        """
+        rows, faults = self.rows()
+        rows, listed = self._plausible(rows), len(rows)
+        chosen = self.settle(self.per_image(rows[rows["view"].isin(VIEWS[self.view])]))
+        if not len(chosen):
+            raise UserError(f"data.view={self.view}: none of {listed:,} usable rows in {self.root.absolute()} is of it")
+        labels: dict[str, Tensor] = {
+            **{name: _tensor(chosen[name].fillna(MISSING)).long() for name in self.pathologies},
+            "age": _tensor(chosen["age"]).float() / YEARS,
+            "gender": _indices(chosen["gender"], GENDERS),
+            "view": _indices(chosen["view"], VIEW_CLASSES),
+        }
+        patients, test = _tensor(chosen["patient"]).long(), None
+        if self.division == "official":
+            test = _tensor(chosen["test"]).bool()
+            if both := set(patients[test].tolist()) & set(patients[~test].tolist()):
+                raise UserError(
+                    f"{len(both):,} patients are in the official training and test lists, such as {min(both)}; get the"
+                    " lists again, or use data.split=patients"
+                )
+        everybody = Population(
+            _tensor(rows["patient"]).long(), _tensor(rows["age"]).double(), _indices(rows["gender"], GENDERS)
+        )
+        return Records(tuple(chosen["path"]), labels, test, patients, tuple(faults), everybody)
+
+    def _plausible(self, rows: DataFrame) -> DataFrame:
+        old = rows["age"] > OLDEST
+        if old.any():
+            log.info("%s: %s ages above %s years are taken as unknown", self.title, f"{old.sum():,}", OLDEST)
+        return rows.assign(age=rows["age"].mask(old))
+
+    def divide(self, records: Records) -> dict[str, Tensor]:
+        """Splits by patient.
+
+        Raises:
+            UserError: a split has no image.
+        """
+        patients = records.patients
+        assert patients is not None
+        if records.test is None:
+            test, others = draw_groups(patients, self.test_fraction, self.title, "test")
+        else:
+            test, others = (mask.nonzero().flatten() for mask in (records.test, ~records.test))
+        if not len(test) or not len(others):
+            raise UserError(f"data.split={self.division} leaves no {'training' if len(test) else 'test'} image")
+        training, validation = hold_out_groups(patients[others], self.val_fraction, self.fraction, self.seed)
+        return {"train": others[training], "val": others[validation], "test": test}
+
+    def describe(self) -> DataInfo:
+        """As :meth:`ListedPictures.describe`.
+
+        Raises:
+            UserError: see there; or the training images are not both with and without a target pathology.
+        """
+        info = super().describe()
+        if self.target in self.pathologies and 0 in (counts := info.labels[self.target].counts):
+            word = ("negative", "positive")[counts.index(0)]
+            raise UserError(
+                f"data.target={self.target}: none of {len(self.parts['train']):,} training images is {word}; use a"
+                " larger data.fraction or another target"
+            )
+        note = "which side of the body is the left, and which organ is above, cannot be told"
+        return DataInfo(info.name, info.image, info.mean, info.std, info.labels, note)
+
+
+def faults_of(rows: DataFrame, checks: Sequence[tuple[str, Series[bool], str]]) -> tuple[list[Fault], Series[bool]]:
+    """Rows that fail a check: each under the first it fails.
+
+    Args:
+        rows: with a column ``path``, which names them.
+        checks: kind of fault, which rows have it, and the column to show, or "".
+
+    Returns:
+        The faults, and which rows have none.
+    """
+    faults: list[Fault] = []
+    good = rows["path"].notna() | True
+    for kind, failing, column in checks:
+        bad = rows[failing & good]
+        shown = [f": {column}={value!r}" for value in bad[column]] if column else [""] * len(bad)
+        faults += [Fault(kind, f"{path!r}{text}") for path, text in zip(bad["path"], shown, strict=True)]
+        good &= ~failing
+    return faults, good
+
+
+def _tensor(column: Series[Any]) -> Tensor:
+    return torch.from_numpy(column.to_numpy(copy=True))
+
+
+def _indices(column: Series[str], names: Sequence[str]) -> Tensor:
+    return _tensor(column.map({name: index for index, name in enumerate(names)}).fillna(MISSING)).long()

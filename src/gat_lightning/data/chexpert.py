@@ -1,0 +1,127 @@
+"""CheXpert, in the official folder of the small or the full release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gat_lightning.data.chest import ChestXrays, faults_of
+from gat_lightning.data.faults import Fault
+from gat_lightning.data.settings import check_choice
+from gat_lightning.data.tables import pandas, read_table, values_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+COLUMNS = (
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+"""The 14 labels, as the tables call them."""
+
+PATHOLOGIES = tuple(column.lower().replace(" ", "_") for column in COLUMNS)
+
+_SAID = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0, "": float("nan")}
+_SEX = {"Female": "female", "Male": "male", "Unknown": "unknown", "": "unknown"}
+_VIEW = {
+    "Frontal AP": "ap",
+    "Frontal PA": "pa",
+    "Frontal LL": "",
+    "Frontal RL": "",
+    "Frontal": "",
+    "Lateral": "lateral",
+}
+_PATH = r"(?P<path>(?:train|valid)/patient(?P<patient>\d+)/study\d+/[^/]+)$"
+
+_UNCERTAIN = -1.0
+_HEALTHY = "no_finding"
+_NOT_A_FINDING = "support_devices"
+
+
+class CheXpert(ChestXrays):
+    """223,414 X-rays of 64,540 patients with 14 labels (Irvin et al., 2019).
+
+    ``root`` holds ``train.csv``, ``valid.csv`` and ``train/patientNNNNN/studyN/viewN_frontal.jpg``. ``split=official``
+    tests on the images of ``valid.csv``, which radiologists labelled; ``split=patients`` does not look at them.
+
+    Labels are settled as for the paper's Table 7. With ``per_patient=first`` each patient is the first chosen image in
+    the order of ``train.csv``, with the first label that any of the patient's chosen images has for each pathology;
+    with ``all`` each image has its own. Then "No Finding" makes every other label but "Support Devices" a 0, and what
+    is left uncertain (-1) is ignored, 0 or 1. Where "No Finding" is blank, it is 0.
+
+    Args:
+        target: ``edema`` or another pathology, ``age``, ``gender`` or ``view``.
+        uncertain: uncertain labels are missing (``ignore``), negative (``zeros``) or positive (``ones``).
+        **settings: those of :class:`~gat_lightning.data.chest.ChestXrays`.
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    title = "CheXpert"
+    layout = "train.csv, valid.csv and train/patientNNNNN/studyN/viewN_frontal.jpg (CheXpert-v1.0 or -v1.0-small)"
+    pathologies = PATHOLOGIES
+
+    def __init__(self, *, target: str = "edema", uncertain: str = "ignore", **settings: Any) -> None:
+        super().__init__(target=target, **settings)
+        check_choice("uncertain", uncertain, ("ignore", "zeros", "ones"))
+        self.uncertain = uncertain
+
+    def rows(self) -> tuple[DataFrame, list[Fault]]:
+        """Rows of ``train.csv``, and of ``valid.csv`` where the official split is asked for."""
+        tables = ("train", "valid") if self.division == "official" else ("train",)
+        read = [
+            read_table(self.root / f"{name}.csv", ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *COLUMNS])
+            for name in tables
+        ]
+        return parse(pandas().concat(read, ignore_index=True))
+
+    def per_image(self, rows: DataFrame) -> DataFrame:
+        """Of each patient the first image, with the first label given to any of them."""
+        if self.per_patient == "all":
+            return rows
+        return rows.groupby("patient", sort=False, as_index=False).first()
+
+    def settle(self, rows: DataFrame) -> DataFrame:
+        """No finding, then the uncertain ones."""
+        rows = rows.copy()
+        others = [name for name in PATHOLOGIES if name not in (_HEALTHY, _NOT_A_FINDING)]
+        rows.loc[rows[_HEALTHY] == 1, others] = 0.0
+        rows[_HEALTHY] = rows[_HEALTHY].fillna(0.0)
+        names, meaning = list(PATHOLOGIES), {"ignore": float("nan"), "zeros": 0.0, "ones": 1.0}[self.uncertain]
+        rows[names] = rows[names].mask(rows[names] == _UNCERTAIN, meaning)
+        return rows
+
+
+def parse(table: DataFrame) -> tuple[DataFrame, list[Fault]]:
+    """The official table, as text, to the rows of :meth:`ChestXrays.rows`, and the rows that cannot be used."""
+    rows = table["Path"].str.extract(_PATH)
+    place, rows["path"] = rows["path"].isna(), rows["path"].fillna(table["Path"])
+    age = pandas().to_numeric(table["Age"], errors="coerce")
+    rows["gender"], sex = values_of(table["Sex"], _SEX)
+    rows["view"], view = values_of((table["Frontal/Lateral"] + " " + table["AP/PA"]).str.strip(), _VIEW)
+    checks = [
+        ("row without an official path", place, ""),
+        ("duplicate row", rows["path"].duplicated(), ""),
+        ("unknown label", sex, "Sex"),
+        ("unknown label", view, "AP/PA"),
+        ("age that is not a number", age.isna(), "Age"),
+        ("negative age", age < 0, "Age"),
+    ]
+    for column, name in zip(COLUMNS, PATHOLOGIES, strict=True):
+        rows[name], unknown = values_of(table[column], _SAID)
+        checks.append(("unknown label", unknown, column))
+    faults, good = faults_of(table.assign(path=rows["path"]), checks)
+    rows = rows.assign(age=age, test=rows["path"].str.startswith("valid/"))[good]
+    return rows.assign(patient=rows["patient"].astype("int64")), faults

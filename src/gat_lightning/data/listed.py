@@ -1,0 +1,250 @@
+"""Base of data sets whose pictures are listed in tables and too many for memory."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gat_lightning.batch import MISSING
+from gat_lightning.data.base import ImageDataModule
+from gat_lightning.data.cache import PictureCache
+from gat_lightning.data.dataset import ArrayDataset, FileDataset, home_of
+from gat_lightning.data.faults import Fault, check_on_error, report
+from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.data.pictures import ABSENT, decode_pictures, inspect_pictures
+from gat_lightning.data.records import Records
+from gat_lightning.data.settings import check_fraction, height_and_width
+from gat_lightning.data.statistics import channel_statistics
+from gat_lightning.errors import UserError
+from gat_lightning.randomness import generator_for
+
+SAMPLE = 1000
+"""Most pictures that the normalisation is computed from."""
+
+_LONG = 2000
+"""More pictures than this are looked at with a progress bar."""
+
+
+class ListedPictures(ImageDataModule):
+    """Picture files with labels from tables, decoded by the processes that load batches, or once into a cache.
+
+    How pictures are brought to one shape is described at :func:`~gat_lightning.data.pictures.decode_picture`: the
+    shorter side is resized to ``size`` and a square is cut from the centre. The normalisation is that of a fixed sample
+    of at most 1,000 training and validation pictures.
+
+    Rows and pictures that cannot be used are counted and named in one message before training starts: rows by their
+    content, pictures by their beginning and end. A picture that is damaged in between is found when it is decoded; with
+    ``on_error=skip`` it then counts as one without any label.
+
+    Args:
+        root: the data set's folder.
+        size: pixels of the shorter side, after which the picture is cropped to a square; or ``[height, width]``.
+        channels: 1 for grey levels, 3 for colour.
+        on_error: what to do about rows and pictures that cannot be used: ``stop`` or ``skip``.
+        cache: folder for a copy of all chosen pictures, decoded to uint8 of this size, whatever ``fraction`` is;
+            later runs map it into memory and decode nothing. ``None`` for no copy.
+        test_fraction: part drawn for testing where the official test set is not used, in (0, 1); the same for every
+            ``seed``.
+        **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
+
+    Raises:
+        UserError: a setting is out of range. :attr:`info` checks the files.
+    """
+
+    title: str
+    """Name of the data set in messages."""
+
+    layout: str
+    """What ``root`` has to hold, for messages."""
+
+    def __init__(
+        self,
+        *,
+        root: str | os.PathLike[str] | None,
+        size: int | Sequence[int] = 256,
+        channels: int = 1,
+        on_error: str = "stop",
+        cache: str | os.PathLike[str] | None = None,
+        test_fraction: float = 0.2,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        if root is None:
+            raise UserError(f"{self.title} needs data.root=FOLDER, with {self.layout}")
+        if isinstance(channels, bool) or channels not in (1, 3):
+            raise UserError(f"data.channels={channels!r}: it must be 1 (grey levels) or 3 (colour)")
+        check_on_error(on_error)
+        check_fraction("test_fraction", test_fraction)
+        self.root, self.on_error, self.test_fraction = Path(root).expanduser(), on_error, test_fraction
+        self.size, self.channels = height_and_width(size), channels
+        self.cache = None if cache is None else Path(cache).expanduser()
+        self._reported: set[int] = set()
+
+    @abstractmethod
+    def read(self) -> Records:
+        """Read the tables; no picture is opened.
+
+        Raises:
+            UserError: a table is missing or not what it should be.
+        """
+
+    @abstractmethod
+    def labels(self) -> dict[str, LabelInfo]:
+        """The labels of :meth:`read`, without counts."""
+
+    def label_infos(self) -> dict[str, LabelInfo]:
+        """The labels in a batch, by name, without counts; no file is read."""
+        return self._with_macro_info(self.labels())
+
+    @abstractmethod
+    def divide(self, records: Records) -> dict[str, Tensor]:
+        """Rows of the splits ``train``, ``val`` and ``test``, before pictures that cannot be read are left out."""
+
+    @cached_property
+    def records(self) -> Records:
+        """What the tables say.
+
+        Raises:
+            UserError: there is no such folder, or a table is missing or not what it should be.
+        """
+        if not self.root.is_dir():
+            raise UserError(f"data.root: there is no folder {self.root.absolute()}; expected is one with {self.layout}")
+        records, infos = self.read(), self.labels()
+        if "class" not in infos:
+            return records
+        return replace(records, labels=self._with_macro(records.labels, infos["class"].classes))
+
+    @cached_property
+    def parts(self) -> dict[str, Tensor]:
+        """Rows of every split, as the tables list them."""
+        return self.divide(self.records)
+
+    def split_labels(self) -> dict[str, dict[str, Tensor]]:
+        """Labels of every split as the tables list them; no picture is opened."""
+        return {name: self._labels_of(rows) for name, rows in self.parts.items()}
+
+    def _labels_of(self, rows: Tensor) -> dict[str, Tensor]:
+        return {name: label[rows] for name, label in self.records.labels.items()}
+
+    @property
+    def _used(self) -> Tensor:
+        return torch.cat(list(self.parts.values())).sort().values
+
+    def _files(self, rows: Tensor) -> list[str]:
+        return [os.path.join(self.root, self.records.paths[row]) for row in rows.tolist()]
+
+    @cached_property
+    def _cached(self) -> PictureCache | None:
+        if self.cache is None:
+            return None
+        return PictureCache(self.cache, self.title, self.root, self.records.paths, self.size, self.channels)
+
+    def describe(self) -> DataInfo:
+        """Names, counts and statistics; reads the tables, looks at every picture and reads at most 1,000.
+
+        Raises:
+            UserError: the tables or pictures do not fit, or none of the sample can be read.
+        """
+        used = self._used
+        self._report(self._unreadable(used), used, self.records.faults)
+        mean, std = channel_statistics(self._sample())
+        training = self._labels_of(self.parts["train"])
+        labels = {name: _counted(info, training[name]) for name, info in self.labels().items()}
+        return DataInfo(self.title, (self.channels, *self.size), mean, std, labels)
+
+    def _unreadable(self, rows: Tensor) -> dict[int, str]:
+        """Why those of the rows' pictures that cannot be read cannot, by row."""
+        if self._cached is not None and self._cached.exists():
+            wanted = set(rows.tolist())
+            return {row: reason for row, reason in self._cached.open().unreadable.items() if row in wanted}
+        found = inspect_pictures(self._files(rows), self._is_first() and len(rows) > _LONG)
+        return {int(rows[position]): reason for position, reason in found.items()}
+
+    def report_rows(self) -> None:
+        """Say what is wrong with the tables, without a look at the pictures.
+
+        Raises:
+            UserError: something is, and ``on_error`` is ``stop``.
+        """
+        self._report({}, self._used, self.records.faults)
+
+    def _is_first(self) -> bool:
+        return self._ranks()[0] == 0
+
+    def _report(self, unreadable: Mapping[int, str], rows: Tensor, faults: Sequence[Fault] = ()) -> None:
+        pictures = [
+            Fault("missing picture", repr(self.records.paths[row]))
+            if reason == ABSENT
+            else Fault("unreadable picture", f"{self.records.paths[row]!r}: {reason}")
+            for row, reason in sorted(unreadable.items())
+            if row not in self._reported
+        ]
+        self._reported |= unreadable.keys()
+        total = len(rows) + len(self.records.faults)
+        report([*faults, *pictures], total, str(self.root.absolute()), self.on_error, self._is_first())
+
+    def _sample(self) -> Tensor:
+        used = torch.cat([self.parts["train"], self.parts["val"]]).sort().values
+        used = used[~torch.isin(used, torch.tensor(sorted(self._reported), dtype=torch.long))]
+        used = used[torch.randperm(len(used), generator=generator_for(self.title, "statistics"))[:SAMPLE]]
+        if self._cached is not None and self._cached.exists():
+            return self._cached.open().images[used]
+        images, unreadable = decode_pictures(self._files(used), self.size, self.channels)
+        readable = [position for position in range(len(used)) if position not in unreadable]
+        if not readable:
+            raise UserError(f"None of {len(used):,} training pictures in {self.root.absolute()} can be read")
+        return images[readable]
+
+    def prepare_data(self) -> None:
+        """Make the cache, if one is wanted; called by the trainer in one process of each node.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        if self._cached is not None:
+            self._cached.build(self._is_first())
+
+    def setup(self, stage: str | None = None) -> None:
+        """Make the splits; a second call does nothing.
+
+        Raises:
+            UserError: pictures cannot be read, or a split has none left.
+        """
+        if self._datasets:
+            return
+        info, labels = self.info, self.records.labels
+        lost = torch.tensor(sorted(self._reported), dtype=torch.long)
+        if self._cached is not None:
+            self.prepare_data()
+            images, _ = self._cached.open()
+            self._report(self._unreadable(self._used), self._used)
+            lost = torch.tensor(sorted(self._reported), dtype=torch.long)
+            images = images.to(home_of(images.nbytes, self._device(), self.workers))
+        rows = {name: part[~torch.isin(part, lost)] for name, part in self.parts.items()}
+        for name, part in rows.items():
+            if not len(part):
+                raise UserError(f"No readable {name} picture of {info.name} is left in {self.root.absolute()}")
+        if self._cached is not None:
+            self._datasets = {name: ArrayDataset(images, labels, part) for name, part in rows.items()}
+            return
+        files = self._files(torch.arange(len(self.records.paths)))
+        self._datasets = {
+            name: FileDataset(files, self.size, self.channels, labels, part, self.on_error == "skip")
+            for name, part in rows.items()
+        }
+
+
+def _counted(info: LabelInfo, label: Tensor) -> LabelInfo:
+    """With how often each class is among these labels."""
+    if not info.classes:
+        return info
+    present = label[label != MISSING]
+    return replace(info, counts=tuple(torch.bincount(present, minlength=len(info.classes)).tolist()))

@@ -1,0 +1,84 @@
+"""Tables of a data set's pictures in CSV files, which people have edited, re-saved and cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gat_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+_SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+
+
+def pandas() -> Any:
+    """The module.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise UserError("This data set's tables are read with pandas: pip install 'gat-lightning[medical]'") from error
+    return pandas
+
+
+def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> DataFrame:
+    """Read a CSV file, all columns as text without white space before it, empty where there is nothing.
+
+    A byte order mark and a trailing separator are passed over.
+
+    Args:
+        path: the file, which may be compressed.
+        columns: what it must have, among others.
+        separator: between its columns.
+
+    Raises:
+        UserError: there is no such file, it is empty, damaged, not UTF-8, has another separator or lacks a column.
+    """
+    read = pandas()
+    try:
+        table = read.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=True,
+            encoding="utf-8-sig",
+            index_col=False,
+        )
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path.absolute()}") from None
+    except read.errors.EmptyDataError:
+        raise UserError(f"{path.absolute()} is empty; get it again from where the data set comes from") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path.absolute()} is not in UTF-8; save it as CSV in UTF-8") from None
+    except (read.errors.ParserError, OSError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path.absolute()} cannot be read as a table: {reason}; get it again") from error
+    table.columns = [str(name).strip() for name in table.columns]
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise UserError(_wrong_columns(path, list(table.columns), missing, separator))
+    if not len(table):
+        raise UserError(f"{path.absolute()} has a header and no rows; get it again from where the data set comes from")
+    return table.fillna("")
+
+
+def _wrong_columns(path: Path, found: list[str], missing: list[str], separator: str) -> str:
+    for other, words in _SEPARATORS.items():
+        if other != separator and len(found) < 3 and found[0].count(other) > 1:
+            return f"{path.absolute()} has {words} between its columns; it must be {_SEPARATORS[separator]}"
+    return (
+        f"{path.absolute()} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, found))}. Get it"
+        " again from where the data set comes from"
+    )
+
+
+def values_of(column: Series[str], meaning: Mapping[str, Any]) -> tuple[Series[Any], Series[bool]]:
+    """What the texts of a column mean, and which of them mean nothing (there the value is missing)."""
+    return column.map(dict(meaning)), ~column.isin(list(meaning))

@@ -1,0 +1,67 @@
+"""Accuracy against the size of the attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.statistics import wilson_interval
+
+
+def accuracy_against_eps(
+    curves: Mapping[str, Mapping[float, tuple[int, int]]],
+    path: Path,
+    *,
+    norm: str = "Linf",
+    claimed: float | None = None,
+    confidence: float = 0.95,
+    title: str = "",
+) -> Path:
+    """Draw a line per model or attack with its Wilson interval.
+
+    Args:
+        curves: by name, for each ε in pixel units (0 is the clean accuracy) how many images of how many were
+            classified rightly.
+        path: of the picture; its suffix gives the format.
+        norm: of the ball; for L∞ the axis is in grey levels of 255.
+        claimed: the ε of the threat model, drawn as a line.
+        confidence: of the intervals.
+        title: above the picture.
+
+    Raises:
+        UserError: a curve is empty, or its counts are impossible.
+    """
+    if not curves or not all(curves.values()):
+        raise UserError("an accuracy curve needs at least one eps")
+    unit = 255 if norm == "Linf" else 1
+    figure = Figure(figsize=(6.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for (name, curve), marker in zip(curves.items(), _markers(len(curves)), strict=True):
+        sizes = sorted(curve)
+        x = [unit * eps for eps in sizes]
+        accuracy = [curve[eps][0] / max(curve[eps][1], 1) for eps in sizes]
+        intervals = [wilson_interval(*curve[eps], confidence) for eps in sizes]
+        (line,) = axes.plot(x, accuracy, marker=marker, markersize=4, label=name)
+        low, high = zip(*intervals, strict=True)
+        axes.fill_between(x, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+    if claimed is not None:
+        axes.axvline(unit * claimed, color="grey", linestyle="--", linewidth=1, label="threat model")
+    axes.set_xlabel(f"ε ({norm}{', grey levels of 255' if norm == 'Linf' else ', pixels in [0, 1]'})")
+    axes.set_ylabel("accuracy")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9)
+    if title:
+        axes.set_title(title, fontsize=11)
+    figure.savefig(path, dpi=130, bbox_inches="tight", pad_inches=0.1)
+    return path
+
+
+def _markers(count: int) -> Sequence[str]:
+    return [("o", "s", "^", "D", "v", "P", "X", "*")[position % 8] for position in range(count)]

@@ -1,0 +1,66 @@
+"""Label tasks with a number, such as the patient's age."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanAbsoluteError, MetricCollection
+
+from gat_lightning.batch import has_label
+from gat_lightning.data.info import DataInfo
+from gat_lightning.models.decoders import LinearDecoder
+from gat_lightning.models.features import FeatureInfo
+from gat_lightning.tasks.base import Task, masked
+from gat_lightning.tasks.classification import label_info
+
+
+class Regression(Task):
+    """How much is it: one output, mean absolute error (paper, section 5.1: age).
+
+    Args:
+        name: of a regression label of the data set, which is also the task's.
+    """
+
+    kind = "regression"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._scale = 1.0
+
+    def setup(self, data: DataInfo) -> None:
+        """Learn the label's unit.
+
+        Raises:
+            UserError: the data set has no such label, or it is not a number.
+        """
+        self._scale = label_info(data, self.name, "regression").scale
+
+    def decoder(self, features: FeatureInfo) -> nn.Module:
+        """One dense layer with one output on the penultimate features."""
+        return LinearDecoder(features.dim, 1)
+
+    def loss(self, output: Tensor, label: Tensor) -> Tensor:
+        """Absolute difference of ``[B, 1]`` and ``[B]``, in the label's scale; ``[B]``, 0 where it is missing."""
+        wanted = torch.where(has_label(label), label, torch.zeros_like(label))
+        return masked((output.squeeze(1) - wanted).abs(), label)
+
+    def metrics(self) -> MetricCollection:
+        """Mean absolute error over the samples that have a label, in the label's unit (years of age)."""
+        return MetricCollection({"mae": ScaledAbsoluteError(self._scale)})
+
+
+class ScaledAbsoluteError(MeanAbsoluteError):
+    """Mean absolute difference of ``[B, 1]`` and ``[B]`` times ``scale``; NaN labels are left out.
+
+    Args:
+        scale: from the label to its unit.
+    """
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch."""
+        present = has_label(target)
+        super().update(preds.squeeze(1)[present] * self.scale, target[present] * self.scale)

@@ -1,0 +1,35 @@
+"""The target task, which follows from the kind of label that ``data.target`` names."""
+
+from __future__ import annotations
+
+from gat_lightning.data.info import DataInfo
+from gat_lightning.errors import UserError
+from gat_lightning.tasks.base import Task
+from gat_lightning.tasks.binary import BinaryClassification
+from gat_lightning.tasks.classification import Classification
+from gat_lightning.tasks.regression import Regression
+
+
+def target_task(data: DataInfo, name: str, pos_weight: float | str | None = None) -> Task:
+    """The task that predicts the label ``name``, ready to use.
+
+    Args:
+        data: what is known of the data set.
+        name: of the label.
+        pos_weight: of a binary label, see :class:`~gat_lightning.tasks.binary.BinaryClassification`.
+
+    Raises:
+        UserError: there is no such label, or ``pos_weight`` is given for one that is not binary.
+    """
+    kind = data.labels[name].kind if name in data.labels else "multiclass"
+    if pos_weight is not None and kind != "binary":
+        raise UserError(f"target_task.pos_weight={pos_weight}: the label '{name}' is {kind}, it has no positives")
+    task: Task
+    if kind == "binary":
+        task = BinaryClassification(name, pos_weight)
+    elif kind == "regression":
+        task = Regression(name)
+    else:
+        task = Classification(name)
+    task.setup(data)
+    return task
