@@ -14,6 +14,7 @@ from gat_lightning.assembly import build_model, build_tasks
 from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.tasks import Task
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -92,18 +93,30 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
     return path
 
 
+def load_model(path: str | Path) -> tuple[MultiTaskModel, list[Task], dict[str, Any]]:
+    """The whole model of a checkpoint in eval mode, its tasks (the target first), and the training's configuration.
+
+    Raises:
+        UserError: see :func:`load_checkpoint`.
+    """
+    content = load_checkpoint(path)
+    trained = content["gat_lightning"]["config"]
+    config, info = OmegaConf.create(trained), DataInfo.from_plain(content["gat_lightning"]["data"])
+    tasks = build_tasks(config, info)
+    for task in tasks:
+        task.load_state(content["tasks"][task.name])
+    model = build_model(config, info, tasks)
+    model.load_state_dict(_model_state(content))
+    return model.eval(), tasks, trained
+
+
 def load_classifier(path: str | Path) -> nn.Module:
     """The target's classifier of a checkpoint, in eval mode: the original architecture without auxiliary heads.
 
     Raises:
         UserError: see :func:`load_checkpoint`.
     """
-    content = load_checkpoint(path)
-    config = OmegaConf.create(content["gat_lightning"]["config"])
-    info = DataInfo.from_plain(content["gat_lightning"]["data"])
-    model = build_model(config, info, build_tasks(config, info))
-    model.load_state_dict(_model_state(content))
-    return model.single_task().eval()
+    return load_model(path)[0].single_task().eval()
 
 
 def _model_state(content: dict[str, Any]) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +31,14 @@ class Attack(ABC):
         eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
         mode: mode of the attacked module during the attack, ``eval`` or ``train``.
 
+    Attributes:
+        needs_decision: whether it attacks a decision between classes, and a loss alone does not do.
+
     Raises:
         UserError: a setting is out of its range or a name is unknown.
     """
+
+    needs_decision: ClassVar[bool] = False
 
     def __init__(self, norm: str | Norm = "Linf", eps: float | str = "8/255", mode: str = "eval") -> None:
         self.norm = as_norm(norm)

@@ -1,0 +1,101 @@
+"""APGD-T: Auto-PGD towards each of the likeliest wrong classes in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchattacks
+from torch import Tensor, nn
+
+from gat_lightning.attacks.external import ExternalAttack, count_classes
+from gat_lightning.attacks.norms import Norm
+from gat_lightning.attacks.problem import ClassifierProblem
+from gat_lightning.attacks.settings import at_least_one
+
+TARGETS = 9
+"""How many of the likeliest wrong classes are targets, where there are so many."""
+
+
+class APGDT(ExternalAttack):
+    """Targeted Auto-PGD on the targeted difference-of-logits ratio, towards min(9, K - 1) classes.
+
+    Croce and Hein (ICML 2020), section 4.1, equation 7. The ratio takes four classes; with two or three, the loss is
+    its numerator, the target's logit minus the true class's. For L-infinity the images are those of
+    ``torchattacks.APGDT``; for L2 each image has a step size of its own, where torchattacks 3.5.1 gives all of them
+    that of the batch's first.
+
+    Args:
+        norm: ``Linf`` or ``L2``.
+        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
+        steps: number of steps per target, at least 1; 100 in the paper (torchattacks' own default is 10).
+        restarts: number of random starts per target, at least 1.
+        seed: of torchattacks, the same for every batch; ``None`` to draw one from each batch's generator.
+        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+
+    Shape:
+        images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
+
+    Raises:
+        UserError: a setting is out of its range, or the norm is L1.
+    """
+
+    label = "apgd_t"
+
+    def __init__(
+        self,
+        norm: str | Norm = "Linf",
+        eps: float | str = "8/255",
+        steps: int = 100,
+        restarts: int = 1,
+        seed: int | None = None,
+        mode: str = "eval",
+    ) -> None:
+        super().__init__(norm, eps, seed, mode)
+        self.steps = at_least_one("steps", steps)
+        self.restarts = at_least_one("restarts", restarts)
+
+    def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
+        """``torchattacks.APGD`` with another loss."""
+        return _TargetedAPGD(
+            model,
+            targets=min(TARGETS, count_classes(problem, images) - 1),
+            norm=self.norm.name,
+            eps=self.eps,
+            steps=self.steps,
+            n_restarts=self.restarts,
+            seed=seed,
+            loss="dlr",
+        )
+
+
+class _TargetedAPGD(torchattacks.APGD):
+    def __init__(self, model: nn.Module, targets: int, **settings: Any) -> None:
+        super().__init__(model, **settings)
+        self._ranks = range(2, targets + 2)
+
+    def perturb(self, images: Tensor, labels: Tensor, best_loss: bool = False, cheap: bool = True) -> tuple[Any, Any]:
+        """Go on with the images still standing from target to target, the likeliest first."""
+        adversarial = images.clone()
+        standing = self.get_logits(images).argmax(1) == labels
+        torch.manual_seed(self.seed)
+        for rank in self._ranks:
+            for _ in range(self.n_restarts):
+                rows = standing.nonzero().flatten()
+                if len(rows) == 0:
+                    return standing, adversarial
+                self._target = self.get_logits(images[rows]).sort(dim=1).indices[:, -rank]
+                _, kept, _, found = self.attack_single_run(images[rows], labels[rows])
+                fooled = rows[kept == 0]
+                standing[fooled] = False
+                adversarial[fooled] = found[kept == 0]
+        return standing, adversarial
+
+    def dlr_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The targeted ratio, under the name by which torchattacks asks for it."""
+        rows = torch.arange(len(logits), device=logits.device)
+        margin = logits[rows, self._target] - logits[rows, labels]
+        if logits.shape[1] < 4:
+            return margin
+        ordered = logits.sort(dim=1).values
+        return margin / (ordered[:, -1] - 0.5 * ordered[:, -3] - 0.5 * ordered[:, -4] + 1e-12)

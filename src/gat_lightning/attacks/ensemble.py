@@ -1,0 +1,79 @@
+"""Several attacks in a row, each on the images that are still standing."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gat_lightning.attacks.base import Attack
+from gat_lightning.attacks.decision import as_decision
+from gat_lightning.attacks.problem import ClassifierProblem, Problem
+from gat_lightning.randomness import BatchGenerator, Shard
+
+
+class Ensemble(Attack):
+    """Attacks in a fixed order; an image that one has fooled is left alone by those after it.
+
+    An image that no member fools, or that is misclassified to begin with, comes back as it was. An evaluation over many
+    batches runs each member over all batches before the next (:mod:`gat_lightning.evaluation.robustness`), with the
+    same result.
+    """
+
+    needs_decision: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def members(self) -> tuple[Attack, ...]:
+        """The attacks, in order, with the norm, radius and mode of the ensemble."""
+
+    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """One member after the other."""
+        decision = as_decision(problem, self.name)
+        adversarial = images.clone()
+        standing = _standing(decision, images)
+        for member in self.members:
+            if len(standing) == 0:
+                break
+            part = _restricted(decision, standing)
+            found = member.perturb(part, images[standing], _Rows(generator, standing.cpu()))
+            with torch.no_grad():
+                fooled = part.success(found)
+            adversarial[standing[fooled]] = found[fooled]
+            standing = standing[~fooled]
+        return adversarial
+
+
+@torch.no_grad()
+def _standing(problem: ClassifierProblem, images: Tensor) -> Tensor:
+    """Which images are classified rightly: their rows."""
+    return (~problem.success(images)).nonzero().flatten()
+
+
+def _restricted(problem: ClassifierProblem, rows: Tensor) -> ClassifierProblem:
+    """The same problem for some of its images."""
+    part = copy.copy(problem)
+    part.labels = problem.labels[rows]
+    return part
+
+
+class _Rows(BatchGenerator):
+    """What another generator draws for some of its samples."""
+
+    def __init__(self, generator: BatchGenerator, rows: Tensor) -> None:
+        self.shard = Shard.whole(len(rows))
+        self._all = generator
+        self._rows = rows
+
+    def integers(self, high: int, device: torch.device | str = "cpu") -> Tensor:
+        return self._all.integers(high)[self._rows].to(device)
+
+    def uniform(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
+        return self._all.uniform(shape)[self._rows].to(device)
+
+    def normal(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
+        return self._all.normal(shape)[self._rows].to(device)

@@ -1,0 +1,118 @@
+"""Attacks of torchattacks behind our contract."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.attacks.base import Attack
+from gat_lightning.attacks.decision import as_decision
+from gat_lightning.attacks.norms import L1, L2, Linf, Norm
+from gat_lightning.attacks.problem import ClassifierProblem, Problem
+from gat_lightning.errors import UserError
+from gat_lightning.randomness import BatchGenerator
+
+ORDERS: dict[type[Norm], float] = {Linf: float("inf"), L2: 2, L1: 1}
+"""Order of the vector norm."""
+
+
+class ExternalAttack(Attack):
+    """An attack that torchattacks runs, on the decision of a classifier.
+
+    It sees the classifier as logits of images in [0, 1]. Its random numbers follow from ``seed`` and the batch, not
+    from torch's generators, which are as before afterwards, like all else (see :class:`Attack`). What it draws belongs
+    to a place in the batch, so its results depend on the batch size unless it is deterministic. A sample that it
+    leaves non-finite or outside the ball counts as not fooled and comes back as it was.
+
+    Args:
+        norm: one of :attr:`norms`.
+        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
+        seed: of torchattacks, the same for every batch, at least 0; ``None`` to draw one from each batch's generator.
+        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+
+    Raises:
+        UserError: a setting is out of its range or the attack is not defined in that norm.
+    """
+
+    needs_decision: ClassVar[bool] = True
+    """Whether logits and labels are needed, not only a loss."""
+    norms: ClassVar[tuple[type[Norm], ...]] = (Linf, L2)
+    """Norms in which the attack is defined."""
+    label: ClassVar[str]
+    """Name of the attack, without its norm."""
+
+    def __init__(
+        self, norm: str | Norm = "Linf", eps: float | str = "8/255", seed: int | None = None, mode: str = "eval"
+    ) -> None:
+        super().__init__(norm, eps, mode)
+        self.seed = seed
+        if type(self.norm) not in self.norms:
+            known = " or ".join(norm.name for norm in self.norms)
+            raise UserError(f"attack.norm={self.norm.name} is not defined for {self.label}; it must be {known}")
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
+            raise UserError(f"attack.seed={seed!r} must be a whole number of at least 0, or null")
+
+    @property
+    def name(self) -> str:
+        """:attr:`label`, with the norm where it is not the usual one."""
+        return self._named(self.label)
+
+    @abstractmethod
+    def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
+        """The torchattacks object.
+
+        Args:
+            model: images ``[B, C, H, W]`` -> logits ``[B, K]``; it has no modes, the guard sees to those.
+            problem: what is attacked.
+            images: the batch.
+            seed: of its random numbers.
+        """
+
+    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """What torchattacks makes of the images."""
+        decision = as_decision(problem, self.label)
+        attack = self.build(LogitsModel(decision.logits, images), decision, images, self.draw_seed(generator))
+        return self.kept(images, attack(images, decision.labels).detach())
+
+    def draw_seed(self, generator: BatchGenerator) -> int:
+        """``seed``, or one that the generator draws."""
+        return int(generator.integers(2**31)[0]) if self.seed is None else self.seed
+
+    def kept(self, images: Tensor, adversarial: Tensor) -> Tensor:
+        """``adversarial``, with the clean image where it is not finite or not within the ball."""
+        size = torch.linalg.vector_norm((adversarial - images).flatten(1), ORDERS[type(self.norm)], dim=1)
+        inside = size <= self.eps * (1 + 1e-5) + 1e-6
+        return torch.where(inside[:, None, None, None], adversarial, images).clamp(0, 1)
+
+
+class LogitsModel(nn.Module):
+    """What torchattacks is given as the model.
+
+    The classifier is no sub-module of it: torchattacks switches the modes of its model, which is the guard's business.
+    The parameter tells torchattacks the device.
+    """
+
+    def __init__(self, logits: Callable[[Tensor], Tensor], images: Tensor) -> None:
+        super().__init__()
+        self._logits = logits
+        self.place = nn.Parameter(images.new_empty(0), requires_grad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``[B, K]``, K at least 2."""
+        logits = self._logits(images)
+        if logits.dim() != 2 or logits.shape[1] < 2:
+            raise UserError(
+                f"An attack on a decision needs logits [B, K] of at least 2 classes, got {list(logits.shape)};"
+                " BinaryProblem(model, labels) makes two of one logit"
+            )
+        return logits
+
+
+@torch.no_grad()
+def count_classes(problem: ClassifierProblem, images: Tensor) -> int:
+    """Number K of classes between which the classifier decides."""
+    return problem.logits(images[:2]).shape[1]

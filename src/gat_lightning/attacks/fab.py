@@ -1,0 +1,96 @@
+"""FAB: the nearest decision boundary, from outside and from inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchattacks
+from torch import Tensor, nn
+
+from gat_lightning.attacks.apgd_t import TARGETS
+from gat_lightning.attacks.external import ORDERS, ExternalAttack, count_classes
+from gat_lightning.attacks.norms import L1, L2, Linf, Norm
+from gat_lightning.attacks.problem import ClassifierProblem
+from gat_lightning.attacks.settings import at_least_one
+
+
+class FAB(ExternalAttack):
+    """Fast adaptive boundary attack, by torchattacks: small perturbations, kept if they are within the ball.
+
+    Croce and Hein, "Minimally distorted adversarial examples with a fast adaptive boundary attack" (ICML 2020),
+    algorithm 1. Deterministic with one restart, which begins at the image. L1 works, which ``torchattacks.FAB`` of
+    version 3.5.1 does not.
+
+    Args:
+        norm: ``Linf``, ``L2`` or ``L1``.
+        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
+        steps: number of steps, per target if targeted, at least 1; 100 in the paper (torchattacks' own default is 10).
+        restarts: number of starts, at least 1; those after the first are random.
+        targeted: towards min(9, K - 1) wrong classes in turn, the likeliest first, as in AutoAttack (FAB-T): its cost
+            does not grow with the number of classes, which the untargeted attack's does.
+        seed: of torchattacks, the same for every batch; ``None`` to draw one from each batch's generator.
+        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+
+    Shape:
+        images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
+
+    Raises:
+        UserError: a setting is out of its range.
+    """
+
+    label = "fab"
+    norms = (Linf, L2, L1)
+
+    def __init__(
+        self,
+        norm: str | Norm = "Linf",
+        eps: float | str = "8/255",
+        steps: int = 100,
+        restarts: int = 1,
+        targeted: bool = True,
+        seed: int | None = None,
+        mode: str = "eval",
+    ) -> None:
+        super().__init__(norm, eps, seed, mode)
+        self.steps = at_least_one("steps", steps)
+        self.restarts = at_least_one("restarts", restarts)
+        self.targeted = targeted
+
+    def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
+        """``torchattacks.FAB``, with our loop over targets and restarts."""
+        return _FAB(
+            model,
+            norm=self.norm.name,
+            eps=self.eps,
+            steps=self.steps,
+            n_restarts=self.restarts,
+            seed=seed,
+            multi_targeted=self.targeted,
+            n_classes=min(TARGETS, count_classes(problem, images) - 1) + 1,
+        )
+
+
+class _FAB(torchattacks.FAB):
+    def perturb(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Go on with the images still standing from target to target and from start to start."""
+        run = self.attack_single_run_targeted if self.multi_targeted else self.attack_single_run
+        ranks = range(2, self.n_target_classes + 2) if self.multi_targeted else [None]
+        adversarial = images.clone()
+        with torch.no_grad():
+            standing = self.get_logits(images).argmax(1) == labels
+            torch.manual_seed(self.seed)
+            for self.target_class in ranks:
+                for restart in range(self.n_restarts):
+                    rows = standing.nonzero().flatten()
+                    if len(rows) == 0:
+                        return adversarial
+                    found = run(images[rows], labels[rows], use_rand_start=restart > 0)
+                    fooled = (self.get_logits(found).argmax(1) != labels[rows]) & self._near(found, images[rows])
+                    standing[rows[fooled]] = False
+                    adversarial[rows[fooled]] = found[fooled].to(images.dtype)
+        return adversarial
+
+    def _near(self, found: Tensor, images: Tensor) -> Tensor:
+        order = next(order for norm, order in ORDERS.items() if norm.name == self.norm)
+        return torch.linalg.vector_norm((found - images).flatten(1), order, dim=1) <= self.eps

@@ -1,0 +1,104 @@
+"""Square: random search with square-shaped changes, without gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchattacks
+from torch import Tensor, nn
+
+from gat_lightning.attacks.external import ExternalAttack, LogitsModel
+from gat_lightning.attacks.norms import L2, Norm
+from gat_lightning.attacks.problem import ClassifierProblem, Problem
+from gat_lightning.attacks.settings import at_least_one
+from gat_lightning.errors import UserError
+from gat_lightning.randomness import BatchGenerator
+
+
+class Square(ExternalAttack):
+    """Square attack, by torchattacks: a black-box attack that sees outputs alone.
+
+    Andriushchenko et al., "Square attack: a query-efficient black-box adversarial attack via random search" (ECCV
+    2020), algorithms 1 to 3, on the margin of the logits. Where there is no decision between classes (regression, a
+    loss function) it searches for a higher loss and uses all its queries.
+
+    Args:
+        norm: ``Linf`` or ``L2``.
+        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
+        queries: largest number of queries per image and restart, at least 1.
+        restarts: number of random starts, at least 1.
+        seed: of torchattacks, the same for every batch; ``None`` to draw one from each batch's generator.
+        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+
+    Shape:
+        images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1]. In L2 at least 5 pixels
+        high and wide.
+
+    Raises:
+        UserError: a setting is out of its range, the norm is L1, or images are too small for L2.
+    """
+
+    label = "square"
+    needs_decision = False
+
+    def __init__(
+        self,
+        norm: str | Norm = "Linf",
+        eps: float | str = "8/255",
+        queries: int = 5000,
+        restarts: int = 1,
+        seed: int | None = None,
+        mode: str = "eval",
+    ) -> None:
+        super().__init__(norm, eps, seed, mode)
+        self.queries = at_least_one("queries", queries)
+        self.restarts = at_least_one("restarts", restarts)
+
+    def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
+        """``torchattacks.Square``."""
+        return torchattacks.Square(model, **self._settings(seed))
+
+    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """Search for a misclassification, or for a higher loss where there is no decision."""
+        if isinstance(self.norm, L2) and min(images.shape[2:]) < 5:
+            raise UserError(f"square in L2 needs images of at least 5x5 pixels, got {list(images.shape[2:])}")
+        if isinstance(problem, ClassifierProblem):
+            return super().perturb(problem, images, generator)
+        search = _LossSquare(problem, images, self._settings(self.draw_seed(generator)))
+        return self.kept(images, search(images))
+
+    def _settings(self, seed: int) -> dict[str, Any]:
+        return {
+            "norm": self.norm.name,
+            "eps": self.eps,
+            "n_queries": self.queries,
+            "n_restarts": self.restarts,
+            "seed": seed,
+        }
+
+
+class _LossSquare(torchattacks.Square):
+    """Keeps the highest loss of all restarts; no image is ever done."""
+
+    def __init__(self, problem: Problem, images: Tensor, settings: dict[str, Any]) -> None:
+        super().__init__(LogitsModel(problem.loss, images), **settings)
+        self._loss = problem.loss
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        self.init_hyperparam(images)
+        torch.manual_seed(self.seed)
+        best, highest = images, self._loss(images)
+        for _ in range(self.n_restarts):
+            _, found = self.attack_single_run(images, torch.zeros(len(images), dtype=torch.long, device=images.device))
+            loss = self._loss(found)
+            better = loss > highest
+            best = torch.where(better[:, None, None, None], found, best)
+            highest = torch.where(better, loss, highest)
+        return best
+
+    def margin_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A margin that is never reached, and what to lower."""
+        loss = self._loss(images)
+        return torch.ones_like(loss), -loss

@@ -1,0 +1,96 @@
+"""What an audit says: one verdict per check, with its evidence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from rich.table import Table
+
+Verdict = Literal["pass", "suspicious", "not applicable"]
+
+_STYLE = {"pass": "green", "suspicious": "bold red", "not applicable": "dim"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: short, such as ``random noise``.
+        verdict: ``pass``, ``suspicious`` (look at the evidence before believing the robust accuracy) or
+            ``not applicable``.
+        evidence: figures behind the verdict, thresholds included; plain types.
+        explanation: one sentence.
+        reference: the publication the check comes from.
+    """
+
+    name: str
+    verdict: Verdict
+    evidence: dict[str, Any]
+    explanation: str
+    reference: str
+
+
+def verdict(suspicious: bool) -> Verdict:
+    """``suspicious`` or ``pass``."""
+    return "suspicious" if suspicious else "pass"
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """All checks of one classifier.
+
+    Attributes:
+        checks: in the order in which they were made.
+        settings: norm, eps, number of images, seed, and the clean and robust accuracy found; plain types.
+    """
+
+    checks: tuple[Check, ...]
+    settings: dict[str, Any]
+
+    @property
+    def suspicious(self) -> tuple[str, ...]:
+        """Names of the checks that found something; empty for a sound evaluation."""
+        return tuple(check.name for check in self.checks if check.verdict == "suspicious")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return {
+            "suspicious": list(self.suspicious),
+            "settings": dict(self.settings),
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+    def table(self) -> Table:
+        """For the terminal."""
+        table = Table("check", "verdict", "why", title=f"Audit: {self._summary()}", show_lines=True)
+        for check in self.checks:
+            table.add_row(check.name, f"[{_STYLE[check.verdict]}]{check.verdict}[/]", check.explanation)
+        return table
+
+    def markdown(self) -> str:
+        """A report with the evidence and the references."""
+        lines = [f"# Audit: {self._summary()}", ""]
+        lines += [f"- {name}: {_figure(value)}" for name, value in self.settings.items()]
+        lines += ["", "| check | verdict | why |", "|---|---|---|"]
+        lines += [f"| {check.name} | {check.verdict} | {check.explanation} |" for check in self.checks]
+        for check in self.checks:
+            lines += ["", f"## {check.name}: {check.verdict}", "", check.explanation, ""]
+            lines += [f"- {name}: {_figure(value)}" for name, value in check.evidence.items()]
+            lines += ["", f"Reference: {check.reference}"]
+        return "\n".join(lines) + "\n"
+
+    def _summary(self) -> str:
+        found, made = len(self.suspicious), sum(check.verdict != "not applicable" for check in self.checks)
+        return f"{found} of {made} checks suspicious" if found else f"nothing suspicious in {made} checks"
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_figure, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_figure(part)}" for name, part in value.items()) or "none"
+    return str(value)

@@ -1,0 +1,101 @@
+"""All checks, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.attacks import parse_budget
+from gat_lightning.attacks.guard import undisturbed
+from gat_lightning.attacks.norms import Norm, as_norm
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.audit.black_box import square, transfer
+from gat_lightning.evaluation.audit.determinism import deterministic
+from gat_lightning.evaluation.audit.feasibility import in_the_ball
+from gat_lightning.evaluation.audit.gradients import loss_choice, nonzero_gradients
+from gat_lightning.evaluation.audit.landscape import smooth_loss
+from gat_lightning.evaluation.audit.report import AuditReport
+from gat_lightning.evaluation.audit.strength import more_steps, random_noise, unbounded
+from gat_lightning.evaluation.audit.subject import Subject
+
+
+def audit(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float | str,
+    norm: str | Norm = "Linf",
+    seed: int = 0,
+    batch_size: int = 256,
+    surrogate: nn.Module | None = None,
+    adversarial: Mapping[str, Tensor] | None = None,
+) -> AuditReport:
+    """Look for signs that a classifier is not robust but hard to attack with gradients.
+
+    A model that passes may still be less robust than it seems; a suspicious check says which evidence to look at. A
+    model without any robustness passes: it is honest. About a thousand gradients and a thousand queries per image
+    that resists, fewer for the others. The model is audited in eval mode and comes out as it went in.
+
+    Args:
+        model: images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]``; one logit ``[B, 1]`` is a binary decision with
+            labels 0 and 1.
+        images: ``[N, C, H, W]`` in [0, 1], on the model's device; 100 and more make the verdicts firm.
+        labels: true classes ``[N]``, long, on the same device.
+        eps: radius at which robustness is claimed, above 0, in pixel units; a number or text such as ``8/255``.
+        norm: ``Linf``, ``L2`` or ``L1``.
+        seed: of all attacks.
+        batch_size: images at a time.
+        surrogate: another classifier of the same task, for the transfer check.
+        adversarial: images by attack ``[N, C, H, W]`` from an earlier evaluation at this eps, for the check of
+            the ball.
+
+    Raises:
+        UserError: no image is classified rightly, eps is 0, shapes do not fit, or a norm is unknown.
+    """
+    ball, radius, given = as_norm(norm), parse_budget(eps, "eps"), adversarial or {}
+    _check_shapes(images, labels, radius, given)
+    modules = [model] if surrogate is None else [model, surrogate]
+    with undisturbed(nn.ModuleList(modules), "eval", images.device):
+        torch.manual_seed(seed)  # for a model that draws
+        subject = Subject(model, images, labels, radius, ball, seed, batch_size)
+        if not subject.clean_correct.any():
+            raise UserError("an audit needs at least one image that the model classifies rightly, and there is none")
+        checks = (
+            deterministic(subject),
+            nonzero_gradients(subject),
+            random_noise(subject),
+            smooth_loss(subject),
+            loss_choice(subject),
+            more_steps(subject),
+            unbounded(subject),
+            square(subject),
+            transfer(subject, surrogate),
+            in_the_ball(subject, given),
+        )
+        settings = {
+            "norm": ball.name,
+            "eps": radius,
+            "images": len(images),
+            "seed": seed,
+            "clean_accuracy": float(subject.clean_correct.float().mean()),
+            "robust_accuracy": subject.strong.accuracy,
+        }
+    return AuditReport(checks, settings)
+
+
+def _check_shapes(images: Tensor, labels: Tensor, eps: float, adversarial: Mapping[str, Tensor]) -> None:
+    if eps <= 0:
+        raise UserError(f"an audit needs eps above 0, for example 8/255, got {eps}")
+    if images.dim() != 4 or len(images) == 0 or labels.shape != images.shape[:1] or labels.dtype != torch.long:
+        raise UserError(
+            f"an audit needs images [N, C, H, W] and classes [N] (long), got {list(images.shape)} and "
+            f"{list(labels.shape)} ({labels.dtype})"
+        )
+    for name, changed in adversarial.items():
+        if changed.shape != images.shape:
+            raise UserError(
+                f"adversarial images of {name!r} have shape {list(changed.shape)}, the images {list(images.shape)}"
+            )

@@ -1,0 +1,113 @@
+"""Does the attack get stronger as it should: with its budget, its steps, its gradients?"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from gat_lightning.attacks import PGD
+from gat_lightning.attacks.norms import Linf, Norm
+from gat_lightning.evaluation.audit.references import ATHALYE, CARLINI
+from gat_lightning.evaluation.audit.report import Check, verdict
+from gat_lightning.evaluation.audit.subject import Subject, significantly_lower
+from gat_lightning.evaluation.draws import ImageGenerator
+
+MAX_UNBOUNDED_ACCURACY = 0.05
+"""Robust accuracy that may be left when the ball holds every image."""
+
+MAX_DROP = 0.1
+"""How far 100 steps and 5 restarts may lower the robust accuracy that 20 steps found."""
+
+NOISE_DRAWS = 10
+"""Random perturbations of each image."""
+
+MAX_NOISE_WINS = 0.1
+"""Share of images on which the best of the draws may have a higher loss than PGD."""
+
+NOISE_TOLERANCE = 0.02
+"""How much lower the robust accuracy may be under noise than under PGD."""
+
+
+def unbounded(subject: Subject) -> Check:
+    """Robust accuracy falls to 0 as eps grows until the ball holds every image.
+
+    The attack is PGD with 100 steps from the image itself, so that only gradients can lead it; eps is doubled, and an
+    image once fooled stays fooled.
+    """
+    largest = _whole_box(subject.norm, subject.images[0].numel())
+    curve = {0.0: float(subject.clean_correct.float().mean())}
+    standing, eps = subject.clean_correct, subject.eps
+    while standing.any():
+        attack = PGD(subject.norm, eps, steps=100, random_start="none")
+        standing = subject.attacked(attack, f"unbounded-{eps:.6g}", standing).correct
+        curve[eps] = float(standing.float().mean())
+        if eps >= largest:
+            break
+        eps = min(2 * eps, largest)
+    left = float(standing.float().mean())
+    suspicious = left > MAX_UNBOUNDED_ACCURACY
+    evidence = {"accuracy_by_eps": {f"{eps:.4g}": accuracy for eps, accuracy in curve.items()}}
+    explanation = f"Robust accuracy is {left:.1%} at eps = {eps:.3g}" + (
+        ", where any image is allowed: the attack fails, not the images." if suspicious else "."
+    )
+    return Check(
+        "unbounded attack",
+        verdict(suspicious),
+        {**evidence, "threshold": MAX_UNBOUNDED_ACCURACY},
+        explanation,
+        f"{ATHALYE}; {CARLINI}",
+    )
+
+
+def more_steps(subject: Subject) -> Check:
+    """Five times the steps and five restarts do not find many more adversarial images."""
+    short, long = subject.white_box, subject.strong
+    suspicious = significantly_lower(short.correct, long.correct, MAX_DROP)
+    evidence = {
+        "robust_accuracy_20_steps": short.accuracy,
+        "robust_accuracy_100_steps_5_restarts": long.accuracy,
+        "tolerance": MAX_DROP,
+    }
+    explanation = (
+        f"Robust accuracy is {short.accuracy:.1%} after 20 steps and {long.accuracy:.1%} after 100 with 5 restarts"
+        + (": the attack has not converged." if suspicious else ".")
+    )
+    return Check("steps and restarts", verdict(suspicious), evidence, explanation, CARLINI)
+
+
+@torch.no_grad()
+def random_noise(subject: Subject) -> Check:
+    """Uniform noise in the ball is weaker than PGD, in loss and in accuracy."""
+    images, norm = subject.images, subject.norm
+    generator = ImageGenerator(torch.arange(len(images)), subject.seed, "audit", "noise")
+    highest = torch.full((len(images),), -torch.inf, device=images.device)
+    standing = torch.ones_like(subject.clean_correct)
+    for _ in range(NOISE_DRAWS):
+        noisy = (images + norm.uniform(images, subject.eps, generator)).clamp(0, 1)
+        highest = torch.maximum(highest, subject.losses(noisy))
+        standing &= subject.correct(noisy)
+    reached = subject.losses(subject.white_box.images)
+    wins = float((highest > reached)[subject.clean_correct].float().mean())
+    accuracy = float(standing.float().mean())
+    suspicious = wins > MAX_NOISE_WINS or significantly_lower(subject.white_box.correct, standing, NOISE_TOLERANCE)
+    evidence = {
+        "robust_accuracy_noise": accuracy,
+        "robust_accuracy_pgd20": subject.white_box.accuracy,
+        "images_with_higher_loss_under_noise": wins,
+        "draws": NOISE_DRAWS,
+        "threshold_images": MAX_NOISE_WINS,
+        "tolerance_accuracy": NOISE_TOLERANCE,
+    }
+    explanation = (
+        f"The best of {NOISE_DRAWS} random perturbations has a higher loss than PGD on {wins:.1%} of the images"
+        f"{': gradients are no guide' if suspicious else ''}."
+    )
+    return Check("random noise", verdict(suspicious), evidence, explanation, f"{ATHALYE}; {CARLINI}")
+
+
+def _whole_box(norm: Norm, pixels: int) -> float:
+    """Radius of the ball around any image that holds the whole box [0, 1]^pixels."""
+    if isinstance(norm, Linf):
+        return 1.0
+    return math.sqrt(pixels) if norm.name == "L2" else float(pixels)

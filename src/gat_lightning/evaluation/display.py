@@ -1,0 +1,76 @@
+"""An evaluation at the console: a bar per attack with the running accuracy, and the table at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gat_lightning.attacks import Attack
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def bar(view: str, attack: str, batches: int, done: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar over the batches of one attack (a :data:`~gat_lightning.evaluation.robustness.Track`)."""
+    name = attack if attack == view else f"{view}: {attack}"
+    if done == batches:
+        log.info("%s was finished before", name)
+    else:
+        log.info("%s %s batch %d of %d", name, "goes on with" if done else "begins with", done + 1, batches)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console()) as progress:
+        task = progress.add_task(name, total=batches, state="")
+
+        def tell(correct: int, total: int) -> None:
+            state = f"{correct / total:.1%} of {total} correct" if total else ""
+            progress.update(task, advance=1, state=state)
+
+        yield tell
+
+
+def print_metrics(
+    metrics: Mapping[str, float],
+    intervals: Mapping[str, list[float]],
+    attacks: Mapping[str, Attack],
+    title: str,
+    directory: Path,
+) -> None:
+    """The table at the end: one row per view and metric.
+
+    Args:
+        metrics: ``{"split/view/metric": value}``.
+        intervals: ``{"split/view/metric": [low, high]}`` of 95 %.
+        attacks: by view.
+        title: what was evaluated, on what.
+        directory: of the run.
+    """
+    table = Table("view", "budget", "metric", "value", "95 % interval", title=title)
+    for name, value in metrics.items():
+        if name.count("/") < 2:
+            continue
+        _, view, metric = name.split("/")
+        attack = attacks.get(view)
+        budget = "" if attack is None else f"{attack.norm.name} {attack.eps:.4g}"
+        interval = " - ".join(_text(metric, end) for end in intervals.get(name, ()))
+        table.add_row(view, budget, metric, _text(metric, value), interval)
+    console = Console()
+    console.print(table)
+    console.print(f"Run directory: {directory}", soft_wrap=True)
+
+
+def _text(metric: str, value: float) -> str:
+    return f"{value:.2%}" if metric == "accuracy" else f"{value:.4f}"

@@ -1,0 +1,93 @@
+"""What a classifier made of each image: predictions, losses, the worst case over attacks, and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from gat_lightning.tasks.base import Kind
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """One row per image.
+
+    Attributes:
+        prediction: predicted class, int64, or predicted value of a regression, float32; ``[n]``.
+        correct: whether the class is right, bool ``[n]``; False throughout for a regression.
+        loss: of the task, float32 ``[n]``.
+        score: float32 ``[n]``. Multiclass: logit of the true class minus the highest other one, above 0 if correct.
+            Binary: logit of class 1, by which AUROC ranks. Regression: the prediction.
+    """
+
+    prediction: NDArray[np.generic]
+    correct: NDArray[np.bool_]
+    loss: NDArray[np.float32]
+    score: NDArray[np.float32]
+
+    def take(self, rows: NDArray[np.generic]) -> Outcomes:
+        """Those of some rows."""
+        return Outcomes(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def replaced(self, rows: NDArray[np.generic], others: Outcomes) -> Outcomes:
+        """A copy with other outcomes at some rows."""
+        columns = {field.name: getattr(self, field.name).copy() for field in fields(self)}
+        for name, column in columns.items():
+            column[rows] = getattr(others, name)
+        return Outcomes(**columns)
+
+
+def joined(parts: Sequence[Outcomes]) -> Outcomes:
+    """Outcomes of consecutive images as one."""
+    return Outcomes(
+        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Outcomes)}
+    )
+
+
+def worst(views: Sequence[Outcomes]) -> Outcomes:
+    """For each image the outcome that is worst for the classifier: a wrong one before a right one, then by loss.
+
+    An image is correct in the result if it is correct in every view.
+    """
+    losses = np.nan_to_num(np.stack([view.loss for view in views]), nan=np.inf)
+    wrong = np.stack([~view.correct for view in views])
+    # +inf stays comparable: among equals the first view is taken.
+    chosen = np.where(wrong.any(0), np.where(wrong, losses, -np.inf), losses).argmax(0)
+    images = np.arange(losses.shape[1])
+    return Outcomes(
+        **{
+            field.name: np.stack([getattr(view, field.name) for view in views])[chosen, images]
+            for field in fields(Outcomes)
+        }
+    )
+
+
+def measure(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic]) -> dict[str, float]:
+    """Metrics of one view.
+
+    Returns:
+        Multiclass: ``accuracy``. Binary: ``auroc`` (NaN where only one class is present), then ``accuracy``, by the
+        sign of the logit. Regression: ``mae``, the mean absolute error in the label's units.
+    """
+    if kind == "regression":
+        return {"mae": float(np.abs(outcomes.score - labels.astype(np.float32)).mean())}
+    accuracy = {"accuracy": float(outcomes.correct.mean())}
+    return {"auroc": auroc(labels, outcomes.score), **accuracy} if kind == "binary" else accuracy
+
+
+def auroc(labels: NDArray[np.generic], scores: NDArray[np.generic]) -> float:
+    """Area under the ROC curve, by ranks (Mann and Whitney); NaN where only one class is present.
+
+    Args:
+        labels: 0 or 1, ``[n]``.
+        scores: higher for class 1, ``[n]``.
+    """
+    positive = labels == 1
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    if ones == 0 or zeros == 0:
+        return float("nan")
+    return float((rankdata(scores)[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))

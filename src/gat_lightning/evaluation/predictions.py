@@ -1,0 +1,81 @@
+"""``predictions.npz``: the outcome of every image in every view."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.outcomes import Outcomes
+from gat_lightning.tasks.base import Kind
+
+FILE = "predictions.npz"
+
+
+@dataclass
+class Predictions:
+    """Outcomes of one model on one split; images without the target's label are left out.
+
+    In the file, ``index``, ``labels`` and ``kind``, and for each view ``VIEW/prediction``, ``VIEW/correct``,
+    ``VIEW/loss`` and ``VIEW/score``, all plain arrays.
+
+    Attributes:
+        kind: of the target.
+        index: position of each image in the split, int64 ``[n]``.
+        labels: class, int64, or value, float32, ``[n]``.
+        views: by name: ``clean``, one per attack, ``worst``, and one per radius of a curve, such as ``pgd20@0.05``.
+    """
+
+    kind: Kind
+    index: NDArray[np.int64]
+    labels: NDArray[np.generic]
+    views: dict[str, Outcomes] = field(default_factory=dict)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file atomically."""
+        columns = {
+            f"{view}/{each.name}": getattr(outcomes, each.name)
+            for view, outcomes in self.views.items()
+            for each in fields(Outcomes)
+        }
+        write_arrays(Path(path), {"kind": np.array(self.kind), "index": self.index, "labels": self.labels, **columns})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Predictions:
+        """Read a file of ours; nothing in it is executed.
+
+        Raises:
+            UserError: there is no such file, or it is not one of ours.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                columns = {name: file[name] for name in file.files}
+            kind = str(columns.pop("kind"))
+            index, labels = columns.pop("index"), columns.pop("labels")
+            names = dict.fromkeys(name.rpartition("/")[0] for name in columns)
+            views = {name: Outcomes(*(columns[f"{name}/{each.name}"] for each in fields(Outcomes))) for name in names}
+        except FileNotFoundError:
+            raise UserError(f"There are no predictions '{path}'. Evaluations keep theirs in RUN/{FILE}.") from None
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.") from error
+        if kind not in get_args(Kind):
+            raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.")
+        return cls(cast("Kind", kind), index, labels, views)
+
+
+def write_arrays(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+    """Write an ``.npz`` file so that it is there whole or not at all, also after a kill or a loss of power."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub has a flag among the keywords
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(content.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

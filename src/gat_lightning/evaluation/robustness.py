@@ -1,0 +1,196 @@
+"""Robustness of a classifier: every image of a split, clean and under every attack."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from gat_lightning import __version__
+from gat_lightning.attacks import Attack
+from gat_lightning.attacks.ensemble import Ensemble
+from gat_lightning.batch import Batch, has_label
+from gat_lightning.data.dataset import SplitDataset
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.draws import ImageGenerator
+from gat_lightning.evaluation.journal import Journal
+from gat_lightning.evaluation.outcomes import Outcomes, joined, worst
+from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.evaluation.target import Target
+from gat_lightning.randomness import Shard
+
+CLEAN, WORST = "clean", "worst"
+
+Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int], None]]]
+"""(view, attack, batches, batches done before) -> what is told (images correct, of how many) after each batch."""
+
+
+@contextmanager
+def untracked(view: str, attack: str, batches: int, done: int) -> Iterator[Callable[[int, int], None]]:
+    """A :data:`Track` that shows nothing."""
+    yield lambda correct, total: None
+
+
+class Evaluation:
+    """One split of a data set, cut into batches, seen by one target.
+
+    Whatever can be deterministic is: each image counts once, in eval mode and in the model's own precision, and the
+    random numbers of our attacks belong to the image, so that its outcome does not depend on the batch size. What
+    torchattacks draws belongs to a place in the batch.
+
+    Args:
+        target: the classifier and its task.
+        dataset: the split; images without the target's label are left out.
+        split: its name, part of the random key.
+        batch_size: how many images are attacked at once.
+        images: how many, from the first on; all if None.
+        seed: of the attacks' random numbers.
+        journal: what was done before, and where to keep what is done now.
+        track: shows progress.
+
+    Raises:
+        UserError: no image has the label.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        dataset: SplitDataset,
+        split: str = "test",
+        *,
+        batch_size: int = 128,
+        images: int | None = None,
+        seed: int = 0,
+        journal: Journal | None = None,
+        track: Track = untracked,
+    ) -> None:
+        self._target, self._dataset = target, dataset
+        self._key = (seed, split)
+        self._journal = Journal() if journal is None else journal
+        self._track = track
+        total = len(dataset) if images is None else min(images, len(dataset))
+        self._starts = [range(start, min(start + batch_size, total)) for start in range(0, total, batch_size)]
+        self._index, self._labels, self._clean = self._look()
+        if sum(map(len, self._index)) == 0:
+            raise UserError(f"No image of the {split} split has the label '{target.task.name}'.")
+
+    @property
+    def predictions(self) -> Predictions:
+        """The clean view, to which others can be added."""
+        labels = np.concatenate(self._labels)
+        return Predictions(self._target.task.kind, np.concatenate(self._index), labels, {CLEAN: joined(self._clean)})
+
+    def attacked(self, view: str, attack: Attack, draws: str | None = None) -> Outcomes:
+        """Every image under one attack.
+
+        Args:
+            view: name under which progress is kept and shown.
+            attack: an :class:`Ensemble` goes through all batches with one member before the next; an image that is
+                misclassified to begin with, or that a member has fooled, is left alone and keeps that outcome.
+            draws: key of the random numbers; the view's name by default.
+
+        Raises:
+            UserError: the attack is not defined for this target.
+        """
+        reason = self._target.why_not(attack)
+        if reason is not None:
+            raise UserError(reason)
+        outcomes = list(self._clean)
+        ensemble = isinstance(attack, Ensemble)
+        for member in attack.members if isinstance(attack, Ensemble) else (attack,):
+            run = partial(self._unit, view, member, draws or view)
+            with self._track(view, member.name, len(outcomes), self._journal.done(view, member.name)) as tell:
+                for batch, before in enumerate(outcomes):
+                    rows = np.flatnonzero(before.correct) if ensemble else np.arange(len(before.loss))
+                    if len(rows):
+                        found = run(batch, rows)
+                        kept = np.flatnonzero(~found.correct) if ensemble else rows
+                        outcomes[batch] = before.replaced(rows[kept], found.take(kept))
+                    seen = outcomes if ensemble else outcomes[: batch + 1]
+                    tell(sum(int(part.correct.sum()) for part in seen), sum(len(part.loss) for part in seen))
+        return joined(outcomes)
+
+    def _look(self) -> tuple[list[np.ndarray], list[np.ndarray], list[Outcomes]]:
+        """Positions, labels and clean outcomes of the labelled images, by batch."""
+        name = self._target.task.name
+        index, labels, clean = [], [], []
+        with self._track(CLEAN, CLEAN, len(self._starts), self._journal.done(CLEAN, CLEAN)) as tell:
+            for number, positions in enumerate(self._starts):
+                found = self._journal.get(CLEAN, CLEAN, number)
+                if found is None:
+                    batch = self._dataset.__getitems__(list(positions))
+                    rows = has_label(batch.labels[name]).nonzero().flatten()
+                    images, label = batch.images[rows], batch.labels[name][rows]
+                    outcome = self._target.outcomes(images.to(self._target.device), label.to(self._target.device))
+                    found = {"index": batch.index[rows].cpu().numpy(), "labels": label.cpu().numpy(), **vars(outcome)}
+                    self._journal.put(CLEAN, CLEAN, number, found)
+                index.append(found["index"])
+                labels.append(found["labels"])
+                clean.append(_outcomes(found))
+                tell(sum(int(part.correct.sum()) for part in clean), sum(map(len, index)))
+        return index, labels, clean
+
+    def _unit(self, view: str, attack: Attack, draws: str, number: int, rows: np.ndarray) -> Outcomes:
+        """One batch under one attack: from the journal, or run now."""
+        found = self._journal.get(view, attack.name, number)
+        if found is None:
+            positions = self._index[number][rows]
+            batch = self._batch(positions)
+            generators = partial(ImageGenerator, torch.from_numpy(positions), *self._key)
+            problem = self._target.problem(batch, generators)
+            adversarial = attack(problem, batch.images, generators(draws))
+            outcome = self._target.outcomes(adversarial, batch.labels[self._target.task.name])
+            found = dict(vars(outcome))
+            self._journal.put(view, attack.name, number, found)
+        return _outcomes(found)
+
+    def _batch(self, positions: np.ndarray) -> Batch:
+        batch = self._dataset.__getitems__((positions.tolist(), Shard.whole(len(positions))))
+        return batch.to(self._target.device)
+
+
+def evaluate_robustness(
+    evaluation: Evaluation, attacks: Mapping[str, Attack], curve: Sequence[tuple[float, Attack]] = ()
+) -> Predictions:
+    """Clean, every attack, the worst case over clean and all attacks, and an accuracy-against-ε curve.
+
+    Args:
+        evaluation: the target on a split.
+        attacks: by the name of the view. The worst case is taken over all of them, whatever their norms and radii.
+        curve: (ε, the attack with that radius); they share their random numbers, and are not part of the worst case.
+
+    Returns:
+        Views ``clean``, those of ``attacks``, ``worst`` if there are any, and ``NAME@ε`` of the curve.
+    """
+    predictions = evaluation.predictions
+    for view, attack in attacks.items():
+        predictions.views[view] = evaluation.attacked(view, attack)
+    if attacks:
+        predictions.views[WORST] = worst(list(predictions.views.values()))
+    for eps, attack in curve:
+        predictions.views[curve_view(attack, eps)] = evaluation.attacked(curve_view(attack, eps), attack, "curve")
+    return predictions
+
+
+def curve_view(attack: Attack, eps: float) -> str:
+    """Name of the view of one point of a curve, such as ``pgd20@0.05``."""
+    return f"{attack.name}@{eps:.6g}"
+
+
+def fingerprint(model: nn.Module, *settings: object) -> str:
+    """A hash of the weights and of whatever else decides the results."""
+    digest = hashlib.sha256(repr((__version__, torch.__version__, settings)).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _outcomes(arrays: Mapping[str, np.ndarray]) -> Outcomes:
+    return Outcomes(*(arrays[each.name] for each in fields(Outcomes)))

@@ -1,0 +1,26 @@
+"""Statistics of evaluations: intervals, tests, correlations and the hyper-volume of fronts."""
+
+from gat_lightning.evaluation.statistics.comparison import Comparison, Pair, compare
+from gat_lightning.evaluation.statistics.correlation import Correlation, pearson
+from gat_lightning.evaluation.statistics.hypervolume import HyperVolume, hypervolume
+from gat_lightning.evaluation.statistics.intervals import Interval, bootstrap_interval, wilson_interval
+from gat_lightning.evaluation.statistics.mcnemar import McNemar, holm, mcnemar
+from gat_lightning.evaluation.statistics.seeds import MeanStd, mean_std
+
+__all__ = [
+    "Comparison",
+    "Correlation",
+    "HyperVolume",
+    "Interval",
+    "McNemar",
+    "MeanStd",
+    "Pair",
+    "bootstrap_interval",
+    "compare",
+    "holm",
+    "hypervolume",
+    "mcnemar",
+    "mean_std",
+    "pearson",
+    "wilson_interval",
+]

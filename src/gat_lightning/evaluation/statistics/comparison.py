@@ -1,0 +1,103 @@
+"""Every pair of several evaluations, tested together, in the format of the paper's appendix C.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.statistics.mcnemar import McNemar, holm, mcnemar
+
+
+@dataclass(frozen=True)
+class Pair:
+    """McNemar's test of one pair.
+
+    Attributes:
+        first: name of an evaluation.
+        second: name of another.
+        test: its result.
+        adjusted_p_value: by Holm, for all pairs that were compared.
+        reject: whether the proportions of errors differ at the comparison's level.
+    """
+
+    first: str
+    second: str
+    test: McNemar
+    adjusted_p_value: float
+    reject: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Result of :func:`compare`.
+
+    Attributes:
+        pairs: every pair once, in the order of the evaluations.
+        level: probability of any false rejection among them.
+    """
+
+    pairs: tuple[Pair, ...]
+    level: float
+
+    def text(self) -> str:
+        """The list of the paper's appendix C.1, with the kind of test, Holm's p-value and the contingency table."""
+        lines = []
+        for pair in self.pairs:
+            test = pair.test
+            verdict = "Different proportions of errors (reject H0)"
+            lines += [
+                f"- Model '{pair.first}' VS '{pair.second}'",
+                f"  statistic={test.statistic:.3f}, p-value={test.p_value:.3f}"
+                f" ({test.kind}; Holm-adjusted p-value={pair.adjusted_p_value:.3f})",
+                f"  both right {test.both_right}, only '{pair.first}' {test.only_first_right},"
+                f" only '{pair.second}' {test.only_second_right}, both wrong {test.both_wrong}",
+                f"  {verdict if pair.reject else 'Same proportions of errors (fail to reject H0)'}",
+            ]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON; contingency tables included."""
+        return {
+            "level": self.level,
+            "pairs": [
+                {
+                    "first": pair.first,
+                    "second": pair.second,
+                    **pair.test.to_dict(),
+                    "adjusted_p_value": pair.adjusted_p_value,
+                    "reject": pair.reject,
+                }
+                for pair in self.pairs
+            ],
+        }
+
+
+def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05) -> Comparison:
+    """McNemar's test of every pair of evaluations, with Holm's correction over the pairs (paper, appendix C.1).
+
+    The paper does not correct for the number of pairs; its uncorrected p-value is kept beside the adjusted one.
+
+    Args:
+        evaluations: by name, whether each image was classified rightly, bool ``[n]``; the same images in all.
+        level: probability of any false rejection, in (0, 1).
+
+    Raises:
+        UserError: fewer than two evaluations, other images, or a level out of its range.
+    """
+    if len(evaluations) < 2:
+        raise UserError(f"a comparison needs at least two evaluations, got {len(evaluations)}")
+    if not 0 < level < 1:
+        raise UserError(f"level={level} must lie between 0 and 1, for example 0.05")
+    names = list(combinations(evaluations, 2))
+    tests = [mcnemar(evaluations[first], evaluations[second]) for first, second in names]
+    adjusted = holm([test.p_value for test in tests])
+    pairs = (
+        Pair(first, second, test, p_value, p_value <= level)
+        for (first, second), test, p_value in zip(names, tests, adjusted, strict=True)
+    )
+    return Comparison(tuple(pairs), level)

@@ -1,0 +1,45 @@
+"""Hyper-volume of a front of (clean error, robust error), as in the paper's Table 14."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gat_lightning.errors import UserError
+
+
+class HyperVolume(NamedTuple):
+    """Hyper-volume of a front in the unit square.
+
+    Attributes:
+        dominated: share of the square that is no better than the front in both errors; higher is better.
+        complement: 1 - ``dominated``, the form in which the paper's Table 14 seems to report it; lower is better.
+    """
+
+    dominated: float
+    complement: float
+
+
+def hypervolume(errors: ArrayLike) -> HyperVolume:
+    """Hyper-volume that a set of models dominates, against the reference point (1, 1).
+
+    Fonseca et al., "An improved dimension-sweep algorithm for the hypervolume indicator" (2006), by moocore. Models
+    that another one dominates do not change it.
+
+    Args:
+        errors: ``[n, 2]``, clean and robust error (1 - accuracy) of each model, in [0, 1].
+
+    Raises:
+        UserError: other shapes or values (percentages), or moocore is missing.
+    """
+    points = np.asarray(errors, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0 or not ((points >= 0) & (points <= 1)).all():
+        raise UserError("a hyper-volume needs one (clean error, robust error) per model, fractions in [0, 1]")
+    try:
+        import moocore  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        raise UserError("the hyper-volume needs moocore: pip install 'gat-lightning[report]'") from None
+    dominated = float(moocore.hypervolume(points, ref=[1.0, 1.0]))
+    return HyperVolume(dominated, 1 - dominated)

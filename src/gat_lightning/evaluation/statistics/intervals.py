@@ -1,0 +1,106 @@
+"""Confidence intervals of one evaluation: Wilson for proportions, bootstrap for anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import norm
+
+from gat_lightning.errors import UserError
+
+
+class Interval(NamedTuple):
+    """A confidence interval, ends included."""
+
+    low: float
+    high: float
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion, such as an accuracy (Wilson, 1927).
+
+    Unlike the normal approximation it stays in [0, 1] and has a width at 0 and at ``n`` successes.
+
+    Args:
+        successes: from 0 to ``n``.
+        n: number of trials, at least 1.
+        confidence: in (0, 1).
+
+    Returns:
+        Both ends, in [0, 1].
+
+    Raises:
+        UserError: an argument is out of its range.
+
+    Example:
+        >>> wilson_interval(0, 10)
+        Interval(low=0.0, high=0.2775327998628892)
+    """
+    _check_confidence(confidence)
+    if n < 1 or not 0 <= successes <= n:
+        raise UserError(f"an interval of {successes} successes in {n} trials: it needs n >= 1 and 0 <= successes <= n")
+    z = float(norm.isf((1 - confidence) / 2))
+    centre = (successes + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * (successes * (n - successes) / n + z**2 / 4) ** 0.5
+    return Interval(
+        0.0 if successes == 0 else max(0.0, centre - half), 1.0 if successes == n else min(1.0, centre + half)
+    )
+
+
+def bootstrap_interval(
+    statistic: Callable[..., float],
+    *arrays: ArrayLike,
+    strata: ArrayLike | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Percentile bootstrap interval of any statistic of per-image values (Efron and Tibshirani, 1993, chapter 13).
+
+    With ``strata``, images are drawn within each stratum, so every resample has as many of each as the data; with the
+    labels as strata, AUROC is defined on every resample.
+
+    Args:
+        statistic: called with resampled ``arrays``; returns one number.
+        arrays: each with one row per image, resampled together.
+        strata: ``[n]``, a group per image; None for one group.
+        confidence: in (0, 1).
+        resamples: how many, at least 1.
+        seed: of the resampling.
+
+    Returns:
+        Both ends.
+
+    Raises:
+        UserError: an argument is out of its range, lengths differ or are 0, or the statistic is undefined (NaN) on a
+            resample.
+
+    Example:
+        >>> bootstrap_interval(roc_auc_score, labels, scores, strata=labels)
+    """
+    _check_confidence(confidence)
+    rows = [np.asarray(array) for array in arrays]
+    groups = np.zeros(len(rows[0]) if rows else 0) if strata is None else np.asarray(strata)
+    if resamples < 1 or not rows or len(groups) == 0 or any(len(array) != len(groups) for array in rows):
+        raise UserError(
+            f"a bootstrap needs arrays (and strata) of one length above 0 and at least 1 resample, got lengths "
+            f"{[len(array) for array in rows]}, strata of {len(groups)} and {resamples} resamples"
+        )
+    generator = np.random.default_rng(seed)
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    values = np.empty(resamples)
+    for position in range(resamples):
+        drawn = np.concatenate([generator.choice(group, len(group)) for group in members])
+        values[position] = statistic(*(array[drawn] for array in rows))
+    if np.isnan(values).any():
+        raise UserError("the statistic is undefined on some resamples; give the labels as strata to keep every class")
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(low), float(high))
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise UserError(f"confidence={confidence} must lie between 0 and 1, for example 0.95")

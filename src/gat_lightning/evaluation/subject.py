@@ -1,0 +1,171 @@
+"""What is evaluated: a checkpoint of ours, or any classifier that a function makes."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from gat_lightning.assembly import build_data
+from gat_lightning.checkpoint import load_checkpoint, load_model
+from gat_lightning.data import ImageDataModule
+from gat_lightning.errors import UserError
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.models.normalize import normalized
+from gat_lightning.tasks import Task, target_task
+
+
+@dataclass
+class Subject:
+    """A classifier with the data that it is evaluated on.
+
+    Attributes:
+        name: ``best`` of ``best.ckpt``, or ``model``.
+        model: the target's classifier, images in [0, 1] -> output of the target.
+        tasks: the target first; those of the training, or the target alone.
+        multitask: the model with all heads, of a checkpoint.
+        data: not yet set up.
+        trained: configuration of the training, of a checkpoint.
+    """
+
+    name: str
+    model: nn.Module
+    tasks: list[Task]
+    multitask: MultiTaskModel | None
+    data: ImageDataModule
+    trained: dict[str, Any] | None
+
+
+def load_subject(config: DictConfig) -> Subject:
+    """The subject of an evaluation's configuration; its data are described but not read.
+
+    Raises:
+        UserError: neither or both of ``checkpoint`` and ``model`` are given; the checkpoint or the weights cannot be
+            read; or model and data do not fit.
+    """
+    if (config.checkpoint is None) == (config.model is None):
+        raise UserError(
+            "Say what to evaluate: either checkpoint=RUN/checkpoints/best.ckpt, or a classifier with"
+            " model._target_=FUNCTION data=NAME and perhaps weights=FILE."
+        )
+    subject = _from_checkpoint(config) if config.model is None else _from_factory(config)
+    check_fit(subject)
+    return subject
+
+
+def data_settings(config: DictConfig) -> DictConfig | None:
+    """The data set's settings: those of ``data``, which replace some of the checkpoint's if they name no data set."""
+    chosen = config.get("data")
+    own = {} if chosen is None else OmegaConf.to_container(chosen, resolve=True)
+    assert isinstance(own, dict)
+    if config.checkpoint is None or "_target_" in own:
+        return OmegaConf.create(own) if own else None
+    trained = load_checkpoint(config.checkpoint)["gat_lightning"]["config"]["data"]
+    return OmegaConf.create({**trained, **own})
+
+
+def load_weights(path: str | Path) -> dict[str, Tensor]:
+    """A ``state_dict`` from a safetensors or a PyTorch file; nothing in it is executed.
+
+    Raises:
+        UserError: there is no such file, it cannot be read or holds something else, or safetensors is not installed.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"weights={path}: there is no such file.")
+    try:
+        content = _load_safetensors(path) if str(path).endswith(".safetensors") else _load_torch(path)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged file provokes
+        raise UserError(f"weights={path} cannot be read: it is damaged, or holds more than plain tensors.") from error
+    if isinstance(content, dict) and "gat_lightning" in content:
+        raise UserError(f"weights={path} is a checkpoint of ours: evaluate it with checkpoint={path}.")
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"weights={path} is no state_dict (names and tensors).")
+    return content
+
+
+def check_fit(subject: Subject) -> None:
+    """Raise `UserError` if the data lack the target's label, or the model does not give the target's outputs."""
+    info, task = subject.data.info, subject.tasks[0]
+    if task.name not in info.labels:
+        raise UserError(
+            f"The model's target is '{task.name}', but the data set '{info.name}' has the labels"
+            f" {', '.join(sorted(info.labels))}: choose the data that it was trained on."
+        )
+    classes = len(info.labels[task.name].classes)
+    if task.kind == "multiclass" and task.outputs != classes:
+        raise UserError(
+            f"The model tells {task.outputs} classes of '{task.name}' apart, but the data set '{info.name}' has"
+            f" {classes}: choose the data that it was trained on."
+        )
+    shape = f"images of {' x '.join(map(str, info.image))} ('{info.name}')"
+    try:
+        with torch.no_grad():
+            output = subject.model.eval()(torch.zeros(2, *info.image))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(f"The model does not work on {shape}: {' '.join(str(error).split())}") from error
+    if not isinstance(output, Tensor) or output.shape != (2, task.outputs):
+        found = list(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
+        raise UserError(
+            f"The model must give {task.outputs} outputs for {shape}, but gives {found};"
+            " for a model of torchvision or timm set model.num_classes."
+        )
+
+
+def _from_checkpoint(config: DictConfig) -> Subject:
+    if config.weights is not None or config.normalize is not None:
+        raise UserError("weights and normalize are for model._target_=...; a checkpoint has its own.")
+    multitask, tasks, trained = load_model(config.checkpoint)
+    model = multitask.single_task().eval()
+    return Subject(Path(config.checkpoint).stem, model, tasks, multitask, _data(config), trained)
+
+
+def _from_factory(config: DictConfig) -> Subject:
+    if config.get("data") is None:
+        raise UserError("model._target_=... needs data to be evaluated on: choose data=NAME.")
+    data = _data(config)
+    task = target_task(data.info, data.target)
+    model = instantiate(config.model)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model._target_={config.model._target_} makes a {type(model).__name__}, not an nn.Module.")
+    if config.weights is not None:
+        _put_weights(model, config.weights)
+    if config.normalize is not None:
+        statistics = data.info if config.normalize == "data" else config.normalize
+        model = normalized(model, list(statistics.mean), list(statistics.std))
+    return Subject("model", model.float(), [task], None, data, None)
+
+
+def _data(config: DictConfig) -> ImageDataModule:
+    return build_data(OmegaConf.create({"data": data_settings(config), "augment": None}))
+
+
+def _put_weights(model: nn.Module, path: str) -> None:
+    try:
+        model.load_state_dict(load_weights(path))
+    except RuntimeError as error:
+        raise UserError(f"weights={path} are not this model's: {' '.join(str(error).split())[:500]}") from error
+
+
+def _load_torch(path: str | Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(f"weights={path} holds more than plain types and tensors, which could run code.") from error
+
+
+def _load_safetensors(path: str | Path) -> Any:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise UserError("Files of safetensors need an extra: pip install 'gat-lightning[export]'") from error
+    return load_file(path)

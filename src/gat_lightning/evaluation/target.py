@@ -1,0 +1,102 @@
+"""The target of an evaluation: a classifier and the task that its output is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.attacks import Attack, ClassifierProblem, LossProblem, Problem
+from gat_lightning.attacks.decision import BinaryProblem
+from gat_lightning.batch import Batch
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.outcomes import Outcomes
+from gat_lightning.forward import TaskProblem, prepare_views
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.randomness import BatchGenerator
+from gat_lightning.tasks import Task
+
+
+class Target:
+    """Scores a classifier on its task, and poses the problem that attacks are to solve.
+
+    Args:
+        model: images ``[B, C, H, W]`` in [0, 1] -> output of the task: logits ``[B, K]``, one logit ``[B, 1]`` of a
+            binary task, or a value ``[B, 1]`` of a regression. It is put into eval mode.
+        task: the task, after its setup.
+        multitask: the model with all heads, if other tasks are attacked.
+        attacked: the tasks whose summed loss attacks increase; the target alone if empty. The metrics are always the
+            target's, on images that no task transforms; a self-supervised task under attack sees f_t of the image.
+
+    Raises:
+        UserError: the task is dense, or tasks are attacked that the model has no heads for.
+    """
+
+    def __init__(
+        self, model: nn.Module, task: Task, multitask: MultiTaskModel | None = None, attacked: Sequence[Task] = ()
+    ) -> None:
+        if task.kind == "dense":
+            raise UserError(f"The target '{task.name}' is an image, for which no robustness is defined")
+        self.model, self.task = model.eval(), task
+        self.attacked = [] if [each.name for each in attacked] == [task.name] else list(attacked)
+        if self.attacked and multitask is None:
+            raise UserError("attack.tasks: this model has the target's head alone; set attack.tasks=target")
+        self._multitask = None if multitask is None else multitask.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next((tensor.device for tensor in self.model.parameters()), torch.device("cpu"))
+
+    @property
+    def decides(self) -> bool:
+        """Whether attacks see a decision between classes."""
+        return self.task.kind != "regression" and not self.attacked
+
+    def why_not(self, attack: Attack) -> str | None:
+        """Why an attack is not defined for this target; None if it is."""
+        if self.decides or not attack.needs_decision:
+            return None
+        what = "a regression" if self.task.kind == "regression" else "attack.tasks other than target"
+        return f"{attack.name} is not defined for {what}: it attacks a decision between classes"
+
+    def problem(self, batch: Batch, generators: Callable[[str], BatchGenerator]) -> Problem:
+        """The inner maximisation for a batch whose images all have the target's label.
+
+        Args:
+            batch: on the model's device.
+            generators: makes the generator of a purpose, for labels that attacked tasks draw.
+        """
+        labels = batch.labels[self.task.name]
+        if self.attacked:
+            assert self._multitask is not None
+            return TaskProblem(
+                self._multitask, prepare_views(batch, self.attacked, generators, separate=True), self.attacked
+            )
+        if self.task.kind == "multiclass":
+            return ClassifierProblem(self.model, labels, self.task.loss)
+        if self.task.kind == "binary":
+            return BinaryProblem(self.model, labels)
+        return LossProblem(lambda images: self.task.loss(self.model(images), labels), self.model)
+
+    @torch.no_grad()
+    def outcomes(self, images: Tensor, labels: Tensor) -> Outcomes:
+        """What the model makes of images ``[B, C, H, W]``, all labelled."""
+        output = self.model(images)
+        loss = self.task.loss(output, labels)
+        if self.task.kind == "multiclass":
+            prediction = output.argmax(1)
+            own = labels[:, None]
+            score = (output.gather(1, own) - output.scatter(1, own, -torch.inf).amax(1, keepdim=True)).squeeze(1)
+        else:
+            score = output.reshape(len(images))
+            prediction = (score > 0).long() if self.task.kind == "binary" else score
+        correct = torch.zeros_like(labels, dtype=torch.bool) if self.task.kind == "regression" else prediction == labels
+        return Outcomes(
+            prediction.cpu().numpy(),
+            correct.cpu().numpy(),
+            loss.float().cpu().numpy().astype(np.float32),
+            score.float().cpu().numpy().astype(np.float32),
+        )
