@@ -10,6 +10,21 @@ hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 
 
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory):
+    """Directory and result of a whole run of two short epochs."""
+    from test_train import trained
+
+    directory = tmp_path_factory.mktemp("runs") / "quickstart"
+    return directory, trained(directory)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leaves out the picture at the end of a run."""
+    monkeypatch.setattr("gat_lightning.train.adversarial_gallery", lambda *_: None)
+
+
 @pytest.fixture
 def free_port():
     with socket.socket() as probe:

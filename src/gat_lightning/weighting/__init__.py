@@ -1,9 +1,32 @@
 """Rules from the Gramian of the objectives' gradients to one weight per objective."""
 
+from gat_lightning.weighting.aligned_mtl import AlignedMTL
 from gat_lightning.weighting.base import Weighting
+from gat_lightning.weighting.cagrad import CAGrad
 from gat_lightning.weighting.diagnosis import adversarial_share, imbalance
 from gat_lightning.weighting.equal import Equal
+from gat_lightning.weighting.fixed import Fixed
+from gat_lightning.weighting.gradvac import GradVac
+from gat_lightning.weighting.imtl import IMTL
 from gat_lightning.weighting.mgda import MGDA
 from gat_lightning.weighting.min_norm import min_norm
+from gat_lightning.weighting.nash_mtl import NashMTL
+from gat_lightning.weighting.pcgrad import PCGrad
+from gat_lightning.weighting.upgrad import UPGrad
 
-__all__ = ["MGDA", "Equal", "Weighting", "adversarial_share", "imbalance", "min_norm"]
+__all__ = [
+    "IMTL",
+    "MGDA",
+    "AlignedMTL",
+    "CAGrad",
+    "Equal",
+    "Fixed",
+    "GradVac",
+    "NashMTL",
+    "PCGrad",
+    "UPGrad",
+    "Weighting",
+    "adversarial_share",
+    "imbalance",
+    "min_norm",
+]

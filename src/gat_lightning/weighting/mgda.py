@@ -153,10 +153,10 @@ def _rescaling(gramian: Array, weights: Array) -> float:
         return 1.0
     gramian = gramian / longest
     norms = np.sqrt(np.maximum(gramian.diagonal(), 0.0))
-    squares = []
+    lengths = []
     for coefficients in (np.ones_like(weights), weights):
         square = coefficients @ gramian @ coefficients
         if square <= len(weights) * np.finfo(np.float64).eps * (coefficients @ norms) ** 2:
             return 1.0
-        squares.append(square)
-    return float(np.sqrt(squares[0] / squares[1]))
+        lengths.append(float(np.sqrt(square)))
+    return lengths[0] / lengths[1]

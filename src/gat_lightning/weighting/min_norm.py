@@ -11,9 +11,9 @@ from gat_lightning.errors import NonFiniteError
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-_EPSILON = float(np.finfo(np.float64).eps)
+EPSILON = float(np.finfo(np.float64).eps)
+NEGLIGIBLE_NORM = 1e-100  # of the largest: shorter gradients count as zero
 SUM_SLACK = 1e-12  # of sums of floors such as 1/K + ... + 1/K
-_NEGLIGIBLE_NORM = 1e-100  # of the largest: shorter gradients count as zero
 _STEPS_PER_OBJECTIVE = 20  # at most; 1 is usual
 
 
@@ -131,7 +131,7 @@ class _Problem:
 
     def __init__(self, gramian: Array, floor: Array, room: float) -> None:
         norms = np.sqrt(np.maximum(gramian.diagonal(), 0.0))
-        zero = norms <= _NEGLIGIBLE_NORM * norms.max()
+        zero = norms <= NEGLIGIBLE_NORM * norms.max()
         if zero.any():
             norms[zero] = norms[~zero].min()
         cosines = gramian / norms[:, None] / norms
@@ -156,7 +156,7 @@ class _Problem:
         scaled = (self.floor + excess) * self.norms
         slopes = self.cosines @ scaled
         violation = above @ slopes / self.norms - slopes
-        rounding = _EPSILON * len(excess) * scaled.sum() * (1.0 + above.sum() / self.norms)
+        rounding = EPSILON * len(excess) * scaled.sum() * (1.0 + above.sum() / self.norms)
         violation[violation <= rounding] = 0.0
         return violation
 
