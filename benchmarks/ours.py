@@ -1,0 +1,121 @@
+"""Our step: `GATModule.training_step` itself, without a trainer around it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler
+
+from benchmarks.work import EPS, STEP_SIZE, Work, optimizer
+from gat_lightning.attacks import PGD
+from gat_lightning.batch import Batch
+from gat_lightning.curvature import Curvature
+from gat_lightning.gradients import GradientEngine, GradientStep
+from gat_lightning.methods import Madry
+from gat_lightning.module import GATModule
+from gat_lightning.passes import compile_encoder
+from gat_lightning.weighting import MGDA
+
+
+class Noise:
+    """In place of an attack, for what a step costs after it: the images with a uniform perturbation."""
+
+    name = "noise"
+
+    def __call__(self, problem: Any, images: Tensor, generator: Any) -> Tensor:
+        """Perturb the images."""
+        noise = 2 * generator.uniform(images.shape[1:], images.device).to(images.dtype) - 1
+        return (images + EPS * noise).clamp(0, 1)
+
+
+class _Standalone(GATModule):
+    """The module with an optimiser and a schedule of its own, which a trainer would give it."""
+
+    def start(self) -> None:
+        self._optimizer = self._make_optimizer(self.model.parameters())
+        self._schedule = self._make_schedule(self._optimizer, 1)
+
+    def optimizers(self, use_pl_optimizer: bool = True) -> Optimizer:  # type: ignore[override]
+        return self._optimizer
+
+    def lr_schedulers(self) -> LRScheduler:
+        return self._schedule
+
+
+class Ours:
+    """Clean and adversarial objectives of every task, curvature objectives, MGDA.
+
+    Args:
+        work: the work.
+        derivative: of the curvature: ``exact``, ``finite_difference``, or ``off`` for no curvature.
+        space: of the gradient engine.
+        attack: whether there is one; else images are perturbed by noise.
+        compiled: compile the encoder, for the passes where that is legal.
+        channels_last: memory layout of images and convolutions.
+        bf16: under autocast, as Lightning's ``bf16-mixed`` does it.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        derivative: str = "exact",
+        space: str = "parameters",
+        attack: bool = True,
+        compiled: bool = False,
+        channels_last: bool = False,
+        bf16: bool = False,
+    ) -> None:
+        self._work = work
+        self._bf16 = bf16
+        pgd: Any = PGD(
+            eps=EPS, step_size=STEP_SIZE, steps=work.steps, random_start="uniform" if work.random_start else "none"
+        )
+        curvature = Curvature("off") if derivative == "off" else Curvature("objective", derivative)
+        self.module = _Standalone(
+            model=work.model(),
+            tasks=work.tasks(),
+            method=Madry("separate"),
+            attack=pgd if attack else Noise(),  # type: ignore[arg-type]
+            engine=partial(GradientEngine, weighting=MGDA(), space=space),
+            curvature=curvature,
+            optimizer=optimizer,
+            schedule=lambda optimizer, steps: ConstantLR(optimizer, factor=1.0),
+            validation_attacks={"pgd": pgd},
+            test_attacks={"pgd": pgd},
+            channels_last=channels_last,
+            seed=work.seed,
+        )
+        self.module.start()
+        if compiled:
+            compile_encoder(self.module.model)
+
+    def step(self, index: int) -> None:
+        """One whole training step, optimiser included."""
+        autocast = torch.autocast(self._work.device, torch.bfloat16) if self._bf16 else nullcontext()
+        with autocast:
+            self.module.training_step(self.batch(index), index)
+
+    def batch(self, index: int) -> Batch:
+        """What the step is given."""
+        return self._work.data(index)
+
+    @property
+    def last(self) -> GradientStep:
+        """What the last step computed."""
+        assert self.module.last_step is not None
+        return self.module.last_step
+
+    def gradients(self, index: int) -> Tensor:
+        """The K gradients of the shared parameters ``[K, P]``, from a step."""
+        self.step(index)
+        rows = self.module.engine._gradients._buffer  # the space keeps its buffer between steps
+        return rows[: len(self.last.names)].clone()
+
+    def norm(self) -> float:
+        """Of the combined gradient of the last step."""
+        return float(torch.cat([p.grad.flatten() for p in self.module.engine.shared if p.grad is not None]).norm())

@@ -1,0 +1,52 @@
+"""Weightings that follow from the lengths of the gradients and the angles between them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor, from_numpy
+
+from gat_lightning.weighting.base import Weighting, names_or_positions
+from gat_lightning.weighting.min_norm import NEGLIGIBLE_NORM, Array, square_matrix
+
+
+class DirectionalWeighting(Weighting):
+    """A weighting whose rule is written for unit gradients u_k = g_k / ‖g_k‖.
+
+    So it is as exact for gradients of norm 1e-30 or 1e+15, and for both in one Gramian, as for those of norm 1. An
+    objective whose gradient is zero has no direction: it gets weight 0, and the others get what they would get without
+    it. If all gradients are zero, so are the weights.
+    """
+
+    def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
+        """See :meth:`Weighting.__call__`; ``losses`` do not matter.
+
+        Raises:
+            ValueError: the Gramian is not a square matrix.
+            NonFiniteError: it has a NaN or an infinity.
+        """
+        matrix = square_matrix(gramian)
+        weights = np.zeros(len(matrix))
+        norms = np.sqrt(np.maximum(matrix.diagonal(), 0.0))
+        present = np.flatnonzero(norms > NEGLIGIBLE_NORM * norms.max())
+        if len(present):
+            norms = norms[present]
+            cosines = matrix[present[:, None], present] / norms[:, None] / norms
+            cosines = np.clip(0.5 * (cosines + cosines.T), -1.0, 1.0)
+            np.fill_diagonal(cosines, 1.0)
+            labels = names_or_positions(names, len(matrix))
+            weights[present] = self.weigh(norms, cosines, [labels[index] for index in present])
+        return from_numpy(weights)
+
+    @abstractmethod
+    def weigh(self, norms: Array, cosines: Array, names: Sequence[str]) -> Array:
+        """Weights ``[K]`` of the gradients themselves.
+
+        Args:
+            norms: lengths ‖g_k‖, ``[K]``, all positive; their ratios are at most 1e+100.
+            cosines: inner products u_j . u_k, ``[K, K]``, symmetric, with 1 on the diagonal; positive semi-definite but
+                for rounding.
+            names: names of the objectives, ``[K]``.
+        """

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from gat_lightning.errors import UserError
+from gat_lightning.weighting import Fixed
+
+NAMES = ["class/clean+adv", "macro/clean+adv"]
+
+
+def test_weights_are_those_of_the_user() -> None:
+    fixed = Fixed({"class/clean+adv": 1.0, "macro/clean+adv": 0.25})
+    fixed.check(NAMES)
+    assert not fixed.adaptive
+    assert fixed(torch.randn(2, 2), None, NAMES).tolist() == [1.0, 0.25]
+    assert fixed(torch.randn(2, 2), None, NAMES[::-1]).tolist() == [0.25, 1.0]
+    assert fixed(torch.randn(1, 1), None, NAMES[1:]).tolist() == [0.25]
+
+
+def test_objectives_that_are_not_named_get_the_default() -> None:
+    assert Fixed({"macro/clean+adv": 0.5})(torch.eye(2), None, NAMES).tolist() == [1.0, 0.5]
+    assert Fixed({"macro/clean+adv": 0.5}, default=0.0)(torch.eye(2), None, NAMES).tolist() == [0.0, 0.5]
+    assert Fixed(default=2.0)(torch.eye(2)).tolist() == [2.0, 2.0]
+
+
+def test_without_names_the_weights_are_found_by_position() -> None:
+    assert Fixed({"1": 3.0})(torch.eye(2)).tolist() == [1.0, 3.0]
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    (
+        {"weights": {"macro/adv": 1.0}},
+        "weighting.weights names 'macro/adv', which is no objective of this run; its objectives are class/clean+adv, "
+        "macro/clean+adv.",
+    ),
+    (
+        {"weights": {"macro/clean+adv": 0.5}, "default": None},
+        "weighting.weights has no weight for class/clean+adv, and weighting.default is null. Set "
+        "weighting.weights='{class/clean+adv: 1, macro/clean+adv: 0.5}', or weighting.default=1.",
+    ),
+    (
+        {"weights": {"macro/clean+adv": 0.0}, "default": 0.0},
+        "weighting.weights gives every objective weight 0, so that nothing would be trained.",
+    ),
+])  # fmt: skip
+def test_weights_that_do_not_fit_the_run(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Fixed(**settings).check(NAMES)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("settings", "setting"), [
+    ({"weights": {"a": -1.0}}, "weighting.weights.a=-1"),
+    ({"weights": {"a": float("nan")}}, "weighting.weights.a=nan"),
+    ({"default": float("inf")}, "weighting.default=inf"),
+])  # fmt: skip
+def test_impossible_weights(settings: dict[str, Any], setting: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Fixed(**settings)
+    assert str(caught.value) == f"{setting} is not possible: a weight is a number of at least 0."
