@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from gat_lightning.assembly import build_attack, plain
 from gat_lightning.attacks import Attack, parse_budget
@@ -23,6 +24,7 @@ from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate
 from gat_lightning.evaluation.scores import score
 from gat_lightning.evaluation.settings import check_evaluation, register_resolvers
 from gat_lightning.evaluation.subject import Subject, data_settings, load_subject
+from gat_lightning.evaluation.supplements import Supplementary, check_supplements, load_surrogates
 from gat_lightning.evaluation.target import Target
 from gat_lightning.module import _attacked as attacked_tasks
 from gat_lightning.result import environment, write_result
@@ -45,6 +47,8 @@ def run(config: DictConfig) -> dict[str, Any]:
     device = find_device(config.device)
     target = build_target(config, subject, device)
     attacks, notes = defined(target, attacks)
+    surrogates = load_surrogates(surrogate_paths(config), target)
+    check_supplements(config, subject, attacks)
     result: dict[str, Any] = {
         "status": "failed",
         "config": {**plain(config), "data": plain(data_settings(config) or OmegaConf.create())},
@@ -64,6 +68,12 @@ def run(config: DictConfig) -> dict[str, Any]:
         scores = score(predictions, config.split, config.seed)
         result["metrics"], result["intervals"] = {subject.name: scores.metrics}, {subject.name: scores.intervals}
         result["images"] = len(predictions.index)
+        more = Supplementary(
+            subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory
+        )
+        supplement(config, more, attacks, curve, surrogates)
+        result |= more.found.results
+        result["files"]["images"] = more.found.pictures
         result["status"] = "finished"
     except KeyboardInterrupt:
         result["status"] = "interrupted"
@@ -75,7 +85,8 @@ def run(config: DictConfig) -> dict[str, Any]:
         for note in notes:
             log.warning(note)
         title = f"{subject.name}, {result['images']} {config.split} images of {subject.data.info.name}"
-        print_metrics(scores.metrics, scores.intervals, {**attacks, **_curve_views(curve)}, title, directory)
+        views = attacks | {view: attack for view, (_, attack) in _curve_views(curve).items()}
+        print_metrics(scores.metrics, scores.intervals, views, title, more.found.shown, directory)
     return result
 
 
@@ -139,6 +150,31 @@ def predict(
     return predictions
 
 
+def supplement(
+    config: DictConfig,
+    more: Supplementary,
+    attacks: Mapping[str, Attack],
+    curve: list[tuple[float, Attack]],
+    surrogates: Mapping[str, nn.Module],
+) -> None:
+    """What was asked for besides the robustness."""
+    eps = parse_budget(config.attack.eps, "eps")
+    if config.audit:
+        more.audit(eps, config.attack.norm, surrogates)
+    if surrogates:
+        more.transfer(next(iter(attacks.values()), build_attack(config.curve.attack)), surrogates)
+    if config.vulnerability:
+        more.vulnerability(attacks)
+    if config.pictures:
+        more.draw(attacks, _curve_views(curve), eps)
+
+
+def surrogate_paths(config: DictConfig) -> list[str]:
+    """One path, several, or none."""
+    given = config.surrogate
+    return [] if given is None else [given] if isinstance(given, str) else list(given)
+
+
 def find_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is a GPU if there is one."""
     if name == "auto":
@@ -146,8 +182,8 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _curve_views(curve: list[tuple[float, Attack]]) -> dict[str, Attack]:
-    return {curve_view(attack, eps): attack for eps, attack in curve}
+def _curve_views(curve: list[tuple[float, Attack]]) -> dict[str, tuple[float, Attack]]:
+    return {curve_view(attack, eps): (eps, attack) for eps, attack in curve}
 
 
 def main() -> None:

@@ -8,6 +8,18 @@ from gat_lightning.attacks.problem import ClassifierProblem, Problem
 from gat_lightning.errors import UserError
 
 
+class TwoLogits(nn.Module):
+    """A classifier with one logit z, ``[B, 1]`` or ``[B]``, as one with the two logits (0, z), ``[B, 2]``."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of images ``[B, C, H, W]``."""
+        return nn.functional.pad(self.model(images).reshape(-1, 1), (1, 0))
+
+
 class BinaryProblem(ClassifierProblem):
     """Misclassification by a classifier with one logit z, shown to attacks as the two logits (0, z).
 
@@ -19,12 +31,7 @@ class BinaryProblem(ClassifierProblem):
     """
 
     def __init__(self, model: nn.Module, labels: Tensor) -> None:
-        super().__init__(model, labels)
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits ``[B, 2]``."""
-        logit = self.model(images).reshape(-1, 1)
-        return nn.functional.pad(logit, (1, 0))
+        super().__init__(TwoLogits(model), labels)
 
 
 def as_decision(problem: Problem, attack: str) -> ClassifierProblem:

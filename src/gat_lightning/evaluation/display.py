@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -47,6 +47,7 @@ def print_metrics(
     intervals: Mapping[str, list[float]],
     attacks: Mapping[str, Attack],
     title: str,
+    more: Sequence[RenderableType],
     directory: Path,
 ) -> None:
     """The table at the end: one row per view and metric.
@@ -56,6 +57,7 @@ def print_metrics(
         intervals: ``{"split/view/metric": [low, high]}`` of 95 %.
         attacks: by view.
         title: what was evaluated, on what.
+        more: shown after it.
         directory: of the run.
     """
     table = Table("view", "budget", "metric", "value", "95 % interval", title=title)
@@ -68,7 +70,8 @@ def print_metrics(
         interval = " - ".join(_text(metric, end) for end in intervals.get(name, ()))
         table.add_row(view, budget, metric, _text(metric, value), interval)
     console = Console()
-    console.print(table)
+    for part in (table, *more):
+        console.print(part)
     console.print(f"Run directory: {directory}", soft_wrap=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks.budget import parse_budget
-from gat_lightning.configuration.settings import one_of, whole
+from gat_lightning.configuration.settings import flag, one_of, whole
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.subject import data_settings
 
@@ -16,6 +16,10 @@ _RANGES = {
     "split": one_of(*SPLITS),
     "images": whole(1, None),
     "batch_size": whole(1),
+    "subset": whole(1, None),
+    "audit": flag(),
+    "vulnerability": flag(),
+    "pictures": flag(),
     "device": one_of("auto", "cpu", "cuda", "mps"),
 }
 

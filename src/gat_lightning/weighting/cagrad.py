@@ -71,31 +71,31 @@ class CAGrad(DirectionalWeighting):
                 added = project_on_dual_cone(cosines, relative[None] / count)[0]
                 if added @ cosines @ added <= radius**2:
                     return mean + added / relative
-        resolved = math.sqrt(rounding) * float(relative.min())
-        weights, distance = _worst_case(cosines, relative, radius, resolved / radius)
+        weights, distance = _worst_case(cosines, relative, radius, rounding)
         return mean + weights / distance
 
 
-def _worst_case(cosines: Array, norms: Array, radius: float, low: float) -> tuple[Array, float]:
+def _worst_case(cosines: Array, norms: Array, radius: float, rounding: float) -> tuple[Array, float]:
     """The minimum of g_w . g_0 + ρ ‖g_w‖ over the simplex: w ``[K]``, and s = ‖g_w‖ / ρ.
 
     Args:
         cosines: of the gradients, ``[K, K]``.
         norms: of the gradients, ``[K]``, the largest 1.
         radius: ρ, positive.
-        low: least s that the Gramian tells from 0.
+        rounding: of squared norms of combinations, in units of those of their summands.
     """
     gramian = norms[:, None] * cosines * norms
     products = gramian.mean(axis=1)
     square = float(products.mean())
-    high = 1.0 / radius
+    low, high = math.sqrt(rounding) * float(norms.min()) / radius, 1.0 / radius
     better = _guess(cosines, norms, radius)
     for _ in range(_STEPS):
         distance = better if low < better <= high else math.sqrt(low * high)
         shifted = gramian + distance * (products[:, None] + products) + distance**2 * square
         weights = np.asarray(min_norm(shifted))
-        # ‖g_w‖ / s falls with s.
-        if weights @ gramian @ weights >= (radius * distance) ** 2:
+        # ‖g_w‖ / s falls with s, and where ‖g_w‖ is 0 to rounding, s is too small to tell.
+        found = weights @ gramian @ weights
+        if found >= (radius * distance) ** 2 or found <= rounding * (weights @ norms) ** 2:
             low = distance
         else:
             high = distance
