@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 from gat_lightning.assembly import build_attack, plain
 from gat_lightning.attacks import Attack, parse_budget
 from gat_lightning.command_line import command
+from gat_lightning.errors import UserError
 from gat_lightning.evaluation.display import bar, print_metrics
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.predictions import FILE, Predictions
@@ -71,7 +73,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         more = Supplementary(
             subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory
         )
-        supplement(config, more, attacks, curve, surrogates)
+        notes += supplement(config, more, attacks, curve, surrogates)
         result |= more.found.results
         result["files"]["images"] = more.found.pictures
         result["status"] = "finished"
@@ -156,17 +158,26 @@ def supplement(
     attacks: Mapping[str, Attack],
     curve: list[tuple[float, Attack]],
     surrogates: Mapping[str, nn.Module],
-) -> None:
-    """What was asked for besides the robustness."""
+) -> list[str]:
+    """What was asked for besides the robustness, and a note about what could not be had on these images."""
     eps = parse_budget(config.attack.eps, "eps")
+    first = next(iter(attacks.values()), build_attack(config.curve.attack))
+    steps: dict[str, Callable[[], None]] = {}
     if config.audit:
-        more.audit(eps, config.attack.norm, surrogates)
+        steps["audit"] = partial(more.audit, eps, config.attack.norm, surrogates)
     if surrogates:
-        more.transfer(next(iter(attacks.values()), build_attack(config.curve.attack)), surrogates)
+        steps["surrogate"] = partial(more.transfer, first, surrogates)
     if config.vulnerability:
-        more.vulnerability(attacks)
+        steps["vulnerability"] = partial(more.vulnerability, attacks)
     if config.pictures:
-        more.draw(attacks, _curve_views(curve), eps)
+        steps["pictures"] = partial(more.draw, attacks, _curve_views(curve), eps)
+    notes = []
+    for name, step in steps.items():
+        try:
+            step()
+        except UserError as error:
+            notes.append(f"{name} was left out: {error}.")
+    return notes
 
 
 def surrogate_paths(config: DictConfig) -> list[str]:
