@@ -12,8 +12,9 @@ from benchmarks.work import TASKS, Work
 class Floor:
     """A fixed list of passes through the model, the same images in each.
 
-    10 forwards (PGD's steps) with the target's input gradient, in eval mode and without parameter gradients; 2 forwards of all
-    tasks; 2M parameter gradients; M input gradients with a graph; M - 1 double backwards, of inner products of those.
+    10 forwards (PGD's steps) with the target's input gradient, in eval mode and without parameter gradients; 2 forwards
+    of all tasks; 2M parameter gradients; M input gradients with a graph; M - 1 double backwards, of inner products of
+    those.
 
     Args:
         work: the work.

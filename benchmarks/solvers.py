@@ -32,8 +32,8 @@ def random_gradients(count: int, generator: torch.Generator) -> Tensor:
 def compare(problems: int, seed: int) -> dict[str, dict[str, float]]:
     """For each solver: excess of ‖Jᵀw‖ over the shortest that any found (median, largest), failures, microseconds.
 
-    All get the same float32 gradients; the norm is taken in float64 of the weights divided by their sum. A failure is an
-    exception, a result that is not finite, or none at all (LibMTL's where it does not converge in its 250 iterations).
+    All get the same float32 gradients; the norm is taken in float64 of the weights divided by their sum. A failure is
+    an exception, a result that is not finite, or none at all (LibMTL's where it does not converge in its 250 steps).
     """
     from torchjd.aggregation import MGDAWeighting
 

@@ -242,7 +242,7 @@ def test_wrong_inputs_are_named(case: str, files: dict[str, Path], tmp_path: Pat
 
 
 def test_an_interrupted_evaluation_goes_on(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = [f"checkpoint={checkpoint}", "evaluation=pgd10", "evaluation.pgd10.attack.steps=1"]
+    arguments = [f"checkpoint={checkpoint}", "evaluation=pgd10", "evaluation.pgd10.attack.steps=1", "pictures=false"]
     whole = evaluated(tmp_path / "whole", *arguments)
     from gat_lightning.attacks import PGD
 

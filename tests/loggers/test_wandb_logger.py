@@ -80,7 +80,7 @@ def test_every_figure_of_the_csv_is_in_the_history(first):
         expected = {name: float(value) for name, value in row.items() if value and name != "step"}
         expected["trainer/global_step"] = int(row["step"])
         assert any(expected.items() <= logged.items() for logged in file.history), row
-    assert len(rows) == 2 * (5 + 1 + 1) + 2
+    assert len(rows) == 2 * (5 + 1 + 1 + 1) + 2
 
 
 def test_history_has_every_objective_weight_and_metric(first):

@@ -1,0 +1,205 @@
+"""The rows of the table: what is compared with what, and what the ratio is meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks import agreement, solvers, transforms, weighting
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.memory import peak_memory
+from benchmarks.timing import Ratio, Tick, Times, interleaved
+from benchmarks.work import Work
+from gat_lightning.errors import UserError
+
+CHECK_BATCH, CHECK_STEPS = 8, 2
+PROBLEMS = 500
+FEW = 3
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a ratio is meant to be.
+
+    Attributes:
+        least: it is at least this, or
+        most: at most this.
+        goal: whether missing it is no failure.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    goal: bool = False
+
+    def met(self, ratio: Ratio) -> bool:
+        """By the median."""
+        return (self.least is None or ratio.median >= self.least) and (self.most is None or ratio.median <= self.most)
+
+    def __str__(self) -> str:
+        sign, value = ("≥", self.least) if self.least is not None else ("≤", self.most)
+        return f"{sign} {value:.7g}" + (" (goal)" if self.goal else "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        group: name by which ``--rows`` chooses it.
+        what: is compared.
+        ratio: of the clock's seconds, or of bytes; None where it was not run.
+        bar: what it is meant to be, if anything.
+        cpu_ratio: of the processors' seconds.
+        detail: figures behind it, plain types.
+    """
+
+    group: str
+    what: str
+    ratio: Ratio | None = None
+    bar: Bar | None = None
+    cpu_ratio: Ratio | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the bar is met; None without a bar or a figure."""
+        return None if self.bar is None or self.ratio is None else self.bar.met(self.ratio)
+
+
+def _row(group: str, what: str, times: Times, numerator: str, denominator: str, bar: Bar | None = None) -> Row:
+    detail = {name: seconds for name, seconds in times.seconds().items() if name in (numerator, denominator)}
+    ratio, cpu = times.ratio(numerator, denominator), times.cpu_ratio(numerator, denominator)
+    return Row(group, what, ratio, bar, cpu, detail)
+
+
+def _times(work: Work, names: list[str], rounds: int, tick: Tick) -> Times:
+    return interleaved({name: CONTESTANTS[name](work).step for name in names}, rounds, tick)
+
+
+def step(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Our eager step against the peers and the floor, after the check that all compute the same gradients."""
+    checked = replace(work, batch=min(CHECK_BATCH, work.batch), steps=min(CHECK_STEPS, work.steps))
+    check = {"differences": agreement.check(checked, tick), "norms": agreement.step_norms(checked)}
+    names = ["ours", "ours, finite differences", "LibMTL", "TorchJD", "floor"]
+    times = _times(work, names, rounds, tick)
+    row = partial(_row, "step", times=times)
+    return [
+        Row("step", "same gradients (in detail)", detail=check),
+        row(what="LibMTL / ours, exact", numerator="LibMTL", denominator="ours", bar=Bar(least=1.25)),
+        row(what="LibMTL / ours, finite differences", numerator="LibMTL", denominator=names[1], bar=Bar(least=1.5)),
+        row(what="TorchJD / ours, exact", numerator="TorchJD", denominator="ours"),
+        row(what="ours, exact / floor", numerator="ours", denominator="floor", bar=Bar(most=1.1)),
+    ]
+
+
+def wide(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """The same at twice the width, in fewer rounds."""
+    names = ["ours", "ours, finite differences", "LibMTL", "floor"]
+    times = _times(replace(work, width=2 * work.width), names, min(rounds, 2), tick)
+    width = f"width {2 * work.width}: "
+    return [
+        _row("wide", width + "LibMTL / ours, exact", times, "LibMTL", "ours", Bar(least=1.25)),
+        _row("wide", width + "LibMTL / ours, finite differences", times, "LibMTL", names[1], Bar(least=1.5)),
+        _row("wide", width + "ours, exact / floor", times, "ours", "floor", Bar(most=1.1)),
+    ]
+
+
+def compiled(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Our step with a compiled encoder; the first, uncounted round compiles."""
+    exact, differences = "ours, compiled", "ours, compiled, finite differences"
+    times = _times(work, ["LibMTL", exact, differences], min(rounds, FEW), tick)
+    return [
+        _row("compiled", "LibMTL / ours, compiled", times, "LibMTL", exact, Bar(least=1.5, goal=True)),
+        _row("compiled", f"LibMTL / {differences}", times, "LibMTL", differences, Bar(least=2, goal=True)),
+    ]
+
+
+def memory(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Peak memory, each contestant in a process of its own."""
+    peaks = {}
+    for name in ("ours", "ours, finite differences", "LibMTL", "TorchJD"):
+        tick(f"memory of {name}")
+        peaks[name] = peak_memory(name, work)
+        if not peaks[name] > 0:
+            raise UserError(
+                f"a step of '{name}' is too small to be seen in the process's peak memory; enlarge the batch"
+            )
+    found = []
+    for ours in ("ours", "ours, finite differences"):
+        ratio = peaks[ours] / peaks["LibMTL"]
+        detail = {f"{name} (MiB)": peak for name, peak in peaks.items()}
+        found.append(Row("memory", f"memory: {ours} / LibMTL", Ratio(ratio, ratio, ratio), Bar(most=0.8), None, detail))
+    return found
+
+
+def weights(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """The part of a step that the Gramian and MGDA take."""
+    times = weighting.compare(work, min(rounds, FEW), tick)
+    parts = [sum(each) for each in zip(times.wall("gramian"), times.wall("solve"), strict=True)]
+    ratio = Ratio.of(parts, times.wall("step"))
+    return [Row("weighting", "Gramian and MGDA / step", ratio, Bar(most=0.01), None, times.seconds())]
+
+
+def transformed(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Rotation and jigsaw of 256 images against loops, and against a step on ``work.batch`` images."""
+    times = transforms.compare(work, min(rounds, FEW), tick)
+    steps = _times(work, ["ours"], min(rounds, FEW), tick)
+    found = []
+    for task, least in (("rotation", 3.0), ("jigsaw", 5.0)):
+        found.append(_row("transforms", f"{task}: loop / ours", times, f"{task}, loop", task, Bar(least=least)))
+        share = Ratio.of([seconds / transforms.REPEATS for seconds in times.wall(task)], steps.wall("ours"))
+        found.append(Row("transforms", f"{task} / step", share, Bar(most=0.005), None, steps.seconds()))
+    return found
+
+
+def representation(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """The two gradient spaces, without curvature and without the attack."""
+    parameters, ours = "after the attack, parameters", "after the attack, representation"
+    times = _times(work, [parameters, ours], rounds, tick)
+    what = "parameters / representation, after the attack"
+    return [_row("representation", what, times, parameters, ours, Bar(least=2))]
+
+
+def solved(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Norms that MGDA's solvers reach on random gradients."""
+    tick("MGDA's solvers")
+    found = solvers.compare(PROBLEMS, work.seed)
+    excess = found["ours"]["largest excess"]
+    ratio = Ratio(*(1 + found["ours"][which] for which in ("largest excess", "median excess", "largest excess")))
+    what = "norm that our MGDA reaches / best of three"
+    assert excess >= 0
+    return [Row("solvers", what, ratio, Bar(most=1 + 1e-6), None, found)]
+
+
+def gpu(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """One GPU: our fast step against our own in fp32 and eager, ResNet-50, batch 128."""
+    bar, what = Bar(least=2.5), "GPU: fp32 eager / bf16 compiled channels-last"
+    if not torch.cuda.is_available():
+        return [Row("gpu", what, bar=bar, detail={"not run": "no GPU"})]
+    big = replace(work, encoder="preact_resnet50", width=64, batch=128, device="cuda")
+    fast = "ours, bf16 compiled channels-last"
+    names = ["ours", fast, f"{fast}, finite differences"]
+    times = _times(big, names, rounds, tick)
+    peaks = {name: peak_memory(name, big) for name in names}
+    found = []
+    for name, each in ((fast, bar), (names[2], None)):
+        row = _row("gpu", f"GPU: fp32 eager / {name}", times, "ours", name, each)
+        found.append(replace(row, detail={**row.detail, "peak memory (MiB)": {n: peaks[n] for n in ("ours", name)}}))
+    return found
+
+
+GROUPS: dict[str, Callable[[Work, int, Tick], list[Row]]] = {
+    "step": step,
+    "wide": wide,
+    "compiled": compiled,
+    "memory": memory,
+    "weighting": weights,
+    "transforms": transformed,
+    "representation": representation,
+    "solvers": solved,
+    "gpu": gpu,
+}

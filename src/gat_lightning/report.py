@@ -1,0 +1,165 @@
+"""Report on runs: ``python -m gat_lightning.report runs=FOLDER [baseline=SETTING] [KEY=VALUE ...]``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from gat_lightning.command_line import command
+from gat_lightning.compare import load_correct
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.statistics import compare, hypervolume
+from gat_lightning.reporting import charts, page
+from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
+from gat_lightning.reporting.page import Section
+from gat_lightning.reporting.records import Unusable, collect
+from gat_lightning.reporting.tables import comma_separated, latex, markdown, summarise
+
+_MOST_GALLERIES = 6
+_GALLERIES = ("attack", "adversarial")
+
+
+def run(config: DictConfig) -> Path:
+    """Write ``report.html``, ``tables.md``, ``tables.tex``, ``results.csv`` and figures into ``config.output``."""
+    folders = [config.runs] if isinstance(config.runs, str) else list(config.runs or [])
+    if not folders:
+        raise UserError("Say what to report on: runs=outputs, or runs=[outputs/A,outputs/B].")
+    records, unusable = collect(folders)
+    if not records:
+        reasons = "; ".join(f"{each.directory}: {each.reason}" for each in unusable[:3])
+        raise UserError(f"There is no finished run in {', '.join(map(str, folders))} ({reasons}).")
+    groups = group(records)
+    baseline = find_baseline(groups, config.baseline)
+    output = Path(config.output)
+    (output / "figures").mkdir(parents=True, exist_ok=True)
+    summary = summarise(groups, config.checkpoint)
+    (output / "tables.md").write_text(markdown(summary), encoding="utf-8")
+    (output / "tables.tex").write_text(latex(summary), encoding="utf-8")
+    (output / "results.csv").write_text(comma_separated(groups, config.checkpoint), encoding="utf-8")
+    sections = [Section("Results", page.table(summary))]
+    sections += figures(groups, config.checkpoint, config.view, output / "figures")
+    if baseline is not None:
+        sections.append(Section(f"Against {baseline.label}", page.text(tests(groups, baseline, config.checkpoint))))
+    sections += galleries(groups)
+    if unusable:
+        sections.append(Section("Left out", page.listed([f"{each.directory}: {each.reason}" for each in unusable])))
+    subtitle = f"{len(records)} runs, {len(groups)} settings, checkpoint {config.checkpoint}"
+    path = output / "report.html"
+    path.write_text(page.page(config.title, subtitle, sections), encoding="utf-8")
+    show(markdown(summary), unusable, path)
+    return path
+
+
+def find_baseline(groups: Sequence[Group], wanted: str | None) -> Group | None:
+    """The setting of that name, or the one whose words include all of its words.
+
+    Raises:
+        UserError: none does, or several do.
+    """
+    if wanted is None:
+        return None
+    labels = [each.label for each in groups]
+    found = [each for each in groups if each.label == wanted]
+    found = found or [each for each in groups if set(wanted.split()) <= set(each.label.split())]
+    if len(found) != 1:
+        many = "several settings fit" if found else "no setting fits"
+        raise UserError(f"baseline={wanted}: {many}; there are: {'; '.join(labels)}.")
+    return found[0]
+
+
+def figures(groups: Sequence[Group], checkpoint: str, view: str | None, folder: Path) -> list[Section]:
+    """Front, learning curves and weights, as far as the runs have what they need."""
+    names = columns(groups, checkpoint)
+    clean, robust = clean_metric(names), robust_metric(names, view)
+    sections = []
+    if clean is not None and robust is not None:
+        path = charts.front(groups, clean, robust, checkpoint, folder / "front.png")
+        sections.append(
+            Section("Clean and robust", page.picture(path, front_caption(groups, clean, robust, checkpoint)))
+        )
+    curves = charts.learning_curves(groups, folder / "curves.png")
+    if curves is not None:
+        sections.append(Section("Validation", page.picture(curves, "Mean over the seeds of each setting.")))
+    stacked = charts.weights(groups, folder / "weights.png")
+    if stacked is not None:
+        caption = "Share of each objective in the sum of the absolute weights; first seed of each setting."
+        sections.append(Section("Weights of the objectives", page.picture(stacked, caption)))
+    return sections
+
+
+def front_caption(groups: Sequence[Group], clean: str, robust: str, checkpoint: str) -> str:
+    """What the front shows, with its hyper-volume where both metrics are shares."""
+    means = [(each.summary(clean, checkpoint), each.summary(robust, checkpoint)) for each in groups]
+    points = [(1 - x.mean, 1 - y.mean) for x, y in means if x is not None and y is not None]
+    caption = "Small points are seeds, large ones means."
+    if not points or not all(0 <= value <= 1 for point in points for value in point):
+        return caption
+    try:
+        volume = hypervolume(points)
+    except UserError:  # moocore is an extra
+        return caption
+    return f"{caption} Hyper-volume of the means against (1, 1): {volume.dominated:.4f}, higher is better."
+
+
+def tests(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
+    """McNemar's test of every setting with the baseline, seed by seed, where both were evaluated."""
+    lines = []
+    for each in groups:
+        for seed in each.seeds if each is not baseline else ():
+            runs = {part.label: _evaluation(part, seed, checkpoint) for part in (each, baseline)}
+            if all(runs.values()):
+                lines.append(f"seed {seed}")
+                try:
+                    correct = load_correct({label: str(path) for label, path in runs.items()}, "worst")
+                    lines.append(compare(correct).text())
+                except UserError as error:
+                    lines.append(f"  {error}")
+    return "\n".join(lines) or "No setting was evaluated with the baseline's seeds (python -m gat_lightning.evaluate)."
+
+
+def galleries(groups: Sequence[Group]) -> list[Section]:
+    """Adversarial images of one run of each setting."""
+    pictures = []
+    for each in groups:
+        for record in each.records:
+            names = [
+                name for name in record.files.get("images") or [] if name.endswith(("attack.png", "adversarial.png"))
+            ]
+            existing = [record.directory / name for name in names if (record.directory / name).is_file()]
+            if existing:
+                pictures.append(page.picture(existing[0], each.label))
+                break
+    return [Section("Adversarial images", "".join(pictures[:_MOST_GALLERIES]))] if pictures else []
+
+
+def show(table: str, unusable: Sequence[Unusable], path: Path) -> None:
+    """The table at the console, and where the page is."""
+    console = Console()
+    console.print(table, markup=False, highlight=False, soft_wrap=True)
+    for each in unusable:
+        console.print(f"left out: {each.directory}: {each.reason}", style="yellow", markup=False, soft_wrap=True)
+    console.print(f"Report: {path}", soft_wrap=True)
+
+
+def _evaluation(each: Group, seed: int, checkpoint: str) -> Path | None:
+    found = [r for r in each.records if r.is_evaluation and r.seed == seed and checkpoint in r.result["metrics"]]
+    return found[-1].directory if found else None
+
+
+def main() -> None:
+    """The command; ``baseline=task=none`` needs no quotes."""
+    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+    command("report", run)()
+
+
+def _quoted(argument: str) -> str:
+    name, _, value = argument.partition("=")
+    return f"{name}='{value}'" if name == "baseline" and value[:1] not in ("'", '"') else argument
+
+
+if __name__ == "__main__":
+    main()

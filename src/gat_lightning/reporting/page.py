@@ -1,0 +1,90 @@
+"""A report's page: one HTML file with everything in it, for any width of screen."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from gat_lightning.reporting.tables import Summary
+
+_LARGEST_SIDE = 1100
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+.note { color: #777; font-size: .9rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; }
+th, td { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
+td.best { font-weight: 700; }
+figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figcaption { font-size: .85rem; color: #777; overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
+li { overflow-wrap: anywhere; }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        title: above it.
+        body: HTML.
+    """
+
+    title: str
+    body: str
+
+
+def table(summary: Summary) -> str:
+    """The table, in a box of its own that scrolls where the screen is narrow."""
+    head = "".join(f"<th>{escape(text)}</th>" for text in ("setting", "seeds", *summary.headers))
+    rows = []
+    for label, seeds, cells in zip(summary.labels, summary.seeds, summary.cells, strict=True):
+        figures = "".join(f"<td{' class=best' if cell.best else ''}>{escape(cell.text)}</td>" for cell in cells)
+        rows.append(f"<tr><td>{escape(label)}</td><td>{seeds}</td>{figures}</tr>")
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def picture(path: Path, caption: str) -> str:
+    """A picture inside the page, made smaller where it is large."""
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE * 2))
+    content = io.BytesIO()
+    image.quantize(128).save(content, "PNG", optimize=True)
+    data = base64.b64encode(content.getvalue()).decode()
+    size = f'width="{image.width}" height="{image.height}"'
+    return (
+        f'<figure><img {size} alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def text(content: str) -> str:
+    """Text as it is."""
+    return f"<pre>{escape(content)}</pre>"
+
+
+def listed(items: Sequence[str]) -> str:
+    """A list."""
+    return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
+
+
+def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """The whole document."""
+    body = "".join(f"<section><h2>{escape(part.title)}</h2>{part.body}</section>" for part in sections)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
+        f'<body><h1>{escape(title)}</h1><p class="note">{escape(subtitle)}</p>{body}</body></html>\n'
+    )

@@ -1,0 +1,125 @@
+"""A report's table: one row per setting, mean and standard deviation over the seeds, the best in bold."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gat_lightning.evaluation.statistics import MeanStd
+from gat_lightning.reporting.groups import Group, columns, lower_is_better
+
+_SHARES = ("accuracy", "auroc")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure.
+
+    Attributes:
+        summary: None where a setting lacks the metric.
+        best: whether its mean is the best of the column.
+        share: whether it is written in percent.
+    """
+
+    summary: MeanStd | None
+    best: bool
+    share: bool
+
+    @property
+    def text(self) -> str:
+        """``66.7 ± 1.2`` (percent for shares); empty where there is none."""
+        if self.summary is None:
+            return ""
+        scale = 100 if self.share else 1
+        return MeanStd(self.summary.mean * scale, self.summary.std * scale, self.summary.n).text(1 if self.share else 3)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The table.
+
+    Attributes:
+        metrics: names of the columns, ``test/VIEW/METRIC``.
+        labels: of the rows.
+        seeds: number of seeds of each row.
+        cells: row by row.
+    """
+
+    metrics: list[str]
+    labels: list[str]
+    seeds: list[int]
+    cells: list[list[Cell]]
+
+    @property
+    def headers(self) -> list[str]:
+        """What stands above the metrics: ``pgd20 accuracy (%)``."""
+        return [_header(metric) for metric in self.metrics]
+
+
+def summarise(groups: Sequence[Group], checkpoint: str) -> Summary:
+    """The table of some groups for one checkpoint."""
+    metrics = columns(groups, checkpoint)
+    found = [[each.summary(metric, checkpoint) for metric in metrics] for each in groups]
+    cells: list[list[Cell]] = [[] for _ in groups]
+    for position, metric in enumerate(metrics):
+        means = [row[position].mean for row in found if row[position] is not None]  # type: ignore[union-attr]
+        best = (min if lower_is_better(metric) else max)(means) if len(means) > 1 else None
+        share = metric.rpartition("/")[2] in _SHARES
+        for row, summaries in zip(cells, found, strict=True):
+            summary = summaries[position]
+            row.append(Cell(summary, summary is not None and summary.mean == best, share))
+    return Summary(metrics, [each.label for each in groups], [len(each.seeds) for each in groups], cells)
+
+
+def markdown(table: Summary) -> str:
+    """For a README."""
+    lines = [_line(["setting", "seeds", *table.headers]), _line(["---"] * (2 + len(table.metrics)))]
+    for label, seeds, cells in zip(table.labels, table.seeds, table.cells, strict=True):
+        marked = [f"**{cell.text}**" if cell.best else cell.text for cell in cells]
+        lines.append(_line([label.replace("|", "\\|"), str(seeds), *marked]))
+    return "\n".join(lines) + "\n"
+
+
+def latex(table: Summary) -> str:
+    """For a paper: a ``tabular`` with booktabs."""
+    lines = [
+        "\\begin{tabular}{lr" + "r" * len(table.metrics) + "}",
+        "\\toprule",
+        " & ".join(["setting", "seeds", *map(_escaped, table.headers)]) + " \\\\",
+        "\\midrule",
+    ]
+    for label, seeds, cells in zip(table.labels, table.seeds, table.cells, strict=True):
+        texts = [cell.text.replace("±", "$\\pm$") for cell in cells]
+        marked = [f"\\textbf{{{text}}}" if cell.best else text for text, cell in zip(texts, cells, strict=True)]
+        lines.append(" & ".join([_escaped(label), str(seeds), *marked]) + " \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
+    """Every figure, not rounded: one line per setting, seed and metric."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["setting", "seed", "checkpoint", "metric", "value"])
+    for each in groups:
+        for metric in columns([each], checkpoint):
+            for seed, value in sorted(each.values(metric, checkpoint).items()):
+                writer.writerow([each.label, seed, checkpoint, metric, repr(value)])
+    return text.getvalue()
+
+
+def _header(metric: str) -> str:
+    _, view, *rest = metric.split("/")
+    unit = " (%)" if rest[-1] in _SHARES else ""
+    return f"{view} {' '.join(rest)}{unit}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _escaped(text: str) -> str:
+    special = {"\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", "$": "\\$", "#": "\\#", "_": "\\_", "{": "\\{",
+               "}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}  # fmt: skip
+    return "".join(special.get(letter, letter) for letter in text)
