@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from gat_lightning.reporting.groups import Group
@@ -72,6 +72,7 @@ def learning_curves(groups: Sequence[Group], path: Path) -> Path | None:
                 axes.plot(range(1, length + 1), mean, color=_colour(number, len(groups)), label=each.label)
         axes.set_title(view.removeprefix("val/"), fontsize=10)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         _percent(axes, "y")
     _legend(figure, panels[0])
