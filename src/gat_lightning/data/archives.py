@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.progress import wrap_file
 from torchvision.datasets.utils import check_integrity
 
 from gat_lightning.errors import UserError
@@ -98,13 +99,17 @@ class OfficialArchive(NamedTuple):
         return content
 
     def _fetch(self) -> None:
-        log.info("Downloading %s to %s (%s)", self.source.url, self.archive.absolute(), self.size)
         self.root.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(self.source.url, timeout=_TIMEOUT) as source:
+            log.info("Downloading %s to %s (%s)", self.source.url, self.archive.absolute(), self.size)
             handle, partial = tempfile.mkstemp(suffix=".part", dir=self.root)
             try:
-                with os.fdopen(handle, "wb") as file:
-                    shutil.copyfileobj(source, file)
+                total, name = int(source.headers.get("Content-Length") or 0), self.source.filename
+                with (
+                    os.fdopen(handle, "wb") as file,
+                    wrap_file(source, total, description=name) as read,
+                ):
+                    shutil.copyfileobj(read, file)
                 Path(partial).replace(self.archive)
             finally:
                 Path(partial).unlink(missing_ok=True)
