@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 
@@ -11,6 +10,8 @@ import torch
 
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.work import Work
+from gat_lightning.callbacks.peak_memory import resident_peak
+from gat_lightning.errors import UserError
 
 STEPS = 2
 
@@ -47,9 +48,11 @@ def measure(name: str, work: Work) -> float:
 
 
 def _peak_resident() -> int:
-    """Largest resident set of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """Largest resident set of this program so far, in bytes."""
+    peak = resident_peak()
+    if peak is None:
+        raise UserError("this system does not tell a process's peak memory")
+    return peak
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -31,11 +32,17 @@ class PeakMemory(pl.Callback):
 
 def peak_memory(device: torch.device) -> int | None:
     """Most bytes that this process has held on ``device`` so far; None where the system does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident_peak()
+
+
+def resident_peak() -> int | None:
+    """Largest resident set of this program, in bytes; None where the system does not tell (Windows)."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the parent held when it started this program
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     try:
         import resource
-    except ImportError:  # Windows
+    except ImportError:
         return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
