@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks import agreement, solvers, transforms, weighting
+from benchmarks.arithmetic import operations
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.memory import peak_memory
 from benchmarks.timing import Ratio, Tick, Times, interleaved
@@ -94,6 +95,22 @@ def step(work: Work, rounds: int, tick: Tick) -> list[Row]:
         row(what="TorchJD / ours, exact", numerator="TorchJD", denominator="ours"),
         row(what="ours, exact / floor", numerator="ours", denominator="floor", bar=Bar(most=1.1)),
     ]
+
+
+def arithmetic(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Operations of a step: the ratio that the same passes could reach if arithmetic were all that takes time."""
+    counts = {}
+    for name in ("ours", "ours, finite differences", "LibMTL", "floor"):
+        tick(f"operations of {name}")
+        counts[name] = operations(name, work)
+    found = []
+    for name, what in (("ours", "exact"), ("ours, finite differences", "finite differences")):
+        ratio = counts["LibMTL"] / counts[name]
+        detail = {f"{each} (GFLOP)": count / 1e9 for each, count in counts.items()}
+        found.append(
+            Row("arithmetic", f"operations: LibMTL / ours, {what}", Ratio(ratio, ratio, ratio), None, None, detail)
+        )
+    return found
 
 
 def wide(work: Work, rounds: int, tick: Tick) -> list[Row]:
@@ -194,6 +211,7 @@ def gpu(work: Work, rounds: int, tick: Tick) -> list[Row]:
 
 GROUPS: dict[str, Callable[[Work, int, Tick], list[Row]]] = {
     "step": step,
+    "arithmetic": arithmetic,
     "wide": wide,
     "compiled": compiled,
     "memory": memory,

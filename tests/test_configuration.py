@@ -88,9 +88,9 @@ def test_every_option_resolves_and_names_something_that_can_be_made(turn):
     """One option of every group at a time, until all have had their turn."""
     choices = {group: names[turn % len(names)] for group, names in OPTIONS.items()}
     config = composed(*(f"{group}={option}" for group, option in choices.items()))
-    OmegaConf.to_container(config, resolve=True)
+    plain = OmegaConf.to_container(config, resolve=True)
     for group in OPTIONS.keys() - {"data"}:
-        instantiate({key: config[group][key] for key in config[group] if key != "tasks"})
+        instantiate({key: value for key, value in plain[group].items() if key != "tasks"})
 
 
 def test_every_task_can_be_made():

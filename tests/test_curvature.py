@@ -14,7 +14,7 @@ from gat_lightning.curvature import (
     magnitude_similarity,
 )
 from gat_lightning.errors import UserError
-from gat_lightning.forward import ForwardPass
+from gat_lightning.forward import ForwardPass, Views
 
 mpmath.mp.dps = 120
 
@@ -134,7 +134,7 @@ def clean_pass(model, images, labels):
     losses = dict(zip(names, model.losses(images, labels), strict=True))
     valid = {name: label != -1 for name, label in zip(names, labels, strict=True)}
     counts = {frozenset((a, b)): (valid[a] & valid[b]).sum().clamp(min=1) for a in names for b in names}
-    return ForwardPass(images, {}, losses, valid, counts)
+    return ForwardPass(images, {}, losses, valid, Views(images, {}, counts=counts))
 
 
 def by_hand(model, images, labels):

@@ -17,16 +17,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks import Attack
 from gat_lightning.data import ImageDataModule
-from gat_lightning.data.info import DataInfo
+from gat_lightning.data.info import NO_TARGET, DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.loggers import CSVLogger
-from gat_lightning.models import MultiTaskModel
-from gat_lightning.module import GATModule
-from gat_lightning.tasks import Task, target_task, warn_of_lost_orientation
+from gat_lightning.models import MultiTaskModel, attach_tasks
+from gat_lightning.module import GATModule, attacked_tasks
+from gat_lightning.tasks import Task, check_leading, target_task, warn_of_lost_orientation
+from gat_lightning.weight_perturbation import WeightPerturbation
 
 CHECKPOINT_SCHEMA = 1
 READ_ELSEWHERE = {
-    "data": ("eps", "crop_padding", "flip", "views"),
+    "data": ("eps", "crop_padding", "flip", "affine", "views"),
     "attack": ("tasks",),
     "engine": ("micro_batch", "channels_last", "compile"),
 }
@@ -45,12 +46,14 @@ def build_data(config: DictConfig) -> ImageDataModule:
 
 
 def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
-    """The target task, then the auxiliary ones in the order given."""
-    target = target_task(info, config.data.target, config.target_task.get("pos_weight"))
+    """The target task if there is one, then the auxiliary ones in the order given."""
     others = [instantiate(task) for task in config.task.values()]
     for task in others:
         task.setup(info)
-    return [target, *others]
+    if config.data.target == NO_TARGET:
+        check_leading(others)
+        return others
+    return [target_task(info, config.data.target, config.target_task.get("pos_weight")), *others]
 
 
 def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:
@@ -58,7 +61,7 @@ def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiT
     classifier = instantiate(config.encoder)(
         num_classes=tasks[0].outputs, image=info.image, mean=info.mean, std=info.std
     )
-    return MultiTaskModel(classifier, config.data.target, info.image, tasks[1:])
+    return attach_tasks(classifier, tasks[1:], target=tasks[0].name, image=info.image)
 
 
 def build_module(config: DictConfig, info: DataInfo) -> GATModule:
@@ -69,6 +72,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     method, curvature = instantiate(config.method), instantiate(config.curvature)
     weighting = instantiate(config.weighting)
     names = [task.name for task in tasks]
+    method.check(tasks, attacked_tasks(tasks, config.attack.tasks))
     weighting.check([*method.names(names), *curvature.names(names)])
     curvature.check(names, config.engine.space)
     return GATModule(
@@ -83,6 +87,8 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         validation_attacks=_named(build_attack(config.validation.attack)),
         test_attacks=_named(build_attack(config.test.attack)),
         attacked=config.attack.tasks,
+        augment=instantiate(config.augment),
+        weight_perturbation=WeightPerturbation(config.awp.gamma),
         separate_views=_separate(config.data.views),
         micro_batch=config.engine.micro_batch,
         channels_last=config.engine.channels_last,

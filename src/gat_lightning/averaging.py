@@ -1,4 +1,4 @@
-"""Averages of a model's weights over the steps of its training, and BatchNorm statistics that belong to them.
+"""Averages of a model's weights in the course of its training, and BatchNorm statistics that belong to them.
 
 Averaging the iterates of stochastic gradient descent goes back to Polyak & Juditsky (1992). In adversarial training
 an exponential moving average gives a more robust model than the last weights (Gowal et al. 2020; Rebuffi et al. 2021).
@@ -9,6 +9,7 @@ for the averaged ones (Izmailov et al. 2018).
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,15 +23,24 @@ from gat_lightning.errors import UserError
 
 Model = TypeVar("Model", bound=nn.Module)
 
+_ROUNDING = 1e-6
+"""Of a part of the steps, so that 0.55 of 100 steps are 55."""
+
 
 class AveragingRule(Protocol):
-    """How much of the old average each step keeps: average <- decay · average + (1 - decay) · weights."""
+    """Which weights are averaged, and how much of the old average is kept for each.
+
+    average <- decay · average + (1 - decay) · weights.
+    """
 
     name: str
     """Name of the checkpoint that holds the average, and of its figures."""
 
+    def takes(self, step: int, steps: int, ends_epoch: bool) -> bool:
+        """Whether the average takes in the weights after a step: of the run's ``steps``, number ``step`` from 1."""
+
     def decay(self, step: int) -> float:
-        """In [0, 1], for the step that follows ``step`` others; 0 makes the average equal to the weights."""
+        """In [0, 1], for weights that follow ``step`` others; 0 makes the average equal to the weights."""
 
 
 class ExponentialAverage:
@@ -57,9 +67,41 @@ class ExponentialAverage:
             raise UserError(f"callbacks.ema.rule.warmup={warmup!r}: it must be true or false")
         self._decay, self._warmup = float(decay), warmup
 
+    def takes(self, step: int, steps: int, ends_epoch: bool) -> bool:
+        """All steps."""
+        return True
+
     def decay(self, step: int) -> float:
         """The part that the step after ``step`` others keeps."""
         return min(self._decay, (1 + step) / (10 + step)) if self._warmup else self._decay
+
+
+class EqualAverage:
+    """Stochastic weight averaging (Izmailov et al. 2018): the mean of the weights at the ends of epochs.
+
+    Of all epochs that end in the last part of the run, and of the run itself where it ends within an epoch.
+
+    Args:
+        start: part of the run before the first weights, in [0, 1).
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    name = "swa"
+
+    def __init__(self, start: float = 0.75) -> None:
+        if isinstance(start, bool) or not isinstance(start, int | float) or not 0 <= start < 1:
+            raise UserError(f"callbacks.swa.rule.start={start!r}: it must be at least 0 and below 1, such as 0.75")
+        self._start = float(start)
+
+    def takes(self, step: int, steps: int, ends_epoch: bool) -> bool:
+        """The last step of an epoch or of the run, from ``start`` on."""
+        return (ends_epoch or step >= steps) and step >= math.ceil(self._start * steps - _ROUNDING)
+
+    def decay(self, step: int) -> float:
+        """The part that gives all weights the same share."""
+        return step / (step + 1)
 
 
 class WeightAverage(Generic[Model]):
@@ -70,12 +112,12 @@ class WeightAverage(Generic[Model]):
 
     Args:
         model: the model in training; it is not changed.
-        rule: the weight of each step.
+        rule: the weight of each update.
 
     Attributes:
         model: a copy, in eval mode and without gradients, that holds the average. Its BatchNorm statistics are those
             of ``model`` at the beginning until :func:`recompute_batchnorm` sets them.
-        steps: how many steps it has seen.
+        steps: how many weights it has taken in.
     """
 
     def __init__(self, model: Model, rule: AveragingRule) -> None:
@@ -86,12 +128,12 @@ class WeightAverage(Generic[Model]):
         self._averages = list(self.model.parameters())
 
     def update(self) -> None:
-        """Take in the weights that the model has now, after an optimiser step."""
+        """Take in the weights that the model has now."""
         get_ema_multi_avg_fn(self._rule.decay(self.steps))(self._averages, self._current, self.steps)
         self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of steps and the averaged parameters, as plain types and tensors."""
+        """The number of weights taken in and the averaged parameters, as plain types and tensors."""
         return {"steps": self.steps, "parameters": {n: p.detach() for n, p in self.model.named_parameters()}}
 
     @torch.no_grad()

@@ -14,6 +14,23 @@ MISSING = -1
 
 
 @dataclass
+class Mixed:
+    """What else images were made of, each being a mixture of two (CutMix, mixup).
+
+    Attributes:
+        labels: of the other image, by name; only labels that come with the data.
+        share: of the image's own labels in the loss, ``[B]`` in [0, 1].
+    """
+
+    labels: dict[str, Tensor]
+    share: Tensor
+
+    def __getitem__(self, piece: slice) -> Mixed:
+        """Of some of the images."""
+        return Mixed({name: label[piece] for name, label in self.labels.items()}, self.share[piece])
+
+
+@dataclass
 class Batch:
     """One process's part of a joined batch.
 
@@ -23,12 +40,14 @@ class Batch:
             A missing label is -1 (long) or NaN (float) and contributes to no loss and no metric.
         index: position of each sample in its split, ``[B]`` long.
         shard: which part of the joined batch this is.
+        mixed: what else the images were made of, if each is a mixture of two.
     """
 
     images: Tensor
     labels: dict[str, Tensor]
     index: Tensor
     shard: Shard
+    mixed: Mixed | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """A copy with every tensor on ``device``."""

@@ -10,11 +10,15 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from gat_lightning.assembly import build_model, build_tasks
+from gat_lightning.assembly import build_model, build_tasks, plain
 from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.formats.description import Description
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.models.normalize import normalization_of
+from gat_lightning.models.weights import INITIAL_WEIGHTS, without_initial_weights
 from gat_lightning.tasks import Task
+from gat_lightning.trust import check_trusted
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -93,30 +97,74 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
     return path
 
 
+def load_settings(path: str | Path) -> dict[str, Any]:
+    """The training's configuration in a checkpoint; models, tasks and data may be made of it.
+
+    Raises:
+        UserError: see :func:`load_checkpoint`, or it names code that is not trusted.
+    """
+    return _trusted(load_checkpoint(path), path)
+
+
 def load_model(path: str | Path) -> tuple[MultiTaskModel, list[Task], dict[str, Any]]:
     """The whole model of a checkpoint in eval mode, its tasks (the target first), and the training's configuration.
 
+    Nothing is downloaded: what the encoder began with is left out.
+
     Raises:
-        UserError: see :func:`load_checkpoint`.
+        UserError: see :func:`load_settings`.
     """
-    content = load_checkpoint(path)
-    trained = content["gat_lightning"]["config"]
-    config, info = OmegaConf.create(trained), DataInfo.from_plain(content["gat_lightning"]["data"])
-    tasks = build_tasks(config, info)
-    for task in tasks:
-        task.load_state(content["tasks"][task.name])
-    model = build_model(config, info, tasks)
-    model.load_state_dict(_model_state(content))
-    return model.eval(), tasks, trained
+    return _built(load_checkpoint(path), path)
 
 
 def load_classifier(path: str | Path) -> nn.Module:
     """The target's classifier of a checkpoint, in eval mode: the original architecture without auxiliary heads.
 
     Raises:
-        UserError: see :func:`load_checkpoint`.
+        UserError: see :func:`load_settings`.
     """
     return load_model(path)[0].single_task().eval()
+
+
+def load_described(path: str | Path) -> tuple[nn.Module, Description]:
+    """The target's classifier, and what somebody must know of it to use it.
+
+    Raises:
+        UserError: see :func:`load_settings`.
+    """
+    content = load_checkpoint(path)
+    model, (target, *_), trained = _built(content, path)
+    classifier = model.single_task().eval()
+    info = DataInfo.from_plain(content["gat_lightning"]["data"])
+    mean, std = normalization_of(classifier) or (info.mean, info.std)
+    return classifier, Description(
+        target=target.name,
+        kind=target.kind,
+        outputs=target.outputs,
+        classes=tuple(info.labels[target.name].classes),
+        image=info.image,
+        mean=tuple(mean),
+        std=tuple(std),
+        encoder={key: value for key, value in trained["encoder"].items() if key not in INITIAL_WEIGHTS},
+    )
+
+
+def _trusted(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    settings = plain(OmegaConf.create(content["gat_lightning"]["config"]))
+    check_trusted([settings[name] for name in ("encoder", "task", "data")], path)
+    return settings
+
+
+def _built(content: dict[str, Any], path: str | Path) -> tuple[MultiTaskModel, list[Task], dict[str, Any]]:
+    trained = _trusted(content, path)
+    config, info = OmegaConf.create(trained), DataInfo.from_plain(content["gat_lightning"]["data"])
+    tasks = build_tasks(config, info)
+    for task in tasks:
+        task.load_state(content["tasks"][task.name])
+    with without_initial_weights():
+        model = build_model(config, info, tasks)
+    model.load_state_dict(_model_state(content))
+    return model.eval(), tasks, trained
 
 
 def _model_state(content: dict[str, Any]) -> dict[str, Tensor]:

@@ -122,7 +122,7 @@ def _term(clean: ForwardPass, gradients: Mapping[str, Tensor], task: str, others
     for other in others:
         measure = curvature_measure(gradients[task], gradients[other])
         both = clean.valid[task] & clean.valid[other]
-        term = term + torch.where(both, measure, 0.0).sum() / clean.counts[frozenset((task, other))]
+        term = term + torch.where(both, measure, 0.0).sum() / clean.views.counts[frozenset((task, other))]
     return term
 
 

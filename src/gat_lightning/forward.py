@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.batch import Batch, has_label
+from gat_lightning.batch import Batch, Mixed, has_label
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.models import Features, MultiTaskModel
 from gat_lightning.randomness import BatchGenerator, Shard
@@ -30,6 +31,7 @@ class Views:
         counts: samples of the *joined* batch that have the labels of all these tasks, a scalar of at least 1: for every
             task and every pair of tasks.
         shard: which part of the joined batch this is.
+        mixed: what else the images were made of, if each is a mixture of two.
     """
 
     images: Tensor
@@ -37,10 +39,23 @@ class Views:
     own: dict[str, Task] = field(default_factory=dict)
     counts: dict[frozenset[str], Tensor] = field(default_factory=dict)
     shard: Shard | None = None
+    mixed: Mixed | None = None
 
     def of(self, task: str, images: Tensor) -> Tensor:
         """What a task sees of ``images``, the clean or the adversarial version of :attr:`images`."""
         return self.own[task].transform(images, self.labels[task]) if task in self.own else images
+
+    def loss(self, task: str, loss_for: Callable[[Tensor], Tensor]) -> Tensor:
+        """A loss ``[B]`` for the labels of a task; for both labels, in their shares, of a mixture.
+
+        Args:
+            task: name.
+            loss_for: labels ``[B]`` -> loss ``[B]``, 0 where a label is missing.
+        """
+        loss = loss_for(self.labels[task])
+        if self.mixed is None or task not in self.mixed.labels:
+            return loss
+        return self.mixed.share * loss + (1 - self.mixed.share) * loss_for(self.mixed.labels[task])
 
     def parts(self, size: int | None) -> Iterator[Views]:
         """Micro-batches of at most ``size`` samples, or the whole where None; counts stay those of the joined batch."""
@@ -53,7 +68,8 @@ class Views:
             piece = slice(start, min(start + size, total))
             shard = self.shard._replace(offset=self.shard.offset + start, size=piece.stop - start)
             labels = {name: label[piece] for name, label in self.labels.items()}
-            yield Views(self.images[piece], labels, self.own, self.counts, shard)
+            mixed = None if self.mixed is None else self.mixed[piece]
+            yield Views(self.images[piece], labels, self.own, self.counts, shard, mixed)
 
 
 @dataclass
@@ -65,7 +81,7 @@ class ForwardPass:
         outputs: by task.
         losses: by task, ``[B]``, 0 where a label is missing.
         valid: by task, which samples have a label, bool ``[B]``.
-        counts: see :class:`Views`.
+        views: the prepared batch.
         representation: what the encoder handed to the decoders, the tensors at which gradients of ``engine.space:
             representation`` are taken.
     """
@@ -74,12 +90,16 @@ class ForwardPass:
     outputs: dict[str, Tensor]
     losses: dict[str, Tensor]
     valid: dict[str, Tensor]
-    counts: dict[frozenset[str], Tensor]
+    views: Views
     representation: list[Tensor] = field(default_factory=list)
 
     def mean_loss(self, task: str) -> Tensor:
-        """This part's share of the task's loss, Σ loss / N with N the valid labels of the joined batch."""
-        return self.losses[task].sum() / self.counts[frozenset((task,))]
+        """This part's share of the task's loss, see :meth:`mean`."""
+        return self.mean(task, self.losses[task])
+
+    def mean(self, task: str, values: Tensor) -> Tensor:
+        """This part's share of the mean of ``values`` ``[B]`` over the joined batch's samples that have the label."""
+        return torch.where(self.valid[task], values, 0.0).sum() / self.views.counts[frozenset((task,))]
 
 
 def prepare_views(
@@ -102,7 +122,7 @@ def prepare_views(
         else:
             images, labels = task.prepare(images, labels, generators(task.name))
     counts = joint_counts(labels, [task.name for task in tasks], images.dtype)
-    return Views(images, labels, own, counts, batch.shard)
+    return Views(images, labels, own, counts, batch.shard, batch.mixed)
 
 
 def joint_counts(labels: dict[str, Tensor], tasks: Sequence[str], dtype: torch.dtype) -> dict[frozenset[str], Tensor]:
@@ -145,9 +165,9 @@ def forward_pass(
     """
     names = [task.name for task in tasks]
     outputs, representation = task_outputs(encode or model.encode, model, images, views, names)
-    losses = {task.name: task.loss(outputs[task.name], views.labels[task.name]) for task in tasks}
+    losses = {task.name: views.loss(task.name, partial(task.loss, outputs[task.name])) for task in tasks}
     valid = {name: has_label(views.labels[name]) for name in names}
-    return ForwardPass(images, outputs, losses, valid, views.counts, representation)
+    return ForwardPass(images, outputs, losses, valid, views, representation)
 
 
 class TaskProblem:
@@ -157,17 +177,29 @@ class TaskProblem:
         model: the multi-task model.
         views: the prepared batch; self-supervised tasks see f_t of the perturbed image.
         tasks: the tasks under attack.
+        weights: of their losses, by name; 1 each if None.
     """
 
-    def __init__(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], weights: Mapping[str, float] | None = None
+    ) -> None:
         self.module: nn.Module | None = model
         self._model = model
         self._views = views
         self._tasks = tasks
+        self._weights = weights or {}
+
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """Outputs of the attacked tasks."""
+        return task_outputs(self._model.encode, self._model, images, self._views, [task.name for task in self._tasks])[
+            0
+        ]
 
     def loss(self, images: Tensor) -> Tensor:
         """Loss of each sample, ``[B]``."""
-        names = [task.name for task in self._tasks]
-        outputs, _ = task_outputs(self._model.encode, self._model, images, self._views, names)
-        losses = [task.loss(outputs[task.name], self._views.labels[task.name]) for task in self._tasks]
+        outputs = self.outputs(images)
+        losses = [
+            self._weights.get(task.name, 1.0) * self._views.loss(task.name, partial(task.loss, outputs[task.name]))
+            for task in self._tasks
+        ]
         return torch.stack(losses).sum(0)

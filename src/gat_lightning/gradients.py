@@ -24,13 +24,13 @@ class Objective:
 
     Attributes:
         name: ``task/view``, such as ``class/adv``.
-        task: whose decoder it trains.
+        task: whose decoder it trains; None for all decoders.
         loss: scalar with a graph; with several ranks or micro-batches, this part's share of a sum.
         decoder: whether an adaptive weighting lets it train its decoder.
     """
 
     name: str
-    task: str
+    task: str | None
     loss: Tensor
     decoder: bool = True
 
@@ -179,8 +179,10 @@ class GradientEngine:
 
     def _head_of(self, objective: Objective) -> list[nn.Parameter]:
         """The decoder parameters that an objective trains."""
-        if objective.decoder:
+        if objective.decoder and objective.task is not None:
             return self.decoders[objective.task]
+        if objective.decoder:
+            return self._heads
         return [] if self.weighting.adaptive else self._heads
 
     def _weigh(self, sums: _Sums) -> GradientStep:

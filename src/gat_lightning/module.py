@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from gat_lightning.attacks import Attack
 from gat_lightning.attacks.guard import unchanged_buffers
+from gat_lightning.augment import Augmentation, Identity
 from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
 from gat_lightning.distributed import copy_to_ranks
@@ -28,6 +29,7 @@ from gat_lightning.models import MultiTaskModel
 from gat_lightning.passes import compile_encoder, full_precision, recomputed
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Task
+from gat_lightning.weight_perturbation import WeightPerturbation
 
 ATTACKED = ("target", "all", "auxiliary")
 
@@ -39,8 +41,10 @@ class GATModule(pl.LightningModule):
         model: the multi-task model, with a decoder for every task.
         tasks: the target first; the self-supervised ones transform the images in this order.
         method: the outer minimisation, which decides the objectives.
-        attack: the inner maximisation.
+        attack: the inner maximisation, unless the method has one of its own.
         attacked: whose loss the attack increases: ``target``, ``all`` or ``auxiliary`` tasks (Table 3).
+        augment: the data's, of which a part may need the whole batch (CutMix).
+        weight_perturbation: adversarial weights, at which gradients are taken; none if None.
         engine: (shared parameters, decoders' parameters by task) -> gradient engine.
         curvature: the curvature terms.
         separate_views: give each self-supervised task its own copy of the image, and the others the plain one.
@@ -70,6 +74,8 @@ class GATModule(pl.LightningModule):
         validation_attacks: Mapping[str, Attack],
         test_attacks: Mapping[str, Attack],
         attacked: str = "target",
+        augment: Augmentation | None = None,
+        weight_perturbation: WeightPerturbation | None = None,
         separate_views: bool = False,
         micro_batch: int | None = None,
         channels_last: bool = False,
@@ -84,8 +90,10 @@ class GATModule(pl.LightningModule):
         self.tasks = list(tasks)
         self.task_names = [task.name for task in tasks]
         self.method = method
-        self.attack = attack
-        self.attacked_tasks = _attacked(self.tasks, attacked)
+        self.attack = method.attack or attack
+        self.attacked_tasks = attacked_tasks(self.tasks, attacked)
+        self.augment = augment or Identity()
+        self.weight_perturbation = weight_perturbation or WeightPerturbation(None)
         self.curvature = curvature
         self.separate_views = separate_views
         self.micro_batch = micro_batch
@@ -113,20 +121,45 @@ class GATModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step of Algorithm 1; each line is one arrow of the data flow."""
-        views = prepare_views(
-            self._in_layout(batch), self.tasks, self._generators(batch.shard, batch_idx), self.separate_views
-        )
-        for part in views.parts(self.micro_batch):
-            perturbed = self._perturb(part, batch_idx) if self.method.needs_adversarial else None
-            clean = self._clean_pass(part) if self.method.needs_clean or self._with_curvature else None
-            adversarial = None if perturbed is None else self._pass(perturbed, part)
-            objectives = self.method.objectives(self.task_names, clean, adversarial)
-            with full_precision(self.device):
-                terms, penalty = self.curvature(clean, self.task_names, partial(self._losses_at, part))
-            representation = [tensor for each in (clean, adversarial) if each for tensor in each.representation]
-            self.engine.accumulate([*objectives, *terms], penalty, representation)
-        self.last_step = self._finish_gradients()
-        self._optimizer_step()
+        generators = self._generators(batch.shard, batch_idx)
+        batch = self.augment.at_step(self._in_layout(batch), generators, self._target_loss)
+        views = prepare_views(batch, self.tasks, generators, self.separate_views)
+        for _ in range(self.method.replays):
+            self.method.begin_replay(views)
+            parts = [(part, self._perturb(part, batch_idx)) for part in views.parts(self.micro_batch)]
+            with self.weight_perturbation(self.model, partial(self._objective_sums, parts)):
+                for part, perturbed in parts:
+                    self._accumulate(part, perturbed)
+                self.last_step = self._finish_gradients()
+            self._optimizer_step()
+            self.method.end_replay()
+
+    def _accumulate(self, part: Views, perturbed: Tensor | None) -> None:
+        """Forward passes, objectives and curvature of one part, and their gradients."""
+        clean, adversarial = self._passes(part, perturbed)
+        if adversarial is not None:
+            self.method.observe(adversarial, self.attacked_tasks)
+        objectives = self.method.objectives(self.tasks, clean, adversarial)
+        with full_precision(self.device):
+            terms, penalty = self.curvature(clean, self.task_names, partial(self._losses_at, part))
+        representation = [tensor for each in (clean, adversarial) if each for tensor in each.representation]
+        self.engine.accumulate([*objectives, *terms], penalty, representation)
+
+    def _passes(self, part: Views, perturbed: Tensor | None) -> tuple[ForwardPass | None, ForwardPass | None]:
+        clean = self._clean_pass(part) if self.method.needs_clean or self._with_curvature else None
+        return clean, None if perturbed is None else self._pass(perturbed, part)
+
+    def _objective_sums(self, parts: Sequence[tuple[Views, Tensor | None]]) -> Iterator[Tensor]:
+        """Each part's share of the sum of all objectives, which adversarial weights increase."""
+        for part, perturbed in parts:
+            objectives = self.method.objectives(self.tasks, *self._passes(part, perturbed))
+            yield torch.stack([objective.loss for objective in objectives]).sum()
+
+    def _target_loss(self, images: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        """The target's loss on each of some clean images, ``[B]``, by a pass that leaves no trace in the model."""
+        target = self.tasks[0]
+        with torch.no_grad(), unchanged_buffers(self.model):
+            return target.loss(self.model(images, [target.name])[target.name], labels[target.name])
 
     def _in_layout(self, batch: Batch) -> Batch:
         if not self.channels_last:
@@ -142,9 +175,11 @@ class GATModule(pl.LightningModule):
         assert shard is not None
         return partial(BatchGenerator, shard, self.seed, self.current_epoch, batch_idx)
 
-    def _perturb(self, part: Views, batch_idx: int) -> Tensor:
-        generator = self._generators(part.shard, batch_idx)("attack")
-        return self.attack(TaskProblem(self.model, part, self.attacked_tasks), part.images, generator)
+    def _perturb(self, part: Views, batch_idx: int) -> Tensor | None:
+        if not self.method.needs_adversarial:
+            return None
+        problem = self.method.problem(self.model, part, self.tasks, self.attacked_tasks)
+        return self.method.perturb(self.attack, problem, part, self._generators(part.shard, batch_idx)("attack"))
 
     def _pass(self, images: Tensor, part: Views) -> ForwardPass:
         encode = self.model.encode
@@ -190,10 +225,16 @@ class GATModule(pl.LightningModule):
         assert isinstance(optimizer, Optimizer)
         return float(optimizer.param_groups[0]["lr"])
 
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """Those of the method, beside the configured ones."""
+        return self.method.callbacks()
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The configured optimiser over all parameters, and its schedule."""
         optimizer = self._make_optimizer([p for p in self.model.parameters() if p.requires_grad])
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = int(self.trainer.estimated_stepping_batches) * self.method.replays
+        if self.trainer.max_steps > 0:
+            steps = min(steps, self.trainer.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._make_schedule(optimizer, steps)}}
 
     def on_validation_epoch_start(self) -> None:
@@ -227,11 +268,13 @@ class GATModule(pl.LightningModule):
         """Add what the weights mean nothing without, as plain types and tensors."""
         checkpoint["gat_lightning"] = self.origin
         checkpoint["weighting"] = self.engine.weighting.state()
+        checkpoint["method"] = self.method.state()
         checkpoint["tasks"] = {task.name: task.state() for task in self.tasks}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give the tasks and the weighting their state back."""
         self.engine.weighting.load_state(checkpoint["weighting"])
+        self.method.load_state(checkpoint.get("method", {}))
         for task in self.tasks:
             task.load_state(checkpoint["tasks"][task.name])
 
@@ -244,7 +287,12 @@ class GATModule(pl.LightningModule):
         return scores
 
 
-def _attacked(tasks: Sequence[Task], which: str) -> list[Task]:
+def attacked_tasks(tasks: Sequence[Task], which: str) -> list[Task]:
+    """The tasks, of which the first is the target, that ``target``, ``all`` or ``auxiliary`` stands for.
+
+    Raises:
+        UserError: an unknown word, or there is no auxiliary task.
+    """
     if which not in ATTACKED:
         raise UserError(f"attack.tasks is '{which}'; it must be one of: {', '.join(ATTACKED)}.")
     chosen = {"target": tasks[:1], "all": tasks, "auxiliary": tasks[1:]}[which]

@@ -8,7 +8,7 @@ and a resume in mid-epoch, sees the same numbers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -47,6 +47,14 @@ class BatchGenerator:
 
     def _part(self, drawn: Tensor, device: torch.device | str) -> Tensor:
         return drawn[self.shard.offset : self.shard.offset + self.shard.size].to(device)
+
+    def permutation(self, device: torch.device | str = "cpu") -> Tensor:
+        """Where a random order of the joined batch puts these samples: positions in it, ``[B]``, long."""
+        return self._part(torch.randperm(self.shard.total, generator=self._generator), device)
+
+    def rows(self, draw: Callable[[int, torch.Generator], Tensor], device: torch.device | str = "cpu") -> Tensor:
+        """These samples' rows of what a function (samples, generator) draws for the joined batch."""
+        return self._part(draw(self.shard.total, self._generator), device)
 
     def integers(self, high: int, device: torch.device | str = "cpu") -> Tensor:
         """Uniform integers in [0, high). Shape ``[B]``, long."""

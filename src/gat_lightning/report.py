@@ -13,7 +13,9 @@ from gat_lightning.command_line import command
 from gat_lightning.compare import load_correct
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import compare, hypervolume
+from gat_lightning.paper import published
 from gat_lightning.reporting import charts, page
+from gat_lightning.reporting import published as beside
 from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
 from gat_lightning.reporting.page import Section
 from gat_lightning.reporting.records import Unusable, collect
@@ -24,7 +26,10 @@ _GALLERIES = ("attack", "adversarial")
 
 
 def run(config: DictConfig) -> Path:
-    """Write ``report.html``, ``tables.md``, ``tables.tex``, ``results.csv`` and figures into ``config.output``."""
+    """Write ``report.html``, ``tables.md``, ``tables.tex``, ``results.csv`` and figures into ``config.output``.
+
+    With ``config.paper``, of the runs of that table of the paper, and ``published.md`` with its numbers beside theirs.
+    """
     folders = [config.runs] if isinstance(config.runs, str) else list(config.runs or [])
     if not folders:
         raise UserError("Say what to report on: runs=outputs, or runs=[outputs/A,outputs/B].")
@@ -32,6 +37,9 @@ def run(config: DictConfig) -> Path:
     if not records:
         reasons = "; ".join(f"{each.directory}: {each.reason}" for each in unusable[:3])
         raise UserError(f"There is no finished run in {', '.join(map(str, folders))} ({reasons}).")
+    paper = None if config.paper is None else published(config.paper)
+    if paper is not None:
+        records = beside.runs_of(records, paper)
     groups = group(records)
     baseline = find_baseline(groups, config.baseline)
     output = Path(config.output)
@@ -41,6 +49,10 @@ def run(config: DictConfig) -> Path:
     (output / "tables.tex").write_text(latex(summary), encoding="utf-8")
     (output / "results.csv").write_text(comma_separated(groups, config.checkpoint), encoding="utf-8")
     sections = [Section("Results", page.table(summary))]
+    if paper is not None:
+        lines = beside.beside_published(records, paper, config.checkpoint)
+        (output / "published.md").write_text(beside.markdown(lines, paper), encoding="utf-8")
+        sections.insert(0, beside.section(lines, paper))
     sections += figures(groups, config.checkpoint, config.view, output / "figures")
     if baseline is not None:
         sections.append(Section(f"Against {baseline.label}", page.text(tests(groups, baseline, config.checkpoint))))
@@ -50,7 +62,8 @@ def run(config: DictConfig) -> Path:
     subtitle = f"{len(records)} runs, {len(groups)} settings, checkpoint {config.checkpoint}"
     path = output / "report.html"
     path.write_text(page.page(config.title, subtitle, sections), encoding="utf-8")
-    show(markdown(summary), unusable, path)
+    shown = [markdown(summary)] if paper is None else [markdown(summary), beside.markdown(lines, paper)]
+    show("\n".join(shown), unusable, path)
     return path
 
 

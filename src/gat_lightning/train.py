@@ -25,11 +25,15 @@ from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.loggers import close, start
 from gat_lightning.module import GATModule
+from gat_lightning.paper import check_paper, register_resolvers
+from gat_lightning.paper.cost import estimate
+from gat_lightning.pretraining import pretrained
 from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
 from gat_lightning.result import environment, write_result
 
 log = logging.getLogger(__name__)
+register_resolvers()
 
 
 def run(config: DictConfig) -> dict[str, Any]:
@@ -38,16 +42,20 @@ def run(config: DictConfig) -> dict[str, Any]:
     Returns:
         What ``result.json`` holds.
     """
+    check_paper(config)
+    if config.paper.dry_run:
+        return estimate(config)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = Path(config.paths.run)
     last = directory / "checkpoints" / "last.ckpt"
+    init = pretrained(config, run)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = build_data(config)
     module = build_module(config, data.info)
     resumed = find_resumable(config.resume, directory)
-    if config.init is not None and resumed is None:
-        taken = initialise(module.model, config.init)
-        log.info("Encoder from %s, and the decoders of: %s", config.init, ", ".join(taken) or "none")
+    if init is not None and resumed is None:
+        taken = initialise(module.model, init)
+        log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
     trainer = build_trainer(config)
     rank_zero_only(data.prepare_data)()
     result: dict[str, Any] = {
@@ -99,7 +107,7 @@ def test(
     trainer: pl.Trainer, module: GATModule, data: ImageDataModule, checkpoints: Path
 ) -> dict[str, dict[str, float]]:
     """Clean and robust test metrics of every checkpoint there is; the module keeps the best one's weights."""
-    names = [name for name in ("best", "last", "ema") if (checkpoints / f"{name}.ckpt").is_file()]
+    names = [name for name in ("best", "last", "ema", "swa") if (checkpoints / f"{name}.ckpt").is_file()]
     metrics = {}
     for name in reversed(names):
         checkpoint = torch.load(checkpoints / f"{name}.ckpt", map_location=module.device, weights_only=True)
@@ -116,9 +124,11 @@ def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> b
     attack = next(iter(module.attacks["test"].values()))
     batch = next(iter(data.test_dataloader())).to(module.device)
     target = module.tasks[0]
+    if target.kind == "regression" or target.transforms:
+        return False
     label = batch.labels[target.name]
     shown = has_label(label).nonzero().flatten()[:8]
-    if target.kind == "regression" or len(shown) == 0:
+    if len(shown) == 0:
         return False
     adversarial_gallery(
         {"this model": module.model.single_task().eval()},

@@ -10,7 +10,7 @@ from gat_lightning.augment import Identity, RandomAffine, RandomCropFlip
 from gat_lightning.data import CIFAR10, NIH, ROBIN, STL10, Arrays, CheXpert, DataInfo, Digits, Images, chexpert, nih
 
 CONF = Path(__file__).parents[2] / "conf"
-NOT_FOR_THE_DATA_MODULE = ("eps", "crop_padding", "flip", "views")
+NOT_FOR_THE_DATA_MODULE = ("eps", "crop_padding", "flip", "affine", "views")
 CLASSES = {
     "digits": Digits,
     "cifar10": CIFAR10,
@@ -55,8 +55,11 @@ def test_data_config_makes_its_class(name):
 def test_standard_augmentation_follows_the_data(name):
     config = composed(name, "standard")
     augment = instantiate(config.augment)
-    assert isinstance(augment, RandomCropFlip)
-    assert (augment.padding, augment.flip) == (config.data.crop_padding, config.data.flip)
+    if name in ("chexpert", "nih"):
+        assert isinstance(augment, RandomAffine)
+    else:
+        assert isinstance(augment, RandomCropFlip)
+        assert (augment.padding, augment.flip) == (config.data.crop_padding, config.data.flip)
     assert isinstance(instantiate(composed(name).augment), Identity)
 
 

@@ -41,7 +41,7 @@ def robin_folder(root):
 @pytest.mark.parametrize(
     ("name", "folder", "overrides", "metrics"),
     [
-        ("chexpert", chexpert_folder, ["task=age+pneumonia", "augment=affine"], {"auroc", "accuracy"}),
+        ("chexpert", chexpert_folder, ["task=age+pneumonia", "augment=standard"], {"auroc", "accuracy"}),
         (
             "nih",
             nih_folder,

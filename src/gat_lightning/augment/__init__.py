@@ -3,5 +3,19 @@
 from gat_lightning.augment.affine import RandomAffine
 from gat_lightning.augment.base import Augmentation, EpochAugmenter, Identity
 from gat_lightning.augment.crop_flip import RandomCropFlip
+from gat_lightning.augment.cutmix import CutMix
+from gat_lightning.augment.maxup import MaxUp
+from gat_lightning.augment.mixup import Mixup
+from gat_lightning.augment.standard import standard_augmentation
 
-__all__ = ["Augmentation", "EpochAugmenter", "Identity", "RandomAffine", "RandomCropFlip"]
+__all__ = [
+    "Augmentation",
+    "CutMix",
+    "EpochAugmenter",
+    "Identity",
+    "MaxUp",
+    "Mixup",
+    "RandomAffine",
+    "RandomCropFlip",
+    "standard_augmentation",
+]

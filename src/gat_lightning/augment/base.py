@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from gat_lightning.randomness import generator_for
+from gat_lightning.batch import Batch
+from gat_lightning.randomness import BatchGenerator, generator_for
+
+Generators = Callable[[str], BatchGenerator]
+"""Makes the generator of a purpose within a step."""
+
+LossOf = Callable[[Tensor, dict[str, Tensor]], Tensor]
+"""(images ``[B, C, H, W]``, labels by name) -> the target's loss on each image, ``[B]``, without a graph."""
 
 
 class Augmentation(ABC):
     """A random change of training images that keeps their labels.
 
-    All randomness is in :meth:`draw`; the call is a pure function of images and drawn values.
+    Of single images first, anywhere in the data's pipeline: all randomness is in :meth:`draw`, and the call is a pure
+    function of images and drawn values. Then, in :meth:`at_step`, of the batch as a whole.
     """
 
     @abstractmethod
@@ -31,6 +40,16 @@ class Augmentation(ABC):
         Returns:
             New images of the same shape, dtype and range.
         """
+
+    def at_step(self, batch: Batch, generators: Generators, loss_of: LossOf) -> Batch:
+        """What a training step is made on: the batch itself, or a mixture of its images.
+
+        Args:
+            batch: this process's part of the joined batch, on the device, its images augmented one by one.
+            generators: random numbers of this step.
+            loss_of: the target's loss on clean images.
+        """
+        return batch
 
 
 class Identity(Augmentation):

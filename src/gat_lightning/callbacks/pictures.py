@@ -53,7 +53,9 @@ class Pictures(pl.Callback):
         assert isinstance(pl_module, GATModule)
         if batch_idx > 0 or not _loggers(trainer):
             return
-        label = batch.labels[pl_module.task_names[0]]
+        label = batch.labels.get(pl_module.task_names[0])
+        if label is None:
+            return
         labelled = has_label(label).nonzero().flatten()[:_IMAGES]
         self._images, self._labels = batch.images[labelled], label[labelled]
 
@@ -76,7 +78,7 @@ class Pictures(pl.Callback):
         pictures = {}
         if pl_module.last_step is not None:
             pictures["gramian"] = pixels(cosine_map(pl_module.last_step.names, pl_module.last_step.cosines().numpy()))
-        drawable = pl_module.tasks[0].kind != "regression"
+        drawable = pl_module.tasks[0].kind != "regression" and not pl_module.tasks[0].transforms
         if drawable and self._images is not None and len(self._images) > 0:
             pictures["adversarial"] = self._gallery(trainer, pl_module)
         for logger in loggers:

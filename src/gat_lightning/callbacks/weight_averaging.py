@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,6 @@ from gat_lightning.averaging import AveragingRule, WeightAverage, recompute_batc
 from gat_lightning.batch import Batch
 from gat_lightning.data import ImageDataModule
 from gat_lightning.data.loader import BatchLoader
-from gat_lightning.data.sampler import JointBatchSampler
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.scoring import Scoring
 from gat_lightning.models import MultiTaskModel
@@ -24,21 +24,21 @@ from gat_lightning.module import GATModule
 
 
 class WeightAveraging(pl.Callback):
-    """Averages the weights over all steps; scores the average in every validation; saves it after every epoch.
+    """Averages the weights as the rule says; scores the average in every validation; saves it after every epoch.
 
     The average is a further checkpoint beside ``best`` and ``last``: ``DIRPATH/NAME.ckpt``, with NAME the rule's, which
-    loads like these. It is the average at the end of the last epoch; none is chosen by its score. Its validation
-    scores are logged as ``NAME/val/VIEW/METRIC``. Before it is scored or saved its BatchNorm statistics are recomputed
-    by one pass over the epoch's training images: augmented, but neither transformed by a self-supervised task nor
-    attacked, because it is evaluated on plain images. Nothing of this touches the plain model or a random generator:
-    the run is the same, bit by bit, without it.
+    loads like these. It is the average at the end of the last epoch; none is chosen by its score. Its validation scores
+    are logged as ``NAME/val/VIEW/METRIC``. A rule that leaves out the first steps has neither until it takes in one.
+    Before the average is scored or saved its BatchNorm statistics are recomputed by one pass over the epoch's training
+    images: augmented, but neither transformed by a self-supervised task nor attacked, because it is evaluated on plain
+    images. Nothing of this touches the plain model or a random generator: the run is the same, bit by bit, without it.
 
     The averaged parameters are this callback's state in Lightning's checkpoints, from which a resumed run continues;
     a checkpoint without them starts the average anew from its weights. Every rank keeps the same average, since the
     parameters are the same on all after each step.
 
     Args:
-        rule: how the steps are weighted.
+        rule: which weights are averaged, and with which shares.
         dirpath: where the checkpoint goes.
     """
 
@@ -76,7 +76,7 @@ class WeightAveraging(pl.Callback):
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin with the weights as they are, or with the restored average; from now on take in every step.
+        """Begin with the weights as they are, or with the restored average; from now on look at every step.
 
         The optimiser calls, not Lightning after the batch: a checkpoint that another callback saves then always holds
         the step, and a method that steps several times per batch is averaged as often.
@@ -87,12 +87,14 @@ class WeightAveraging(pl.Callback):
         if state:
             self.average.load_state_dict(state)
         self._statistics_of = -1
-        trainer.optimizers[0].register_step_post_hook(self._take_in)  # on this fit's optimiser, so never removed
+        replays = pl_module.method.replays
+        taking = partial(self._take_in, trainer, int(trainer.estimated_stepping_batches) * replays, replays)
+        trainer.optimizers[0].register_step_post_hook(taking)  # on this fit's optimiser, so never removed
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Fresh metrics, as the module's own."""
         assert isinstance(pl_module, GATModule)
-        if self.average is None:
+        if self.average is None or not self.average.steps:
             return
         self._recompute_statistics(trainer, pl_module)
         model, limit = self.average.model, pl_module.validation_images
@@ -121,6 +123,8 @@ class WeightAveraging(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the checkpoint."""
         assert self.average is not None
+        if not self.average.steps:
+            return
         self._recompute_statistics(trainer, pl_module)
         averaged = {f"model.{name}": value for name, value in self.average.model.state_dict().items()}
         checkpoint = {
@@ -132,9 +136,11 @@ class WeightAveraging(pl.Callback):
         pl_module.on_save_checkpoint(checkpoint)
         trainer.strategy.save_checkpoint(checkpoint, self._path)
 
-    def _take_in(self, *_: Any) -> None:
+    def _take_in(self, trainer: pl.Trainer, steps: int, replays: int, *_: Any) -> None:
         assert self.average is not None
-        self.average.update()
+        step = trainer.global_step + 1  # which is counted after its hooks
+        if self._rule.takes(step, steps, trainer.is_last_batch and step % replays == 0):
+            self.average.update()
 
     def _recompute_statistics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Unless they already belong to the average as it is now."""
@@ -152,9 +158,8 @@ def _training_images(trainer: pl.Trainer, device: torch.device) -> Iterator[Tens
     """
     data = _data(trainer)
     assert isinstance(data, ImageDataModule)
-    dataset = data.split("train")
-    sampler = JointBatchSampler(len(dataset), data.batch_size, data.seed, trainer.global_rank, trainer.world_size)
-    for batch in islice(BatchLoader(dataset, sampler, data.workers), int(trainer.num_training_batches)):
+    loader = BatchLoader(data.training_split(), data.training_sampler(), data.workers)
+    for batch in islice(loader, int(trainer.num_training_batches)):
         yield data.augmented(batch.to(device), trainer.current_epoch).images
 
 

@@ -16,6 +16,7 @@ from gat_lightning import assembly
 from gat_lightning.configuration.constructors import check_constructors, origin_of
 from gat_lightning.configuration.messages import explain, is_for_user
 from gat_lightning.configuration.settings import check_settings
+from gat_lightning.data.info import NO_TARGET
 from gat_lightning.errors import UserError
 
 
@@ -60,10 +61,11 @@ def _check_length(trainer: DictConfig) -> None:
 
 
 def _check_objectives(config: DictConfig) -> None:
-    names = [config.data.target]
+    target = config.data.target
+    names = [] if target == NO_TARGET else [target]
     for key in config.task:
         name = _part(config, f"task.{key}").name
-        if name == names[0]:
+        if name == target:
             raise UserError(
                 f"The task '{name}' is the target already (data.target={name}): leave it out of task=, or choose"
                 " another data.target."

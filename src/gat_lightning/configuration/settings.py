@@ -94,7 +94,7 @@ RANGES = {
     "optimizer.momentum": number(lambda value: 0 <= value < 1, "of at least 0 and below 1, such as 0.9"),
     "optimizer.weight_decay": number(lambda value: value >= 0, "of at least 0, such as 5e-4"),
     "schedule.final_lr": number(lambda value: value >= 0, "of at least 0"),
-    "schedule.warmup": number(lambda value: 0 < value < 1, "above 0 and below 1, such as 0.3"),
+    "schedule.warmup": number(lambda value: 0 <= value < 1, "of at least 0 and below 1, such as 0.05"),
     "trainer.max_epochs": whole(1, -1, None),
     "trainer.max_steps": whole(1, -1),
     "trainer.devices": Range(

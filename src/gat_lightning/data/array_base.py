@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gat_lightning.batch import MISSING
 from gat_lightning.data.base import ImageDataModule
-from gat_lightning.data.dataset import ArrayDataset, home_of
+from gat_lightning.data.dataset import ArrayDataset, ExtendedDataset, SplitDataset, home_of
+from gat_lightning.data.extra import check_extra, read_extra
+from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
+from gat_lightning.data.settings import check_fraction
 from gat_lightning.data.splits import hold_out
 
 
@@ -32,9 +40,28 @@ class Splits:
 class ArrayDataModule(ImageDataModule):
     """Images in memory, of several classes: the label ``class``. Both draws of images are class-balanced.
 
+    Extra images join the training images and nothing else: the splits, ``fraction`` and the normalisation are those
+    without them. They have a class and its macro class; other labels of theirs are missing. They are read when
+    training begins, not for an evaluation.
+
     Args:
+        extra: file of extra training images, see :func:`~gat_lightning.data.extra.read_extra`; ``None`` for none.
+        extra_fraction: part of each joined training batch that is extra, in (0, 1).
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
+
+    Raises:
+        UserError: a setting is out of range.
     """
+
+    def __init__(
+        self, *, extra: str | os.PathLike[str] | None = None, extra_fraction: float = 0.5, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        check_fraction("extra_fraction", extra_fraction)
+        self.extra = None if extra is None else Path(extra).expanduser()
+        self.extra_fraction = extra_fraction
+        if self.extra is not None:
+            check_extra(self.extra)
 
     @abstractmethod
     def load(self) -> Splits:
@@ -66,3 +93,38 @@ class ArrayDataModule(ImageDataModule):
             "val": ArrayDataset(train, labels, validation),
             "test": ArrayDataset(test, self._with_macro(splits.test.labels, classes), torch.arange(len(test))),
         }
+
+    @cached_property
+    def _extended(self) -> ExtendedDataset:
+        real, info = self.split("train"), self.info
+        assert isinstance(real, ArrayDataset)
+        assert self.extra is not None
+        images, classes = read_extra(self.extra, info)
+        known = self._with_macro({"class": classes}, info.labels["class"].classes)
+        labels = {
+            name: known[name] if name in known else _missing(label, len(images)) for name, label in real.labels.items()
+        }
+        return ExtendedDataset(real, images.to(home_of(images.nbytes, self._device(), self.workers)), labels)
+
+    def training_split(self) -> SplitDataset:
+        """The split ``train``, and the extra images after it.
+
+        Raises:
+            UserError: their file is missing or damaged, or does not fit these data.
+        """
+        return super().training_split() if self.extra is None else self._extended
+
+    def training_sampler(self, reshuffle: bool = True) -> JointBatchSampler:
+        """As without extra images; with them, some in every batch."""
+        if self.extra is None:
+            return super().training_sampler(reshuffle)
+        real, extra = len(self._extended.real), len(self._extended.images)
+        return MixedBatchSampler(
+            real, extra, self.extra_fraction, self.batch_size, self.seed, *self._ranks(), reshuffle=reshuffle
+        )
+
+
+def _missing(label: Tensor, count: int) -> Tensor:
+    """``count`` missing labels like these."""
+    value = float("nan") if label.is_floating_point() else MISSING
+    return label.new_full((count, *label.shape[1:]), value)

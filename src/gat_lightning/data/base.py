@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +42,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         seed: of the splits, of the order and of the augmentation.
         macro: macro classes, from which the label ``macro`` is derived; ``None`` for no such label.
         augment: what is done to training images, and to no others, once they are on the device.
+        extra: file of extra training images, for which :class:`~gat_lightning.data.array_base.ArrayDataModule` has a
+            place; other data sets take none.
 
     Raises:
         UserError: a setting is out of range. Settings that depend on the data are checked by :attr:`info`.
@@ -57,8 +60,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         seed: int = 0,
         macro: Macro | None = None,
         augment: Augmentation | None = None,
+        extra: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
+        if extra is not None:
+            raise UserError(
+                f"data.extra={extra}: extra images join data sets of arrays only (cifar10, stl10, digits, images,"
+                f" arrays), not {type(self).__name__}; leave it out"
+            )
         check_batch_size(batch_size)
         check_workers(workers)
         check_fractions(fraction, val_fraction)
@@ -134,10 +143,20 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
         With ``Trainer(overfit_batches=...)`` it does not, so that every epoch has the same batches.
         """
-        dataset = self.split("train")
-        reshuffle = not getattr(self.trainer, "overfit_batches", 0)
-        sampler = JointBatchSampler(len(dataset), self.batch_size, self.seed, *self._ranks(), reshuffle=reshuffle)
-        return TrainingLoader(dataset, sampler, self.workers, self._batches_done)
+        sampler = self.training_sampler(reshuffle=not getattr(self.trainer, "overfit_batches", 0))
+        return TrainingLoader(self.training_split(), sampler, self.workers, self._batches_done)
+
+    def training_split(self) -> SplitDataset:
+        """What training batches are made of: the split ``train``, and extra images where there are any."""
+        return self.split("train")
+
+    def training_sampler(self, reshuffle: bool = True) -> JointBatchSampler:
+        """This rank's part of the joined training batches, as positions in :meth:`training_split`.
+
+        Args:
+            reshuffle: whether epochs differ in their order.
+        """
+        return JointBatchSampler(len(self.split("train")), self.batch_size, self.seed, *self._ranks(), reshuffle)
 
     def val_dataloader(self) -> BatchLoader:
         """This rank's part of the validation images."""
@@ -157,7 +176,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def _augmenter(self) -> EpochAugmenter | None:
         if self.augment is None:
             return None
-        return EpochAugmenter(self.augment, len(self.split("train")), self.seed)
+        return EpochAugmenter(self.augment, len(self.training_split()), self.seed)
 
     def augmented(self, batch: Batch, epoch: int) -> Batch:
         """A training batch as epoch ``epoch`` sees it, on the batch's device; the same on any rank and in any batch."""

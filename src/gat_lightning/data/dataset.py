@@ -78,6 +78,34 @@ class ArrayDataset(SplitDataset):
         return self.images[rows]
 
 
+class ExtendedDataset(SplitDataset):
+    """A split of real images, and extra ones after them.
+
+    Args:
+        real: the split.
+        images: the M extra ones, uint8 ``[M, C, H, W]`` in any memory layout, on any device, perhaps mapped from a
+            file.
+        labels: of the extra ones, ``{name: tensor [M, ...]}``, with the names of the real ones.
+    """
+
+    def __init__(self, real: ArrayDataset, images: Tensor, labels: Mapping[str, Tensor]) -> None:
+        self.real, self.images = real, images
+        stored, device = len(real.images), real.rows.device
+        rows = torch.cat([real.rows, torch.arange(stored, stored + len(images), device=device)])
+        super().__init__(
+            {name: torch.cat([label, labels[name].to(device)]) for name, label in real.labels.items()}, rows
+        )
+
+    def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        """A copy of these images, on the real ones' device; rows beyond the real ones' array are extra."""
+        extra = rows >= len(self.real.images)
+        pixels = self.real.images.new_empty(len(rows), *self.real.images.shape[1:])
+        pixels[~extra] = self.real.images[rows[~extra]]
+        from_extra = (rows[extra] - len(self.real.images)).to(self.images.device)
+        pixels[extra] = self.images[from_extra].to(pixels.device)
+        return pixels
+
+
 class FileDataset(SplitDataset):
     """Some of a list of picture files, decoded when a batch asks for them, by the process that loads it.
 

@@ -9,6 +9,10 @@ from typing import Any, Literal
 LabelKind = Literal["multiclass", "binary", "regression"]
 
 
+NO_TARGET = "none"
+"""What ``data.target`` says where there is no target task: pre-training on self-supervised tasks alone."""
+
+
 @dataclass(frozen=True)
 class LabelInfo:
     """One label that a data set has for its images.

@@ -72,15 +72,98 @@ class JointBatchSampler(Sampler[Request]):
 
     def __len__(self) -> int:
         """Joined batches in an epoch, those left out by :attr:`start_batch` included."""
-        full, rest = divmod(self.samples, self.batch_size)
-        return full + (rest >= self._smallest)
+        sizes = self._sizes()
+        return len(sizes) - (sizes[-1] < self._smallest)
 
     def __iter__(self) -> Iterator[Request]:
         start, self.start_batch = self.start_batch, 0
         epoch = self.epoch if self.reshuffle else 0
-        order = torch.randperm(self.samples, generator=generator_for(self.seed, epoch, "order"))
-        for joined in order.split(self.batch_size)[start : len(self)]:
+        for joined in self._order(epoch).split(self._sizes())[start : len(self)]:
             yield _request(joined, self.rank, self.ranks)
+
+    def _sizes(self) -> list[int]:
+        """Of the joined batches of an epoch, the last one too if it is too small."""
+        full, rest = divmod(self.samples, self.batch_size)
+        return [self.batch_size] * full + [rest] * (rest > 0)
+
+    def _order(self, epoch: int) -> Tensor:
+        """Positions in the order of the epoch, ``[sum of the sizes]``."""
+        return torch.randperm(self.samples, generator=generator_for(self.seed, epoch, "order"))
+
+
+class MixedBatchSampler(JointBatchSampler):
+    """Training with extra images: a fixed part of every joined batch is drawn from them.
+
+    Of a joined batch of B samples ``round(B * fraction)`` are extra, and the others come from the ``samples`` real ones
+    in the order that they have without extra ones. An epoch is one pass over the real ones. Extra ones are drawn
+    without replacement, in reshuffled passes of their own that go on from one epoch to the next; which ones an epoch
+    gets is a function of (seed, epoch) too. Both kinds are spread evenly over the batch, so that a rank or a
+    micro-batch has its share of each, to within one sample.
+
+    Positions below ``samples`` are real samples; the extra ones follow.
+
+    Args:
+        samples: number of real samples.
+        extra: number of extra samples, at least 1.
+        fraction: part of a joined batch that is extra, in (0, 1).
+        batch_size: size of the joined batch of all ranks, extra samples included.
+        seed: of the run.
+        rank: of this process.
+        ranks: number of processes.
+        reshuffle: whether epochs differ in their order and in their extra samples.
+
+    Raises:
+        UserError: as for :class:`JointBatchSampler`, or a batch would hold no real or no extra sample.
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        extra: int,
+        fraction: float,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        reshuffle: bool = True,
+    ) -> None:
+        super().__init__(samples, batch_size, seed, rank, ranks, reshuffle)
+        self.extra, self.fraction = extra, fraction
+        drawn = self._extra_of(batch_size)
+        if not 0 < drawn < batch_size:
+            raise UserError(
+                f"data.extra_fraction={fraction} makes {drawn} of the {batch_size} images of a batch extra ones; there"
+                " must be some of both kinds: change it, or use a larger data.batch_size"
+            )
+
+    def _extra_of(self, size: int) -> int:
+        return round(size * self.fraction)
+
+    def _sizes(self) -> list[int]:
+        full, rest = divmod(self.samples, self.batch_size - self._extra_of(self.batch_size))
+        last = next(size for size in range(rest, self.batch_size) if size - self._extra_of(size) == rest)
+        return [self.batch_size] * full + [last] * (rest > 0)
+
+    def _order(self, epoch: int) -> Tensor:
+        sizes = torch.tensor(self._sizes())
+        drawn = torch.tensor([self._extra_of(size) for size in sizes.tolist()])
+        place = torch.cat([torch.arange(size) for size in sizes])
+        size, share = sizes.repeat_interleave(sizes), drawn.repeat_interleave(sizes)
+        is_extra = (place + 1) * share // size > place * share // size
+        order = torch.empty(len(place), dtype=torch.long)
+        order[~is_extra] = super()._order(epoch)
+        order[is_extra] = self.samples + self._extra_order(epoch, int(drawn.sum()))
+        return order
+
+    def _extra_order(self, epoch: int, count: int) -> Tensor:
+        """The ``count`` extra samples of an epoch: part ``epoch`` of all passes one after another."""
+        first, start = divmod(epoch * count, self.extra)
+        passes = max(-(-(start + count) // self.extra), 1)
+        drawn = [
+            torch.randperm(self.extra, generator=generator_for(self.seed, first + number, "extra order"))
+            for number in range(passes)
+        ]
+        return torch.cat(drawn)[start : start + count]
 
 
 class EvaluationBatchSampler(Sampler[Request]):

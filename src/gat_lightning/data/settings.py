@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from gat_lightning.data.info import DataInfo
+from gat_lightning.data.info import NO_TARGET, DataInfo
 from gat_lightning.errors import UserError
 
 
@@ -61,8 +61,8 @@ def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def check_target(target: str, info: DataInfo) -> None:
-    """Raise `UserError` unless the data have a label named ``target``; the message names the nearest one."""
-    if target in info.labels:
+    """Raise `UserError` unless the data have a label named ``target`` or it is ``none``; names the nearest one."""
+    if target in info.labels or target == NO_TARGET:
         return
     nearest = get_close_matches(str(target), info.labels, n=1, cutoff=0.5)
     guess = f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -55,14 +55,24 @@ class Scoring:
             self._update(batch, batch_idx)
 
     def _update(self, batch: Batch, batch_idx: int) -> None:
-        self._score("clean", batch.images, batch)
+        self._score("clean", batch.images, self._views(batch, batch_idx))
         attacked = self._within_limit(batch)
         if len(attacked.images) == 0:
             return
-        problem = TaskProblem(self._model, Views(attacked.images, attacked.labels), [self._target])
+        views = self._views(attacked, batch_idx)
+        problem = TaskProblem(self._model, views, [self._target])
         for view, attack in self._attacks.items():
             generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
-            self._score(view, attack(problem, attacked.images, generator), attacked)
+            self._score(view, attack(problem, attacked.images, generator), views)
+
+    def _views(self, batch: Batch, batch_idx: int) -> Views:
+        """The images, and what the target sees of them if it makes its own labels."""
+        name = self._target.name
+        if not self._target.transforms:
+            return Views(batch.images, batch.labels)
+        generator = BatchGenerator(batch.shard, *self._key, batch_idx, name)
+        label = self._target.label(batch.images, batch.labels, generator)
+        return Views(batch.images, {**batch.labels, name: label}, {name: self._target})
 
     def compute(self) -> dict[str, float]:
         """``{"view/metric": value}``, the same on every rank."""
@@ -78,9 +88,9 @@ class Scoring:
         value = scores[f"{view}/{name}"]
         return value if metric.higher_is_better else -value
 
-    def _score(self, view: str, images: Tensor, batch: Batch) -> None:
+    def _score(self, view: str, images: Tensor, views: Views) -> None:
         name = self._target.name
-        self._metrics[view].update(self._model(images, [name])[name], batch.labels[name])
+        self._metrics[view].update(self._model(views.of(name, images), [name])[name], views.labels[name])
 
     def _within_limit(self, batch: Batch) -> Batch:
         if self._limit is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from gat_lightning.assembly import build_data
-from gat_lightning.checkpoint import load_checkpoint, load_model
+from gat_lightning.checkpoint import load_model, load_settings
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
+from gat_lightning.formats.safetensors import Safetensors, read_classifier
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.normalize import normalized
+from gat_lightning.models.weights import read_weights
 from gat_lightning.tasks import Task, target_task
 
 
@@ -64,33 +65,10 @@ def data_settings(config: DictConfig) -> DictConfig | None:
     chosen = config.get("data")
     own = {} if chosen is None else OmegaConf.to_container(chosen, resolve=True)
     assert isinstance(own, dict)
-    if config.checkpoint is None or "_target_" in own:
+    if config.checkpoint is None or "_target_" in own or _is_export(config):
         return OmegaConf.create(own) if own else None
-    trained = load_checkpoint(config.checkpoint)["gat_lightning"]["config"]["data"]
+    trained = load_settings(config.checkpoint)["data"]
     return OmegaConf.create({**trained, **own})
-
-
-def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """A ``state_dict`` from a safetensors or a PyTorch file; nothing in it is executed.
-
-    Raises:
-        UserError: there is no such file, it cannot be read or holds something else, or safetensors is not installed.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"weights={path}: there is no such file.")
-    try:
-        content = _load_safetensors(path) if str(path).endswith(".safetensors") else _load_torch(path)
-    except UserError:
-        raise
-    except Exception as error:  # whatever a damaged file provokes
-        raise UserError(f"weights={path} cannot be read: it is damaged, or holds more than plain tensors.") from error
-    if isinstance(content, dict) and "gat_lightning" in content:
-        raise UserError(f"weights={path} is a checkpoint of ours: evaluate it with checkpoint={path}.")
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"weights={path} is no state_dict (names and tensors).")
-    return content
 
 
 def check_fit(subject: Subject) -> None:
@@ -121,12 +99,31 @@ def check_fit(subject: Subject) -> None:
         )
 
 
+def _is_export(config: DictConfig) -> bool:
+    return Path(config.checkpoint).suffix == Safetensors.suffix
+
+
 def _from_checkpoint(config: DictConfig) -> Subject:
     if config.weights is not None or config.normalize is not None:
         raise UserError("weights and normalize are for model._target_=...; a checkpoint has its own.")
+    if _is_export(config):
+        return _from_export(config)
     multitask, tasks, trained = load_model(config.checkpoint)
     model = multitask.single_task().eval()
     return Subject(Path(config.checkpoint).stem, model, tasks, multitask, _data(config), trained)
+
+
+def _from_export(config: DictConfig) -> Subject:
+    if "_target_" not in (config.get("data") or {}):
+        raise UserError(f"checkpoint={config.checkpoint} does not hold where its data are: choose data=NAME.")
+    model, description = read_classifier(config.checkpoint)
+    data = _data(config)
+    if data.target != description.target:
+        raise UserError(
+            f"The target of checkpoint={config.checkpoint} is '{description.target}': set data.target to it, not to"
+            f" '{data.target}'."
+        )
+    return Subject(Path(config.checkpoint).stem, model, [target_task(data.info, data.target)], None, data, None)
 
 
 def _from_factory(config: DictConfig) -> Subject:
@@ -151,21 +148,6 @@ def _data(config: DictConfig) -> ImageDataModule:
 
 def _put_weights(model: nn.Module, path: str) -> None:
     try:
-        model.load_state_dict(load_weights(path))
+        model.load_state_dict(read_weights(path))
     except RuntimeError as error:
         raise UserError(f"weights={path} are not this model's: {' '.join(str(error).split())[:500]}") from error
-
-
-def _load_torch(path: str | Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(f"weights={path} holds more than plain types and tensors, which could run code.") from error
-
-
-def _load_safetensors(path: str | Path) -> Any:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise UserError("Files of safetensors need an extra: pip install 'gat-lightning[export]'") from error
-    return load_file(path)

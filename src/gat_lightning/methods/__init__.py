@@ -2,7 +2,26 @@
 
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.methods.base import Method
+from gat_lightning.methods.fast import Fast
+from gat_lightning.methods.fgsm import FGSMTraining
+from gat_lightning.methods.free import Free
+from gat_lightning.methods.friendly import Friendly
 from gat_lightning.methods.madry import Madry
+from gat_lightning.methods.mart import Mart
+from gat_lightning.methods.self_supervised import SelfSupervised
 from gat_lightning.methods.standard import Standard
+from gat_lightning.methods.trades import Trades
 
-__all__ = ["Adversarial", "Madry", "Method", "Standard"]
+__all__ = [
+    "Adversarial",
+    "FGSMTraining",
+    "Fast",
+    "Free",
+    "Friendly",
+    "Madry",
+    "Mart",
+    "Method",
+    "SelfSupervised",
+    "Standard",
+    "Trades",
+]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gat_lightning.forward import ForwardPass
 from gat_lightning.gradients import Objective
 from gat_lightning.methods.base import Method
+from gat_lightning.tasks import Task
 
 
 class Adversarial(Method):
@@ -15,11 +16,11 @@ class Adversarial(Method):
     needs_clean = False
 
     def objectives(
-        self, tasks: Sequence[str], clean: ForwardPass | None, adversarial: ForwardPass | None
+        self, tasks: Sequence[Task], clean: ForwardPass | None, adversarial: ForwardPass | None
     ) -> list[Objective]:
         """The mean adversarial loss of each task."""
         assert adversarial is not None
-        return [Objective(f"{task}/adv", task, adversarial.mean_loss(task)) for task in tasks]
+        return [Objective(f"{task.name}/adv", task.name, adversarial.mean_loss(task.name)) for task in tasks]
 
     def names(self, tasks: Sequence[str]) -> list[str]:
         """``j/adv`` of each task."""

@@ -5,31 +5,43 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from gat_lightning.forward import ForwardPass
+import pytorch_lightning as pl
+from torch import Tensor
+
+from gat_lightning.attacks import Attack
+from gat_lightning.attacks.problem import Problem
+from gat_lightning.forward import ForwardPass, TaskProblem, Views
 from gat_lightning.gradients import Objective
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.randomness import BatchGenerator
+from gat_lightning.tasks import Task
 
 
 class Method(ABC):
-    """Turns the losses of a step's forward passes into objectives.
+    """Makes adversarial images, and turns the losses of a step's forward passes into objectives.
 
     Attributes:
         needs_clean: whether the clean images go through the model.
         needs_adversarial: whether adversarial images are made and go through the model.
         selection: the validation view, ``clean`` or ``robust``, whose score chooses the best checkpoint.
+        attack: the inner maximisation, where the method prescribes one; None for the configured one.
+        replays: steps that are made of one batch.
     """
 
     needs_clean: bool = True
     needs_adversarial: bool = True
     selection: str = "robust"
+    attack: Attack | None = None
+    replays: int = 1
 
     @abstractmethod
     def objectives(
-        self, tasks: Sequence[str], clean: ForwardPass | None, adversarial: ForwardPass | None
+        self, tasks: Sequence[Task], clean: ForwardPass | None, adversarial: ForwardPass | None
     ) -> list[Objective]:
         """The objectives in a stable order: that of ``tasks``, clean before adversarial.
 
         Args:
-            tasks: names, the target's first.
+            tasks: the target first.
             clean: forward pass on clean images, present where :attr:`needs_clean`.
             adversarial: forward pass on adversarial images, present where :attr:`needs_adversarial`.
         """
@@ -37,3 +49,42 @@ class Method(ABC):
     @abstractmethod
     def names(self, tasks: Sequence[str]) -> list[str]:
         """Names of the objectives of these tasks, before any step is made."""
+
+    def check(self, tasks: Sequence[Task], attacked: Sequence[Task]) -> None:  # noqa: B027
+        """Called before training.
+
+        Args:
+            tasks: the target first.
+            attacked: those whose loss the attack increases.
+
+        Raises:
+            UserError: the method is not defined for these tasks.
+        """
+
+    def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:
+        """The inner maximisation: the summed losses of the attacked tasks, unless the method has one of its own."""
+        return TaskProblem(model, views, attacked)
+
+    def perturb(self, attack: Attack, problem: Problem, views: Views, generator: BatchGenerator) -> Tensor:
+        """Adversarial images for a part of a batch, by one call of the attack unless the method does it differently."""
+        return attack(problem, views.images, generator)
+
+    def begin_replay(self, views: Views) -> None:  # noqa: B027
+        """Called once on every rank before each step on a batch."""
+
+    def observe(self, adversarial: ForwardPass, attacked: Sequence[Task]) -> None:  # noqa: B027
+        """Called with the graph of each part's adversarial pass, before gradients free it."""
+
+    def end_replay(self) -> None:  # noqa: B027
+        """Called once on every rank after each step on a batch."""
+
+    def callbacks(self) -> list[pl.Callback]:
+        """What watches over the training with this method."""
+        return []
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that a checkpoint keeps."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027
+        """Take back what :meth:`state` gave."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gat_lightning.forward import ForwardPass
 from gat_lightning.gradients import Objective
 from gat_lightning.methods.base import Method
+from gat_lightning.tasks import Task
 
 
 class Standard(Method):
@@ -16,11 +17,11 @@ class Standard(Method):
     selection = "clean"
 
     def objectives(
-        self, tasks: Sequence[str], clean: ForwardPass | None, adversarial: ForwardPass | None
+        self, tasks: Sequence[Task], clean: ForwardPass | None, adversarial: ForwardPass | None
     ) -> list[Objective]:
         """The mean clean loss of each task."""
         assert clean is not None
-        return [Objective(f"{task}/clean", task, clean.mean_loss(task)) for task in tasks]
+        return [Objective(f"{task.name}/clean", task.name, clean.mean_loss(task.name)) for task in tasks]
 
     def names(self, tasks: Sequence[str]) -> list[str]:
         """``j/clean`` of each task."""

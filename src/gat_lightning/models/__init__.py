@@ -1,5 +1,6 @@
 """Encoders, decoders and the multi-task model."""
 
+from gat_lightning.models.attach import attach_tasks
 from gat_lightning.models.decoders import LinearDecoder, PooledDecoder
 from gat_lightning.models.encoder import Encoder, cut
 from gat_lightning.models.encoders.preact_resnet import (
@@ -14,6 +15,7 @@ from gat_lightning.models.encoders.wide_resnet import WideResNet, wide_resnet28_
 from gat_lightning.models.features import FeatureInfo, Features
 from gat_lightning.models.multitask import MultiTaskModel
 from gat_lightning.models.normalize import Normalize, normalized
+from gat_lightning.models.unet import UNetDecoder
 
 __all__ = [
     "BasicBlock",
@@ -26,7 +28,9 @@ __all__ = [
     "Normalize",
     "PooledDecoder",
     "PreActResNet",
+    "UNetDecoder",
     "WideResNet",
+    "attach_tasks",
     "cut",
     "normalized",
     "preact_resnet18",

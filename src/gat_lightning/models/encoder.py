@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gat_lightning.errors import UserError
 from gat_lightning.models.features import FeatureInfo, Features
+from gat_lightning.models.stages import check_maps, find_stages, tap
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Encoder(nn.Module):
@@ -18,16 +22,21 @@ class Encoder(nn.Module):
 
     Made by :func:`cut`. ``trunk`` is the classifier itself with an identity where the linear layer was.
 
+    Stages are what the classifier's own ``features`` method gives, or the outputs of named submodules, which forward
+    hooks keep: keys of the ``state_dict`` stay as they are.
+
     Shape:
-        ``[B, C, H, W]`` -> ``Features`` with ``pooled`` ``[B, D]``; ``stages`` empty for classifiers that have no
-        ``features`` method returning ``Features``.
+        ``[B, C, H, W]`` -> ``Features`` with ``pooled`` ``[B, D]``, and ``stages`` if there are any.
     """
 
-    def __init__(self, trunk: nn.Module, head_paths: tuple[str, ...], *, staged: bool) -> None:
+    def __init__(
+        self, trunk: nn.Module, head_paths: tuple[str, ...], *, staged: bool, stages: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.trunk = trunk
         self._head_paths = head_paths
         self._staged = staged
+        self._taps, self._handles = tap(trunk, stages)
 
     def forward(self, x: Tensor) -> Features:
         """Encode images.
@@ -43,18 +52,33 @@ class Encoder(nn.Module):
                 f"{type(self.trunk).__name__} returns a {type(pooled).__name__} in training mode, expected a tensor; "
                 "make it without auxiliary classifiers (torchvision: aux_logits=False)"
             )
-        return Features(pooled)
+        return Features(pooled, tuple(each.take() for each in self._taps))
 
     def with_head(self, head: nn.Module) -> nn.Module:
         """The classifier as it was before the cut, ending in ``head``; shares nothing with this encoder."""
-        classifier = copy.deepcopy(self.trunk)
+        twin = copy.deepcopy(self)
+        for handle in twin._handles:
+            handle.remove()
+        classifier = twin.trunk
         restored = copy.deepcopy(head)
         for path in self._head_paths:
             classifier.set_submodule(path, restored)
         return classifier
 
 
-def cut(classifier: nn.Module, image: tuple[int, int, int]) -> tuple[Encoder, nn.Linear, FeatureInfo]:
+def copied(classifier: Module) -> Module:
+    """An independent copy.
+
+    Raises:
+        UserError: the classifier cannot be copied.
+    """
+    with _explained(f"{type(classifier).__name__} cannot be copied, which is needed to leave the original as it is"):
+        return copy.deepcopy(classifier)
+
+
+def cut(
+    classifier: nn.Module, image: tuple[int, int, int], stages: Sequence[str] | None = ()
+) -> tuple[Encoder, nn.Linear, FeatureInfo]:
     """Cut the linear layer whose output is the classifier's output off a copy of the classifier.
 
     The layer is looked for from the last registered one backwards and found by experiment: the classifier, in eval
@@ -63,17 +87,19 @@ def cut(classifier: nn.Module, image: tuple[int, int, int]) -> tuple[Encoder, nn
     Args:
         classifier: takes ``[B, C, H, W]`` in [0, 1], returns ``[B, K]``; it is not changed.
         image: ``(C, H, W)``.
+        stages: names of the submodules whose outputs are the stages, from fine to coarse; None to look for them (see
+            :func:`~gat_lightning.models.stages.find_stages`). Without any, those of the classifier's own method
+            ``features(x) -> Features``, if it has one, which None prefers too.
 
     Returns:
         The encoder, the linear layer and the shapes of the encoder's features.
 
     Raises:
-        UserError: the classifier cannot be copied, cannot process such images, or does not end in a
-            ``torch.nn.Linear``.
+        UserError: the classifier cannot be copied, cannot process such images, does not end in a
+            ``torch.nn.Linear``, or the stages are not feature maps of its from fine to coarse.
     """
     name = type(classifier).__name__
-    with _explained(f"{name} cannot be copied, which is needed to leave the original as it is"):
-        trunk = copy.deepcopy(classifier)
+    trunk = copied(classifier)
     linears = [module for module in trunk.modules() if isinstance(module, nn.Linear) and module is not trunk]
     if not linears:
         raise UserError(f"{name} contains no torch.nn.Linear; {_REQUIREMENT}")
@@ -85,9 +111,11 @@ def cut(classifier: nn.Module, image: tuple[int, int, int]) -> tuple[Encoder, nn
             trunk.set_submodule(path, nn.Identity())
         method = getattr(type(trunk), "features", None)
         with _explained(f"{name} cannot do without its last Linear, before which tasks are attached"):
-            staged = callable(method) and isinstance(trunk.features(images), Features)  # type: ignore[operator]
-            encoder = Encoder(trunk, paths, staged=staged)
+            staged = not stages and callable(method) and isinstance(trunk.features(images), Features)  # type: ignore[operator]
+            found = find_stages(trunk, images) if stages is None and not staged else stages or ()
+            encoder = Encoder(trunk, paths, staged=staged, stages=found)
             features = encoder(images)
+    check_maps(found, features.stages[: len(found)])
     if features.pooled.shape != pooled.shape or not torch.allclose(features.pooled, pooled, rtol=1e-3, atol=1e-5):
         raise UserError(
             f"{name}.features(images).pooled is not what its last Linear is given when the classifier is called "
@@ -96,8 +124,8 @@ def cut(classifier: nn.Module, image: tuple[int, int, int]) -> tuple[Encoder, nn
             else f"{name} cannot do without its last Linear, before which tasks are attached: it does not return "
             "that layer's input then"
         )
-    stages = tuple((stage.shape[1], stage.shape[2], stage.shape[3]) for stage in features.stages)
-    return encoder, head, FeatureInfo(dim=pooled.shape[1], stages=stages, image=image)
+    shapes = tuple((stage.shape[1], stage.shape[2], stage.shape[3]) for stage in features.stages)
+    return encoder, head, FeatureInfo(dim=pooled.shape[1], stages=shapes, image=image)
 
 
 _REQUIREMENT = (
@@ -140,7 +168,7 @@ def _explained(message: str) -> Iterator[None]:
     """Errors of somebody else's code, said to the user."""
     try:
         yield
-    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
         raise UserError(f"{message}: {error}") from error
 
 

@@ -33,12 +33,13 @@ class MultiTaskModel(nn.Module):
 
     Args:
         classifier: takes ``[B, C, H, W]`` in [0, 1] and returns the output ``[B, K]`` of its last ``nn.Linear``: ours,
-            torchvision's, timm's or any other. If it has a method ``features(x) -> Features``, dense tasks can be
-            attached to the stages.
+            torchvision's, timm's or any other.
         target: name of the classifier's own task.
         image: ``(C, H, W)``.
         tasks: auxiliary tasks.
         target_classes: outputs that the target task needs; not checked if None.
+        stages: names of the submodules whose outputs dense tasks get, from fine to coarse; None to look for them. The
+            stages of a classifier with a method ``features(x) -> Features`` are its own where none are named.
 
     Shape:
         ``[B, C, H, W]`` -> ``{task: output}``; the target's output is ``[B, K]``.
@@ -56,9 +57,10 @@ class MultiTaskModel(nn.Module):
         tasks: Iterable[Attachable] = (),
         *,
         target_classes: int | None = None,
+        stages: Sequence[str] | None = (),
     ) -> None:
         super().__init__()
-        self.encoder, head, self._features = cut(classifier, image)
+        self.encoder, head, self._features = cut(classifier, image, stages)
         if target_classes is not None and head.out_features != target_classes:
             name = type(classifier).__name__
             raise UserError(f"{name} has {head.out_features} outputs, but task {target!r} needs {target_classes}")

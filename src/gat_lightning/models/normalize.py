@@ -79,6 +79,24 @@ def normalized(classifier: Module, mean: Sequence[float], std: Sequence[float]) 
     return classifier
 
 
+def normalization_of(classifier: nn.Module) -> tuple[list[float], list[float]] | None:
+    """Mean and standard deviation, per channel, of a classifier made by :func:`normalized` or with a `Normalize` layer.
+
+    None where there is neither.
+    """
+    layer = next((module for module in classifier.modules() if isinstance(module, Normalize)), None)
+    if layer is not None:
+        return layer.mean.flatten().tolist(), layer.std.flatten().tolist()
+    if not hasattr(classifier, _MEAN):
+        return None
+    return classifier.get_buffer(_MEAN).flatten().tolist(), classifier.get_buffer(_STD).flatten().tolist()
+
+
+def per_channel(values: Sequence[float], channels: int) -> list[float]:
+    """One value per channel: the values, or their mean for each channel where there are not as many."""
+    return list(values) if len(values) == channels else [sum(values) / len(values)] * channels
+
+
 def _normalize_input(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     images, *rest = args
     return (_normalize(images, module.get_buffer(_MEAN), module.get_buffer(_STD)), *rest)

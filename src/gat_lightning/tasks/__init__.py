@@ -1,22 +1,32 @@
 """Target and auxiliary tasks."""
 
+from gat_lightning.tasks.autoencoder import Autoencoder
 from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.binary import BinaryClassification
 from gat_lightning.tasks.classification import Classification, Macro
+from gat_lightning.tasks.dense import DenseTask
+from gat_lightning.tasks.depth import Depth
+from gat_lightning.tasks.hog import HOG, histograms_of_gradients
 from gat_lightning.tasks.jigsaw import Jigsaw
 from gat_lightning.tasks.orientation import warn_of_lost_orientation
 from gat_lightning.tasks.regression import Regression
 from gat_lightning.tasks.rotation import Rotation
-from gat_lightning.tasks.target import target_task
+from gat_lightning.tasks.target import check_leading, target_task
 
 __all__ = [
+    "HOG",
+    "Autoencoder",
     "BinaryClassification",
     "Classification",
+    "DenseTask",
+    "Depth",
     "Jigsaw",
     "Macro",
     "Regression",
     "Rotation",
     "Task",
+    "check_leading",
+    "histograms_of_gradients",
     "target_task",
     "warn_of_lost_orientation",
 ]

@@ -74,6 +74,21 @@ class Task(ABC):
     def loss(self, output: Tensor, label: Tensor) -> Tensor:
         """Loss of each sample, ``[B]``; exactly 0, with zero gradient, where the label is missing."""
 
+    def log_probabilities(self, output: Tensor) -> Tensor | None:
+        """Log-probability of each class, ``[B, K]``; None for a task without classes."""
+        return None
+
+    def divergence(self, reference: Tensor, output: Tensor) -> Tensor:
+        """How far outputs are from the ``reference`` ones of the same samples, ``[B]``, at least 0; differentiable.
+
+        For a task with classes KL(reference || output) of their probabilities (Zhang et al., 2019), else the mean
+        absolute difference.
+        """
+        from_classes, to_classes = self.log_probabilities(reference), self.log_probabilities(output)
+        if from_classes is None or to_classes is None:
+            return (output - reference).abs().flatten(1).mean(1)
+        return (from_classes.exp() * (from_classes - to_classes)).sum(1)
+
     @abstractmethod
     def metrics(self) -> MetricCollection:
         """Fresh torchmetrics, fed with ``(output, label)`` of samples that have a label."""

@@ -77,6 +77,10 @@ class BinaryClassification(Task):
         )
         return masked(loss, label)
 
+    def log_probabilities(self, output: Tensor) -> Tensor:
+        """Of no and of yes, for logits ``[B, 1]``: ``[B, 2]``."""
+        return nn.functional.logsigmoid(torch.cat([-output, output], 1))
+
     def metrics(self) -> MetricCollection:
         """AUROC, then accuracy at logit 0, over the samples that have a label."""
         metrics = MetricCollection({"auroc": AUROC()})

@@ -33,6 +33,10 @@ class MulticlassTask(Task):
         """Cross-entropy of logits ``[B, K]`` against classes ``[B]``; ``[B]``, 0 where the label is missing."""
         return nn.functional.cross_entropy(output, label, reduction="none", ignore_index=MISSING)
 
+    def log_probabilities(self, output: Tensor) -> Tensor:
+        """Log-softmax of logits ``[B, K]``."""
+        return output.log_softmax(1)
+
     def metrics(self) -> MetricCollection:
         """Accuracy over the samples that have a label."""
         return MetricCollection(

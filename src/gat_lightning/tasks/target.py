@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.binary import BinaryClassification
 from gat_lightning.tasks.classification import Classification
 from gat_lightning.tasks.regression import Regression
+
+
+def check_leading(tasks: Sequence[Task]) -> None:
+    """Raise `UserError` unless the first task can stand in for a target: be attacked, scored and chosen by."""
+    if not tasks or not (tasks[0].transforms and tasks[0].kind == "multiclass"):
+        found = f"'{tasks[0].name}' is the first" if tasks else "there is none"
+        raise UserError(
+            "data.target=none needs a task that makes its own classes, and needs it first, since it is attacked and"
+            f" scored in place of a target; {found}. Choose for example task=rotation+jigsaw."
+        )
 
 
 def target_task(data: DataInfo, name: str, pos_weight: float | str | None = None) -> Task:

@@ -10,9 +10,16 @@ LEAST_ADVERSARIAL = 0.10
 MOST_OF_ONE = 0.99
 
 
-def adversarial_names(target: str) -> set[str]:
-    """Names that the adversarial objective of a task may have, by ``method.pairing``."""
-    return {f"{target}/adv", f"{target}/clean+adv"}
+NOT_ADVERSARIAL = ("clean", "curvature")
+
+
+def adversarial_names(names: Sequence[str], target: str) -> list[str]:
+    """Those objectives that make a task robust, whatever the method calls them: ``adv``, ``clean+adv``, ``kl``..."""
+    return [
+        name
+        for name in names
+        if name.startswith(f"{target}/") and name.removeprefix(f"{target}/") not in NOT_ADVERSARIAL
+    ]
 
 
 def adversarial_share(names: Sequence[str], weights: Tensor | Sequence[float], target: str) -> float | None:
@@ -29,7 +36,7 @@ def adversarial_share(names: Sequence[str], weights: Tensor | Sequence[float], t
         None where the target has no adversarial objective, or all weights are zero.
     """
     shares = _shares(names, weights)
-    adversarial = adversarial_names(target) & shares.keys()
+    adversarial = adversarial_names(list(shares), target)
     return sum(shares[name] for name in adversarial) if adversarial else None
 
 
@@ -53,7 +60,7 @@ def imbalance(names: Sequence[str], weights: Tensor | Sequence[float], target: s
     found = []
     share = adversarial_share(names, weights, target)
     if share is not None and share < LEAST_ADVERSARIAL:
-        adversarial = " and ".join(name for name in names if name in adversarial_names(target))
+        adversarial = " and ".join(adversarial_names(names, target))
         found.append(f"{adversarial} got only {share:.1%} of the weight: '{target}' hardly becomes robust.")
     largest = max(shares, key=shares.__getitem__)
     if shares[largest] > MOST_OF_ONE:

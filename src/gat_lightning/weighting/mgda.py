@@ -72,7 +72,7 @@ class MGDA(Weighting):
     def check(self, names: Sequence[str]) -> None:
         """See :meth:`Weighting.check`: every floor must name an objective, and the floors must leave room."""
         for key in self.floor:
-            if not self._named(key) & set(names):
+            if not set(self._named(key, names)) & set(names):
                 raise UserError(self._unknown(key, names))
         self._bounds(len(names), names)
 
@@ -94,8 +94,8 @@ class MGDA(Weighting):
         weights = min_norm(self._normalized(matrix, losses), bounds).numpy()
         return from_numpy(weights * _rescaling(matrix, weights) if self.rescale else weights)
 
-    def _named(self, key: str) -> set[str]:
-        return adversarial_names(self.target) if key == TARGET else {key}
+    def _named(self, key: str, names: Sequence[str]) -> list[str]:
+        return adversarial_names(names, self.target) if key == TARGET else [key]
 
     def _bounds(self, count: int, names: Sequence[str] | None) -> Array:
         """Floor of each objective, ``[K]``."""
@@ -109,7 +109,7 @@ class MGDA(Weighting):
         if names is None:
             raise ValueError("weighting.floor needs the names of the objectives")
         for key, value in self.floor.items():
-            named = self._named(key)
+            named = self._named(key, names)
             bounds = np.maximum(bounds, [value if name in named else 0.0 for name in names])
         if bounds.sum() > 1 + SUM_SLACK:
             floors = ", ".join(f"{name} {bound:g}" for name, bound in zip(names, bounds, strict=True) if bound > 0)

@@ -1,0 +1,139 @@
+"""Extra training images: pseudo-labelled ones or generated ones, from a file of them.
+
+Adversarial training needs more images than ordinary training. Carmon et al. (2019) and Alayrac et al. (2019) take
+unlabelled photographs with the labels of a standard classifier; Gowal et al. (2021) and Wang et al. (2023) samples of a
+generative model.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gat_lightning.data.info import DataInfo
+from gat_lightning.data.pickled import pickled_arrays
+from gat_lightning.errors import UserError
+
+_PICKLES = (".pickle", ".pkl")
+
+KEYS = {".npz": ("image", "label"), **dict.fromkeys(_PICKLES, ("data", "extrapolated_targets"))}
+"""Names of the images and of the labels in a file, by its suffix."""
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def check_extra(path: Path) -> None:
+    """Raise `UserError` unless the name of a file says what is in it; it is not opened."""
+    if path.suffix not in KEYS:
+        raise UserError(
+            f"data.extra={path}: it must be an .npz file with image and label, or a .pickle (.pkl) file with data and"
+            " extrapolated_targets"
+        )
+
+
+def read_extra(path: Path, info: DataInfo) -> tuple[Tensor, Tensor]:
+    """Read a file of extra images.
+
+    - ``.npz`` with ``image`` and ``label``, as generated images are published. If the file is not compressed the images
+      are mapped into memory, so that there may be more of them than fit.
+    - ``.pickle`` with ``data`` and ``extrapolated_targets``, as Carmon et al. published ``ti_500K_pseudo_labeled``.
+
+    Images are uint8 ``[N, H, W, C]``, or ``[N, H, W]`` for grey levels; labels are integers ``[N]``. Nothing in the
+    file is executed.
+
+    Args:
+        path: the file.
+        info: of the data set that the images are to join.
+
+    Returns:
+        Images uint8 ``[N, C, H, W]`` in the file's memory layout, and class indices ``[N]`` long.
+
+    Raises:
+        UserError: there is no such file, it is damaged or empty, or its content does not fit the data set.
+    """
+    if not path.is_file():
+        raise UserError(f"data.extra: there is no file {path.absolute()}")
+    image, label = KEYS[path.suffix]
+    arrays = pickled_arrays(path) if path.suffix in _PICKLES else _npz_arrays(path, image, label)
+    missing = [key for key in (image, label) if key not in arrays]
+    if missing:
+        found = ", ".join(arrays) or "none at all"
+        raise UserError(f"{path} has no array {', '.join(missing)}; it has {found}. It must have {image} and {label}")
+    images, labels = _images(path, image, arrays[image], info), _labels(path, label, arrays[label], info)
+    if len(images) != len(labels):
+        raise UserError(f"{path}: {len(images):,} images ({image}) but {len(labels):,} labels ({label})")
+    return images, labels
+
+
+def _images(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor:
+    channels, height, width = info.image
+    if array.dtype != np.uint8:
+        raise UserError(f"{path}: {key} has dtype {array.dtype}, it must be uint8, grey levels 0 to 255")
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.shape[1:] != (height, width, channels):
+        raise UserError(
+            f"{path}: {key} has shape {list(array.shape)}; the images of {info.name} need"
+            f" [N, {height}, {width}, {channels}]"
+        )
+    if not len(array):
+        raise UserError(f"{path} holds no images; set data.extra=null to train without extra ones")
+    return _as_tensor(array).permute(0, 3, 1, 2)
+
+
+def _labels(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor:
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise UserError(
+            f"{path}: {key} has dtype {array.dtype} and shape {list(array.shape)}; it must be integers [N], one class"
+            " index per image"
+        )
+    classes = len(info.labels["class"].classes)
+    if len(array) and not 0 <= array.min() <= array.max() < classes:
+        raise UserError(
+            f"{path}: {key} goes from {array.min()} to {array.max()}; {info.name} has the classes 0 to {classes - 1}"
+        )
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def _as_tensor(array: NDArray[Any]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and nobody writes
+        return torch.from_numpy(array)
+
+
+def _npz_arrays(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
+            return {
+                key: _array_of(path, archive.getinfo(f"{key}.npy"), file) if key in keys else np.empty(0)
+                for key in file.files
+            }
+    except MemoryError:
+        raise
+    except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
+        reason = str(error).split(". ")[0]  # what NumPy says after it is how to load the file unsafely
+        raise UserError(f"{path} cannot be read (damaged, or not an .npz of plain arrays): {reason}") from error
+
+
+def _array_of(path: Path, member: zipfile.ZipInfo, file: Any) -> NDArray[Any]:
+    """Mapped from the file if it is stored there as it is, otherwise read."""
+    if member.compress_type == zipfile.ZIP_STORED:
+        with path.open("rb") as raw:
+            raw.seek(member.header_offset + 26)  # a zip entry's fixed header ends with the lengths of name and extra
+            raw.seek(sum(struct.unpack("<HH", raw.read(4))), 1)
+            read_header = _HEADERS.get(np.lib.format.read_magic(raw))
+            if read_header is not None:
+                shape, by_columns, dtype = read_header(raw)
+                if not dtype.hasobject and 0 not in shape:
+                    # Copy on write: torch takes no read-only array without a warning, and nobody writes.
+                    return np.memmap(path, dtype, "c", raw.tell(), shape, "F" if by_columns else "C")
+    array: NDArray[Any] = file[member.filename]
+    return array

@@ -1,0 +1,81 @@
+"""safetensors: the ``state_dict`` alone, under the keys of the original architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from gat_lightning.errors import UserError
+from gat_lightning.formats.base import Format
+from gat_lightning.formats.description import KEY, Description
+from gat_lightning.models.weights import read_weights
+
+_MISSING = "format=safetensors needs an extra: pip install 'gat-lightning[export]'"
+
+
+class Safetensors(Format):
+    """The weights as they are, readable without any code of ours; the architecture is described in the metadata."""
+
+    suffix = ".safetensors"
+    tolerance = 1e-6
+
+    def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
+        """Write the ``state_dict``; tensors that share memory are written once for each name."""
+        try:
+            from safetensors.torch import save
+        except ImportError as error:
+            raise UserError(_MISSING) from error
+        tensors = {name: value.detach().clone().contiguous() for name, value in classifier.state_dict().items()}
+        path.write_bytes(save(tensors, {"format": "pt", KEY: description.to_json()}))
+
+    def read(self, path: Path) -> Callable[[Tensor], Tensor]:
+        """The classifier, made anew from the description."""
+        return read_classifier(path)[0]
+
+    def usage(self, path: Path, description: Description) -> str:
+        """With the function that makes the architecture."""
+        module, _, name = description.encoder["_target_"].rpartition(".")
+        settings = {key: value for key, value in description.encoder.items() if not key.startswith("_")}
+        settings |= {"num_classes": description.outputs, "image": description.image}
+        settings |= {"mean": description.mean, "std": description.std}
+        arguments = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+        return (
+            f"from safetensors.torch import load_file\n"
+            f"from {module} import {name}\n"
+            f"model = {name}({arguments}).eval()\n"
+            f"model.load_state_dict(load_file({str(path)!r}))  # then model(images in [0, 1]) -> logits"
+        )
+
+
+def read_description(path: str | Path) -> Description:
+    """The description in a safetensors file of ours.
+
+    Raises:
+        UserError: there is no such file, it is none of ours, or safetensors is not installed.
+    """
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise UserError(_MISSING) from error
+    try:
+        with safe_open(path, "pt") as file:
+            return Description.from_metadata(file.metadata(), path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{path}' cannot be read as a safetensors file: {error}.") from error
+
+
+def read_classifier(path: str | Path) -> tuple[nn.Module, Description]:
+    """The classifier of a safetensors file of ours, in eval mode, with its description.
+
+    Raises:
+        UserError: see :func:`read_description`, or the weights are of another architecture.
+    """
+    description = read_description(path)
+    classifier = description.classifier()
+    try:
+        classifier.load_state_dict(read_weights(path, "checkpoint"))
+    except RuntimeError as error:
+        raise UserError(f"'{path}' does not hold the weights that its description promises: {error}") from error
+    return classifier.eval(), description

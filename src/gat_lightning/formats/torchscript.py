@@ -1,0 +1,48 @@
+"""TorchScript: architecture, weights and normalisation in one file for PyTorch alone."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.errors import UserError
+from gat_lightning.formats.base import Format
+from gat_lightning.formats.description import KEY, Description
+
+
+class TorchScript(Format):
+    """A trace in eval mode, which holds the normalisation too."""
+
+    suffix = ".pt"
+    tolerance = 1e-6
+
+    def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
+        """Trace and write."""
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of constants in the trace; whether they matter is found out by reading
+            try:
+                traced = torch.jit.trace(classifier, torch.rand(2, *description.image), check_trace=False)
+            except RuntimeError as error:
+                raise UserError(f"format=torchscript: {type(classifier).__name__} cannot be traced: {error}") from error
+            torch.jit.save(traced, path, _extra_files={KEY: description.to_json()})
+
+    def read(self, path: Path) -> Callable[[Tensor], Tensor]:
+        """The scripted module."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return torch.jit.load(path, map_location="cpu")
+
+    def usage(self, path: Path, description: Description) -> str:
+        """With PyTorch alone."""
+        images = f"torch.rand(8, {', '.join(map(str, description.image))})"
+        return (
+            f"import torch\n"
+            f"model = torch.jit.load({str(path)!r})\n"
+            f"classes = {json.dumps(description.classes)}\n"
+            f"logits = model({images})  # images in [0, 1]"
+        )

@@ -1,0 +1,52 @@
+"""Fast adversarial training: one large step from a random start."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+
+from gat_lightning.attacks import PGD, parse_budget
+from gat_lightning.errors import UserError
+from gat_lightning.methods.adversarial import Adversarial
+from gat_lightning.methods.catastrophic_overfitting import CatastrophicOverfittingGuard
+
+
+class Fast(Adversarial):
+    """One objective ``j/adv`` per task, on images of a single signed step from a uniform start.
+
+    Wong, Rice and Kolter, "Fast is better than free: revisiting adversarial training" (ICLR 2020), Algorithm 3 and
+    section 5.1: a step of 1.25 ε, projected; best with ``schedule=cyclic`` and few epochs. Such training can suddenly
+    lose all robustness to stronger attacks (catastrophic overfitting, section 5.4), which the guard watches for.
+
+    Args:
+        eps: radius of the ball in units of [0, 1] pixels, above 0; a number or text such as ``8/255``.
+        norm: ``Linf``, ``L2`` or ``L1``.
+        step: length of the step as a multiple of ``eps``, above 0.
+        mode: of the model under attack, ``eval`` or ``train``.
+        guard: stop, and go back to the weights of one validation before, when the accuracy under the validation attack
+            falls by more than ``threshold`` from one validation to the next.
+        threshold: in (0, 1); 0.2 in the paper's code.
+
+    Raises:
+        UserError: a setting is out of its range, or a name is unknown.
+    """
+
+    def __init__(
+        self,
+        eps: float | str,
+        norm: str = "Linf",
+        step: float = 1.25,
+        mode: str = "eval",
+        guard: bool = True,
+        threshold: float = 0.2,
+    ) -> None:
+        if not 0 < step < float("inf"):
+            raise UserError(f"method.step={step}: it must be a number above 0, such as 1.25")
+        if not 0 < threshold < 1:
+            raise UserError(f"method.threshold={threshold}: it must be between 0 and 1, such as 0.2")
+        radius = parse_budget(eps)
+        self.attack = PGD(norm, radius, step * radius or None, steps=1, mode=mode)
+        self._guard = CatastrophicOverfittingGuard(threshold) if guard else None
+
+    def callbacks(self) -> list[pl.Callback]:
+        """The guard."""
+        return [] if self._guard is None else [self._guard]

@@ -1,0 +1,92 @@
+"""TRADES: accuracy on clean images, and outputs that stay where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.attacks import PGD
+from gat_lightning.attacks.problem import Problem
+from gat_lightning.errors import UserError
+from gat_lightning.forward import ForwardPass, TaskProblem, Views
+from gat_lightning.methods.paired import Paired
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.tasks import Task
+
+
+class Trades(Paired):
+    """Clean loss and β times the divergence between clean and adversarial outputs, for every task.
+
+    Zhang et al., "Theoretically principled trade-off between robustness and accuracy" (ICML 2019), eq. 5 and
+    Algorithm 1: the divergence is that of the probabilities, KL(f(x) || f(x')), and adversarial images maximise it from
+    a Gaussian start. Tasks without classes (age, dense ones) have the mean absolute difference of their outputs.
+
+    β is *inside* the objective, so a weighting that evens out the lengths of gradients (MGDA, IMTL) counteracts it
+    under ``pairing="separate"``; under ``combined`` and under ``weighting=equal`` it acts as published.
+
+    Args:
+        eps: radius of the ball in units of [0, 1] pixels; a number or text such as ``8/255``.
+        beta: β, at least 0; 6 in the paper's experiments.
+        norm: ``Linf``, ``L2`` or ``L1``.
+        step_size: of the attack; None for ``eps / 4``.
+        steps: of the attack.
+        mode: of the model under attack, ``eval`` or ``train``.
+        pairing: ``combined``: one objective ``j/clean+kl`` per task, their sum; ``separate``: ``j/clean`` and ``j/kl``.
+
+    Raises:
+        UserError: a setting is out of its range, or a name is unknown.
+    """
+
+    views = ("clean", "kl")
+
+    def __init__(
+        self,
+        eps: float | str,
+        beta: float = 6.0,
+        norm: str = "Linf",
+        step_size: float | str | None = None,
+        steps: int = 10,
+        mode: str = "eval",
+        pairing: str = "combined",
+    ) -> None:
+        super().__init__(pairing)
+        if not 0 <= beta < float("inf"):
+            raise UserError(f"method.beta={beta}: it must be a number of at least 0, such as 6")
+        self.beta = beta
+        self.attack = PGD(norm, eps, step_size, steps, random_start="gaussian", mode=mode)
+
+    def losses(self, task: Task, clean: ForwardPass, adversarial: ForwardPass) -> tuple[Tensor, Tensor]:
+        """The clean loss, and the divergence times β; the gradient flows through both passes."""
+        divergence = task.divergence(clean.outputs[task.name], adversarial.outputs[task.name])
+        return clean.mean_loss(task.name), self.beta * adversarial.mean(task.name, divergence)
+
+    def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:
+        """The divergence of the attacked tasks' outputs from those on clean images."""
+        return DivergenceProblem(model, views, attacked)
+
+
+class DivergenceProblem:
+    """How far perturbed images move the outputs of tasks from those on the images of ``views``.
+
+    Args:
+        model: the multi-task model.
+        views: the prepared batch.
+        tasks: whose divergences are added.
+    """
+
+    def __init__(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task]) -> None:
+        self.module: nn.Module | None = model
+        self._tasks = tasks
+        self._images = views.images
+        self._problem = TaskProblem(model, views, tasks)
+        self._reference: dict[str, Tensor] | None = None
+
+    def loss(self, images: Tensor) -> Tensor:
+        """Sum of the tasks' divergences for each sample, ``[B]``."""
+        if self._reference is None:  # here, so that the model is in the mode of the attack
+            with torch.no_grad():
+                self._reference = self._problem.outputs(self._images)
+        outputs, reference = self._problem.outputs(images), self._reference
+        return torch.stack([task.divergence(reference[task.name], outputs[task.name]) for task in self._tasks]).sum(0)

@@ -1,0 +1,93 @@
+"""Classifiers of timm (PyTorch Image Models) by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from types import ModuleType
+
+from torch import nn
+
+from gat_lightning.errors import UserError
+from gat_lightning.models.normalize import normalized, per_channel
+from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
+
+
+def timm_classifier(
+    *,
+    num_classes: int,
+    image: tuple[int, int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    name: str,
+    pretrained: bool | str = False,
+    weights: str | None = None,
+) -> nn.Module:
+    """A classifier of timm for images in [0, 1], of its own class and with its own ``state_dict`` keys.
+
+    timm adapts the first layer to the image's channels, and models of a fixed size (transformers) to its size.
+
+    Args:
+        num_classes: outputs of the last linear layer.
+        image: ``(C, H, W)`` of the images.
+        mean: per channel, of pixels in [0, 1]; what pretrained weights were normalised with goes before.
+        std: likewise, above 0.
+        name: as in ``timm.list_models()``, such as ``resnet50``.
+        pretrained: False, True for the default weights, or the name of some, such as ``a1_in1k``.
+        weights: file with a ``state_dict`` (``torch.save`` or safetensors), see
+            :func:`~gat_lightning.models.weights.begin_with`.
+
+    Shape:
+        ``[B, C, H, W]`` -> ``[B, num_classes]``.
+
+    Raises:
+        UserError: timm is not installed, there are no such model or weights, they cannot be had, do not fit, or the
+            model cannot be made for such images.
+    """
+    timm = _timm()
+    if pretrained and weights is not None:
+        raise UserError("encoder.pretrained and encoder.weights exclude each other: set one of them.")
+    tagged = _tagged(timm, name, pretrained)
+    preset = timm.models.get_pretrained_cfg(tagged)
+    size = {"img_size": image[1:]} if preset.fixed_input_size else {}
+    download = bool(pretrained) and initial_weights_wanted()
+    try:
+        classifier = timm.create_model(tagged, pretrained=download, num_classes=num_classes, in_chans=image[0], **size)
+    except Exception as error:  # whatever a download provokes
+        reason = " ".join(str(error).split())
+        if download:
+            raise UserError(
+                f"encoder.pretrained: the weights of {tagged} cannot be had ({reason}). Without a network, give a file"
+                " of them: encoder.pretrained=false encoder.weights=FILE."
+            ) from error
+        raise UserError(f"encoder.name={name} cannot be made for images of shape {image}: {reason}") from error
+    if pretrained:
+        mean, std = per_channel(preset.mean, image[0]), per_channel(preset.std, image[0])
+    if weights is not None and initial_weights_wanted():
+        begin_with(classifier, read_weights(weights, "encoder.weights"), f"encoder.weights={weights}")
+    return normalized(classifier, mean, std)
+
+
+def _timm() -> ModuleType:
+    try:
+        import timm
+    except ImportError as error:
+        raise UserError("encoder=timm needs an extra: pip install 'gat-lightning[encoders]'") from error
+    return timm
+
+
+def _tagged(timm: ModuleType, name: str, pretrained: bool | str) -> str:
+    """The name, with that of the weights."""
+    if not timm.is_model(name):
+        close = " or ".join(get_close_matches(name, timm.list_models(), n=3)) or "resnet50"
+        raise UserError(f"encoder.name={name}: timm has no such classifier; did you mean {close}?")
+    if not pretrained:
+        return name
+    available = [each.partition(".")[2] for each in timm.list_pretrained(f"{name.partition('.')[0]}.*")]
+    if not available:
+        raise UserError(f"encoder.pretrained: timm has no weights for {name}; set encoder.pretrained=false.")
+    if pretrained is True:
+        return name
+    if pretrained not in available:
+        raise UserError(f"encoder.pretrained={pretrained}: {name} has the weights {', '.join(available)}; or set true.")
+    return f"{name.partition('.')[0]}.{pretrained}"

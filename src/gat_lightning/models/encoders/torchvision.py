@@ -1,0 +1,113 @@
+"""Classifiers of torchvision by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, get_type_hints
+
+from torch import nn
+from torchvision import models
+
+from gat_lightning.errors import UserError
+from gat_lightning.models.normalize import normalized, per_channel
+from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
+
+
+def torchvision_classifier(
+    *,
+    num_classes: int,
+    image: tuple[int, int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    name: str,
+    pretrained: bool | str = False,
+    weights: str | None = None,
+) -> nn.Module:
+    """A classifier of torchvision for images in [0, 1], of its own class and with its own ``state_dict`` keys.
+
+    Auxiliary classifiers (GoogLeNet, Inception) are left out. The first convolution takes the image's channels, vision
+    transformers its size.
+
+    Args:
+        num_classes: outputs of the last linear layer.
+        image: ``(C, H, W)`` of the images.
+        mean: per channel, of pixels in [0, 1]; what pretrained weights were normalised with goes before.
+        std: likewise, above 0.
+        name: as in ``torchvision.models.list_models()``, such as ``resnet50``.
+        pretrained: False, True for the default weights, or the name of some, such as ``IMAGENET1K_V2``.
+        weights: file with a ``state_dict`` (``torch.save`` or safetensors), see
+            :func:`~gat_lightning.models.weights.begin_with`.
+
+    Shape:
+        ``[B, C, H, W]`` -> ``[B, num_classes]``.
+
+    Raises:
+        UserError: there are no such model or weights, they cannot be had, do not fit, or the model cannot be made for
+            such images.
+    """
+    known = models.list_models(module=models)
+    if name not in known:
+        close = " or ".join(get_close_matches(name, known, n=3)) or "resnet50"
+        raise UserError(f"encoder.name={name}: torchvision has no such classifier; did you mean {close}?")
+    if pretrained and weights is not None:
+        raise UserError("encoder.pretrained and encoder.weights exclude each other: set one of them.")
+    build = models.get_model_builder(name)
+    takes = inspect.signature(get_type_hints(build)["return"]).parameters
+    settings: dict[str, Any] = {"aux_logits": False, "transform_input": False, "init_weights": True}
+    settings = {key: value for key, value in settings.items() if key in takes}
+    own_size = {"image_size": image[1]} if "image_size" in takes else {}
+    if own_size and image[1] != image[2]:
+        raise UserError(f"encoder.name={name} takes square images only, not {image[1]} x {image[2]}.")
+    try:
+        classifier = build(weights=None, num_classes=num_classes, **settings, **own_size)
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise UserError(f"encoder.name={name} cannot be made for images of shape {image}: {error}") from error
+    _take_channels(classifier, image[0])
+    if pretrained:
+        chosen = _weights(name, pretrained)
+        if initial_weights_wanted():
+            begin_with(classifier, _download(build, chosen, settings), f"{name} ({chosen.name})")
+        preset = chosen.transforms()
+        mean, std = (
+            ([0.5], [0.5]) if "transform_input" in takes else (preset.mean, preset.std)  # as that layer would have it
+        )
+        mean, std = per_channel(mean, image[0]), per_channel(std, image[0])
+    elif weights is not None and initial_weights_wanted():
+        begin_with(classifier, read_weights(weights, "encoder.weights"), f"encoder.weights={weights}")
+    return normalized(classifier, mean, std)
+
+
+def _weights(name: str, pretrained: bool | str) -> Any:
+    available = models.get_model_weights(name)
+    if pretrained is True:
+        return available.DEFAULT
+    if pretrained not in available.__members__:
+        raise UserError(
+            f"encoder.pretrained={pretrained}: {name} has the weights {', '.join(available.__members__)}; or set true."
+        )
+    return available[pretrained]
+
+
+def _download(build: Callable[..., nn.Module], weights: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """The ``state_dict``, with the names of today's torchvision."""
+    try:
+        return build(weights=weights, **settings).state_dict()
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"encoder.pretrained: {weights.url} cannot be downloaded ({' '.join(str(error).split())}). Without a"
+            " network, give a file of these weights: encoder.pretrained=false encoder.weights=FILE."
+        ) from error
+
+
+def _take_channels(classifier: nn.Module, channels: int) -> None:
+    """Replace the first convolution by one for so many input channels, if it is for another number."""
+    path, stem = next((path, module) for path, module in classifier.named_modules() if isinstance(module, nn.Conv2d))
+    if stem.in_channels == channels:
+        return
+    settings = {
+        key: getattr(stem, key)
+        for key in ("out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
+    }
+    classifier.set_submodule(path, nn.Conv2d(channels, **settings, bias=stem.bias is not None))

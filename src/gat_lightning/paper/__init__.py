@@ -1,0 +1,16 @@
+"""The paper as experiments: published numbers, scales and costs."""
+
+from gat_lightning.paper.published import Cell, Column, Published, Row, published, published_ids
+from gat_lightning.paper.settings import SCALES, check_paper, register_resolvers
+
+__all__ = [
+    "SCALES",
+    "Cell",
+    "Column",
+    "Published",
+    "Row",
+    "check_paper",
+    "published",
+    "published_ids",
+    "register_resolvers",
+]

@@ -1,0 +1,69 @@
+"""What an experiment of the paper adds to a configuration: its scale, and which row of a table a run is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from gat_lightning.errors import UserError
+from gat_lightning.paper.published import published
+
+SCALES = ("full", "small", "smoke")
+"""Budgets of an experiment: the paper's, a part of it, and one that only shows that it runs."""
+
+_ASKED = "python -m gat_lightning.train -m experiment=paper/{table}"
+
+
+def scaled(full: Any, small: Any, smoke: Any, *, _root_: DictConfig) -> Any:
+    """``${scaled:FULL,SMALL,SMOKE}``: the one that ``paper.scale`` names.
+
+    Raises:
+        UserError: ``paper.scale`` is none of :data:`SCALES`.
+    """
+    return dict(zip(SCALES, (full, small, smoke), strict=True))[_scale(_root_)]
+
+
+def paper_row(*, _root_: DictConfig) -> list[str]:
+    """``${paper_row:}``: those of a job's overrides that tell the runs of its table apart, such as ``[task=macro]``.
+
+    Empty where Hydra runs no job, or the run belongs to no table.
+    """
+    if not HydraConfig.initialized() or _root_.paper.table is None:
+        return []
+    words = published(_root_.paper.table).settings
+    return [str(word) for word in HydraConfig.get().overrides.task if word in words]
+
+
+def register_resolvers() -> None:
+    """Make ``${scaled:...}`` and ``${paper_row:}`` known to the configuration."""
+    OmegaConf.register_new_resolver("scaled", scaled, replace=True)
+    OmegaConf.register_new_resolver("paper_row", paper_row, replace=True)
+
+
+def check_paper(config: DictConfig) -> None:
+    """Raise `UserError` for an experiment of the paper that was started in a wrong way, or lacks a file."""
+    paper = config.paper
+    _scale(config)
+    if paper.dry_run not in (True, False):
+        raise UserError(f"paper.dry_run={paper.dry_run!r}: it must be true or false.")
+    if paper.table is None:
+        return
+    mode = HydraConfig.get().mode if HydraConfig.initialized() else RunMode.MULTIRUN
+    if mode is not RunMode.MULTIRUN:
+        raise UserError(
+            f"experiment=paper/{paper.table} is a sweep over the rows of the table: add -m, as in"
+            f" {_ASKED.format(table=paper.table)} paper.scale=smoke. KEY=VALUE with one of its keys leaves one row."
+        )
+    for name, what in paper.get("needs", {}).items():
+        if paper[name] is None:
+            raise UserError(f"This row of {paper.table} needs {what}: set paper.{name}=PATH, or leave the row out.")
+
+
+def _scale(config: DictConfig) -> str:
+    scale = str(config.paper.scale)
+    if scale not in SCALES:
+        raise UserError(f"paper.scale={scale}: it must be one of: {', '.join(SCALES)}.")
+    return scale

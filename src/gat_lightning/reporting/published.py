@@ -1,0 +1,162 @@
+"""The paper's numbers beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from hydra.utils import instantiate
+
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.statistics import MeanStd
+from gat_lightning.paper import SCALES, Column, Published, Row
+from gat_lightning.paper.measures import CellRuns, Measure, Metric, row_of
+from gat_lightning.reporting import page
+from gat_lightning.reporting.groups import group
+from gat_lightning.reporting.records import Record
+
+_HEADERS = ("row", "column", "published", "measured", "runs", "scale of the runs")
+_SCALES = {"full": "full", "small": "small: not the paper's budget", "smoke": "smoke: not comparable"}
+_LEGEND = (
+    "Published: as the paper prints it. Measured: our runs, mean ± standard deviation over their seeds. Only scale full"
+    " has the paper's budget."
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A printed cell with what was measured of it.
+
+    Attributes:
+        row: its name.
+        column: its name, with the unit.
+        printed: as in the paper; empty where nothing is.
+        measured: empty where no run has it.
+        runs: how many runs, or points, the measured value is over.
+        scale: of the runs, with what it is worth; empty where there are none.
+    """
+
+    row: str
+    column: str
+    printed: str
+    measured: str = ""
+    runs: int = 0
+    scale: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """One text per column of the report's table."""
+        measured = self.measured or "not measured"
+        return (self.row, self.column, self.printed or "-", measured, str(self.runs or ""), self.scale)
+
+
+def runs_of(records: Sequence[Record], table: Published) -> list[Record]:
+    """The runs of a table or figure, and those of others that measure some of its rows.
+
+    Raises:
+        UserError: there is none; says how to make them.
+    """
+    tables = {*table.tables, *(other for row in table.rows for other in row.elsewhere)}
+    found = [record for record in records if _table_of(record) in tables]
+    if not found:
+        raise UserError(
+            f"There is no finished run of {table.id}: make them with python -m gat_lightning.train -m"
+            f" experiment=paper/{table.id}, and look at what it costs with paper.dry_run=true first."
+        )
+    return found
+
+
+def beside_published(records: Sequence[Record], table: Published, checkpoint: str) -> list[Line]:
+    """Every cell of a table or figure in its order, one line for each scale that it was measured at.
+
+    Args:
+        records: any runs; those of other tables are passed over.
+        table: the table or figure.
+        checkpoint: whose metrics: ``best`` or ``last``.
+    """
+    lines = []
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            printed = "" if cell is None else cell.text
+            heading = f"{column.name} ({column.unit})" if column.unit else column.name
+            found = [
+                Line(row.name, heading, printed, text, value.n, _SCALES[scale] + (f" ({note})" if note else ""))
+                for scale in SCALES
+                for note, value in _measured(records, table, row, column, scale, checkpoint)
+                for text in [_written(value, column)]
+            ]
+            lines += found or [Line(row.name, heading, printed)]
+    return lines
+
+
+def markdown(lines: Sequence[Line], table: Published) -> str:
+    """Table, caveats and the command that fills what training leaves open."""
+    rows = ["| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |" for texts in _rows(lines)]
+    parts = [f"## {table.id}: {table.title}", f"{table.data}. {_LEGEND}", "\n".join(rows)]
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes(lines, table))]) + "\n"
+
+
+def section(lines: Sequence[Line], table: Published) -> page.Section:
+    """The same for a page."""
+    head, _, *body = _rows(lines)
+    cells = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in body)
+    heads = "".join(f"<th>{escape(text)}</th>" for text in head)
+    html = f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table></div>'
+    intro = f'<p>{escape(table.title)}</p><p class="note">{escape(f"{table.data}. {_LEGEND}")}</p>'
+    return page.Section(f"{table.id} of the paper", intro + html + page.listed(notes(lines, table)))
+
+
+def notes(lines: Sequence[Line], table: Published) -> list[str]:
+    """The caveats, and the evaluation that cells without a measured value may need."""
+    if table.evaluate is None or all(line.measured for line in lines):
+        return list(table.caveats)
+    command = f"python -m gat_lightning.evaluate checkpoint=RUN/checkpoints/best.ckpt {table.evaluate}"
+    return [*table.caveats, f"For cells that are not measured, evaluate the runs: {command}"]
+
+
+def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
+    return [_HEADERS, ("---",) * len(_HEADERS), *(line.texts for line in lines)]
+
+
+def _measured(
+    records: Sequence[Record], table: Published, row: Row, column: Column, scale: str, checkpoint: str
+) -> list[tuple[str, MeanStd]]:
+    measure = _measure(row, column)
+    own = [record for record in records if _table_of(record) in table.tables and _scale_of(record) == scale]
+    if measure is None:
+        return []
+    matching = group(list(_matching(records, own, row, column, scale)))
+    return measure(CellRuns(row, column, matching, own, checkpoint))
+
+
+def _matching(
+    records: Sequence[Record], own: Sequence[Record], row: Row, column: Column, scale: str
+) -> Iterator[Record]:
+    if row.settings or column.settings:
+        yield from (record for record in own if {*row.settings, *column.settings} <= row_of(record))
+    for other, settings in row.elsewhere.items():
+        for record in records:
+            if _table_of(record) == other and _scale_of(record) == scale and set(settings) <= row_of(record):
+                yield record
+
+
+def _measure(row: Row, column: Column) -> Measure | None:
+    if column.measure is not None:
+        return instantiate(column.measure)
+    metric = column.metric or row.metric
+    return None if metric is None else Metric(metric)
+
+
+def _written(value: MeanStd, column: Column) -> str:
+    if column.unit != "%":
+        return value.text(4)
+    return MeanStd(100 * value.mean, 100 * value.std, value.n).text(2)
+
+
+def _table_of(record: Record) -> str | None:
+    return (record.configuration.get("paper") or {}).get("table")
+
+
+def _scale_of(record: Record) -> str | None:
+    return (record.configuration.get("paper") or {}).get("scale")

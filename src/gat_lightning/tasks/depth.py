@@ -1,0 +1,202 @@
+"""How far away is what the image shows?"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from gat_lightning.data.info import DataInfo
+from gat_lightning.errors import UserError
+from gat_lightning.tasks.dense import DenseTask
+
+MIDAS = "midas"
+_REPOSITORY, _BACKBONE_REPOSITORY = "intel-isl/MiDaS", "rwightman/gen-efficientnet-pytorch"
+_MIDAS_SIDE, _MIDAS_MULTIPLE = 256, 32
+_MIDAS_MEAN, _MIDAS_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Depth(DenseTask):
+    """Depth estimation (paper, Table 5): the label is what a teacher makes of the clean image, ``[B, 1, H, W]``.
+
+    Each map is resized to the image and then shifted and scaled to [0, 1]: its smallest value becomes 0 and its largest
+    1, or all 0 where they are equal. Relative depth has no unit, and no more than this can be learned from it; whether
+    1 is near or far is the teacher's affair (MiDaS: near). A map with a value that is not finite is missing.
+
+    The teacher runs in eval mode and full precision, without gradients, on the device of the images. It is no part of
+    the model: its parameters are not trained, not saved, and not in any checkpoint.
+
+    Args:
+        teacher: ``midas``: MiDaS v2.1 small (Ranftl et al., TPAMI 2022), fetched by ``torch.hub``, which runs the code
+            of that repository; needs a network the first time, and timm. A path: a TorchScript file; it can run any
+            operation of torch, but no Python. A mapping with ``_target_``: the module that Hydra makes of it. Or a
+            module, which is copied. All but MiDaS get images ``[B, C, H, W]`` in [0, 1] as they are and return
+            ``[B, h, w]`` or ``[B, 1, h, w]``. None: there is no teacher, the data set has the label ``depth``,
+            ``[B, 1, H, W]`` of the images' size, NaN where it is unknown.
+
+    The teacher is loaded when the first label is made, or by :meth:`load_teacher`.
+    """
+
+    name = "depth"
+
+    def __init__(self, teacher: str | Mapping[str, Any] | nn.Module | None = MIDAS) -> None:
+        self.teacher = teacher
+        self._loaded: nn.Module | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the loaded teacher, which another process loads itself: TorchScript cannot be pickled."""
+        return {**self.__dict__, "_loaded": None}
+
+    def setup(self, data: DataInfo) -> None:
+        """Learn the image's size.
+
+        Raises:
+            UserError: there is no teacher and no label, or the images have channels that MiDaS does not take.
+        """
+        channels, height, width = data.image
+        if self.teacher is None and self.name not in data.labels:
+            raise UserError(
+                f"task.depth.teacher=null needs a data set with the label 'depth', and '{data.name}' has"
+                f" {', '.join(sorted(data.labels))}. Set task.depth.teacher to {MIDAS} or to a TorchScript file."
+            )
+        if self.teacher == MIDAS and channels not in (1, 3):
+            raise UserError(
+                f"task.depth.teacher={MIDAS} takes images of 1 or 3 channels, and those of '{data.name}' have"
+                f" {channels}. Set task.depth.teacher to a TorchScript file of your own."
+            )
+        self.shape = (1, height, width)
+
+    def wanted(self, images: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        """Depth maps in [0, 1].
+
+        Raises:
+            UserError: the teacher cannot be loaded or cannot process the images, or there are no maps of these images.
+        """
+        if self.teacher is not None:
+            depth = self._judge(images)
+            return standardised(F.interpolate(depth, self.shape[1:], mode="bilinear", align_corners=False))
+        depth = labels[self.name]
+        if depth.shape[1:] != self.shape:
+            raise UserError(
+                f"The label 'depth' must be [B, 1, H, W] in the size of the images, not {list(depth.shape)}"
+            )
+        return standardised(depth)
+
+    def load_teacher(self) -> nn.Module | None:
+        """The teacher in eval mode, None where there is none; it is loaded once.
+
+        Weights that a module draws for itself are the same in every run, and no other random number changes.
+
+        Raises:
+            UserError: it cannot be loaded; says why, and what to do.
+        """
+        if self._loaded is None and self.teacher is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self._loaded = _load(self.teacher).eval()
+        return self._loaded
+
+    def _judge(self, images: Tensor) -> Tensor:
+        """The teacher's maps ``[B, 1, h, w]``."""
+        teacher = self.load_teacher()
+        assert teacher is not None
+        try:
+            depth = teacher.to(images.device)(images)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise UserError(
+                f"task.depth.teacher cannot process images of shape {list(images.shape)}: {_first_line(error)}"
+            ) from error
+        found = list(depth.shape) if isinstance(depth, Tensor) else type(depth).__name__
+        if not isinstance(depth, Tensor) or depth.dim() not in (3, 4) or len(depth) != len(images):
+            raise UserError(f"task.depth.teacher must return [B, h, w] or [B, 1, h, w], and returned {found}")
+        depth = depth.unsqueeze(1) if depth.dim() == 3 else depth
+        if depth.shape[1] != 1:
+            raise UserError(f"task.depth.teacher must return maps of one channel, and returned {found}")
+        return depth.to(images.dtype)
+
+
+class MiDaS(nn.Module):
+    """Prepares images as MiDaS small was trained to see them: the longer side 256, sides divisible by 32.
+
+    Args:
+        network: takes normalised colour images.
+
+    Shape:
+        images ``[B, C, H, W]`` in [0, 1] with 1 or 3 channels -> inverse relative depth ``[B, h, w]``.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(_MIDAS_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(_MIDAS_STD).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Resize, normalise and apply the network."""
+        scale = _MIDAS_SIDE / max(images.shape[2:]) / _MIDAS_MULTIPLE
+        size = [max(1, round(side * scale)) * _MIDAS_MULTIPLE for side in images.shape[2:]]
+        images = F.interpolate(images, size, mode="bicubic", align_corners=False).clamp(0, 1)
+        return self.network((images - self.mean) / self.std)
+
+
+def standardised(depth: Tensor) -> Tensor:
+    """Each map ``[B, 1, H, W]`` shifted and scaled to [0, 1]; 0 where it is constant, NaN if a value is not finite."""
+    least = depth.amin((1, 2, 3), keepdim=True)
+    extent = depth.amax((1, 2, 3), keepdim=True) - least
+    return (depth - least) / torch.where(extent == 0, 1, extent)
+
+
+def _load(teacher: str | Mapping[str, Any] | nn.Module) -> nn.Module:
+    if isinstance(teacher, nn.Module):
+        return copy.deepcopy(teacher)
+    if isinstance(teacher, Mapping):
+        made = instantiate(teacher)
+        if not isinstance(made, nn.Module):
+            raise UserError(f"task.depth.teacher must be a torch.nn.Module, and _target_ made a {type(made).__name__}")
+        return made
+    return _midas() if teacher == MIDAS else _script(Path(teacher).expanduser())
+
+
+def _midas() -> nn.Module:
+    if importlib.util.find_spec("timm") is None:
+        raise UserError(f"task.depth.teacher={MIDAS} needs timm: pip install 'gat-lightning[encoders]'")
+    try:
+        # MiDaS fetches this one without saying that it is trusted, and torch would ask at the terminal.
+        torch.hub.list(_BACKBONE_REPOSITORY, trust_repo=True, verbose=False)
+        return MiDaS(torch.hub.load(_REPOSITORY, "MiDaS_small", trust_repo=True, verbose=False))
+    except Exception as error:  # whatever a network, a cache or the repository's code provokes
+        raise UserError(
+            f"task.depth.teacher={MIDAS}: {_REPOSITORY} cannot be fetched from GitHub or loaded"
+            f" ({type(error).__name__}: {_first_line(error)}). Fetch it where there is a network and copy"
+            f" {torch.hub.get_dir()} here, or set task.depth.teacher to a TorchScript file."
+        ) from error
+
+
+def _script(path: Path) -> nn.Module:
+    if not path.is_file():
+        raise UserError(f"task.depth.teacher: there is no file {path.absolute()}; it may also be {MIDAS}, or null")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+            return torch.jit.load(os.fspath(path), map_location="cpu")
+    except RuntimeError as error:
+        raise UserError(
+            f"task.depth.teacher={path} is not a TorchScript file. Pickled modules and weights are not read, since a"
+            " pickle can run any code: export the module with torch.jit.trace(module.eval(), images).save(FILE)."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or "no message").splitlines()[0]

@@ -1,0 +1,437 @@
+"""Extra training images: which ones a batch gets, what is read of a file, and that a file can run nothing."""
+
+import math
+import os
+import pickle
+import struct
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from test_sampler import joined
+from test_with_trainer import SaveOnce, fit, positions
+
+from gat_lightning.augment import RandomCropFlip
+from gat_lightning.data import ROBIN, DataInfo, Digits, Images, LabelInfo, LabelledImages, Splits
+from gat_lightning.data.extra import read_extra
+from gat_lightning.data.pickled import pickled_arrays
+from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
+from gat_lightning.errors import UserError
+from test_train import SHORT, trained
+
+INFO = DataInfo("toy", (3, 5, 4), (0.5,) * 3, (0.25,) * 3, {"class": LabelInfo(("ant", "bee", "cat"))})
+MACRO = {"insect": ["ant", "bee"], "mammal": ["cat"]}
+PICTURES = np.random.default_rng(5).integers(256, size=(50, 5, 4, 3), dtype=np.uint8)
+CLASSES = np.arange(50) % 3
+
+
+@pytest.fixture
+def generated(tmp_path):
+    path = tmp_path / "generated.npz"
+    np.savez(path, image=PICTURES, label=CLASSES)
+    return path
+
+
+def written(path, content, protocol=pickle.HIGHEST_PROTOCOL):
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    return path
+
+
+def epoch_of(sampler, epoch):
+    sampler.set_epoch(epoch)
+    return [positions for positions, _ in sampler]
+
+
+@st.composite
+def mixtures(draw):
+    samples, extra, batch_size = draw(st.integers(5, 80)), draw(st.integers(1, 60)), draw(st.integers(5, 30))
+    fraction = draw(st.floats(0.01, 0.99))
+    assume(0 < round(batch_size * fraction) < batch_size)
+    return samples, extra, fraction, batch_size, draw(st.integers(0, 5))
+
+
+@given(mixtures(), st.integers(1, 5), st.integers(0, 9))
+def test_every_joined_batch_has_its_fraction_and_every_rank_its_share(mixture, ranks, epoch):
+    samples, _, fraction, batch_size, seed = mixture
+    samplers = [MixedBatchSampler(*mixture, rank, ranks) for rank in range(ranks)]
+    for sampler in samplers:
+        sampler.set_epoch(epoch)
+    for step in zip(*samplers, strict=True):
+        total = step[0][1].total
+        drawn = round(total * fraction)
+        extras = [sum(position >= samples for position in positions) for positions, _ in step]
+        assert sum(extras) == drawn
+        assert all(abs(count - drawn * len(part[0]) / total) < 1 for count, part in zip(extras, step, strict=True))
+    batches = list(joined(samplers))
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+    real = [position for batch in batches for position in batch if position < samples]
+    alone = [position for batch in epoch_of(JointBatchSampler(samples, batch_size, seed), epoch) for position in batch]
+    assert real[: len(alone)] == alone[: len(real)]
+    assert samples - len(real) < max(2, ranks)
+    assert len(samplers[0]) == len(batches)
+    one = epoch_of(MixedBatchSampler(*mixture), epoch)
+    assert batches == one[: len(batches)]
+
+
+@given(mixtures(), st.integers(1, 4))
+def test_extra_samples_come_in_whole_passes_that_go_on_over_epochs(mixture, batches):
+    _, extra, fraction, batch_size, seed = mixture
+    samples = batches * (batch_size - round(batch_size * fraction))
+    assume(samples > 1)
+    sampler = MixedBatchSampler(samples, extra, fraction, batch_size, seed)
+    drawn = [p - samples for epoch in range(4) for batch in epoch_of(sampler, epoch) for p in batch if p >= samples]
+    assert len(drawn) == 4 * batches * round(batch_size * fraction)
+    passes = [drawn[start : start + extra] for start in range(0, len(drawn), extra)]
+    assert all(sorted(each) == list(range(extra)) for each in passes[:-1])
+    assert len(set(passes[-1])) == len(passes[-1])
+
+
+def test_epochs_and_seeds_differ_and_repeat_and_can_begin_anywhere():
+    def order(seed, epoch, **settings):
+        return epoch_of(MixedBatchSampler(50, 200, 0.3, 10, seed, **settings), epoch)
+
+    assert order(0, 3) == order(0, 3)
+    assert len({str(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+    assert order(0, 4, reshuffle=False) == order(0, 0)
+    sampler = MixedBatchSampler(50, 200, 0.3, 10, 0)
+    sampler.start_batch = 3
+    assert [request[0] for request in sampler] == order(0, 0)[3:]
+
+
+@pytest.mark.parametrize(("batch_size", "fraction"), [(2, 0.1), (10, 0.96)])
+def test_a_batch_needs_both_kinds(batch_size, fraction):
+    with pytest.raises(UserError, match=r"extra_fraction=.* there must be some of both kinds"):
+        MixedBatchSampler(50, 20, fraction, batch_size, 0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_hold_the_images_and_labels_of_the_file(toy, generated, workers):
+    data = toy(batch_size=16, extra=generated, extra_fraction=0.25, macro=MACRO, workers=workers)
+    real, seen = data.split("train"), 0
+    for batch in data.train_dataloader():
+        extra = batch.index >= len(real)
+        assert int(extra.sum()) == round(0.25 * len(batch.images))
+        assert batch.images.dtype == torch.float32
+        kept = real.__getitems__(batch.index[~extra].tolist())
+        assert torch.equal(batch.images[~extra], kept.images)
+        assert all(torch.equal(label[~extra], kept.labels[name]) for name, label in batch.labels.items())
+        rows = (batch.index[extra] - len(real)).numpy()
+        expected = torch.from_numpy(PICTURES[rows]).permute(0, 3, 1, 2).float() / 255
+        assert torch.equal(batch.images[extra], expected)
+        assert batch.labels["class"][extra].tolist() == CLASSES[rows].tolist()
+        assert batch.labels["macro"][extra].tolist() == (CLASSES[rows] == 2).astype(int).tolist()
+        seen += int((~extra).sum())
+    assert seen == len(real)
+
+
+def test_splits_and_statistics_are_those_without_extra_images(toy, generated):
+    plain, more = toy(fraction=0.5, macro=MACRO), toy(fraction=0.5, macro=MACRO, extra=generated)
+    assert more.info == plain.info
+    for split in ("train", "val", "test"):
+        assert len(more.split(split)) == len(plain.split(split))
+    for one, other in zip(plain.val_dataloader(), more.val_dataloader(), strict=True):
+        assert torch.equal(one.images, other.images)
+    assert all(
+        torch.equal(label, more.split_labels()[split][name])
+        for split, labels in plain.split_labels().items()
+        for name, label in labels.items()
+    )
+
+
+def test_other_labels_of_extra_images_are_missing(toy, generated):
+    class Measured(type(toy())):
+        def load(self):
+            splits = super().load()
+            both = (splits.train, splits.test)
+            more = [
+                LabelledImages(p.images, {**p.labels, "age": torch.rand(len(p.images)), "kind": p.labels["class"]})
+                for p in both
+            ]
+            return Splits(*more)
+
+    data = Measured(extra=generated)
+    data.setup()
+    labels = data.training_split().labels
+    real = len(data.split("train"))
+    assert labels["age"][real:].isnan().all()
+    assert (labels["kind"][real:] == -1).all()
+    assert not labels["age"][:real].isnan().any()
+    assert len(labels["age"]) == real + 50
+
+
+def test_extra_images_are_augmented_as_the_others(toy, generated):
+    data = toy(batch_size=16, extra=generated, augment=RandomCropFlip(1, True))
+    batch = next(iter(data.train_dataloader()))
+    whole = data.augmented(batch, 2)
+    part = data.augmented(data.training_split().__getitems__(batch.index[3:6].tolist()), 2)
+    assert torch.equal(whole.images[3:6], part.images)
+    extra = batch.index >= len(data.split("train"))
+    assert not torch.equal(whole.images[extra], batch.images[extra])
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resume_in_mid_epoch_sees_what_the_whole_run_saw(toy, generated, tmp_path, workers):
+    path = tmp_path / "saved.ckpt"
+    settings = {"batch_size": 32, "extra": generated, "augment": RandomCropFlip(1, True)}
+    whole = fit(toy(**settings), callbacks=[SaveOnce("on_train_batch_end", 9, path)])
+    resumed = fit(toy(**settings, workers=workers), ckpt_path=path)
+    per_epoch = len(toy(**settings).train_dataloader())
+    assert per_epoch == 7
+    assert len(whole.steps) == 3 * per_epoch
+    assert positions(resumed) == positions(whole)[10:]
+    assert all(torch.equal(one[3], other[3]) for one, other in zip(resumed.steps, whole.steps[10:], strict=True))
+    assert len({str(step[2]) for step in whole.steps}) == 3 * per_epoch
+
+
+def test_an_evaluation_does_not_need_the_file(tmp_path):
+    data = Digits(extra=tmp_path / "gone.npz")
+    data.setup("test")
+    assert len(list(data.test_dataloader())) == 3
+    with pytest.raises(UserError, match=r"data.extra: there is no file .*gone\.npz"):
+        data.train_dataloader()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_generated_images_are_read(tmp_path, save):
+    path = tmp_path / "some.npz"
+    save(path, image=np.asfortranarray(PICTURES), label=CLASSES.astype(np.uint8), other=np.zeros(3))
+    images, labels = read_extra(path, INFO)
+    assert torch.equal(images, torch.from_numpy(PICTURES).permute(0, 3, 1, 2))
+    assert labels.tolist() == CLASSES.tolist()
+    assert labels.dtype == torch.long
+
+
+def test_grey_images_without_a_channel_are_read(tmp_path):
+    np.savez(tmp_path / "grey.npz", image=PICTURES[..., 0], label=CLASSES)
+    info = DataInfo("grey", (1, 5, 4), (0.5,), (0.5,), INFO.labels)
+    assert torch.equal(read_extra(tmp_path / "grey.npz", info)[0][:, 0], torch.from_numpy(PICTURES[..., 0]))
+
+
+@pytest.mark.parametrize("kind", ["npz", "pickle"])
+def test_images_are_not_copied(tmp_path, kind):
+    """Mapped from an .npz; of a pickle there is what was read."""
+    path, images = tmp_path / f"many.{kind}", np.zeros((100_000, 5, 4, 3), np.uint8)
+    if kind == "npz":
+        np.savez(path, image=images, label=np.zeros(len(images), np.uint8))
+    else:
+        written(path, {"data": images, "extrapolated_targets": np.zeros(len(images), np.uint8)})
+    tracemalloc.start()
+    read_extra(path, INFO)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    labels = 9 * len(images)
+    assert peak < labels + images.nbytes * (0.2 if kind == "npz" else 1.2)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pseudo_labelled_images_are_read(tmp_path, protocol):
+    content = {"data": PICTURES, "extrapolated_targets": CLASSES, "source": "80 million tiny images", "epoch": 3}
+    images, labels = read_extra(written(tmp_path / "some.pickle", content, protocol), INFO)
+    assert torch.equal(images, torch.from_numpy(PICTURES).permute(0, 3, 1, 2))
+    assert labels.tolist() == CLASSES.tolist()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.asfortranarray(PICTURES), PICTURES[::2, 1:], np.arange(5, dtype=">i4"), np.zeros((0, 3), np.uint8),
+        np.array([[True, False]]), np.array(2.5), np.arange(3),
+    ],
+    ids=lambda array: f"{array.dtype.str} {array.shape}",
+)  # fmt: skip
+def test_arrays_are_those_that_numpy_pickled(tmp_path, protocol, array):
+    read = pickled_arrays(written(tmp_path / "a.pkl", {"a": array, "n": [3, 1]}, protocol))
+    assert read["a"].shape == array.shape
+    assert np.array_equal(read["a"], array)
+    assert read["n"].tolist() == [3, 1]
+
+
+def python_2(arrays):
+    """The pickle that Python 2 and its NumPy made of ``{name: uint8 array}`` by protocol 2: texts are bytes."""
+
+    def text(content):
+        return b"T" + struct.pack("<i", len(content)) + content
+
+    def one(array):
+        shape = b"(" + b"".join(b"J" + struct.pack("<i", side) for side in array.shape) + b"t"
+        dtype = b"cnumpy\ndtype\n" + text(b"u1") + b"K\x00K\x01\x87R(K\x03" + text(b"|") + b"NNNJ" + b"\xff" * 4 + b"J"
+        dtype += b"\xff" * 4 + b"K\x00tb"
+        made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" + text(b"b") + b"\x87R"
+        return made + b"(K\x01" + shape + dtype + b"\x89" + text(array.tobytes()) + b"tb"
+
+    entries = b"".join(text(name.encode()) + one(array) for name, array in arrays.items())
+    return b"\x80\x02}(" + entries + b"u."
+
+
+def test_a_pickle_of_python_2_is_read(tmp_path):
+    content = {"data": PICTURES, "extrapolated_targets": CLASSES.astype(np.uint8)}
+    path = tmp_path / "old.pickle"
+    path.write_bytes(python_2(content))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some versions of NumPy warn of such old dtypes
+        by_numpy = pickle.loads(path.read_bytes(), encoding="latin1")
+    assert all(np.array_equal(by_numpy[name], array) for name, array in content.items())
+    images, labels = read_extra(path, INFO)
+    assert torch.equal(images, torch.from_numpy(PICTURES).permute(0, 3, 1, 2))
+    assert labels.tolist() == CLASSES.tolist()
+
+
+class Payload:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", [0, 2, pickle.HIGHEST_PROTOCOL])
+@pytest.mark.parametrize("place", ["entry", "whole", "before"])
+def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(tmp_path, protocol, place):
+    harm = tmp_path / "harm"
+    payload = Payload(os.mkdir, str(harm))
+    arrays = {"data": PICTURES, "extrapolated_targets": CLASSES}
+    content = {"entry": {**arrays, "note": payload}, "whole": payload, "before": [payload, arrays]}[place]
+    path = written(tmp_path / "bad.pickle", content, protocol)
+    with pytest.raises(UserError, match=r"asks for \w+\.mkdir to be called .* nothing of it was run"):
+        read_extra(path, INFO)
+    assert not harm.exists()
+    pickle.loads(path.read_bytes())
+    assert harm.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Payload(eval, "1"), Payload(np.load, "file"), Payload(np.frombuffer, b"12"), Payload(getattr, "a", "b"),
+        Payload(bytearray, 3), np.float64(3), np.ma.masked_array([1, 2]),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_whatever_is_no_plain_array_is_refused(tmp_path, content):
+    with pytest.raises(UserError, match=r"asks for .* refused"):
+        pickled_arrays(written(tmp_path / "bad.pkl", {"data": content}, 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pickle.dumps({"data": np.array([{}])}), "an array of dtype object"),
+        (pickle.dumps({"data": np.array(["a"])}), "an array of dtype <U1"),
+        (pickle.dumps({"data": np.zeros(2, [("a", "u1")])}), "an array of dtype"),
+        (pickle.dumps([PICTURES]), "it holds no dictionary"),
+        (pickle.dumps(PICTURES), "it holds no dictionary"),
+        (pickle.dumps({"data": PICTURES})[:200], "damaged"),
+        (b"", "damaged"),
+        (b"some text", "damaged"),
+        (b"\x80\x02Pname\n.", "persistent"),
+        (pickle.dumps({"data": [[1], [2, 3]]}), "damaged"),
+        (b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R.", "the encoding 'zip'"),
+        (python_2({"data": PICTURES}).replace(b"u1", b"O8"), "an array of dtype object"),
+        (python_2({"data": PICTURES})[:-80] + b"tbu.", "damaged"),
+    ],
+)
+def test_damaged_and_crafted_pickles_are_refused(tmp_path, content, message):
+    path = tmp_path / "bad.pickle"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"bad\.pickle cannot be read .*{message}"):
+        pickled_arrays(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"image": PICTURES[:, :4]}, r"image has shape \[50, 4, 4, 3\]; the images of toy need \[N, 5, 4, 3\]"),
+        ({"image": PICTURES[..., 0]}, r"image has shape \[50, 5, 4, 1\]; .* need \[N, 5, 4, 3\]"),
+        ({"image": PICTURES.transpose(0, 3, 1, 2)}, r"image has shape \[50, 3, 5, 4\]; .* need \[N, 5, 4, 3\]"),
+        ({"image": PICTURES / 255}, "image has dtype float64, it must be uint8"),
+        ({"image": PICTURES[:0], "label": CLASSES[:0]}, "holds no images; set data.extra=null"),
+        ({"label": CLASSES + 1}, "label goes from 1 to 3; toy has the classes 0 to 2"),
+        ({"label": CLASSES - 1}, "label goes from -1 to 1; toy has the classes 0 to 2"),
+        ({"label": CLASSES / 1}, "label has dtype float64 .*must be integers"),
+        ({"label": CLASSES[:40]}, r"50 images \(image\) but 40 labels \(label\)"),
+        ({"image": None, "images": PICTURES}, "has no array image; it has label, images. It must have image and label"),
+        ({"image": np.array([{}])}, "cannot be read"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(tmp_path, changed, message):
+    arrays = {"image": PICTURES, "label": CLASSES, **changed}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(UserError, match=rf"bad\.npz.*{message}"):
+        read_extra(tmp_path / "bad.npz", INFO)
+
+
+def test_a_pickle_without_the_arrays_or_without_images_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no array extrapolated_targets; it has data\. It must have data and extra"):
+        read_extra(written(tmp_path / "a.pickle", {"data": PICTURES}), INFO)
+    for protocol in (2, 5):
+        content = {"data": PICTURES[:0], "extrapolated_targets": CLASSES[:0]}
+        with pytest.raises(UserError, match="holds no images"):
+            read_extra(written(tmp_path / "a.pkl", content, protocol), INFO)
+
+
+@pytest.mark.parametrize("size", [0, 10, 300, 2000])
+def test_a_truncated_npz_is_refused(generated, size):
+    generated.write_bytes(generated.read_bytes()[:size])
+    with pytest.raises(UserError, match=r"generated\.npz cannot be read \(damaged"):
+        read_extra(generated, INFO)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"extra": "some.hdf5"}, r"data.extra=some.hdf5: it must be an \.npz file with image and label, or"),
+        ({"extra_fraction": 0}, r"data.extra_fraction=0: it must be above 0 and below 1"),
+        ({"extra_fraction": 1.0}, r"data.extra_fraction=1.0: it must be above 0 and below 1"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        Digits(**settings)
+
+
+def test_pictures_that_are_kept_in_memory_take_extra_images(two_folders, tmp_path):
+    np.savez(tmp_path / "more.npz", image=np.full((9, 8, 8, 3), 7, np.uint8), label=np.zeros(9, int))
+    data = Images(root=two_folders, size=8, batch_size=4, extra=tmp_path / "more.npz")
+    data.setup()
+    batches = list(data.train_dataloader())
+    assert all(int((batch.images * 255 == 7).flatten(1).all(1).sum()) == 2 for batch in batches[:-1])
+    assert len(batches) == len(data.split("train")) / 2
+
+
+def test_data_sets_of_files_take_none(tmp_path):
+    with pytest.raises(UserError, match=r"extra images join data sets of arrays only \(cifar10, .*\), not ROBIN"):
+        ROBIN(root=tmp_path, extra="some.npz")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_with_extra_digits(tmp_path):
+    digits = Digits()
+    train = digits.load().train
+    np.savez(tmp_path / "more.npz", image=255 - train.images[:, 0].numpy(), label=train.labels["class"].numpy())
+    plain = trained(tmp_path / "plain", *SHORT)
+    result = trained(
+        tmp_path / "run",
+        *SHORT,
+        f"data.extra={tmp_path / 'more.npz'}",
+        "data.extra_fraction=0.7",
+        "callbacks=default+ema",
+    )
+    assert result["status"] == "finished"
+    assert set(result["metrics"]) == {"best", "last", "ema"}
+    steps = [
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+        for name in ("plain", "run")
+    ]
+    digits.fraction = 0.1
+    digits.setup()
+    real = len(digits.split("train"))
+    assert steps[1] == math.ceil(real / (64 - round(0.7 * 64))) > steps[0]
+    assert plain["metrics"]["last"] != result["metrics"]["last"]

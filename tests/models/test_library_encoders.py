@@ -1,0 +1,233 @@
+"""Classifiers of torchvision and timm by name: channels, sizes, weights and what is said where they cannot be had."""
+
+import inspect
+import logging
+
+import pytest
+import timm
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from safetensors.torch import save_file
+from torch import nn
+from torchvision import models
+
+from gat_lightning.assembly import find_conf
+from gat_lightning.configuration import check
+from gat_lightning.errors import UserError
+from gat_lightning.models import attach_tasks
+from gat_lightning.models.encoders.timm import timm_classifier
+from gat_lightning.models.encoders.torchvision import torchvision_classifier
+from gat_lightning.models.normalize import normalization_of
+from gat_lightning.models.weights import without_initial_weights
+from gat_lightning.run_directory import register_resolvers
+
+SMALL = {"torchvision": (torchvision_classifier, "shufflenet_v2_x0_5"), "timm": (timm_classifier, "test_resnet")}
+both = pytest.mark.parametrize(("make", "name"), SMALL.values(), ids=SMALL)
+
+
+def settings(channels=3, size=32, classes=5):
+    return {
+        "num_classes": classes,
+        "image": (channels, size, size),
+        "mean": (0.3,) * channels,
+        "std": (0.4,) * channels,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@both
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_takes_the_channels_of_the_images_and_normalises(make, name, channels):
+    classifier = make(name=name, **settings(channels)).eval()
+    images = torch.rand(2, channels, 32, 32)
+    logits = classifier(images)
+    assert logits.shape == (2, 5)
+    assert normalization_of(classifier) == (pytest.approx([0.3] * channels), pytest.approx([0.4] * channels))
+    classifier._forward_pre_hooks.clear()
+    torch.testing.assert_close(classifier((images - 0.3) / 0.4), logits)
+
+
+def test_class_and_keys_are_the_library_s():
+    classifier = torchvision_classifier(name="resnet18", **settings())
+    original = models.resnet18(num_classes=5)
+    assert type(classifier) is type(original)
+    original.load_state_dict(classifier.state_dict(), strict=True)
+    classifier = timm_classifier(name="test_resnet", **settings())
+    original = timm.create_model("test_resnet", num_classes=5)
+    assert type(classifier) is type(original)
+    original.load_state_dict(classifier.state_dict(), strict=True)
+
+
+def test_transformers_take_the_size_of_the_images():
+    for classifier in (
+        timm_classifier(name="test_vit", **settings(1, 48)),
+        torchvision_classifier(name="vit_b_32", **settings(1, 64)),
+    ):
+        size = classifier.patch_embed.img_size[0] if hasattr(classifier, "patch_embed") else classifier.image_size
+        model = attach_tasks(classifier, [], image=(1, size, size))
+        assert model.features.stages == ()
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+@pytest.mark.slow
+def test_auxiliary_classifiers_are_left_out(name):
+    model = attach_tasks(torchvision_classifier(name=name, **settings(1, 96)), [], image=(1, 96, 96))
+    assert model.train()(torch.rand(2, 1, 96, 96))["class"].shape == (2, 5)
+
+
+@both
+def test_weights_from_a_file_with_other_classes_and_channels(make, name, tmp_path, caplog):
+    theirs = make(name=name, **settings(classes=9)).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.normal_(0, 0.2)
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pt")
+    save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    for file in ("theirs.pt", "theirs.safetensors"):
+        with caplog.at_level(logging.WARNING):
+            ours = make(name=name, weights=str(tmp_path / file), **settings()).eval()
+        assert "for 9 classes was replaced by a new one for 5" in caplog.text
+        caplog.clear()
+        same = [key for key, value in ours.state_dict().items() if torch.equal(value, theirs.state_dict()[key])]
+        assert {*theirs.state_dict()} - {*same} == {"fc.weight", "fc.bias"}
+
+    gray = make(name=name, weights=str(tmp_path / "theirs.pt"), **settings(1, classes=9)).eval()
+    assert not caplog.text
+    images = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(gray(images), theirs(images.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
+
+
+@both
+def test_weights_that_do_not_fit_are_refused(make, name, tmp_path):
+    torch.save({"fc.weight": torch.zeros(5, 7)}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match=r"encoder.weights=.*other.pt is not for this"):
+        make(name=name, weights=str(tmp_path / "other.pt"), **settings())
+    with pytest.raises(UserError, match=r"encoder.weights=nowhere.pt: there is no such file"):
+        make(name=name, weights="nowhere.pt", **settings())
+    with pytest.raises(UserError, match="exclude each other"):
+        make(name=name, weights="nowhere.pt", pretrained=True, **settings())
+
+
+@both
+def test_nothing_is_read_where_other_weights_follow(make, name):
+    with without_initial_weights():
+        classifier = make(name=name, weights="nowhere.pt", **settings())
+    assert isinstance(classifier, nn.Module)
+
+
+@pytest.fixture
+def downloaded(monkeypatch):
+    """Stands in for the network: gives the weights of a model for 1000 classes, made by the library itself."""
+    given = {}
+
+    def torchvision_weights(weights, **_):
+        given["name"] = weights.name
+        return given["state"]
+
+    monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", torchvision_weights)
+    return given
+
+
+def test_pretrained_weights_bring_their_normalisation(downloaded):
+    theirs = models.shufflenet_v2_x0_5().eval()
+    downloaded["state"] = theirs.state_dict()
+    ours = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained=True, **settings())
+    assert downloaded["name"] == models.ShuffleNet_V2_X0_5_Weights.DEFAULT.name
+    preset = models.ShuffleNet_V2_X0_5_Weights.DEFAULT.transforms()
+    assert normalization_of(ours) == (pytest.approx(preset.mean), pytest.approx(preset.std))
+    assert torch.equal(ours.conv5[0].weight, theirs.conv5[0].weight)
+    assert ours.fc.out_features == 5
+    gray = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained="IMAGENET1K_V1", **settings(1))
+    torch.testing.assert_close(gray.conv1[0].weight, theirs.conv1[0].weight.sum(1, keepdim=True))
+    assert normalization_of(gray)[0] == pytest.approx([sum(preset.mean) / 3])
+
+    del downloaded["state"]
+    with without_initial_weights():
+        rebuilt = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained=True, **settings(1))
+    assert normalization_of(rebuilt) == normalization_of(gray)
+
+
+def test_input_transform_of_the_library_is_part_of_the_normalisation(downloaded):
+    """GoogLeNet with pretrained weights rescales what was normalised for ImageNet: in all, (x - 0.5) / 0.5."""
+    with without_initial_weights():
+        ours = torchvision_classifier(name="googlenet", pretrained=True, **settings(3, 64)).eval()
+    theirs = models.GoogLeNet(5, aux_logits=False, transform_input=True, init_weights=False).eval()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.rand(2, 3, 64, 64)
+    preset = models.GoogLeNet_Weights.DEFAULT.transforms()
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preset.mean, preset.std))
+    torch.testing.assert_close(ours(images), theirs((images - mean) / std), rtol=1e-4, atol=1e-4)
+
+
+def test_timm_weights_bring_their_normalisation(monkeypatch):
+    asked = {}
+
+    def create_model(name, pretrained, **rest):
+        asked.update(name=name, pretrained=pretrained)
+        return original(name, pretrained=False, **rest)
+
+    original = timm.create_model
+    monkeypatch.setattr(timm, "create_model", create_model)
+    classifier = timm_classifier(name="test_resnet", pretrained="r160_in1k", **settings(1))
+    assert asked == {"name": "test_resnet.r160_in1k", "pretrained": True}
+    preset = timm.models.get_pretrained_cfg("test_resnet.r160_in1k")
+    assert normalization_of(classifier)[0] == pytest.approx([sum(preset.mean) / 3])
+    with without_initial_weights():
+        timm_classifier(name="test_resnet", pretrained=True, **settings(1))
+    assert asked == {"name": "test_resnet", "pretrained": False}
+
+
+@both
+def test_without_a_network_one_message_says_what_to_do(make, name, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", fail)
+    monkeypatch.setattr("timm.create_model", fail)
+    with pytest.raises(UserError, match=r"no route to host.*encoder.weights=FILE"):
+        make(name=name, pretrained=True, **settings())
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "message"),
+    [
+        (torchvision_classifier, {"name": "resnet_50"}, "did you mean .*resnet50"),
+        (timm_classifier, {"name": "resnet_50"}, "did you mean .*resnet50"),
+        (torchvision_classifier, {"name": "fcn_resnet50"}, "no such classifier"),
+        (torchvision_classifier, {"name": "resnet18", "pretrained": "V2"}, "has the weights IMAGENET1K_V1"),
+        (timm_classifier, {"name": "test_resnet", "pretrained": "V2"}, "has the weights r160_in1k"),
+        (timm_classifier, {"name": "coatnet_0_224", "pretrained": True}, "timm has no weights for coatnet_0_224"),
+        (torchvision_classifier, {"name": "vit_b_16", "image": (3, 33, 33)}, "cannot be made for images"),
+        (torchvision_classifier, {"name": "vit_b_16", "image": (3, 32, 64)}, "square images only"),
+    ],
+)
+def test_wrong_settings_are_refused(make, changes, message):
+    with pytest.raises(UserError, match=message):
+        make(**{**settings(), **changes})
+
+
+def test_images_that_are_too_small_are_refused_with_their_shape():
+    classifier = torchvision_classifier(name="squeezenet1_1", **settings(1, 8))
+    with pytest.raises(UserError, match=r"no torch.nn.Linear"):
+        attach_tasks(classifier, [], image=(1, 8, 8))
+    classifier = torchvision_classifier(name="alexnet", **settings(1, 8))
+    with pytest.raises(UserError, match=r"cannot process images of shape \(1, 8, 8\)"):
+        attach_tasks(classifier, [], image=(1, 8, 8))
+
+
+@pytest.mark.parametrize(("option", "make"), [("torchvision", torchvision_classifier), ("timm", timm_classifier)])
+def test_settings_of_the_command_line(option, make):
+    register_resolvers()
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        config = compose("train", ["experiment=quickstart", f"encoder={option}", "paths.run=."])
+        wrong = compose("train", ["experiment=quickstart", f"encoder={option}", "paths.run=.", "encoder.name=18"])
+    check(config)
+    assert instantiate(config.encoder).func is make
+    assert {*config.encoder} - {"_target_", "_partial_"} < {*inspect.signature(make).parameters}
+    with pytest.raises(UserError, match=r"encoder.name=18: it must be text"):
+        check(wrong)

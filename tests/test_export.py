@@ -1,0 +1,318 @@
+"""``python -m gat_lightning.export``: the file alone gives the checkpoint's logits, under the original keys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torchvision import models
+
+from gat_lightning.assembly import build_data, build_module, find_conf
+from gat_lightning.checkpoint import load_classifier
+from gat_lightning.errors import UserError
+from gat_lightning.evaluate import run as evaluate
+from gat_lightning.evaluation.subject import load_subject
+from gat_lightning.export import run
+from gat_lightning.formats import Description, Format, Safetensors
+from gat_lightning.formats.safetensors import read_classifier
+from gat_lightning.models import normalized, preact_resnet18
+from gat_lightning.run_directory import register_resolvers
+
+
+class Own(nn.Module):
+    """Somebody's classifier: a head under two names, one buffer, and no normalisation of its own."""
+
+    def __init__(self, num_classes: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.register_buffer("scale", torch.full((1,), 2.0))
+        self.head = self.alias = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.alias(self.scale * torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+
+
+def own(*, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, width: int = 4) -> nn.Module:
+    return normalized(Own(num_classes, width), mean, std)
+
+
+TIMM = ("encoder=timm", "encoder.name=test_resnet")
+TORCHVISION = ("encoder=torchvision", "encoder.name=shufflenet_v2_x0_5")
+OWN = (f"encoder._target_={__name__}.own",)
+
+
+def composed(name: str, *overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        return compose(name, list(overrides))
+
+
+def checkpoint(directory: Path, *overrides: str) -> Path:
+    """Of a model that was not trained, but whose parameters and statistics are all of their own."""
+    register_resolvers()
+    config = composed("train", "experiment=quickstart", "task=macro+rotation", "paths.run=.", *overrides)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = build_module(config, build_data(config).info)
+        with torch.no_grad():
+            for name, tensor in module.model.state_dict().items():
+                if tensor.is_floating_point():
+                    tensor.mul_(1 + 0.1 * torch.rand_like(tensor)).add_(0.01 * torch.rand_like(tensor))
+                assert torch.isfinite(tensor).all(), name
+    content: dict[str, Any] = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    path = directory / "checkpoints" / "best.ckpt"
+    path.parent.mkdir(parents=True)
+    torch.save(content, path)
+    return path
+
+
+def exported(path: Path, *overrides: str) -> Path:
+    return run(composed("export", f"checkpoint={path}", *overrides))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("runs") / "small", "encoder.width=4")
+
+
+IMAGES = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+STATISTICS = {"mean": (0.3,), "std": (0.4,)}
+
+
+def gray_shufflenet() -> nn.Module:
+    model = models.shufflenet_v2_x0_5(num_classes=10)
+    model.conv1[0] = nn.Conv2d(1, 24, 3, stride=2, padding=1, bias=False)
+    return model
+
+
+def gray_resnet50() -> nn.Module:
+    model = models.resnet50(num_classes=10)
+    model.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("overrides", "original", "inside"),
+    [
+        (
+            ("encoder=preact_resnet18", "encoder.width=4"),
+            lambda: preact_resnet18(num_classes=10, image=(1, 8, 8), **STATISTICS, width=4),
+            True,
+        ),
+        (TORCHVISION, gray_shufflenet, False),
+        (TIMM, lambda: timm.create_model("test_resnet", num_classes=10, in_chans=1), False),
+        (OWN, lambda: Own(10, 16), False),
+        pytest.param(("encoder=torchvision", "encoder.name=resnet50"), gray_resnet50, False, marks=pytest.mark.slow),
+    ],
+    ids=["preact_resnet18", "torchvision", "timm", "own", "resnet50"],
+)
+def test_the_original_class_loads_the_weights_strictly(
+    overrides: tuple[str, ...], original: Any, inside: bool, tmp_path: Path
+) -> None:
+    """``inside``: the class normalises itself; the others are given normalised images, as without us."""
+    path = checkpoint(tmp_path / "run", *overrides)
+    file = exported(path)
+    assert file == tmp_path / "run" / "export" / "best.safetensors"
+    with safe_open(file, "pt") as opened:
+        description = json.loads(opened.metadata()["gat_lightning"])
+    mean, std = (torch.tensor(description[name]).view(-1, 1, 1) for name in ("mean", "std"))
+    model = original()
+    if inside:
+        model.normalize.mean, model.normalize.std = mean, std
+    assert {*load_file(file)} == {*model.state_dict()}
+    model.load_state_dict(load_file(file), strict=True)
+    with torch.no_grad():
+        expected = load_classifier(path)(IMAGES)
+        found = model.eval()(IMAGES if inside else (IMAGES - mean) / std)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_the_description_is_complete_and_holds_nothing_private(tmp_path: Path) -> None:
+    weights = tmp_path / "secret" / "theirs.pt"
+    weights.parent.mkdir()
+    torch.save(timm.create_model("test_resnet", num_classes=10, in_chans=1).state_dict(), weights)
+    file = exported(checkpoint(tmp_path / "run", *TIMM, f"encoder.weights={weights}"))
+    with safe_open(file, "pt") as opened:
+        metadata = opened.metadata()
+    assert str(tmp_path) not in str(metadata)
+    assert json.loads(metadata["gat_lightning"]) == {
+        "target": "class",
+        "kind": "multiclass",
+        "outputs": 10,
+        "classes": [str(digit) for digit in range(10)],
+        "image": [1, 8, 8],
+        "mean": [pytest.approx(0.3046, abs=1e-4)],
+        "std": [pytest.approx(0.3758, abs=1e-4)],
+        "encoder": {
+            "_target_": "gat_lightning.models.encoders.timm.timm_classifier",
+            "_partial_": True,
+            "name": "test_resnet",
+        },
+        "inputs": "float32 [batch, channels, height, width], pixels in [0, 1]",
+        "version": json.loads(metadata["gat_lightning"])["version"],
+    }
+
+
+def test_a_checkpoint_is_rebuilt_without_the_weights_that_it_began_with(tmp_path: Path) -> None:
+    weights = tmp_path / "theirs.pt"
+    torch.save(timm.create_model("test_resnet", num_classes=10, in_chans=1).state_dict(), weights)
+    path = checkpoint(tmp_path / "run", *TIMM, f"encoder.weights={weights}")
+    before = load_classifier(path)(IMAGES)
+    weights.unlink()
+    assert torch.equal(load_classifier(path)(IMAGES), before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", [("encoder.width=4",), TIMM, OWN], ids=["ours", "timm", "own"])
+def test_torchscript_needs_nothing_of_ours(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "run", *overrides)
+    file = exported(path, "format=torchscript")
+    np.save(tmp_path / "images.npy", IMAGES.numpy())
+    code = (
+        "import sys, warnings; warnings.simplefilter('ignore'); import numpy, torch\n"
+        f"model = torch.jit.load({str(file)!r})\n"
+        f"images = torch.from_numpy(numpy.load({str(tmp_path / 'images.npy')!r}))\n"
+        f"numpy.save({str(tmp_path / 'logits.npy')!r}, torch.cat([model(images[:4]), model(images[4:])]).detach())\n"
+        "assert 'gat_lightning' not in sys.modules and 'timm' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    logits = torch.from_numpy(np.load(tmp_path / "logits.npy"))
+    torch.testing.assert_close(logits, load_classifier(path)(IMAGES).detach(), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides", [("encoder.width=4",), TIMM, TORCHVISION, OWN], ids=["ours", "timm", "torchvision", "own"]
+)
+def test_onnx_takes_any_batch(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    import onnxruntime
+
+    path = checkpoint(tmp_path / "run", *overrides)
+    file = exported(path, "format=onnx")
+    assert [each.name for each in file.parent.iterdir()] == ["best.onnx"]
+    session = onnxruntime.InferenceSession(str(file))
+    expected = load_classifier(path)(IMAGES).detach()
+    for size in (1, 2, 5):
+        (logits,) = session.run(["logits"], {"images": IMAGES[:size].numpy()})
+        torch.testing.assert_close(torch.from_numpy(logits), expected[:size], atol=1e-4, rtol=1e-4)
+
+
+def test_what_is_printed_works(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, ending in (("safetensors", "safetensors"), ("torchscript", "pt")):
+        file = exported(small, f"format={name}", f"output={tmp_path / 'mine'}.{ending}")
+        headline, _, *code = capsys.readouterr().out.splitlines()
+        assert headline.startswith(f"{file}: ")
+        assert len(code) == 4
+        variables: dict[str, Any] = {}
+        with pytest.warns(FutureWarning) if name == "torchscript" else nullcontext():
+            exec("\n".join(code), variables)
+        assert torch.equal(variables["model"](IMAGES), load_classifier(small)(IMAGES))
+
+
+def test_nothing_is_overwritten(small: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.safetensors"
+    file.write_text("precious")
+    with pytest.raises(UserError, match="is there already"):
+        exported(small, f"output={file}")
+    assert file.read_text() == "precious"
+
+
+class Wrong(Safetensors):
+    """Spoils one weight."""
+
+    def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
+        super().write(classifier, description, path)
+        tensors = load_file(path)
+        tensors["fc.bias"][3] += 1e-3
+        save_file(tensors, path, {"gat_lightning": description.to_json()})
+
+
+class OneBatch(Safetensors):
+    """Works for one size of batches, like a careless trace."""
+
+    def read(self, path: Path) -> Any:
+        classifier = read_classifier(path)[0]
+        return lambda images: classifier(images.view(7, 1, 8, 8))
+
+
+@pytest.mark.parametrize(("form", "message"), [(Wrong, "differs by 1.0e-03"), (OneBatch, "fails on a batch of 1")])
+def test_a_wrong_file_is_not_left_behind(form: type[Format], message: str, small: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        exported(small, f"format._target_={__name__}.{form.__name__}", f"output={tmp_path / 'mine.safetensors'}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_settings_are_refused(small: Path, tmp_path: Path) -> None:
+    for overrides, message in (
+        (["checkpoint=null"], "Say what to export"),
+        (["checkpoint=nowhere.ckpt"], "no checkpoint 'nowhere.ckpt'"),
+        ([f"checkpoint={small}", "output=mine.onnx"], "ends in .safetensors"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(composed("export", *overrides))
+
+
+def scores(directory: Path, *overrides: str) -> dict[str, float]:
+    directory.mkdir()
+    common = ("evaluation=pgd10", "images=60", "pictures=false", f"paths.run={directory}")
+    result = evaluate(composed("evaluate", *common, *overrides))
+    (metrics,) = result["metrics"].values()
+    return metrics
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_exports_are_evaluated_like_their_checkpoint(quickstart: Any, tmp_path: Path) -> None:
+    path = quickstart[0] / "checkpoints" / "best.ckpt"
+    weights = exported(path, f"output={tmp_path / 'a.safetensors'}")
+    script = exported(path, "format=torchscript", f"output={tmp_path / 'a.pt'}")
+    description = read_classifier(weights)[1]
+    mean, std = list(description.mean), list(description.std)
+    expected = scores(tmp_path / "0", f"checkpoint={path}")
+    assert expected["test/clean/accuracy"] > 0.2
+    assert scores(tmp_path / "1", f"checkpoint={weights}", "data=digits") == expected
+    assert scores(tmp_path / "2", "++model._target_=torch.jit.load", f"++model.f={script}", "data=digits") == expected
+    factory = (
+        "++model._target_=gat_lightning.models.preact_resnet_small", "++model.num_classes=10", "++model.width=4",
+        "++model.image=[1,8,8]", f"++model.mean={mean}", f"++model.std={std}",
+    )  # fmt: skip
+    assert scores(tmp_path / "3", *factory, f"weights={weights}", "data=digits") == expected
+
+
+def test_an_export_needs_the_data_that_it_was_trained_on(small: Path, tmp_path: Path) -> None:
+    file = exported(small, f"output={tmp_path / 'a.safetensors'}")
+    foreign = tmp_path / "foreign.safetensors"
+    save_file(load_file(file), foreign)
+    for overrides, message in (
+        ([f"checkpoint={file}"], "choose data=NAME"),
+        ([f"checkpoint={file}", "data=digits", "++data.target=macro"], "The target of checkpoint=.* is 'class'"),
+        ([f"checkpoint={foreign}", "data=digits"], "was not written by gat_lightning.export"),
+        ([f"checkpoint={tmp_path}/no.safetensors", "data=digits"], "cannot be read as a safetensors file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_subject(composed("evaluate", *overrides))
+
+
+def test_a_stranger_s_export_runs_nothing_of_its_choice(small: Path, tmp_path: Path) -> None:
+    file = exported(small, f"output={tmp_path / 'a.safetensors'}")
+    with safe_open(file, "pt") as opened:
+        content = json.loads(opened.metadata()["gat_lightning"])
+    content["encoder"] = {"_target_": "os.mkdir", "path": str(tmp_path / "proof")}
+    save_file(load_file(file), file, {"gat_lightning": json.dumps(content)})
+    with pytest.raises(UserError, match=r"names 'os\.mkdir'"):
+        read_classifier(file)
+    assert not (tmp_path / "proof").exists()

@@ -1,0 +1,162 @@
+"""Learning-rate schedules: the values of each step, in closed form, and the same ones after a resume."""
+
+import io
+import math
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from gat_lightning.assembly import find_conf
+from gat_lightning.errors import UserError
+from gat_lightning.schedules import constant, cosine, cyclic, multistep, one_cycle
+
+OPTIONS = sorted(find_conf().glob("schedule/*.yaml"))
+WARMED = [cosine, constant, multistep, cyclic]
+
+
+def optimizer(*rates):
+    return torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in rates or (0.1,)])
+
+
+def go(optimizer, schedule, steps):
+    """The rate of the first group in each of so many steps."""
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+def rates(make, steps=20, **settings):
+    chosen = optimizer()
+    return go(chosen, make(chosen, steps, **settings), steps)
+
+
+def test_cosine_is_that_of_torch():
+    chosen = optimizer()
+    assert rates(cosine, 50) == pytest.approx(go(chosen, CosineAnnealingLR(chosen, 50), 50), abs=1e-15)
+    chosen = optimizer()
+    expected = go(chosen, CosineAnnealingLR(chosen, 50, eta_min=0.01), 50)
+    assert rates(cosine, 50, final_lr=0.01) == pytest.approx(expected, abs=1e-15)
+
+
+def test_multistep_falls_at_its_milestones():
+    assert rates(multistep) == pytest.approx([0.1] * 10 + [0.01] * 5 + [0.001] * 5)
+    assert rates(multistep, milestones=[0.1, 0.2, 0.9], gamma=0.5) == pytest.approx(
+        [0.1] * 2 + [0.05] * 2 + [0.025] * 14 + [0.0125] * 2
+    )
+
+
+def test_constant_is_the_rate_of_the_optimizer():
+    assert rates(constant) == [0.1] * 20
+
+
+def test_cyclic_is_a_triangle():
+    assert rates(cyclic) == pytest.approx([0.01 * min(step, 20 - step) for step in range(20)])
+    assert rates(cyclic, warmup=0.25) == pytest.approx(
+        [0.02 * step for step in range(5)] + [0.1 * (20 - step) / 15 for step in range(5, 20)]
+    )
+
+
+def test_one_cycle_goes_up_and_down_in_half_cosines():
+    def between(one, other, part):
+        return other + (one - other) * (1 + math.cos(math.pi * part)) / 2
+
+    up = [between(0.1 / 25, 0.1, step / 5) for step in range(6)]
+    down = [between(0.1, 0.1 / 25 / 1e4, step / 14) for step in range(1, 15)]
+    assert rates(one_cycle) == pytest.approx(up + down)
+
+
+@pytest.mark.parametrize("make", WARMED)
+def test_a_warmup_rises_from_zero_and_then_the_schedule_follows(make):
+    found = rates(make, 40, warmup=0.25)
+    assert found[:10] == pytest.approx([0.1 * step / 10 for step in range(10)])
+    if make is multistep:  # whose milestones are parts of the whole run
+        assert found[10:] == pytest.approx(rates(multistep, 40)[10:])
+    elif make is not cyclic:
+        assert found[10:] == pytest.approx(rates(make, 30))
+
+
+@given(st.sampled_from([*WARMED, one_cycle]), st.integers(1, 60), st.floats(0, 0.99), st.floats(1e-4, 10))
+def test_rates_stay_between_zero_and_the_optimizers(make, steps, warmup, rate):
+    chosen = optimizer(rate)
+    found = go(chosen, make(chosen, steps, warmup=warmup), steps)
+    assert all(0 <= value <= rate * (1 + 1e-9) for value in found)
+    top = found.index(max(found))
+    assert found[: top + 1] == sorted(found[: top + 1])
+    assert found[top:] == sorted(found[top:], reverse=True)
+
+
+@pytest.mark.parametrize("make", WARMED)
+def test_groups_keep_their_proportions(make):
+    chosen = optimizer(0.1, 0.3)
+    schedule = make(chosen, 10, warmup=0.2)
+    for _ in range(10):
+        one, other = (group["lr"] for group in chosen.param_groups)
+        assert other == pytest.approx(3 * one)
+        chosen.step()
+        schedule.step()
+
+
+def test_the_final_rate_is_that_of_every_group():
+    chosen = optimizer(0.1, 0.3)
+    go(chosen, cosine(chosen, 10, final_lr=0.02), 10)
+    assert [group["lr"] for group in chosen.param_groups] == pytest.approx([0.02, 0.02])
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("stop", [3, 17])
+def test_a_resumed_schedule_goes_on_as_one_without_interruption(path, stop):
+    make = instantiate(OmegaConf.load(path))
+    whole = rates(make, 40)
+    first = optimizer()
+    schedule = make(first, 40)
+    before = go(first, schedule, stop)
+    saved = io.BytesIO()
+    torch.save([first.state_dict(), schedule.state_dict()], saved)
+    saved.seek(0)
+    states = torch.load(saved, weights_only=True)
+    second = optimizer()
+    resumed = make(second, 40)
+    second.load_state_dict(states[0])
+    resumed.load_state_dict(states[1])
+    assert before + go(second, resumed, 40 - stop) == whole
+
+
+def test_every_schedule_has_an_option():
+    assert {path.stem for path in OPTIONS} == {make.__name__ for make in (*WARMED, one_cycle)}
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1.0])
+@pytest.mark.parametrize("make", [*WARMED, one_cycle])
+def test_an_impossible_warmup_is_refused(make, warmup):
+    with pytest.raises(UserError, match=r"schedule\.warmup=.*: it must be at least 0 and below 1"):
+        make(optimizer(), 10, warmup=warmup)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"milestones": [0.75, 0.5]}, r"schedule.milestones=\[0.75, 0.5\]: they must be rising"),
+        ({"milestones": [0.5, 0.5]}, "they must be rising"),
+        ({"milestones": [0.0, 0.5]}, "each above 0 and below 1"),
+        ({"milestones": [100, 150]}, "each above 0 and below 1"),
+        ({"gamma": 0.0}, "schedule.gamma=0.0: it must be above 0 and at most 1"),
+        ({"gamma": 2}, "it must be above 0 and at most 1"),
+    ],
+)
+def test_impossible_steps_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        multistep(optimizer(), 10, **settings)
+
+
+def test_adamw_has_an_option():
+    made = instantiate(OmegaConf.load(find_conf() / "optimizer" / "adamw.yaml"))([torch.nn.Parameter(torch.zeros(1))])
+    assert isinstance(made, torch.optim.AdamW)
+    assert (made.defaults["lr"], made.defaults["weight_decay"]) == (1e-3, 0.05)
