@@ -1,6 +1,7 @@
 """Two processes equal one on the joined batch."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,15 +9,27 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from gat_lightning.augment import CutMix, Identity, MaxUp, Mixup
 from gat_lightning.batch import Batch
 from gat_lightning.data.sampler import shard_of
 from gat_lightning.errors import UserError
-from gat_lightning.methods import Adversarial, Madry
+from gat_lightning.methods import Adversarial, Free, Madry, Trades
+from gat_lightning.weight_perturbation import WeightPerturbation
 from test_command_line import command
 from test_train import TINY
-from test_training_step import toy_module
+from test_training_step import EPS, toy_module
 
 SIZES = (6, 6, 5)
+
+
+class Shift(Identity):
+    """Adds the same small number to all pixels of an image."""
+
+    def draw(self, samples, generator):
+        return torch.rand(samples, 1, generator=generator, dtype=torch.float64) / 4
+
+    def __call__(self, images, values):
+        return (images + values[:, :, None, None]).clamp(0, 1)
 
 
 def joined(step):
@@ -56,27 +69,37 @@ class Record(pl.Callback):
         torch.save({"steps": self.steps, "state": state}, self.directory / f"rank{trainer.global_rank}.pt")
 
 
-def record(directory, devices, method, curvature, separate):
+def record(directory, devices, method, curvature, separate, **settings):
     directory.mkdir()
     trainer = pl.Trainer(
         max_epochs=1, accelerator="cpu", devices=devices, strategy="ddp_spawn" if devices > 1 else "auto",
         use_distributed_sampler=False, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, callbacks=[Record(directory)],
     )  # fmt: skip
-    trainer.fit(toy_module(method, curvature, None, separate), datamodule=Joined())
+    trainer.fit(toy_module(method, curvature, None, separate, **settings), datamodule=Joined())
     return [torch.load(directory / f"rank{rank}.pt", weights_only=True) for rank in range(devices)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "curvature", "separate"),
+    ("make", "curvature", "separate", "settings"),
     [
-        pytest.param(Madry("separate"), "objective", True, id="madry_separate-objective-separate"),
-        pytest.param(Adversarial(), "penalty", False, id="adversarial-penalty-shared", marks=pytest.mark.slow),
+        pytest.param(partial(Madry, "separate"), "objective", True, {}, id="madry_separate-objective-separate"),
+        pytest.param(Adversarial, "penalty", False, {}, id="adversarial-penalty-shared"),
+        pytest.param(partial(Free, EPS, replays=3), "off", True, {"augment": Mixup(Identity())}, id="free-mixup"),
+        pytest.param(
+            partial(Trades, EPS, steps=2),
+            "off",
+            False,
+            {"augment": CutMix(Identity()), "weight_perturbation": WeightPerturbation(0.02)},
+            id="trades-cutmix-awp",
+        ),
+        pytest.param(Madry, "off", True, {"augment": MaxUp(Shift(), 3), "micro_batch": 2}, id="madry-maxup"),
     ],
 )
-def test_parameters_and_weights_equal_the_one_process_run(tmp_path, method, curvature, separate):
-    (one,) = record(tmp_path / "one", 1, method, curvature, separate)
-    first, second = record(tmp_path / "two", 2, method, curvature, separate)
+def test_parameters_and_weights_equal_the_one_process_run(tmp_path, make, curvature, separate, settings):
+    (one,) = record(tmp_path / "one", 1, make(), curvature, separate, **settings)
+    first, second = record(tmp_path / "two", 2, make(), curvature, separate, **settings)
     assert sorted([size for *_, size in rank["steps"]] for rank in (first, second)) == [[3, 3, 2], [3, 3, 3]]
     for (alone, losses, _), (mine, mine_losses, _), (theirs, *_) in zip(
         one["steps"], first["steps"], second["steps"], strict=True

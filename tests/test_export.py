@@ -114,7 +114,7 @@ def gray_resnet50() -> nn.Module:
             lambda: preact_resnet18(num_classes=10, image=(1, 8, 8), **STATISTICS, width=4),
             True,
         ),
-        (TORCHVISION, gray_shufflenet, False),
+        pytest.param(TORCHVISION, gray_shufflenet, False, marks=pytest.mark.slow),
         (TIMM, lambda: timm.create_model("test_resnet", num_classes=10, in_chans=1), False),
         (OWN, lambda: Own(10, 16), False),
         pytest.param(("encoder=torchvision", "encoder.name=resnet50"), gray_resnet50, False, marks=pytest.mark.slow),
@@ -265,6 +265,16 @@ def test_wrong_settings_are_refused(small: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             run(composed("export", *overrides))
+
+
+@pytest.mark.parametrize(("name", "package"), [("safetensors", "safetensors.torch"), ("onnx", "onnxscript")])
+def test_missing_extra_is_named(
+    name: str, package: str, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=r"pip install 'gat-lightning\[export\]'"):
+        exported(small, f"format={name}", f"output={tmp_path / 'mine'}.{name}")
+    assert not list(tmp_path.iterdir())
 
 
 def scores(directory: Path, *overrides: str) -> dict[str, float]:

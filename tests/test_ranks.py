@@ -79,7 +79,8 @@ def _rank(rank, ranks, port, queue):
 SPACES = ("parameters", "representation")
 
 
-@pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 3])
 def test_processes_equal_one_on_the_joined_batch(ranks, free_port):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()

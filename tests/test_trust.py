@@ -59,6 +59,6 @@ def test_a_checkpoint_runs_nothing_of_its_choice(quickstart, tmp_path, node):
     proof = tmp_path / "proof"
     content["gat_lightning"]["config"][node]["mine"] = {"_target_": "pathlib.Path.mkdir", "self": str(proof)}
     torch.save(content, tmp_path / "best.ckpt")
-    with pytest.raises(UserError, match="names 'pathlib.Path.mkdir'"):
+    with pytest.raises(UserError, match=r"names 'pathlib\.Path\.mkdir'"):
         load_model(tmp_path / "best.ckpt")
     assert not proof.exists()

@@ -27,6 +27,7 @@ _QUIET = (
     ".*number of training batches.*is smaller than the logging interval.*",
     ".*exists and is not empty.*",
     ".*isinstance.treespec, LeafSpec.* is deprecated.*",
+    ".*`srun` command is available on your system but is not used.*",
 )
 
 

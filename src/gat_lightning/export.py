@@ -48,9 +48,8 @@ def run(config: DictConfig) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(
-        f"{path}: {path.stat().st_size / 1e6:.1f} MB; logits differ from the checkpoint's by {difference:.1e}."
-    )
+    size = path.stat().st_size / 2**20
+    console.print(f"{path}: {size:.2f} MiB; logits differ from the checkpoint's by {difference:.1e} at most.")
     console.print(f"\n{chosen.usage(path, description)}")
     return path
 

@@ -203,6 +203,18 @@ def test_double_backward_through_stages_equals_finite_differences(training):
     assert torch.autograd.gradcheck(squared_input_gradient, (weight,), atol=1e-6)
 
 
+def test_double_backward_goes_through_attention():
+    vit = models.VisionTransformer(32, 16, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8, num_classes=5)
+    nn.init.normal_(vit.heads.head.weight)
+    model = attach_tasks(vit, [Stub()], image=(3, 32, 32))
+    x = torch.rand(2, 3, 32, 32, requires_grad=True)
+    features = model.encode_eagerly(x)
+    torch.testing.assert_close(features.pooled, model.encode(x).pooled)
+    (gradient,) = torch.autograd.grad(model.decode(features)["class"].sin().sum(), x, create_graph=True)
+    gradient.square().sum().backward()
+    assert model.encoder.trunk.conv_proj.weight.grad.abs().sum() > 0
+
+
 @pytest.mark.slow
 def test_compiled_encoder_has_the_same_stages_and_gradients():
     model, images = made().eval(), torch.rand(2, *IMAGE)

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import sys
 
 import pytest
 import timm
@@ -191,6 +192,12 @@ def test_without_a_network_one_message_says_what_to_do(make, name, monkeypatch):
     monkeypatch.setattr("timm.create_model", fail)
     with pytest.raises(UserError, match=r"no route to host.*encoder.weights=FILE"):
         make(name=name, pretrained=True, **settings())
+
+
+def test_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match=r"pip install 'gat-lightning\[encoders\]'"):
+        timm_classifier(name="test_resnet", **settings())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gat_lightning.errors import UserError
 from gat_lightning.models.decoders import PooledDecoder
@@ -94,8 +95,9 @@ class MultiTaskModel(nn.Module):
         return self.encoder(x)
 
     def encode_eagerly(self, x: Tensor) -> Features:
-        """The same without a compiled encoder: a double backward cannot go through one."""
-        return self.encoder.forward(x)
+        """The same for a double backward, which can go through neither a compiled encoder nor fused attention."""
+        with sdpa_kernel(SDPBackend.MATH):
+            return self.encoder.forward(x)
 
     def decode(self, features: Features, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Outputs of the named tasks' decoders, or of all, in this order; no other decoder runs."""

@@ -47,7 +47,8 @@ class Cost:
             augmentations that look at the loss, among them.
         objectives: in one step, gradients of the parameters: one per objective.
         curvature: how many of them are of curvature terms, by a double backward unless differences take its place.
-        step_seconds: median of the measured steps, loading of the batch included.
+        measured: how many steps were timed, after the first few.
+        step_seconds: their median, loading of the batch included.
         training_hours: all steps.
         scoring_hours: validations and tests; images of which nothing but the clean metric is taken count as nothing.
         peak_gib: most memory of the device in use, GiB; None on a CPU.
@@ -60,6 +61,7 @@ class Cost:
     forward_passes: float
     objectives: int
     curvature: int
+    measured: int
     step_seconds: float
     training_hours: float
     scoring_hours: float
@@ -185,7 +187,8 @@ def measure(config: DictConfig, job: str) -> Cost:
     trainer.fit(module, datamodule=data)
     trainer.test(module, datamodule=data, verbose=False)
     steps = count_steps(config, len(data.train_dataloader()))
-    step = median(watch.seconds["train"][_WARM_UP:] or watch.seconds["train"])
+    timed = watch.seconds["train"][_WARM_UP:] or watch.seconds["train"]
+    step = median(timed)
     assert module.last_step is not None
     objectives = len(module.last_step.names)
     return Cost(
@@ -196,6 +199,7 @@ def measure(config: DictConfig, job: str) -> Cost:
         forward_passes=watch.passes[1],
         objectives=objectives * module.method.replays,
         curvature=len(module.curvature.names(module.task_names)) * module.method.replays,
+        measured=len(timed),
         step_seconds=step,
         training_hours=steps * step / 3600,
         scoring_hours=_scoring_seconds(config, data, watch) / 3600,
@@ -212,20 +216,21 @@ def count_steps(config: DictConfig, batches: int) -> int:
 
 
 def show(cost: Cost) -> None:
-    """One row, under a heading where the job is the first; in a sweep, the sum so far as well."""
+    """A table, and in a sweep the sum so far."""
     _shown.append(cost)
-    title = f"Cost on {cost.device}, extrapolated from {_MEASURED} steps; nothing was trained"
-    table = Table("job", "steps", "attack", "forward", "gradients", "s/step", "GiB", "hours", title=title)
-    table.caption = "per step: passes of the attack, other forward passes, gradients (of curvature terms)"
+    heads = ("steps", "attack", "forward", "gradients", "s/step", "GiB", "training h", "scoring h", "total h")
+    table = Table(
+        *heads, title=f"{cost.job}\nnothing was trained: {cost.measured} steps on {cost.device}, extrapolated"
+    )
+    table.caption = "in a step: passes of the attack, other forward passes, gradients (of curvature terms)"
     table.add_row(
-        cost.job,
         f"{cost.steps:,}",
         f"{cost.attack_passes:g}",
         f"{cost.forward_passes:g}",
         f"{cost.objectives} ({cost.curvature})",
         f"{cost.step_seconds:.3g}",
         "" if cost.peak_gib is None else f"{cost.peak_gib:.1f}",
-        f"{cost.hours:.3g} ({cost.training_hours:.3g} training, {cost.scoring_hours:.3g} scoring)",
+        *(f"{hours:.3g}" for hours in (cost.training_hours, cost.scoring_hours, cost.hours)),
     )
     console = Console()
     console.print(table)
