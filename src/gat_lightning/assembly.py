@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks import Attack
+from gat_lightning.checkpoint_io import DurableCheckpointIO
 from gat_lightning.data import ImageDataModule
 from gat_lightning.data.info import NO_TARGET, DataInfo
 from gat_lightning.errors import UserError
@@ -67,6 +68,8 @@ def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiT
 def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     """Everything that a training step needs."""
     tasks = build_tasks(config, info)
+    for task in tasks:
+        task.begin()
     warn_of_lost_orientation(info, tasks, _separate(config.data.views))
     attack = build_attack(config.attack)
     method, curvature = instantiate(config.method), instantiate(config.curvature)
@@ -93,6 +96,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         micro_batch=config.engine.micro_batch,
         channels_last=config.engine.channels_last,
         compiled=config.engine.compile,
+        skip_non_finite=config.on_nan == "skip",
         seed=config.seed,
         validation_images=config.validation.images,
         origin={"schema": CHECKPOINT_SCHEMA, "config": plain(config), "data": asdict(info)},
@@ -110,6 +114,7 @@ def build_trainer(config: DictConfig) -> pl.Trainer:
         config.trainer,
         callbacks=[instantiate(callback) for callback in config.callbacks.values()],
         logger=[CSVLogger(config.paths.run), *(instantiate(logger) for logger in config.logger.values())],
+        plugins=[DurableCheckpointIO()],
         default_root_dir=config.paths.run,
         strategy=_strategy(config),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from gat_lightning.assembly import build_model, build_tasks, plain
+from gat_lightning.checkpoint_io import PREVIOUS
 from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.formats.description import Description
@@ -19,6 +21,8 @@ from gat_lightning.models.normalize import normalization_of
 from gat_lightning.models.weights import INITIAL_WEIGHTS, without_initial_weights
 from gat_lightning.tasks import Task
 from gat_lightning.trust import check_trusted
+
+log = logging.getLogger(__name__)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -88,12 +92,29 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
     own = run / "checkpoints" / "last.ckpt"
     if resume == "auto":
         path = own
-        if not own.is_file():
+        if not own.is_file() and not own.with_name(own.name + PREVIOUS).is_file():
             return None
     else:
         path = Path(resume)
         path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
-    load_checkpoint(path)
+    return whole_checkpoint(path)
+
+
+def whole_checkpoint(path: Path) -> Path:
+    """The checkpoint itself, or, where it cannot be read, the one that was there before it.
+
+    Raises:
+        UserError: neither can be read; the message is about the first.
+    """
+    before = path.with_name(path.name + PREVIOUS)
+    try:
+        load_checkpoint(path)
+    except UserError as error:
+        if not before.is_file():
+            raise
+        load_checkpoint(before)
+        log.warning("%s Going on from the one before it, '%s'.", error, before)
+        return before
     return path
 
 

@@ -105,7 +105,10 @@ class ForwardPass:
 def prepare_views(
     batch: Batch, tasks: Sequence[Task], generators: Callable[[str], BatchGenerator], separate: bool
 ) -> Views:
-    """Step 2.1 of Algorithm 1: x <- f_t(x) for every self-supervised task, in the order given.
+    """Step 2.1 of Algorithm 1: x <- f_t(x) for every self-supervised task, in the order given; then dense labels.
+
+    Dense tasks come last, whatever the order, since their labels are of the image that the network sees. Those that
+    come with the data are rearranged as the image is.
 
     Args:
         batch: plain images and the data set's labels.
@@ -115,12 +118,14 @@ def prepare_views(
     """
     images, labels = batch.images, dict(batch.labels)
     own: dict[str, Task] = {}
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: task.kind == "dense"):
+        label = task.label(images, labels, generators(task.name))
         if separate and task.transforms:
-            labels[task.name] = task.label(images, labels, generators(task.name))
             own[task.name] = task
         else:
-            images, labels = task.prepare(images, labels, generators(task.name))
+            images = task.transform(images, label)
+            labels = {name: task.transform(each, label) if each.dim() == 4 else each for name, each in labels.items()}
+        labels[task.name] = label
     counts = joint_counts(labels, [task.name for task in tasks], images.dtype)
     return Views(images, labels, own, counts, batch.shard, batch.mixed)
 

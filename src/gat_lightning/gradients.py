@@ -194,6 +194,8 @@ class GradientEngine:
         for name, loss, square in zip(names, losses.tolist(), products.diagonal().tolist(), strict=True):
             if not (abs(loss) < float("inf") and square < float("inf")):
                 raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g}, gradient norm² {square:g})")
+        if not abs(float(penalty)) < float("inf"):
+            raise NonFiniteError(f"the curvature penalty is not finite (value {float(penalty):g})")
         kept = products.diagonal().nonzero().flatten()
         weights = torch.zeros_like(losses)
         if len(kept):

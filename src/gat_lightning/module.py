@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -31,6 +32,11 @@ from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Task
 from gat_lightning.weight_perturbation import WeightPerturbation
 
+log = logging.getLogger(__name__)
+
+MOST_SKIPPED = 10
+"""So many non-finite batches in a row end a training that leaves them out."""
+
 ATTACKED = ("target", "all", "auxiliary")
 
 
@@ -54,6 +60,7 @@ class GATModule(pl.LightningModule):
         compiled: compile the encoder, and use it so wherever no double backward follows.
         optimizer: parameters -> optimiser.
         schedule: (optimiser, number of steps) -> learning-rate schedule, stepped after every batch.
+        skip_non_finite: leave out batches with a NaN or infinite objective, instead of stopping; ten in a row stop.
         seed: of everything that is drawn in a step.
         validation_attacks: at least one, by the name of its view in the metrics; the first chooses the best checkpoint.
         test_attacks: likewise.
@@ -80,6 +87,7 @@ class GATModule(pl.LightningModule):
         micro_batch: int | None = None,
         channels_last: bool = False,
         compiled: bool = False,
+        skip_non_finite: bool = False,
         seed: int = 0,
         validation_images: int | None = None,
         origin: dict[str, Any] | None = None,
@@ -99,6 +107,8 @@ class GATModule(pl.LightningModule):
         self.micro_batch = micro_batch
         self.channels_last = channels_last
         self.compiled = compiled
+        self.skip_non_finite = skip_non_finite
+        self.skipped = self._skipped_in_a_row = 0
         self.seed = seed
         self.attacks = {"val": validation_attacks, "test": test_attacks}
         self.validation_images = validation_images
@@ -127,11 +137,16 @@ class GATModule(pl.LightningModule):
         for _ in range(self.method.replays):
             self.method.begin_replay(views)
             parts = [(part, self._perturb(part, batch_idx)) for part in views.parts(self.micro_batch)]
+            buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skip_non_finite else []
             with self.weight_perturbation(self.model, partial(self._objective_sums, parts)):
                 for part, perturbed in parts:
                     self._accumulate(part, perturbed)
-                self.last_step = self._finish_gradients()
-            self._optimizer_step()
+                step = self._finish_gradients()
+            if step is None:
+                torch._foreach_copy_(list(self.model.buffers()), buffers)
+            else:
+                self.last_step = step
+                self._optimizer_step()
             self.method.end_replay()
 
     def _accumulate(self, part: Views, perturbed: Tensor | None) -> None:
@@ -201,10 +216,18 @@ class GATModule(pl.LightningModule):
         with unchanged_buffers(self.model):
             return TaskProblem(self.model, part, [self.tasks[self.task_names.index(task)]]).loss(images)
 
-    def _finish_gradients(self) -> GradientStep:
+    def _finish_gradients(self) -> GradientStep | None:
+        """Gradients into ``.grad``; None, and nothing there, for a batch that is to be left out."""
         try:
-            return self.engine.finish()
+            step = self.engine.finish()
+            self._skipped_in_a_row = 0
+            return step
         except NonFiniteError as error:
+            self._skipped_in_a_row += 1
+            if self.skip_non_finite and self._skipped_in_a_row < MOST_SKIPPED:
+                self.skipped += 1
+                log.warning("Step %d is left out, %d so far: %s.", self.global_step, self.skipped, error)
+                return None
             raise NonFiniteError(
                 f"Training stopped at step {self.global_step} (epoch {self.current_epoch}): {error}."
                 f" The learning rate is {self.learning_rate:g}; a smaller optimizer.lr, a warm-up or engine.clip_norm"

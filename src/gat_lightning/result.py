@@ -38,6 +38,12 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
     return path
 
 
+def read_result(directory: Path) -> dict[str, Any]:
+    """What :func:`write_result` wrote."""
+    content: dict[str, Any] = json.loads((directory / RESULT).read_text())
+    return content
+
+
 def environment(device: torch.device | None = None) -> dict[str, Any]:
     """Git state, package versions and hardware of this process."""
     return {"git": _git_state(), "versions": _versions(), "device": _device(device)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 RESULT = "result.json"
-_NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume")
+_NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished")
 
 
 def configuration_hash(config: DictConfig) -> str:
@@ -22,10 +22,10 @@ def configuration_hash(config: DictConfig) -> str:
 
 
 def run_name(config: DictConfig) -> str:
-    """``<name>-<hash>``, with ``-2``, ``-3``... where a finished run of that name is there already."""
+    """``<name>-<hash>``, with ``-2``, ``-3``... where a finished run of that name is there already and not skipped."""
     base = f"{config.name}-{configuration_hash(config)}"
     name, number = base, 1
-    while is_finished(Path(config.paths.output) / name):
+    while not config.get("skip_finished") and is_finished(Path(config.paths.output) / name):
         number += 1
         name = f"{base}-{number}"
     return name
@@ -37,15 +37,27 @@ def is_finished(directory: Path) -> bool:
     return result.exists() and json.loads(result.read_text()).get("status") == "finished"
 
 
+def skipped(config: DictConfig) -> Path | None:
+    """The directory of a finished run with these settings which ``skip_finished`` leaves as it is; None if there is none."""
+    directory = Path(config.paths.output) / run_name(config)
+    return directory if is_finished(directory) else None
+
+
+def record_directory(config: DictConfig) -> str | None:
+    """Where in the run directory Hydra writes what was typed; nowhere in one that is left as it is."""
+    return None if skipped(config) else ".hydra"
+
+
 def auto_name(data: str, tasks: Iterable[str]) -> str:
     """Name of a run that was not given one, such as ``cifar10-macro+rotation``, from the data's class and the tasks."""
     return f"{data.rsplit('.', 1)[-1].lower()}-{'+'.join(tasks) or 'none'}"
 
 
 def register_resolvers() -> None:
-    """Make ``${auto_name:}``, ``${run_name:}`` and ``${run_directory:}`` known to the configuration."""
+    """Make ``${auto_name:}``, ``${run_name:}``, ``${run_directory:}`` and ``${record_directory:}`` known."""
     OmegaConf.register_new_resolver("auto_name", auto_name, replace=True)
     OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
+    OmegaConf.register_new_resolver("record_directory", lambda *, _root_: record_directory(_root_), replace=True)
     OmegaConf.register_new_resolver(
         "run_directory", lambda *, _root_: str(Path(_root_.paths.output) / run_name(_root_)), replace=True
     )

@@ -22,15 +22,19 @@ from gat_lightning.batch import has_label
 from gat_lightning.checkpoint import find_resumable, initialise, load_checkpoint
 from gat_lightning.command_line import command
 from gat_lightning.data import ImageDataModule
-from gat_lightning.errors import NonFiniteError
+from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
+from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
 from gat_lightning.paper import check_paper, register_resolvers
 from gat_lightning.paper.cost import estimate
+from gat_lightning.preemption import was_requeued
 from gat_lightning.pretraining import pretrained
 from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
-from gat_lightning.result import environment, write_result
+from gat_lightning.result import environment, read_result, write_result
+from gat_lightning.run_directory import is_finished
+from gat_lightning.run_lock import only_run_in
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -45,6 +49,11 @@ def run(config: DictConfig) -> dict[str, Any]:
     check_paper(config)
     if config.paper.dry_run:
         return estimate(config)
+    with only_run_in(Path(config.paths.run)):
+        return _run(config)
+
+
+def _run(config: DictConfig) -> dict[str, Any]:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = Path(config.paths.run)
     last = directory / "checkpoints" / "last.ckpt"
@@ -52,7 +61,7 @@ def run(config: DictConfig) -> dict[str, Any]:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = build_data(config)
     module = build_module(config, data.info)
-    resumed = find_resumable(config.resume, directory)
+    resumed = find_resumable("auto" if was_requeued() and last.is_file() else config.resume, directory)
     if init is not None and resumed is None:
         taken = initialise(module.model, init)
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
@@ -83,11 +92,16 @@ def run(config: DictConfig) -> dict[str, Any]:
         if profiles := profile_files(directory):
             result["files"]["profiles"] = profiles
         result["status"] = "finished"
-    except (KeyboardInterrupt, SystemExit):  # which Lightning makes of Ctrl-C and of SIGTERM
+    except (KeyboardInterrupt, SystemExit):  # which Lightning makes of Ctrl-C, and we of a signal to stop
         result["status"] = "interrupted"
         if last.exists() and trainer.is_global_zero:
             log.warning("Interrupted; the same command with resume=auto goes on from %s.", last)
         raise
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        device = trainer.strategy.root_device
+        raise UserError(advice(device, config.data.batch_size, config.engine.micro_batch)) from error
     except NonFiniteError as error:
         raise NonFiniteError(f"{error} Last good checkpoint: {last if last.exists() else 'none yet'}.") from None
     finally:

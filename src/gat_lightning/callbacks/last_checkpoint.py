@@ -9,9 +9,14 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from gat_lightning.preemption import Stopped, StopSignals
+
 
 class LastCheckpoint(Checkpoint):
-    """Saves ``last.ckpt`` after every epoch, and within long epochs every few minutes.
+    """Saves ``last.ckpt`` after every epoch, within long epochs every few minutes, and when a signal says to stop.
+
+    A signal of :data:`gat_lightning.preemption.SIGNALS` lets the batch be finished, or the validation that goes on;
+    then the state is saved and :class:`~gat_lightning.preemption.Stopped` raised, on all ranks.
 
     Args:
         dirpath: directory of the run's checkpoints.
@@ -22,22 +27,41 @@ class LastCheckpoint(Checkpoint):
         self._path = Path(dirpath) / "last.ckpt"
         self._seconds = 60 * minutes
         self._saved = 0.0
+        self._signals = StopSignals()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and listen."""
         self._saved = time.monotonic()
+        self._signals.listen()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save where it is time; rank 0's clock decides for all."""
-        due = time.monotonic() - self._saved > self._seconds
-        if trainer.strategy.broadcast(due) if trainer.world_size > 1 else due:
+        """Save where it is time, or where the run has to stop; rank 0's clock and signals decide for all."""
+        due, received = time.monotonic() - self._saved > self._seconds, self._signals.received
+        if trainer.world_size > 1:
+            due, received = trainer.strategy.broadcast((due, received))
+        if due or received is not None:
             self._save(trainer)
+        if received is not None:
+            raise Stopped(received)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save."""
         self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen no longer; what was asked during the last epoch is done now."""
+        self._signals.restore()
+        received = self._signals.received
+        if trainer.world_size > 1:
+            received = trainer.strategy.broadcast(received)
+        if received is not None:
+            raise Stopped(received)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Listen no longer."""
+        self._signals.restore()
 
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self._path)

@@ -78,7 +78,9 @@ _BATCHES = number(lambda value: value > 0, "of batches above 0, or a part of the
 
 RANGES = {
     "seed": whole(0, most=2**32 - 1),
+    "on_nan": one_of("stop", "skip"),
     "resume": text("auto or a checkpoint or a run directory", None),
+    "skip_finished": flag(),
     "init": text("a checkpoint", None),
     "data.views": one_of("shared", "separate"),
     "attack.tasks": one_of(*ATTACKED),

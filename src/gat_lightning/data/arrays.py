@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
+from gat_lightning.data.depth_maps import standardised
 from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import UserError
 
+DEPTH = "depth"
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -25,6 +27,10 @@ class Arrays(ArrayDataModule):
 
     Images are uint8, ``[N, H, W, C]`` with 1 to 4 channels or ``[N, H, W]``; labels are integers ``[N]`` from 0 to K-1.
     The normalisation is that of the file's training images.
+
+    The file may have depth maps as well, ``train_depth`` and ``test_depth``: floats ``[N, H, W]``, of any scale, since
+    each map is shifted and scaled to [0, 1]; one with a value that is not finite is missing. They are the label
+    ``depth``, for ``task=depth task.depth.teacher=null``.
 
     Args:
         path: the file.
@@ -49,7 +55,10 @@ class Arrays(ArrayDataModule):
         classes = self.classes or tuple(map(str, range(int(labels.max()) + 1)))
         mean, std = channel_statistics(images)
         _, channels, height, width = images.shape
-        return DataInfo(self.path.name, (channels, height, width), mean, std, {"class": LabelInfo(classes)})
+        infos = {"class": LabelInfo(classes)}
+        if DEPTH in splits.train.labels:
+            infos[DEPTH] = LabelInfo((), "dense")
+        return DataInfo(self.path.name, (channels, height, width), mean, std, infos)
 
     def load(self) -> Splits:
         """All images, uint8 ``[N, C, H, W]``, in the file's memory layout."""
@@ -69,8 +78,13 @@ class Arrays(ArrayDataModule):
             self._check_keys(file.files)
             images = {split: self._images(file, f"{split}_images") for split in ("train", "test")}
             labels = {split: self._labels(file, f"{split}_labels") for split in ("train", "test")}
+            depth = {split: self._depth(file, f"{split}_{DEPTH}", images[split]) for split in ("train", "test")}
         self._check(images, labels)
-        train, test = (LabelledImages(images[split], {"class": labels[split]}) for split in ("train", "test"))
+        if len(depth["train"]) != len(depth["test"]):
+            raise UserError(f"{self.path}: train_depth and test_depth come together; one of them is missing")
+        train, test = (
+            LabelledImages(images[split], {"class": labels[split], **depth[split]}) for split in ("train", "test")
+        )
         return Splits(train, test)
 
     @contextmanager
@@ -123,6 +137,20 @@ class Arrays(ArrayDataModule):
         if len(array) and array.min() < 0:
             raise UserError(f"{self.path}: {key} has the negative label {array.min()}; classes are numbered from 0")
         return torch.from_numpy(array.astype(np.int64))
+
+    def _depth(self, file: Mapping[str, np.ndarray], key: str, images: Tensor) -> dict[str, Tensor]:
+        """Depth maps float32 ``[N, 1, H, W]`` by the label's name; none where the file has none."""
+        if key not in file:
+            return {}
+        with self._reading():
+            array = file[key]
+        wanted = [len(images), *images.shape[2:]]
+        if array.dtype.kind not in "fiu" or list(array.shape) != wanted:
+            raise UserError(
+                f"{self.path}: {key} has dtype {array.dtype} and shape {list(array.shape)}; it must be numbers"
+                f" {wanted}, one depth map per image and of its size"
+            )
+        return {DEPTH: standardised(torch.from_numpy(array.astype(np.float32)).unsqueeze(1))}
 
     def _check(self, images: dict[str, Tensor], labels: dict[str, Tensor]) -> None:
         for split in ("train", "test"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-LabelKind = Literal["multiclass", "binary", "regression"]
+LabelKind = Literal["multiclass", "binary", "regression", "dense"]
 
 
 NO_TARGET = "none"
@@ -21,7 +21,7 @@ class LabelInfo:
         classes: names of the classes, in the order of their indices; of a binary label its negative and its positive
             one, of a regression label none.
         kind: ``multiclass`` and ``binary``: class index, long, -1 where missing; ``regression``: float, NaN where
-            missing.
+            missing; ``dense``: float ``[c, H, W]`` in [0, 1] in the images' size, NaN where missing.
         counts: how many training images the data set lists of each class; empty where it does not count them.
         scale: what a regression label has to be multiplied with to be in ``unit``.
         unit: of a regression label, such as ``years``.

@@ -28,7 +28,7 @@ STEP = "trainer/global_step"
 """The x axis of every figure; the name that Lightning's own logger uses."""
 
 _EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
-_NO_TAG = ("callbacks", "debug", "hydra", "logger", "paths", "resume", "trainer")
+_NO_TAG = ("callbacks", "debug", "hydra", "logger", "paths", "resume", "skip_finished", "trainer")
 _LONGEST_TAG, _LONGEST_GROUP = 64, 128
 
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from gat_lightning.result import SCHEMA
 from gat_lightning.run_directory import RESULT
 
-_NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "name", "seed", "callbacks")
+_NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "skip_finished", "name", "seed", "callbacks")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,13 @@ class Task(ABC):
             UserError: the data cannot serve this task (no such label, images that are not square, ...).
         """
 
+    def begin(self) -> None:  # noqa: B027
+        """Called before training: get what labels are made with, so that what is missing is said early.
+
+        Raises:
+            UserError: it cannot be had.
+        """
+
     def label(self, images: Tensor, labels: dict[str, Tensor], generator: BatchGenerator) -> Tensor:
         """This task's label for every sample, drawn or looked up. Images ``[B, C, H, W]`` in [0, 1]."""
         return labels[self.name]

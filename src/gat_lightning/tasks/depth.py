@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
+from gat_lightning.data.depth_maps import standardised
 from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.tasks.dense import DenseTask
@@ -40,10 +41,10 @@ class Depth(DenseTask):
             of that repository; needs a network the first time, and timm. A path: a TorchScript file; it can run any
             operation of torch, but no Python. A mapping with ``_target_``: the module that Hydra makes of it. Or a
             module, which is copied. All but MiDaS get images ``[B, C, H, W]`` in [0, 1] as they are and return
-            ``[B, h, w]`` or ``[B, 1, h, w]``. None: there is no teacher, the data set has the label ``depth``,
-            ``[B, 1, H, W]`` of the images' size, NaN where it is unknown.
+            ``[B, h, w]`` or ``[B, 1, h, w]``. None: there is no teacher, the data set has the label ``depth``, such
+            as ``data=arrays`` with ``train_depth``: ``[B, 1, H, W]`` of the images' size, NaN where it is unknown.
 
-    The teacher is loaded when the first label is made, or by :meth:`load_teacher`.
+    The teacher is loaded before training, or when the first label is made; evaluations that make none need none.
     """
 
     name = "depth"
@@ -66,7 +67,8 @@ class Depth(DenseTask):
         if self.teacher is None and self.name not in data.labels:
             raise UserError(
                 f"task.depth.teacher=null needs a data set with the label 'depth', and '{data.name}' has"
-                f" {', '.join(sorted(data.labels))}. Set task.depth.teacher to {MIDAS} or to a TorchScript file."
+                f" {', '.join(sorted(data.labels))}. Set task.depth.teacher to {MIDAS} or to a TorchScript file, or put"
+                " train_depth and test_depth into the file of data=arrays."
             )
         if self.teacher == MIDAS and channels not in (1, 3):
             raise UserError(
@@ -90,6 +92,14 @@ class Depth(DenseTask):
                 f"The label 'depth' must be [B, 1, H, W] in the size of the images, not {list(depth.shape)}"
             )
         return standardised(depth)
+
+    def begin(self) -> None:
+        """Load the teacher.
+
+        Raises:
+            UserError: it cannot be loaded; says why, and what to do.
+        """
+        self.load_teacher()
 
     def load_teacher(self) -> nn.Module | None:
         """The teacher in eval mode, None where there is none; it is loaded once.
@@ -149,13 +159,6 @@ class MiDaS(nn.Module):
         size = [max(1, round(side * scale)) * _MIDAS_MULTIPLE for side in images.shape[2:]]
         images = F.interpolate(images, size, mode="bicubic", align_corners=False).clamp(0, 1)
         return self.network((images - self.mean) / self.std)
-
-
-def standardised(depth: Tensor) -> Tensor:
-    """Each map ``[B, 1, H, W]`` shifted and scaled to [0, 1]; 0 where it is constant, NaN if a value is not finite."""
-    least = depth.amin((1, 2, 3), keepdim=True)
-    extent = depth.amax((1, 2, 3), keepdim=True) - least
-    return (depth - least) / torch.where(extent == 0, 1, extent)
 
 
 def _load(teacher: str | Mapping[str, Any] | nn.Module) -> nn.Module:

@@ -85,7 +85,7 @@ def histograms_of_gradients(images: Tensor, orientations: int = 9, cell: int = 8
     """
     down, right = _strongest(*_differences(images))
     degrees = torch.rad2deg(torch.atan2(down, right)).remainder_(180)
-    bins = degrees.div_(180 / orientations).long().clamp_(max=orientations - 1)
+    bins = degrees.div_(180 / orientations).long().clamp_(0, orientations - 1)
     magnitude = _length(down, right).to(images.dtype)
     cells = _histograms(magnitude, bins, orientations, cell)
     blocks = cells.unfold(1, block, 1).unfold(2, block, 1).permute(0, 4, 5, 3, 1, 2).flatten(1, 3)
