@@ -13,6 +13,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks import Attack
@@ -133,10 +134,13 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def _strategy(config: DictConfig) -> Any:
-    """The configured strategy; in a sweep with several processes, one whose children do not repeat the sweep."""
+    """The configured strategy; in a sweep with several processes, one whose children do not repeat the sweep.
+
+    Ranks that ``srun`` has started need no children.
+    """
     chosen = config.trainer.get("strategy", "auto")
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if chosen != "auto" or not sweeping:
+    if chosen != "auto" or not sweeping or SLURMEnvironment.detect():
         return instantiate(chosen) if isinstance(chosen, DictConfig) else chosen
     devices = config.trainer.devices
     several = devices > 1 if isinstance(devices, int) and devices > 0 else torch.cuda.device_count() > 1

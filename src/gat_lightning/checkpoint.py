@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
-from gat_lightning.assembly import build_model, build_tasks, plain
+from gat_lightning.assembly import CHECKPOINT_SCHEMA, build_model, build_tasks, plain
 from gat_lightning.checkpoint_io import PREVIOUS
 from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
@@ -24,26 +24,60 @@ from gat_lightning.trust import check_trusted
 
 log = logging.getLogger(__name__)
 
+_PARTS = {"state_dict": dict, "tasks": dict, "epoch": int, "global_step": int}
+"""What every checkpoint has, among others."""
+
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint of ours.
 
     Raises:
-        UserError: there is no such file, it is not a checkpoint of ours, or it holds anything but plain types and
-            tensors (nothing of it is then executed).
+        UserError: there is no such file, it is not a checkpoint of ours, a newer version of this program wrote it, or
+            it holds anything but plain types and tensors (nothing of it is then executed).
     """
     if not Path(path).is_file():
         raise UserError(f"There is no checkpoint '{path}'. Runs keep theirs in RUN/checkpoints.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged file provokes in zipfile, pickle and torch
         raise UserError(
             f"'{path}' cannot be read as a checkpoint: it is incomplete, or holds more than plain types and tensors."
             " Runs keep theirs in RUN/checkpoints."
         ) from error
-    if not isinstance(content, dict) or "gat_lightning" not in content:
+    origin = content.get("gat_lightning") if isinstance(content, dict) else None
+    if not isinstance(origin, dict) or not isinstance(origin.get("schema"), int):
         raise UserError(f"'{path}' is not a checkpoint that gat_lightning wrote.")
+    if origin["schema"] > CHECKPOINT_SCHEMA:
+        raise UserError(
+            f"'{path}' was written by a newer gat_lightning (schema {origin['schema']}; this one reads up to"
+            f" {CHECKPOINT_SCHEMA}): update it with pip install --upgrade gat-lightning."
+        )
+    wrong = [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]
+    wrong += [f"gat_lightning.{name}" for name in ("config", "data") if not isinstance(origin.get(name), dict)]
+    if not wrong and not all(isinstance(value, Tensor) for value in content["state_dict"].values()):
+        wrong = ["state_dict"]
+    if wrong:
+        raise UserError(f"'{path}' is not a whole checkpoint of gat_lightning: {', '.join(wrong)} is missing or wrong.")
     return content
+
+
+def check_fits(model: nn.Module, path: str | Path) -> None:
+    """See that a run can go on with a checkpoint's weights.
+
+    Raises:
+        UserError: see :func:`load_checkpoint`, or they are another model's.
+    """
+    theirs, ours = _model_state(load_checkpoint(path)), model.state_dict()
+    for name in sorted({*theirs, *ours}):
+        shapes = [list(state[name].shape) if name in state else None for state in (theirs, ours)]
+        if shapes[0] != shapes[1]:
+            there, here = ("no such weight" if shape is None else f"shape {shape}" for shape in shapes)
+            raise UserError(
+                f"'{path}' is of another model: '{name}' has {there} there and {here} here. Go on with the settings of"
+                f" that run, or begin a new one with its encoder: init={path}"
+            )
 
 
 def initialise(model: MultiTaskModel, path: str | Path) -> list[str]:
@@ -110,12 +144,19 @@ def whole_checkpoint(path: Path) -> Path:
     try:
         load_checkpoint(path)
     except UserError as error:
-        if not before.is_file():
+        if not _is_whole(before):
             raise
-        load_checkpoint(before)
         log.warning("%s Going on from the one before it, '%s'.", error, before)
         return before
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        load_checkpoint(path)
+    except UserError:
+        return False
+    return True
 
 
 def load_settings(path: str | Path) -> dict[str, Any]:
@@ -157,12 +198,13 @@ def load_described(path: str | Path) -> tuple[nn.Module, Description]:
     model, (target, *_), trained = _built(content, path)
     classifier = model.single_task().eval()
     info = DataInfo.from_plain(content["gat_lightning"]["data"])
+    label = info.labels.get(target.name)  # none after a pre-training on a self-supervised task
     mean, std = normalization_of(classifier) or (info.mean, info.std)
     return classifier, Description(
         target=target.name,
         kind=target.kind,
         outputs=target.outputs,
-        classes=tuple(info.labels[target.name].classes),
+        classes=() if label is None else tuple(label.classes),
         image=info.image,
         mean=tuple(mean),
         std=tuple(std),
@@ -171,20 +213,36 @@ def load_described(path: str | Path) -> tuple[nn.Module, Description]:
 
 
 def _trusted(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
-    settings = plain(OmegaConf.create(content["gat_lightning"]["config"]))
+    try:
+        settings = plain(OmegaConf.create(content["gat_lightning"]["config"]))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise UserError(f"The settings in '{path}' cannot be read: {' '.join(str(error).split())}") from error
+    missing = [name for name in ("encoder", "task", "data", "target_task") if not isinstance(settings.get(name), dict)]
+    if missing:
+        raise UserError(f"The settings in '{path}' lack {', '.join(missing)}: it is not a training's checkpoint.")
     check_trusted([settings[name] for name in ("encoder", "task", "data")], path)
     return settings
 
 
 def _built(content: dict[str, Any], path: str | Path) -> tuple[MultiTaskModel, list[Task], dict[str, Any]]:
     trained = _trusted(content, path)
-    config, info = OmegaConf.create(trained), DataInfo.from_plain(content["gat_lightning"]["data"])
-    tasks = build_tasks(config, info)
-    for task in tasks:
-        task.load_state(content["tasks"][task.name])
-    with without_initial_weights():
-        model = build_model(config, info, tasks)
-    model.load_state_dict(_model_state(content))
+    try:
+        config, info = OmegaConf.create(trained), DataInfo.from_plain(content["gat_lightning"]["data"])
+        tasks = build_tasks(config, info)
+        for task in tasks:
+            task.load_state(content["tasks"][task.name])
+        with without_initial_weights():
+            model = build_model(config, info, tasks)
+        model.load_state_dict(_model_state(content))
+    except UserError:
+        raise
+    except Exception as error:  # whatever settings provoke that a stranger wrote
+        if isinstance(error.__cause__, UserError):
+            raise
+        raise UserError(
+            f"No model can be made of '{path}', whose weights and settings do not belong together:"
+            f" {' '.join(str(error).split())[:300]}"
+        ) from error
     return model.eval(), tasks, trained
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ PREVIOUS = ".previous"
 class DurableCheckpointIO(TorchCheckpointIO):
     """Writes to a temporary name, syncs, keeps the old file as ``NAME.previous`` and renames.
 
-    At any moment the name holds a whole checkpoint, the old or the new one, if it ever held one. A temporary file that
-    a killed process left behind is overwritten by the next checkpoint of that name.
+    From the first checkpoint of a name on, the name holds a whole one at any moment, the old or the new one. A
+    temporary file that a killed process left behind is overwritten by the next checkpoint of that name.
     """
 
     def save_checkpoint(
@@ -40,13 +41,48 @@ class DurableCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             if target.exists():
-                target.with_name(target.name + PREVIOUS).unlink(missing_ok=True)
-                os.link(target, target.with_name(target.name + PREVIOUS))
+                _keep(target)
             temporary.replace(target)
+            _sync_directory(target.parent)
         except (OSError, RuntimeError) as error:  # torch.save says the latter when the disk is full
             temporary.unlink(missing_ok=True)
             old = f"the one before it, '{target}', is untouched" if target.exists() else "there is none before it"
             raise UserError(
-                f"A checkpoint could not be written to '{target}' ({str(error).strip().splitlines()[0]}); {old}. Make"
-                " room, then go on with resume=auto."
+                f"A checkpoint could not be written to '{target}' ({_reason(error)}); {old}. Make room or mend what"
+                " is wrong there, then go on with resume=auto."
             ) from error
+
+
+def _keep(target: Path) -> None:
+    """Give a file its second name, which replaces an older file in one move."""
+    second = target.with_name(f".{target.name}{PREVIOUS}.tmp")
+    second.unlink(missing_ok=True)
+    try:
+        os.link(target, second)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(target, second)
+    second.replace(target.with_name(target.name + PREVIOUS))
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a renaming last over a power cut; Windows and some network file systems cannot."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system said, which torch's own error hides."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error).strip().splitlines()[0]

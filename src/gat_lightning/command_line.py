@@ -15,8 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from gat_lightning import slurm
 from gat_lightning.assembly import find_conf
 from gat_lightning.configuration import check, explain, is_for_user
+from gat_lightning.errors import UserError
 from gat_lightning.run_directory import register_resolvers
 
 log = logging.getLogger(__name__)
@@ -35,9 +37,10 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
     """A command that composes ``conf/<name>.yaml`` with the command line's overrides, checks it and runs it.
 
     An error meant for the user, be it Hydra's or ours, is printed alone and the exit status is 1; ``debug=true`` or
-    ``HYDRA_FULL_ERROR=1`` shows the traceback. In a sweep the other runs go on, and the first error ends it.
+    ``HYDRA_FULL_ERROR=1`` shows the traceback. In a sweep the other runs go on, and the errors are listed at its end.
     """
     register_resolvers()
+    slurm.register_resolvers()
     traceback = started = False
 
     @hydra.main(version_base="1.3", config_path=str(find_conf()), config_name=name)
@@ -50,10 +53,11 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
                 check(config)
                 run(config)
         except Exception as error:
-            if traceback or not is_for_user(error):
-                raise
+            shown = traceback or not is_for_user(error)
             if HydraConfig.get().mode is RunMode.MULTIRUN:
-                log.error(explain(error))
+                log.error(explain(error), exc_info=shown)
+                raise UserError(explain(error)) from None  # any process can send it on
+            if shown:
                 raise
             _stop(error)
 

@@ -183,22 +183,28 @@ class TaskProblem:
         views: the prepared batch; self-supervised tasks see f_t of the perturbed image.
         tasks: the tasks under attack.
         weights: of their losses, by name; 1 each if None.
+        encode: how the encoder is run; the model's own way if None.
     """
 
     def __init__(
-        self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], weights: Mapping[str, float] | None = None
+        self,
+        model: MultiTaskModel,
+        views: Views,
+        tasks: Sequence[Task],
+        weights: Mapping[str, float] | None = None,
+        encode: Encode | None = None,
     ) -> None:
         self.module: nn.Module | None = model
         self._model = model
         self._views = views
         self._tasks = tasks
         self._weights = weights or {}
+        self._encode = encode or model.encode
 
     def outputs(self, images: Tensor) -> dict[str, Tensor]:
         """Outputs of the attacked tasks."""
-        return task_outputs(self._model.encode, self._model, images, self._views, [task.name for task in self._tasks])[
-            0
-        ]
+        names = [task.name for task in self._tasks]
+        return task_outputs(self._encode, self._model, images, self._views, names)[0]
 
     def loss(self, images: Tensor) -> Tensor:
         """Loss of each sample, ``[B]``."""

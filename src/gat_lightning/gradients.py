@@ -187,8 +187,11 @@ class GradientEngine:
 
     def _weigh(self, sums: _Sums) -> GradientStep:
         products = self._gradients.gramian()
-        figures = sum_over_ranks(torch.cat([sums.losses, sums.penalty]))
-        *table, penalty = torch.cat([products.flatten(), figures]).cpu().split([products.numel(), len(products), 1])
+        count = len(products)
+        figures = sum_over_ranks(torch.cat([sums.losses, sums.penalty, sums.largest()]))
+        *table, penalty, largest = (
+            torch.cat([products.flatten(), figures]).cpu().split([products.numel(), count, 1, count + 1])
+        )
         products, losses = table[0].view_as(products), table[1]
         names = [objective.name for objective in sums.objectives]
         for name, loss, square in zip(names, losses.tolist(), products.diagonal().tolist(), strict=True):
@@ -196,6 +199,9 @@ class GradientEngine:
                 raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g}, gradient norm² {square:g})")
         if not abs(float(penalty)) < float("inf"):
             raise NonFiniteError(f"the curvature penalty is not finite (value {float(penalty):g})")
+        for name, entry in zip([*(f"objective '{name}'" for name in names), "the penalty"], largest, strict=True):
+            if not entry < float("inf"):
+                raise NonFiniteError(f"the gradient of {name} is not finite in a decoder (largest entry {entry:g})")
         kept = products.diagonal().nonzero().flatten()
         weights = torch.zeros_like(losses)
         if len(kept):
@@ -233,6 +239,15 @@ class _Sums:
         self.penalty = self.losses.new_zeros(1)
         self.heads: list[list[Tensor]] = [[] for _ in objectives]
         self.penalty_gradients: list[Tensor] = []
+
+    def largest(self) -> Tensor:
+        """Largest entry, ``[K + 1]``, of the gradients of each objective's decoder, and of the penalty."""
+        return torch.stack([self._largest(gradients) for gradients in [*self.heads, self.penalty_gradients]])
+
+    def _largest(self, gradients: Sequence[Tensor]) -> Tensor:
+        if not gradients:
+            return self.penalty.new_zeros(())
+        return torch.stack(torch._foreach_norm(list(gradients), float("inf"))).max().double()
 
 
 def _gradients(loss: Tensor, inputs: Sequence[Tensor], keep_graph: bool) -> Sequence[Tensor]:

@@ -22,6 +22,6 @@ def advice(device: torch.device, batch_size: int, micro_batch: int | None) -> st
     used = "" if peak is None else f" {peak / GIB:.1f} GiB were in use at most."
     return (
         f"Out of memory on {device}.{used} engine.micro_batch={smaller} works a batch off in smaller parts, with the"
-        " same result; engine.space=representation, trainer.precision=bf16-mixed, a smaller encoder or data.batch_size need"
-        " less too. resume=auto goes on from the last checkpoint."
+        " same gradients; engine.space=representation, trainer.precision=bf16-mixed, a smaller encoder or a smaller"
+        " data.batch_size need less too. resume=auto goes on from the last checkpoint."
     )

@@ -23,11 +23,11 @@ from gat_lightning.curvature import Curvature
 from gat_lightning.distributed import copy_to_ranks
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.evaluation.scoring import Scoring
-from gat_lightning.forward import ForwardPass, TaskProblem, Views, forward_pass, prepare_views
+from gat_lightning.forward import Encode, ForwardPass, TaskProblem, Views, forward_pass, prepare_views
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.passes import compile_encoder, full_precision, recomputed
+from gat_lightning.passes import compile_encoder, full_precision, has_moving_statistics, recomputed
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Task
 from gat_lightning.weight_perturbation import WeightPerturbation
@@ -57,7 +57,8 @@ class GATModule(pl.LightningModule):
         micro_batch: most images that go through the model at once; a larger batch is worked off in parts, with the same
             gradients (BatchNorm takes its statistics from a part). All at once if None.
         channels_last: keep images and convolutions in that memory layout.
-        compiled: compile the encoder, and use it so wherever no double backward follows.
+        compiled: compile the encoder, and use it so in attacks, and, if the model has no BatchNorm, wherever no double
+            backward follows.
         optimizer: parameters -> optimiser.
         schedule: (optimiser, number of steps) -> learning-rate schedule, stepped after every batch.
         skip_non_finite: leave out batches with a NaN or infinite objective, instead of stopping; ten in a row stop.
@@ -142,12 +143,12 @@ class GATModule(pl.LightningModule):
                 for part, perturbed in parts:
                     self._accumulate(part, perturbed)
                 step = self._finish_gradients()
+            self.last_step = step
             if step is None:
                 torch._foreach_copy_(list(self.model.buffers()), buffers)
             else:
-                self.last_step = step
                 self._optimizer_step()
-            self.method.end_replay()
+                self.method.end_replay()
 
     def _accumulate(self, part: Views, perturbed: Tensor | None) -> None:
         """Forward passes, objectives and curvature of one part, and their gradients."""
@@ -197,10 +198,16 @@ class GATModule(pl.LightningModule):
         return self.method.perturb(self.attack, problem, part, self._generators(part.shard, batch_idx)("attack"))
 
     def _pass(self, images: Tensor, part: Views) -> ForwardPass:
-        encode = self.model.encode
+        encode = self._encode
         if self.micro_batch is not None and self.engine.space == "representation":
             encode = partial(recomputed, self.model)
         return forward_pass(self.model, images, part, self.tasks, encode)
+
+    @property
+    def _encode(self) -> Encode:
+        """How the passes that train are run: compiled if they can be, which those of attacks always can."""
+        eager = self.compiled and has_moving_statistics(self.model)
+        return self.model.encode_eagerly if eager else self.model.encode
 
     def _clean_pass(self, part: Views) -> ForwardPass:
         """In full precision where curvature follows, and uncompiled where it is differentiated twice."""
@@ -208,13 +215,14 @@ class GATModule(pl.LightningModule):
             return self._pass(part.images, part)
         images = part.images.detach().requires_grad_()
         with full_precision(images.device):
-            encode = self.model.encode_eagerly if self.curvature.exact else self.model.encode
+            encode = self.model.encode_eagerly if self.curvature.exact else self._encode
             return forward_pass(self.model, images, part, self.tasks, encode)
 
     def _losses_at(self, part: Views, images: Tensor, task: str) -> Tensor:
         """Loss of each sample at other images, by a pass that leaves no trace in the model."""
         with unchanged_buffers(self.model):
-            return TaskProblem(self.model, part, [self.tasks[self.task_names.index(task)]]).loss(images)
+            task_of_name = self.tasks[self.task_names.index(task)]
+            return TaskProblem(self.model, part, [task_of_name], encode=self._encode).loss(images)
 
     def _finish_gradients(self) -> GradientStep | None:
         """Gradients into ``.grad``; None, and nothing there, for a batch that is to be left out."""
@@ -290,12 +298,14 @@ class GATModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the weights mean nothing without, as plain types and tensors."""
         checkpoint["gat_lightning"] = self.origin
+        checkpoint["skipped"] = [self.skipped, self._skipped_in_a_row]
         checkpoint["weighting"] = self.engine.weighting.state()
         checkpoint["method"] = self.method.state()
         checkpoint["tasks"] = {task.name: task.state() for task in self.tasks}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give the tasks and the weighting their state back."""
+        self.skipped, self._skipped_in_a_row = checkpoint.get("skipped", (0, 0))
         self.engine.weighting.load_state(checkpoint["weighting"])
         self.method.load_state(checkpoint.get("method", {}))
         for task in self.tasks:

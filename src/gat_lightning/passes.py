@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from gat_lightning.attacks.guard import unchanged_buffers
@@ -24,6 +25,16 @@ def compile_encoder(model: MultiTaskModel) -> None:
     """
     torch._functorch.config.donated_buffer = False
     model.encoder.compile()
+
+
+def has_moving_statistics(model: MultiTaskModel) -> bool:
+    """Whether a pass in training mode changes buffers, as BatchNorm does.
+
+    Two such passes before their backward cannot be compiled: the compiled backward of the first refers to the buffers.
+    """
+    return any(
+        isinstance(module, _BatchNorm) and module.track_running_stats and module.training for module in model.modules()
+    )
 
 
 def recomputed(model: MultiTaskModel, images: Tensor) -> Features:

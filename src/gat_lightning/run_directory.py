@@ -38,7 +38,7 @@ def is_finished(directory: Path) -> bool:
 
 
 def skipped(config: DictConfig) -> Path | None:
-    """The directory of a finished run with these settings which ``skip_finished`` leaves as it is; None if there is none."""
+    """The directory of a finished run with these settings that ``skip_finished`` leaves as it is; None without one."""
     directory = Path(config.paths.output) / run_name(config)
     return directory if is_finished(directory) else None
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 
 from gat_lightning.errors import UserError
 
@@ -18,35 +19,46 @@ FILE = ".lock"
 def only_run_in(directory: Path) -> Iterator[None]:
     """Refuses the block where another process is in such a block for the same directory, on this or another machine.
 
-    The operating system ends the claim of a process that died. Only rank 0 claims; where the file system has no
-    locks, nothing is claimed.
+    The operating system ends the claim of a process that died, even if processes that it started live on. Only rank 0
+    claims; where the file system has no locks, nothing is claimed.
 
     Raises:
-        UserError: another run is at work.
+        UserError: another run is at work, or the directory cannot be written to.
     """
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        yield
-        return
     if getattr(rank_zero_only, "rank", 0) != 0:
         yield
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / FILE).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / FILE).open("a+")
+    except OSError as error:
+        raise UserError(
+            f"The run directory '{directory}' cannot be written to ({error.strerror}). Set paths.output=FOLDER to"
+            " where files may be written."
+        ) from error
+    with file:
+        if not _claimed(file.fileno()):
             file.seek(0)
-            owner = file.read().strip() or "unknown"
             raise UserError(
-                f"Another run is at work in '{directory}' (process {owner}). Wait until it has ended, or give this one"
-                " a name of its own with name=..."
-            ) from None
-        except OSError:
-            yield
-            return
+                f"Another run is at work in '{directory}' ({file.read().strip() or 'unknown'}). Wait until it has"
+                " ended, or give this one a name of its own with name=..."
+            )
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def _claimed(descriptor: int) -> bool:
+    """Whether the claim is ours now; True where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process alone: its workers do not inherit it
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -19,21 +19,20 @@ from gat_lightning.assembly import build_data, build_module, build_trainer, plai
 from gat_lightning.attacks.decision import BinaryProblem
 from gat_lightning.attacks.problem import ClassifierProblem
 from gat_lightning.batch import has_label
-from gat_lightning.checkpoint import find_resumable, initialise, load_checkpoint
+from gat_lightning.checkpoint import check_fits, find_resumable, initialise, load_checkpoint
 from gat_lightning.command_line import command
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
 from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
-from gat_lightning.paper import check_paper, register_resolvers
+from gat_lightning.paper import prepare_paper, register_resolvers
 from gat_lightning.paper.cost import estimate
 from gat_lightning.preemption import was_requeued
 from gat_lightning.pretraining import pretrained
 from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
-from gat_lightning.result import environment, read_result, write_result
-from gat_lightning.run_directory import is_finished
+from gat_lightning.result import environment, write_result
 from gat_lightning.run_lock import only_run_in
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ def run(config: DictConfig) -> dict[str, Any]:
     Returns:
         What ``result.json`` holds.
     """
-    check_paper(config)
+    prepare_paper(config)
     if config.paper.dry_run:
         return estimate(config)
     with only_run_in(Path(config.paths.run)):
@@ -62,7 +61,9 @@ def _run(config: DictConfig) -> dict[str, Any]:
     data = build_data(config)
     module = build_module(config, data.info)
     resumed = find_resumable("auto" if was_requeued() and last.is_file() else config.resume, directory)
-    if init is not None and resumed is None:
+    if resumed is not None:
+        check_fits(module.model, resumed)
+    elif init is not None:
         taken = initialise(module.model, init)
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
     trainer = build_trainer(config)
@@ -97,16 +98,17 @@ def _run(config: DictConfig) -> dict[str, Any]:
         if last.exists() and trainer.is_global_zero:
             log.warning("Interrupted; the same command with resume=auto goes on from %s.", last)
         raise
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{error} Last good checkpoint: {last if last.exists() else 'none yet'}.") from None
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         device = trainer.strategy.root_device
         raise UserError(advice(device, config.data.batch_size, config.engine.micro_batch)) from error
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{error} Last good checkpoint: {last if last.exists() else 'none yet'}.") from None
     finally:
         result["durations"]["total"] = time.perf_counter() - clock
         result["epochs"] = trainer.current_epoch
+        result["skipped_batches"] = module.skipped
         if trainer.is_global_zero:
             write_result(directory, result)
         close(trainer.loggers, result["status"], result["metrics"])

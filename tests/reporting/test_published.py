@@ -19,7 +19,13 @@ from gat_lightning.reporting.records import Record, collect
 
 
 def training(
-    folder: Path, table: str | None, row: list[str], seed: int = 0, scale: str = "full", more: Any = (), **metrics: float
+    folder: Path,
+    table: str | None,
+    row: list[str],
+    seed: int = 0,
+    scale: str = "full",
+    more: Any = (),
+    **metrics: float,
 ) -> Path:
     """A finished run with metrics named ``clean`` and ``pgd10``, or ``result.json`` entries in ``more``."""
     directory = folder / f"{table}-{'-'.join(row).replace('/', '.')}-{seed}-{scale}"
@@ -37,7 +43,8 @@ def lines(folder: Path, name: str) -> tuple[Published, list[Line]]:
 
 
 def only(found: list[Line], row: str, column: str) -> Line:
-    (line,) = (line for line in found if line.row.startswith(row) and line.column.startswith(column))
+    rows = {line.row for line in found if line.row == row} or {line.row for line in found if line.row.startswith(row)}
+    (line,) = (line for line in found if line.row in rows and line.column.startswith(column))
     return line
 
 
@@ -92,9 +99,8 @@ def test_a_row_may_be_measured_by_another_tables_runs(tmp_path: Path) -> None:
 
 def test_a_figure_takes_the_runs_of_its_table(tmp_path: Path) -> None:
     training(tmp_path, "table15", ["task=macro"], clean=0.7, pgd10=0.25)
-    assert only(lines(tmp_path, "figure5")[1], "Target + Macro", "Robust").measured == "25.00"
-    with pytest.raises(AssertionError):
-        only(lines(tmp_path, "figure5")[1], "Target + Macro + Nothing", "Robust")
+    found = lines(tmp_path, "figure5")[1]
+    assert {line.row: line.measured for line in found if line.measured} == {"Target + Macro": "25.00"}
 
 
 @pytest.mark.parametrize(("name", "word"), [("table2", "-m experiment=paper/table2"), ("figure6", "paper/figure6")])
@@ -131,7 +137,7 @@ def test_the_correlation_is_pearsons_over_the_models(tmp_path: Path) -> None:
     robust, curvature = [0.1, 0.3, 0.2, 0.5], [1.0, 0.5, 0.9, 0.1]
     for index, (accuracy, value) in enumerate(zip(robust, curvature, strict=True)):
         row = ["method=madry", f"weighting={index}", "task=macro"]
-        gradients = {"class|macro": {"curvature": {"mean": value}}}
+        gradients = {"class|macro": {of: {"mean": value} for of in ("curvature", "magnitude_similarity", "cosine")}}
         training(tmp_path, "figure1", row, more={"task_gradients": gradients}.items(), clean=0.9, pgd10=accuracy)
     line = only(lines(tmp_path, "figure1")[1], "Models with AT", "Gradient multi-task")
     assert line.printed == "-0.86"

@@ -22,8 +22,9 @@ class ObjectiveLog(pl.Callback):
     """Logs, every few steps, what the last step computed.
 
     Columns: ``objective/NAME``, ``weight/NAME``, ``norm/NAME``, ``cosine/A|B``, ``stationarity``, ``penalty``,
-    ``empty_objectives``, ``lr``, ``images_per_second``. After each epoch: ``weight/target_adversarial``, the share of
-    the epoch's weight that the target's adversarial objectives had, and once a warning where it stays lopsided.
+    ``empty_objectives``, ``lr``, ``images_per_second``, and ``skipped_batches`` where batches may be left out. After
+    each epoch: ``weight/target_adversarial``, the share of the epoch's weight that the target's adversarial objectives
+    had, and once a warning where it stays lopsided.
 
     Args:
         every_n_steps: how many steps lie between two rows.
@@ -61,8 +62,9 @@ class ObjectiveLog(pl.Callback):
         """Log the step where it is its turn."""
         assert isinstance(pl_module, GATModule)
         step = pl_module.last_step
-        assert step is not None
         self._images += batch.shard.total
+        if step is None:  # the batch was left out
+            return
         self._empty += len(step.empty)
         for name, weight in zip(step.names, step.weights.tolist(), strict=True):
             self._weights[name] = self._weights.get(name, 0.0) + weight
@@ -75,6 +77,8 @@ class ObjectiveLog(pl.Callback):
             "images_per_second": self._images / elapsed,
             "epoch": float(trainer.current_epoch),
         }
+        if pl_module.skip_non_finite:
+            values["skipped_batches"] = float(pl_module.skipped)
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
         self._restart_clock()

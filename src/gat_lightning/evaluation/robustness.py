@@ -83,8 +83,10 @@ class Evaluation:
     @property
     def predictions(self) -> Predictions:
         """The clean view, to which others can be added."""
-        labels = np.concatenate(self._labels)
-        return Predictions(self._target.task.kind, np.concatenate(self._index), labels, {CLEAN: joined(self._clean)})
+        task, labels = self._target.task, np.concatenate(self._labels)
+        if task.kind == "regression":
+            labels = labels * np.float32(task.scale)
+        return Predictions(task.kind, np.concatenate(self._index), labels, {CLEAN: joined(self._clean)})
 
     def attacked(self, view: str, attack: Attack, draws: str | None = None) -> Outcomes:
         """Every image under one attack.
@@ -113,7 +115,7 @@ class Evaluation:
                         kept = np.flatnonzero(~found.correct) if ensemble else rows
                         outcomes[batch] = before.replaced(rows[kept], found.take(kept))
                     seen = outcomes if ensemble else outcomes[: batch + 1]
-                    tell(sum(int(part.correct.sum()) for part in seen), sum(len(part.loss) for part in seen))
+                    self._tell(tell, seen)
         return joined(outcomes)
 
     def _look(self) -> tuple[list[np.ndarray], list[np.ndarray], list[Outcomes]]:
@@ -133,8 +135,13 @@ class Evaluation:
                 index.append(found["index"])
                 labels.append(found["labels"])
                 clean.append(_outcomes(found))
-                tell(sum(int(part.correct.sum()) for part in clean), sum(map(len, index)))
+                self._tell(tell, clean)
         return index, labels, clean
+
+    def _tell(self, tell: Callable[[int, int], None], seen: Sequence[Outcomes]) -> None:
+        """How many images are correct so far; nothing of a number, which is never quite correct."""
+        decided = [] if self._target.task.kind == "regression" else seen
+        tell(sum(int(part.correct.sum()) for part in decided), sum(len(part.loss) for part in decided))
 
     def _unit(self, view: str, attack: Attack, draws: str, number: int, rows: np.ndarray) -> Outcomes:
         """One batch under one attack: from the journal, or run now."""

@@ -91,7 +91,7 @@ class Target:
             own = labels[:, None]
             score = (output.gather(1, own) - output.scatter(1, own, -torch.inf).amax(1, keepdim=True)).squeeze(1)
         else:
-            score = output.reshape(len(images))
+            score = output.reshape(len(images)) * self.task.scale
             prediction = (score > 0).long() if self.task.kind == "binary" else score
         correct = torch.zeros_like(labels, dtype=torch.bool) if self.task.kind == "regression" else prediction == labels
         return Outcomes(

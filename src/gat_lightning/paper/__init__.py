@@ -1,7 +1,7 @@
 """The paper as experiments: published numbers, scales and costs."""
 
 from gat_lightning.paper.published import Cell, Column, Published, Row, published, published_ids
-from gat_lightning.paper.settings import SCALES, check_paper, register_resolvers
+from gat_lightning.paper.settings import SCALES, prepare_paper, register_resolvers
 
 __all__ = [
     "SCALES",
@@ -9,7 +9,7 @@ __all__ = [
     "Column",
     "Published",
     "Row",
-    "check_paper",
+    "prepare_paper",
     "published",
     "published_ids",
     "register_resolvers",

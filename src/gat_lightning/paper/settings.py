@@ -26,37 +26,35 @@ def scaled(full: Any, small: Any, smoke: Any, *, _root_: DictConfig) -> Any:
     return dict(zip(SCALES, (full, small, smoke), strict=True))[_scale(_root_)]
 
 
-def paper_row(*, _root_: DictConfig) -> list[str]:
-    """``${paper_row:}``: those of a job's overrides that tell the runs of its table apart, such as ``[task=macro]``.
-
-    Empty where Hydra runs no job, or the run belongs to no table.
-    """
-    if not HydraConfig.initialized() or _root_.paper.table is None:
-        return []
-    words = published(_root_.paper.table).settings
-    return [str(word) for word in HydraConfig.get().overrides.task if word in words]
-
-
 def register_resolvers() -> None:
-    """Make ``${scaled:...}`` and ``${paper_row:}`` known to the configuration."""
+    """Make ``${scaled:...}`` known to the configuration."""
     OmegaConf.register_new_resolver("scaled", scaled, replace=True)
-    OmegaConf.register_new_resolver("paper_row", paper_row, replace=True)
 
 
-def check_paper(config: DictConfig) -> None:
-    """Raise `UserError` for an experiment of the paper that was started in a wrong way, or lacks a file."""
+def prepare_paper(config: DictConfig) -> None:
+    """Check how an experiment of the paper was started, and note in ``paper.row`` what the run is for.
+
+    ``paper.row`` becomes those of the job's overrides that tell the runs of its table apart, such as ``[task=macro]``.
+
+    Raises:
+        UserError: the experiment is a sweep and was started without ``-m``, a setting is out of its range, or the row
+            lacks a file.
+    """
     paper = config.paper
     _scale(config)
     if paper.dry_run not in (True, False):
         raise UserError(f"paper.dry_run={paper.dry_run!r}: it must be true or false.")
     if paper.table is None:
         return
-    mode = HydraConfig.get().mode if HydraConfig.initialized() else RunMode.MULTIRUN
-    if mode is not RunMode.MULTIRUN:
-        raise UserError(
-            f"experiment=paper/{paper.table} is a sweep over the rows of the table: add -m, as in"
-            f" {_ASKED.format(table=paper.table)} paper.scale=smoke. KEY=VALUE with one of its keys leaves one row."
-        )
+    words = published(paper.table).settings
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+        if hydra.mode is not RunMode.MULTIRUN:
+            raise UserError(
+                f"experiment=paper/{paper.table} is a sweep over the rows of the table: add -m, as in"
+                f" {_ASKED.format(table=paper.table)} paper.scale=smoke. KEY=VALUE with one of its keys leaves one row."
+            )
+        paper.row = [word for word in hydra.overrides.task if word in words]
     for name, what in paper.get("needs", {}).items():
         if paper[name] is None:
             raise UserError(f"This row of {paper.table} needs {what}: set paper.{name}=PATH, or leave the row out.")

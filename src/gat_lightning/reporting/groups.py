@@ -9,7 +9,8 @@ from gat_lightning.evaluation.statistics import MeanStd, mean_std
 from gat_lightning.reporting.records import Record
 
 _NOT_IN_A_LABEL = (
-    "seed=", "name=", "paths.", "hydra", "logger=", "resume=", "trainer.devices=", "trainer.accelerator=",
+    "seed=", "name=", "paths.", "hydra", "logger=", "resume=", "skip_finished=", "trainer.devices=",
+    "trainer.accelerator=",
 )  # fmt: skip
 _LOWER_IS_BETTER = ("mae", "l1")
 _STRONGEST_FIRST = ("autoattack", "worst", "full", "apgd_t", "apgd_ce", "pgd100", "pgd50", "pgd20", "pgd10")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -149,9 +150,9 @@ def _measure(row: Row, column: Column) -> Measure | None:
 
 
 def _written(value: MeanStd, column: Column) -> str:
-    if column.unit != "%":
-        return value.text(4)
-    return MeanStd(100 * value.mean, 100 * value.std, value.n).text(2)
+    scale, digits = (100, 2) if column.unit == "%" else (1, 4)
+    seeds = 1 if math.isnan(value.std) else value.n  # a front or a correlation has one value, over many runs
+    return MeanStd(scale * value.mean, scale * value.std, seeds).text(digits)
 
 
 def _table_of(record: Record) -> str | None:

@@ -38,6 +38,11 @@ class Task(ABC):
         """Width of the last linear layer of a classifier whose target this task is, known after :meth:`setup`."""
         return 1
 
+    @property
+    def scale(self) -> float:
+        """What outputs and labels of a regression have to be multiplied with to be in the label's unit."""
+        return 1.0
+
     @abstractmethod
     def setup(self, data: DataInfo) -> None:
         """Learn the number of classes and the like from the data.

@@ -27,6 +27,11 @@ class Regression(Task):
         self.name = name
         self._scale = 1.0
 
+    @property
+    def scale(self) -> float:
+        """100 for an age in years of which the label is a hundredth; known after :meth:`setup`."""
+        return self._scale
+
     def setup(self, data: DataInfo) -> None:
         """Learn the label's unit.
 
