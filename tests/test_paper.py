@@ -13,27 +13,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
-from gat_lightning.assembly import READ_ELSEWHERE, find_conf
+from gat_lightning.assembly import find_conf
 from gat_lightning.configuration import check
-from gat_lightning.data import CIFAR10
 from gat_lightning.errors import UserError
 from gat_lightning.paper import SCALES, prepare_paper, published, published_ids
 from gat_lightning.paper.cost import count_steps, measure
 from gat_lightning.paper.published import parse
-from gat_lightning.paper.stand_in import Brightness, digits
 from gat_lightning.run_directory import register_resolvers
 from gat_lightning.train import run
 
 IDS = published_ids()
 OWN = [name for name in IDS if len(published(name).tables) == 1]
 XRAYS = ("table10", "figure4", "figure6")
+NO_ROW = ("seed", "recipe/stand_in")
 
 
 @pytest.fixture(autouse=True)
@@ -50,13 +48,13 @@ def composed(table: str, *overrides: str, **settings: Any) -> DictConfig:
 
 
 def axes(table: str) -> dict[str, list[str]]:
-    """The keys that the sweep goes over, but the seed, with their values."""
+    """The keys that tell the sweep's rows apart, with their values."""
     content = OmegaConf.load(find_conf() / "experiment" / "paper" / f"{table}.yaml")
     assert isinstance(content, DictConfig)
     first = content.defaults[0]
     found = axes(first.removeprefix("paper/")) if first.startswith("paper/") else {}
     params = OmegaConf.select(content, "hydra.sweeper.params", default={})
-    return found | {str(key): params[key].split(",") for key in params if key != "seed"}
+    return found | {str(key): params[key].split(",") for key in params if key not in NO_ROW}
 
 
 def jobs(table: str) -> list[set[str]]:
@@ -142,32 +140,54 @@ def test_the_sweep_makes_a_run_for_every_cell_and_no_others(name: str) -> None:
     assert len(set(map(frozenset, made))) == len(made)
 
 
-def assert_valid_at_every_scale(name: str, place: int) -> None:
-    """The run with the value at this place of each axis, from the front again where the axis is shorter."""
-    config = composed(name, *(f"{key}={values[place % len(values)]}" for key, values in axes(name).items()))
-    for scale in SCALES:
-        config.paper.scale = scale
-        check(config)
-        resolved = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(resolved, dict)
-        assert resolved["name"] == resolved["paper"]["table"] == name
-        smoke = scale == "smoke"
-        assert (resolved["trainer"]["max_epochs"] == 1) == smoke
-        assert (resolved["encoder"]["_target_"].endswith("preact_resnet_small")) == smoke
-        if name not in XRAYS:
-            assert (resolved["data"]["_target_"].endswith("stand_in.digits")) == smoke
+def resolved_run(name: str, place: int, scale: str) -> dict[str, Any]:
+    """The run with the value at this place of each axis, from the front again where the axis is shorter; checked."""
+    words = [f"{key}={values[place % len(values)]}" for key, values in axes(name).items()]
+    if scale == "smoke" and name not in XRAYS:
+        words.append("recipe/stand_in=digits")
+    config = composed(name, f"paper.scale={scale}", *words)
+    check(config)
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)
+    assert resolved["name"] == resolved["paper"]["table"] == name
+    return {str(key): value for key, value in resolved.items()}
 
 
 @pytest.mark.parametrize("name", IDS)
-def test_every_table_makes_a_valid_run_at_every_scale(name: str) -> None:
-    assert_valid_at_every_scale(name, 0)
+def test_the_first_run_of_every_table_is_valid(name: str) -> None:
+    resolved_run(name, 0, "full")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", OWN)
-def test_every_value_of_every_axis_makes_a_valid_run_at_every_scale(name: str) -> None:
-    for place in range(1, max(map(len, axes(name).values()))):
-        assert_valid_at_every_scale(name, place)
+def test_every_value_of_every_axis_makes_a_valid_run(name: str, scale: str) -> None:
+    for place in range(max(map(len, axes(name).values()))):
+        resolved = resolved_run(name, place, scale)
+        smoke = scale == "smoke"
+        assert (resolved["trainer"]["max_epochs"] == 1) == smoke
+        assert (resolved["encoder"]["_target_"].endswith("preact_resnet_small")) == smoke
+        assert (resolved["data"]["_target_"] == "gat_lightning.data.Digits") == (smoke and name not in XRAYS)
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if name not in XRAYS])
+def test_a_smoke_sweep_takes_the_digits(name: str) -> None:
+    """Since the sweep, and nothing else, sets what stands in for data that would have to be fetched."""
+    content = OmegaConf.load(find_conf() / "experiment" / "paper" / f"{name}.yaml")
+    params = OmegaConf.select(content, "hydra.sweeper.params")
+    assert list(params)[-1] == "recipe/stand_in"
+    for scale, choice in zip(SCALES, ("none", "none", "digits"), strict=True):
+        content["paper"]["scale"] = scale
+        assert params["recipe/stand_in"] == choice
+
+
+def test_other_data_and_their_settings_give_way_to_the_digits() -> None:
+    for words in (["recipe/source=robin", "recipe/case=depth"], ["recipe/source=cifar10", "recipe/case=plain"]):
+        config = composed("table5", "paper.scale=smoke", "recipe/stand_in=digits", *words)
+        data, epochs = config.data, config.trainer.max_epochs
+        assert (data._target_, epochs, data.eps) == ("gat_lightning.data.Digits", 1, 0.15)
+        assert "root" not in data
+        assert f"recipe/source={config.paper.data}" == words[0]
 
 
 def test_budgets_of_the_paper() -> None:
@@ -179,7 +199,7 @@ def test_budgets_of_the_paper() -> None:
     assert composed("table16", "recipe/case=wide_resnet70_16").trainer.max_epochs == 40
     assert composed("table17").method._target_.endswith("Standard")
     assert composed("table11", "recipe/case=gat_noreg").curvature.mode == "off"
-    assert composed("table5", "recipe/data=robin").data._target_ == "gat_lightning.data.ROBIN"
+    assert composed("table5", "recipe/source=robin").data._target_ == "gat_lightning.data.ROBIN"
 
 
 def test_a_scale_that_does_not_exist_is_refused() -> None:
@@ -223,25 +243,14 @@ def test_a_row_that_lacks_its_file_is_refused(case: str, name: str) -> None:
     assert config.data.extra == "some.npz"
 
 
-def test_digits_stand_in_for_other_data() -> None:
-    settings = OmegaConf.to_container(compose("train", ["data=cifar10", "paths.run=run"]).data, resolve=True)
-    assert isinstance(settings, dict)
-    known = {
-        str(key): value for key, value in settings.items() if key != "_target_" and key not in READ_ELSEWHERE["data"]
-    }
-    CIFAR10(**known)
-    data = digits(**known)
-    assert data.info.name == "digits"
-    assert data.batch_size == known["batch_size"]
-    assert len(data.info.labels["macro"].classes) == 2
-
-
-def test_brightness_stands_in_for_depth() -> None:
-    images = torch.rand(2, 3, 4, 5)
-    assert torch.allclose(Brightness()(images), images.sum(1) / 3)
-
-
-CHEAP = ("paper.scale=smoke", "trainer.accelerator=cpu", "data.batch_size=16", "validation.images=16", "attack.steps=3")
+CHEAP = (
+    "paper.scale=smoke",
+    "recipe/stand_in=digits",
+    "trainer.accelerator=cpu",
+    "data.batch_size=16",
+    "validation.images=16",
+    "attack.steps=3",
+)
 
 
 @pytest.mark.filterwarnings("ignore:The .srun. command is available")
@@ -284,7 +293,7 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0\n")
     (tmp_path / "mine.txt").write_text("kept")
     config = compose(
-        "train", ["experiment=quickstart", *CHEAP, "task=none", f"paths.run={tmp_path}", "paper.dry_run=true"]
+        "train", ["experiment=quickstart", *CHEAP[2:], "task=none", f"paths.run={tmp_path}", "paper.dry_run=true"]
     )
     (cost,) = run(config)["costs"]
     assert cost["steps"] > 0

@@ -6,6 +6,7 @@ from torch import nn
 
 from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
+from gat_lightning.errors import UserError
 from gat_lightning.methods import Madry
 from gat_lightning.weighting import MGDA, Equal
 from test_training_step import fit_one_step, toy_batch, toy_module
@@ -132,3 +133,10 @@ def test_a_compiled_step_equals_an_eager_one(curvature, net):
         found.append(gradients_after(module, toy_batch(16)))
     eager, compiled = found
     assert largest_difference(eager, compiled) < 1e-9
+
+
+def test_an_encoder_without_second_derivative_is_named():
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Hardsigmoid(), nn.Flatten(), nn.Linear(12, 4)).double()
+    with pytest.raises(UserError, match=r"curvature\.derivative=finite_difference"):
+        fit_one_step(toy_module(Madry("separate"), Curvature("objective"), None, True, net=net))
+    fit_one_step(toy_module(Madry("separate"), Curvature("objective", **DIFFERENCE), None, True, net=net))

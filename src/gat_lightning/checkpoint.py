@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
@@ -63,13 +63,19 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def check_fits(model: nn.Module, path: str | Path) -> None:
-    """See that a run can go on with a checkpoint's weights.
+def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:
+    """See that a run can go on from a checkpoint.
+
+    Args:
+        model: the run's.
+        config: of the run.
+        path: the checkpoint.
 
     Raises:
-        UserError: see :func:`load_checkpoint`, or they are another model's.
+        UserError: see :func:`load_checkpoint`, or it is of another model or of another kind of training.
     """
-    theirs, ours = _model_state(load_checkpoint(path)), model.state_dict()
+    content = load_checkpoint(path)
+    theirs, ours = _model_state(content), model.state_dict()
     for name in sorted({*theirs, *ours}):
         shapes = [list(state[name].shape) if name in state else None for state in (theirs, ours)]
         if shapes[0] != shapes[1]:
@@ -77,6 +83,13 @@ def check_fits(model: nn.Module, path: str | Path) -> None:
             raise UserError(
                 f"'{path}' is of another model: '{name}' has {there} there and {here} here. Go on with the settings of"
                 f" that run, or begin a new one with its encoder: init={path}"
+            )
+    for part in ("method", "weighting", "optimizer", "schedule"):
+        there = (content["gat_lightning"]["config"].get(part) or {}).get("_target_")
+        if there != config[part].get("_target_"):
+            raise UserError(
+                f"'{path}' was trained with another {part} ({there}): go on with the settings of that run, or begin a"
+                f" new one with its weights: init={path}"
             )
 
 
@@ -144,19 +157,24 @@ def whole_checkpoint(path: Path) -> Path:
     try:
         load_checkpoint(path)
     except UserError as error:
-        if not _is_whole(before):
+        if not _is_good(before):
             raise
         log.warning("%s Going on from the one before it, '%s'.", error, before)
         return before
     return path
 
 
-def _is_whole(path: Path) -> bool:
+def last_good(path: Path) -> Path | None:
+    """The first that is whole and has finite weights: the checkpoint itself, or the one that was there before it."""
+    return next((each for each in (path, path.with_name(path.name + PREVIOUS)) if _is_good(each)), None)
+
+
+def _is_good(path: Path) -> bool:
     try:
-        load_checkpoint(path)
+        state = _model_state(load_checkpoint(path))
     except UserError:
         return False
-    return True
+    return all(bool(value.isfinite().all()) for value in state.values())
 
 
 def load_settings(path: str | Path) -> dict[str, Any]:

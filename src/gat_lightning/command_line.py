@@ -50,6 +50,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
         quiet_lightning()
         try:
             with _full_errors(traceback):
+                _check_launcher()
                 check(config)
                 run(config)
         except Exception as error:
@@ -82,6 +83,13 @@ def quiet_lightning() -> None:
         logging.getLogger(package).setLevel(logging.WARNING)
     for message in _QUIET:
         warnings.filterwarnings("ignore", message)
+
+
+def _check_launcher() -> None:
+    hydra_config = HydraConfig.get()
+    launcher = hydra_config.runtime.choices["hydra/launcher"]
+    if hydra_config.mode is RunMode.RUN and launcher != "basic":
+        raise UserError(f"hydra/launcher={launcher} launches sweeps: add -m, also for a sweep of one run.")
 
 
 def _stop(error: Exception) -> None:

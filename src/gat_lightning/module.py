@@ -159,7 +159,15 @@ class GATModule(pl.LightningModule):
         with full_precision(self.device):
             terms, penalty = self.curvature(clean, self.task_names, partial(self._losses_at, part))
         representation = [tensor for each in (clean, adversarial) if each for tensor in each.representation]
-        self.engine.accumulate([*objectives, *terms], penalty, representation)
+        try:
+            self.engine.accumulate([*objectives, *terms], penalty, representation)
+        except RuntimeError as error:
+            if "derivative for" in str(error) and "not implemented" in str(error) and self.curvature.exact:
+                raise UserError(
+                    f"This encoder has no second derivative, which curvature.derivative=exact needs ({error}). Set"
+                    " curvature.derivative=finite_difference or curvature.mode=off."
+                ) from error
+            raise
 
     def _passes(self, part: Views, perturbed: Tensor | None) -> tuple[ForwardPass | None, ForwardPass | None]:
         clean = self._clean_pass(part) if self.method.needs_clean or self._with_curvature else None

@@ -19,7 +19,7 @@ from gat_lightning.assembly import build_data, build_module, build_trainer, plai
 from gat_lightning.attacks.decision import BinaryProblem
 from gat_lightning.attacks.problem import ClassifierProblem
 from gat_lightning.batch import has_label
-from gat_lightning.checkpoint import check_fits, find_resumable, initialise, load_checkpoint
+from gat_lightning.checkpoint import check_fits, find_resumable, initialise, last_good, load_checkpoint
 from gat_lightning.command_line import command
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import NonFiniteError, UserError
@@ -62,7 +62,7 @@ def _run(config: DictConfig) -> dict[str, Any]:
     module = build_module(config, data.info)
     resumed = find_resumable("auto" if was_requeued() and last.is_file() else config.resume, directory)
     if resumed is not None:
-        check_fits(module.model, resumed)
+        check_fits(module.model, config, resumed)
     elif init is not None:
         taken = initialise(module.model, init)
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
@@ -99,7 +99,7 @@ def _run(config: DictConfig) -> dict[str, Any]:
             log.warning("Interrupted; the same command with resume=auto goes on from %s.", last)
         raise
     except NonFiniteError as error:
-        raise NonFiniteError(f"{error} Last good checkpoint: {last if last.exists() else 'none yet'}.") from None
+        raise NonFiniteError(f"{error} Last good checkpoint: {last_good(last) or 'none yet'}.") from None
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

@@ -1,8 +1,9 @@
 """A loss or gradient that is NaN or infinite: the run stops and says what, or leaves the batch out and nothing else."""
 
+import csv
 import json
 import logging
-from dataclasses import replace
+from functools import partial
 
 import pytest
 import pytorch_lightning as pl
@@ -20,58 +21,74 @@ from test_training_step import EPS, toy_batch, toy_module
 NAN, INFINITE = float("nan"), float("inf")
 
 
-def net_with_batchnorm():
+class Trap(nn.Module):
+    """Multiplies what comes through in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = 1.0
+
+    def forward(self, x):
+        return x * self.factor if self.training else x
+
+
+class Spring(pl.Callback):
+    """Sets the trap for some batches, on one rank, and keeps the model's state after each batch."""
+
+    def __init__(self, value, batches, rank=0, directory=None):
+        self.value, self.batches, self.rank, self.directory = value, batches, rank, directory
+        self.states, self.steps = [], []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        spoilt = batch_idx in self.batches and trainer.global_rank == self.rank
+        for part in module.modules():
+            if isinstance(part, Trap):
+                part.factor = self.value if spoilt else 1.0
+
+    def on_train_batch_end(self, trainer, module, *_):
+        self.states.append(state_of(module))
+        self.steps.append(trainer.global_step)
+
+    def on_train_end(self, trainer, module):
+        if self.directory:
+            found = {"skipped": module.skipped, "steps": trainer.global_step, "state": module.state_dict()}
+            torch.save(found, self.directory / f"rank{trainer.global_rank}.pt")
+
+
+def net():
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Softplus(), nn.Flatten(), nn.Linear(12, 4))
-    return net.double()
-
-
-def poisoned(value):
-    batch = toy_batch()
-    images = batch.images.clone()
-    images[3, 0, 1, 1] = value
-    return replace(batch, images=images)
+    parts = [nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), Trap(), nn.Softplus(), nn.Flatten(), nn.Linear(12, 4)]
+    return nn.Sequential(*parts).double()
 
 
 def state_of(module):
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-class States(pl.Callback):
-    """The model after each batch, and which steps were taken."""
-
-    def __init__(self):
-        self.states, self.steps = [], []
-
-    def on_train_batch_end(self, trainer, module, *_):
-        self.states.append(state_of(module))
-        self.steps.append(trainer.global_step)
-
-
-def fit(module, batches):
-    record = States()
+def fit(module, value=NAN, spoilt=(), batches=1):
+    spring = Spring(value, spoilt)
     trainer = pl.Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[record],
+        enable_model_summary=False, callbacks=[spring],
     )  # fmt: skip
-    trainer.fit(module, DataLoader(batches, batch_size=None))
-    return record
+    trainer.fit(module, DataLoader([toy_batch()] * batches, batch_size=None))
+    return spring
 
 
 def toy(method, **settings):
-    return toy_module(method, "off", None, True, net=net_with_batchnorm(), **settings)
+    return toy_module(method, "off", None, True, net=net(), **settings)
 
 
 @pytest.mark.parametrize("value", [NAN, INFINITE])
-@pytest.mark.parametrize("method", [Madry("separate"), Adversarial(), Free(EPS, replays=2)], ids=type)
+@pytest.mark.parametrize("method", [partial(Madry, "separate"), Adversarial, partial(Free, EPS, replays=2)])
 def test_a_batch_that_is_left_out_leaves_no_trace(method, value, caplog):
-    module = toy(method, skip_non_finite=True)
-    record = fit(module, [toy_batch(), poisoned(value), toy_batch()])
+    module = toy(method(), skip_non_finite=True)
+    record = fit(module, value, [1], 3)
     before, after, last = record.states
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert any(not torch.equal(after[name], last[name]) for name in before if "running" not in name)
     assert all(value.isfinite().all() for value in last.values())
-    replays = method.replays
+    replays = module.method.replays
     assert record.steps == [replays, replays, 2 * replays]
     assert module.skipped == replays
     assert f"Step {replays} is left out, 1 so far: objective '" in caplog.text
@@ -79,9 +96,8 @@ def test_a_batch_that_is_left_out_leaves_no_trace(method, value, caplog):
 
 @pytest.mark.parametrize("value", [NAN, INFINITE])
 def test_stop_is_the_default(value):
-    module = toy(Adversarial())
     with pytest.raises(NonFiniteError, match=r"stopped at step 1 \(epoch 0\): objective 'class/adv' .* rate is 0\.05"):
-        fit(module, [toy_batch(), poisoned(value)])
+        fit(toy(Adversarial()), value, [1], 2)
 
 
 def spoil_gradient(parameter, value):
@@ -93,7 +109,10 @@ def spoil_gradient(parameter, value):
     ("parameter", "words"),
     [
         (lambda model: next(iter(model.shared_parameters())), r"objective 'class/adv' is not finite \(value \d"),
-        (lambda model: next(iter(model.decoder_parameters("macro"))), r"gradient of objective 'macro/adv' is not finite"),
+        (
+            lambda model: next(iter(model.decoder_parameters("macro"))),
+            "gradient of objective 'macro/adv' is not",
+        ),
     ],
     ids=["encoder", "decoder"],
 )
@@ -102,37 +121,36 @@ def test_a_gradient_that_is_not_finite_though_the_loss_is(parameter, words, valu
     spoil_gradient(parameter(module.model), value)
     before = state_of(module)
     with pytest.raises(NonFiniteError, match=words):
-        fit(module, [toy_batch()])
+        fit(module)
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items() if "weight" in name)
 
 
 def test_ten_in_a_row_are_too_many_and_a_good_one_begins_again():
     module = toy(Adversarial(), skip_non_finite=True)
-    bad, good = poisoned(NAN), toy_batch()
-    fit(module, [*[bad] * (MOST_SKIPPED - 1), good, *[bad] * (MOST_SKIPPED - 1)])
+    fit(module, NAN, [n for n in range(2 * MOST_SKIPPED - 1) if n != MOST_SKIPPED - 1], 2 * MOST_SKIPPED)
     assert module.skipped == 2 * (MOST_SKIPPED - 1)
     with pytest.raises(NonFiniteError, match="objective 'class/adv' is not finite"):
-        fit(toy(Adversarial(), skip_non_finite=True), [good, *[bad] * MOST_SKIPPED, good])
+        fit(toy(Adversarial(), skip_non_finite=True), NAN, range(1, 1 + MOST_SKIPPED), 2 + MOST_SKIPPED)
 
 
 def test_a_resumed_run_goes_on_counting():
     module = toy(Adversarial(), skip_non_finite=True)
-    fit(module, [toy_batch(), poisoned(NAN)])
+    fit(module, NAN, [1], 2)
     checkpoint = {}
     module.on_save_checkpoint(checkpoint)
     other = toy(Adversarial(), skip_non_finite=True)
     other.on_load_checkpoint(checkpoint)
     assert other.skipped == 1
     with pytest.raises(NonFiniteError):
-        fit(other, [poisoned(NAN)] * (MOST_SKIPPED - 1))
+        fit(other, NAN, range(MOST_SKIPPED - 1), MOST_SKIPPED)
 
 
 @pytest.mark.parametrize("on_nan", ["stop", "skip"])
 def test_a_diverging_run_names_the_last_good_checkpoint(tmp_path, on_nan, caplog):
     caplog.set_level(logging.WARNING)
-    settings = ["optimizer.lr=1e30", "weighting=equal", "curvature.mode=off", "task=none", "callbacks.last.minutes=0"]
+    settings = ["optimizer.lr=1e30", "schedule=constant", "weighting=equal", "curvature.mode=off", "task=none"]
     with pytest.raises(NonFiniteError) as caught:
-        trained(tmp_path, *settings, f"on_nan={on_nan}", "data.batch_size=16")
+        trained(tmp_path, *settings, "callbacks.last.minutes=0", f"on_nan={on_nan}", "data.batch_size=16")
     last = tmp_path / "checkpoints" / "last.ckpt"
     for part in ("Training stopped at step", "objective 'class/", "learning rate is 1e+", f"checkpoint: {last}."):
         assert part in str(caught.value)
@@ -143,46 +161,25 @@ def test_a_diverging_run_names_the_last_good_checkpoint(tmp_path, on_nan, caplog
     assert all(value.isfinite().all() for value in torch.load(last, weights_only=True)["state_dict"].values())
 
 
-class SpoiltPart(Joined):
-    """The second joined batch has a pixel that is no number, in the last rank's part."""
-
-    def train_dataloader(self):
-        loader = super().train_dataloader()
-        rank, ranks = self.trainer.global_rank, self.trainer.world_size
-        if rank == ranks - 1:
-            loader.dataset[1].images[0] = NAN
-        return loader
-
-
-class RankState(pl.Callback):
-    def __init__(self, directory):
-        self.directory = directory
-
-    def on_train_end(self, trainer, module):
-        found = {"skipped": module.skipped, "steps": trainer.global_step, "state": module.state_dict()}
-        torch.save(found, self.directory / f"rank{trainer.global_rank}.pt")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_all_ranks_leave_the_batch_out_together(tmp_path, ranks):
     trainer = pl.Trainer(
         max_epochs=1, accelerator="cpu", devices=ranks, strategy="ddp_spawn", use_distributed_sampler=False,
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        callbacks=[RankState(tmp_path)],
+        callbacks=[Spring(NAN, [1], ranks - 1, tmp_path)],
     )  # fmt: skip
-    trainer.fit(toy_module(Madry("separate"), "objective", None, True, skip_non_finite=True), datamodule=SpoiltPart())
+    module = toy_module(Madry("separate"), "objective", None, True, net=net(), skip_non_finite=True)
+    trainer.fit(module, datamodule=Joined())
     found = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(ranks)]
     for rank in found:
         assert (rank["skipped"], rank["steps"]) == (1, len(SIZES) - 1)
-        for name, value in rank["state"].items():
-            assert torch.equal(value, found[0]["state"][name])
-            assert value.isfinite().all()
+        assert all(value.isfinite().all() for value in rank["state"].values())
+        for name in dict(module.named_parameters()):
+            assert torch.equal(rank["state"][name], found[0]["state"][name])
 
 
 def test_skipped_batches_are_logged(tmp_path):
-    import csv
-
     trained(
         tmp_path, *TINY, "on_nan=skip", "trainer.max_epochs=1", "data.fraction=0.1", "+trainer.limit_test_batches=1"
     )

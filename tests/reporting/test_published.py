@@ -145,6 +145,14 @@ def test_the_correlation_is_pearsons_over_the_models(tmp_path: Path) -> None:
     assert line.runs == 4
 
 
+def test_models_that_are_all_alike_have_no_correlation(tmp_path: Path) -> None:
+    for index in range(3):
+        gradients = {"class|macro": {of: {"mean": index} for of in ("curvature", "magnitude_similarity", "cosine")}}
+        row = ["method=madry", f"weighting={index}", "task=macro"]
+        training(tmp_path, "figure1", row, more={"task_gradients": gradients}.items(), clean=0.9, pgd10=0.2)
+    assert {line.measured for line in lines(tmp_path, "figure1")[1]} == {""}
+
+
 def test_a_success_rate_is_found_by_the_names_of_the_runs(tmp_path: Path) -> None:
     single = training(tmp_path, "table17", ["task=none"], clean=0.9)
     rotation = training(tmp_path, "table17", ["task=rotation"], clean=0.9)

@@ -37,7 +37,12 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save where it is time, or where the run has to stop; rank 0's clock and signals decide for all."""
+        """Save where it is time, or where the run has to stop; rank 0's clock and signals decide for all.
+
+        Not after an epoch's last batch: what goes on from there would leave out the validation.
+        """
+        if trainer.is_last_batch:
+            return
         due, received = time.monotonic() - self._saved > self._seconds, self._signals.received
         if trainer.world_size > 1:
             due, received = trainer.strategy.broadcast((due, received))

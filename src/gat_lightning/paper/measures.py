@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -79,7 +80,7 @@ class HyperVolumeComplement:
             volume = hypervolume(points).complement if points else None
         except UserError:  # moocore is an extra
             volume = None
-        return [] if volume is None else [("", MeanStd(volume, float("nan"), len(points)))]
+        return [] if volume is None else [("", MeanStd(volume, math.nan, len(points)))]
 
 
 class GradientCorrelation:
@@ -94,15 +95,14 @@ class GradientCorrelation:
         self.of, self.with_metric = of, with_metric
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
-        """Over the settings, each by the means of its seeds; none of fewer than three."""
+        """Over the settings, each by the means of its seeds; none of fewer than three, or where all have one value."""
         points = []
         for group in runs.groups:
             metric, gradients = group.summary(self.with_metric, runs.checkpoint), self._means(group.records)
             if metric is not None and gradients:
                 points.append((metric.mean, mean_std(gradients).mean))
-        if len(points) < 3:
-            return []
-        return [("", MeanStd(pearson(*zip(*points, strict=True)).r, float("nan"), len(points)))]
+        r = pearson(*zip(*points, strict=True)).r if len(points) >= 3 else math.nan
+        return [] if math.isnan(r) else [("", MeanStd(r, math.nan, len(points)))]
 
     def _means(self, records: Sequence[Record]) -> list[float]:
         pairs = [record.result.get("task_gradients") or {} for record in records]

@@ -1,0 +1,62 @@
+"""Out of memory: the run ends with what was in use and which settings need less."""
+
+import json
+
+import pytest
+import torch
+
+from gat_lightning.callbacks.peak_memory import GIB, peak_memory
+from gat_lightning.errors import UserError
+from gat_lightning.memory_faults import advice, is_out_of_memory
+from gat_lightning.module import GATModule
+from test_train import trained
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), True),
+        (MemoryError("Unable to allocate 7.28 TiB for an array"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_BAD_PARAM"), False),
+        (ValueError("out of memory of what was said"), False),
+    ],
+)
+def test_what_is_out_of_memory(error, expected):
+    assert is_out_of_memory(error) is expected
+
+
+def test_what_the_allocator_says_is_understood():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(("batch", "micro", "smaller"), [(256, None, 128), (256, 64, 32), (1, None, 1)])
+def test_the_advice(batch, micro, smaller):
+    message = advice(CPU, batch, micro)
+    assert f"engine.micro_batch={smaller} " in message
+    for setting in ("engine.space=representation", "trainer.precision=bf16-mixed", "data.batch_size", "resume=auto"):
+        assert setting in message
+    assert f" {peak_memory(CPU) / GIB:.1f} GiB were in use" in message
+
+
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, MemoryError])
+def test_a_run_that_has_no_memory_left(tmp_path, monkeypatch, kind):
+    accumulate, calls = GATModule._accumulate, []
+
+    def out_of_memory(self, *arguments):
+        calls.append(arguments)
+        if len(calls) > 2:
+            raise kind("CUDA out of memory. Tried to allocate 20.00 GiB")
+        accumulate(self, *arguments)
+
+    monkeypatch.setattr(GATModule, "_accumulate", out_of_memory)
+    with pytest.raises(
+        UserError, match=r"Out of memory on cpu\. \d+\.\d GiB were in use at most\. engine\.micro_batch=32"
+    ):
+        trained(tmp_path, "callbacks.last.minutes=0")
+    assert json.loads((tmp_path / "result.json").read_text())["status"] == "failed"
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2

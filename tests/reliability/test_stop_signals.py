@@ -1,0 +1,84 @@
+"""SIGTERM and Ctrl-C: the state is saved within seconds, result.json says what happened, and resume=auto goes on."""
+
+import os
+import signal
+import time
+
+import pytest
+from commands import assert_same_end, finished, only_run, start
+
+from gat_lightning.checkpoint import load_checkpoint
+from gat_lightning.result import read_result
+
+SECONDS = 5
+EPOCHS = "trainer.max_epochs=4"
+
+
+def wait_for(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.exitcode is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def rows(output):
+    return sum(len(path.read_text().splitlines()) for path in output.glob("outputs/*/metrics.csv"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_told_to_stop_in_training_and_resumed(tmp_path, number):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    other = start(whole, EPOCHS)
+    process = start(stopped, EPOCHS, "callbacks.last.minutes=10")
+    wait_for(lambda: rows(stopped) > 8, process)
+    os.kill(process.pid, number)
+    sent = time.monotonic()
+    assert finished(process, stopped) == 128 + number
+    took = time.monotonic() - sent
+    run = only_run(stopped)
+    result = read_result(run)
+    assert (result["status"], result["metrics"]) == ("interrupted", {})
+    steps = load_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"]
+    log = (stopped / "log.txt").read_text()
+    assert "resume=auto goes on from" in log
+    assert "Traceback" not in log
+    print(f"{number.name}: {took:.1f} s, {steps} steps done")
+    assert finished(start(stopped, EPOCHS, "callbacks.last.minutes=10", "resume=auto"), stopped) == 0
+    assert finished(other, whole) == 0
+    assert_same_end(only_run(whole), run)
+    assert took < SECONDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_told_to_stop_before_or_after_training(tmp_path, number, moment):
+    process = start(
+        tmp_path, "test.attack.steps=2000" if moment == "after" else "data.batch_size=64", "trainer.max_epochs=1"
+    )
+    if moment == "after":
+        wait_for(lambda: "epoch 1/1" in (tmp_path / "log.txt").read_text(), process)
+        time.sleep(1)
+    else:
+        wait_for(lambda: any(tmp_path.glob("outputs/*/.lock")), process)
+    os.kill(process.pid, number)
+    assert finished(process, tmp_path, SECONDS) == 128 + number
+    log = (tmp_path / "log.txt").read_text()
+    assert "Traceback" not in log
+    if moment == "after":
+        assert read_result(only_run(tmp_path))["status"] == "interrupted"
+        assert (
+            finished(
+                start(
+                    tmp_path,
+                    "trainer.max_epochs=1",
+                    "test.attack.steps=2000",
+                    "resume=auto",
+                    "+trainer.limit_test_batches=1",
+                ),
+                tmp_path,
+            )
+            == 0
+        )
