@@ -311,7 +311,7 @@ SHORTER = {
     "table16": ["task=macro"],
     "figure1": ["task=macro"],
     "table10": ["data.target=edema"],
-    "figure6": ["data.target=edema"],
+    "figure6": ["data.target=atelectasis"],
 }
 """Fewer values of an axis, where the others show all that can go wrong."""
 
@@ -348,7 +348,7 @@ def test_a_smoke_sweep_fills_the_table(name: str, tmp_path: Path, request: pytes
         assert result["status"] == "finished"
         paper = result["config"]["paper"]
         assert (paper["table"], paper["scale"]) == (name, "smoke")
-        assert set(paper["row"]) <= published(name).settings
+        assert [word.partition("=")[0] for word in paper["row"]] == list(axes(name))
     assert len({tuple(result["config"]["paper"]["row"]) for result in results}) == len(results)
     report = command(tmp_path, "report", "runs=outputs", f"paper={name}")
     assert report.returncode == 0, report.stderr

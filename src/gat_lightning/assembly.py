@@ -23,8 +23,8 @@ from gat_lightning.data.info import NO_TARGET, DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.loggers import CSVLogger
 from gat_lightning.models import MultiTaskModel, attach_tasks
-from gat_lightning.module import GATModule, attacked_tasks
-from gat_lightning.tasks import Task, check_leading, target_task, warn_of_lost_orientation
+from gat_lightning.module import GATModule
+from gat_lightning.tasks import Task, attacked_tasks, check_leading, target_task, warn_of_lost_orientation
 from gat_lightning.weight_perturbation import WeightPerturbation
 
 CHECKPOINT_SCHEMA = 1

@@ -85,10 +85,10 @@ def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:
                 f" that run, or begin a new one with its encoder: init={path}"
             )
     for part in ("method", "weighting", "optimizer", "schedule"):
-        there = (content["gat_lightning"]["config"].get(part) or {}).get("_target_")
-        if there != config[part].get("_target_"):
+        trained = (content["gat_lightning"]["config"].get(part) or {}).get("_target_")
+        if trained != config[part].get("_target_"):
             raise UserError(
-                f"'{path}' was trained with another {part} ({there}): go on with the settings of that run, or begin a"
+                f"'{path}' was trained with another {part} ({trained}): go on with the settings of that run, or begin a"
                 f" new one with its weights: init={path}"
             )
 

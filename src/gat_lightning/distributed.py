@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 from torch import Tensor
 
 from gat_lightning.errors import UserError
+
+_T = TypeVar("_T")
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
@@ -33,6 +36,15 @@ def copy_to_ranks(tensors: Iterable[Tensor]) -> None:
     if _several_ranks():
         for tensor in tensors:
             dist.broadcast(tensor, 0)
+
+
+def gather_from_ranks(value: _T) -> list[_T]:
+    """Every rank's ``value``, in the order of the ranks, on all ranks; it is pickled on the way."""
+    if not _several_ranks():
+        return [value]
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
 
 
 def _several_ranks() -> bool:

@@ -28,8 +28,8 @@ from gat_lightning.evaluation.settings import check_evaluation, register_resolve
 from gat_lightning.evaluation.subject import Subject, data_settings, load_subject
 from gat_lightning.evaluation.supplements import Supplementary, check_supplements, load_surrogates
 from gat_lightning.evaluation.target import Target
-from gat_lightning.module import attacked_tasks
 from gat_lightning.result import environment, write_result
+from gat_lightning.tasks import attacked_tasks
 
 log = logging.getLogger(__name__)
 register_resolvers()

@@ -29,15 +29,13 @@ from gat_lightning.methods import Method
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.passes import compile_encoder, full_precision, has_moving_statistics, recomputed
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
-from gat_lightning.tasks import Task
+from gat_lightning.tasks import Task, attacked_tasks
 from gat_lightning.weight_perturbation import WeightPerturbation
 
 log = logging.getLogger(__name__)
 
 MOST_SKIPPED = 10
 """So many non-finite batches in a row end a training that leaves them out."""
-
-ATTACKED = ("target", "all", "auxiliary")
 
 
 class GATModule(pl.LightningModule):
@@ -326,17 +324,3 @@ class GATModule(pl.LightningModule):
         scores = self._scoring.compute()
         self.log_dict({f"{split}/{name}": value for name, value in scores.items()}, sync_dist=True)
         return scores
-
-
-def attacked_tasks(tasks: Sequence[Task], which: str) -> list[Task]:
-    """The tasks, of which the first is the target, that ``target``, ``all`` or ``auxiliary`` stands for.
-
-    Raises:
-        UserError: an unknown word, or there is no auxiliary task.
-    """
-    if which not in ATTACKED:
-        raise UserError(f"attack.tasks is '{which}'; it must be one of: {', '.join(ATTACKED)}.")
-    chosen = {"target": tasks[:1], "all": tasks, "auxiliary": tasks[1:]}[which]
-    if not chosen:
-        raise UserError("attack.tasks=auxiliary needs an auxiliary task, for example task=rotation.")
-    return list(chosen)

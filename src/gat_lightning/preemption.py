@@ -1,7 +1,7 @@
 """Being told to stop: a signal becomes a checkpoint at the end of a batch, and then an orderly end.
 
 Batch systems announce that a job's time is over, or that another job needs its place, by a signal some time before
-they kill it.
+they kill it; people press Ctrl-C.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
-"""SIGTERM: the job makes way or is cancelled. SIGUSR2: its time is nearly over, as submitit lets SLURM say it."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR2] if hasattr(signal, "SIGUSR2") else []))
+"""SIGTERM: the job makes way or is cancelled. SIGINT: Ctrl-C. SIGUSR2: its time is nearly over, as submitit lets SLURM
+say it; Windows has none."""
 
 
 class Stopped(SystemExit):
-    """The training ends because of a signal, and its state was saved.
+    """The run ends because of a signal.
 
     Args:
         number: the signal; the exit status is 128 more, as a shell has it.
@@ -46,7 +49,27 @@ class StopSignals:
         self._before = {}
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
+        if number == self.received == signal.SIGINT:  # Ctrl-C again: do not wait for the batch
+            raise Stopped(number)
         self.received = number
+
+
+@contextmanager
+def stopping_at_once() -> Iterator[None]:
+    """Lets a signal of :data:`SIGNALS` end the block by :class:`Stopped`, where no :class:`StopSignals` listens."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
 
 
 def was_requeued() -> bool:

@@ -28,7 +28,7 @@ from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
 from gat_lightning.paper import prepare_paper, register_resolvers
 from gat_lightning.paper.cost import estimate
-from gat_lightning.preemption import was_requeued
+from gat_lightning.preemption import stopping_at_once, was_requeued
 from gat_lightning.pretraining import pretrained
 from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
@@ -48,7 +48,7 @@ def run(config: DictConfig) -> dict[str, Any]:
     prepare_paper(config)
     if config.paper.dry_run:
         return estimate(config)
-    with only_run_in(Path(config.paths.run)):
+    with only_run_in(Path(config.paths.run)), stopping_at_once():
         return _run(config)
 
 

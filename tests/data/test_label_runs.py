@@ -4,14 +4,20 @@ import json
 import warnings
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from robin_folders import fill
+from test_cifar10 import official as cifar10  # noqa: F401
+from test_stl10 import official as stl10  # noqa: F401
 from xray_folders import chexpert_folder, nih_folder
 
-from gat_lightning.assembly import find_conf
+from gat_lightning.assembly import build_data, find_conf
 from gat_lightning.checkpoint import load_classifier
 from gat_lightning.command_line import quiet_lightning
 from gat_lightning.data.robin import CLASSES
+from gat_lightning.evaluate import run as evaluate
+from gat_lightning.export import run as run_export
+from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.run_directory import register_resolvers
 from gat_lightning.train import run
 
@@ -19,7 +25,6 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
 
 TINY = [
-    "data.size=8",
     "data.batch_size=16",
     "data.workers=0",
     "encoder=preact_resnet_small",
@@ -38,6 +43,38 @@ def robin_folder(root):
     return root
 
 
+def chain(directory, name, root, overrides, metrics):
+    """Train, evaluate the best checkpoint, export it; the same clean figures in all three."""
+    register_resolvers()
+    directory.mkdir()
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        config = compose("train", [f"data={name}", f"data.root={root}", f"paths.run={directory}", *TINY, *overrides])
+        best = directory / "checkpoints" / "best.ckpt"
+        evaluation = compose(
+            "evaluate",
+            [f"checkpoint={best}", "evaluation=pgd10", "pictures=false", f"paths.run={directory}/evaluation"],
+        )
+        export = compose("export", [f"checkpoint={best}", "format=safetensors"])
+    with warnings.catch_warnings():
+        quiet_lightning()
+        trained = run(config)
+    result = json.loads((directory / "result.json").read_text())
+    assert result["status"] == "finished"
+    assert result["metrics"] == trained["metrics"]
+    scores = result["metrics"]["best"]
+    for view in ("clean", "pgd1"):
+        assert {key.rpartition("/")[2] for key in scores if key.startswith(f"test/{view}/")} == metrics
+    (directory / "evaluation").mkdir()
+    found = evaluate(evaluation)["metrics"]["best"]
+    for metric in metrics:
+        assert found[f"test/clean/{metric}"] == pytest.approx(scores[f"test/clean/{metric}"], abs=1e-4)
+        assert f"test/pgd10/{metric}" in found
+    classifier, (again, _) = load_classifier(best), read_classifier(run_export(export))
+    images = torch.rand(2, *build_data(config).info.image)
+    torch.testing.assert_close(again(images), classifier(images), rtol=0, atol=1e-6)
+    assert again.state_dict().keys() == classifier.state_dict().keys()
+
+
 @pytest.mark.parametrize(
     ("name", "folder", "overrides", "metrics"),
     [
@@ -53,19 +90,15 @@ def robin_folder(root):
     ],
 )
 def test_one_epoch_of_gat(tmp_path, name, folder, overrides, metrics):
-    register_resolvers()
-    root, directory = folder(tmp_path / "data"), tmp_path / "run"
-    directory.mkdir()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        config = compose("train", [f"data={name}", f"data.root={root}", f"paths.run={directory}", *TINY, *overrides])
-    if name != "robin":
-        config.data.per_patient = "all"
-    with warnings.catch_warnings():
-        quiet_lightning()
-        run(config)
-    result = json.loads((directory / "result.json").read_text())
-    assert result["status"] == "finished"
-    scores = result["metrics"]["best"]
-    for view in ("clean", "pgd1"):
-        assert {key.rpartition("/")[2] for key in scores if key.startswith(f"test/{view}/")} == metrics
-    assert sum(1 for _ in load_classifier(directory / "checkpoints" / "best.ckpt").parameters())
+    root = folder(tmp_path / "data")
+    size = ["data.size=8", *([] if name == "robin" else ["data.per_patient=all"])]
+    chain(tmp_path / "run", name, root, [*size, *overrides], metrics)
+
+
+def test_one_epoch_of_gat_on_cifar10(cifar10, tmp_path):  # noqa: F811
+    chain(tmp_path / "run", "cifar10", cifar10, ["task=macro+hog"], {"accuracy"})
+
+
+def test_one_epoch_of_gat_on_stl10_with_its_unlabelled_images(stl10, tmp_path):  # noqa: F811
+    overrides = ["data.unlabeled=true", "task=macro+rotation"]
+    chain(tmp_path / "run", "stl10", stl10, overrides, {"accuracy"})

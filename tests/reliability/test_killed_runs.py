@@ -75,7 +75,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path):
     ],
 )
 def test_killed_at_each_stage_and_resumed(tmp_path, whole_run, hook):
-    epoch = 3 if "test" in hook else 1
+    epoch = 4 if "test" in hook else 1
     killed = start(tmp_path, *SETTINGS, before=partial(die_in, hook, epoch))
     assert finished(killed, tmp_path) == -signal.SIGKILL
     assert finished(start(tmp_path, *SETTINGS, "resume=auto"), tmp_path) == 0

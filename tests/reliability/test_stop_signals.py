@@ -7,6 +7,7 @@ import time
 import pytest
 from commands import assert_same_end, finished, only_run, start
 
+from gat_lightning import train
 from gat_lightning.checkpoint import load_checkpoint
 from gat_lightning.result import read_result
 
@@ -52,33 +53,50 @@ def test_told_to_stop_in_training_and_resumed(tmp_path, number):
 
 
 @pytest.mark.slow
+def test_told_to_stop_in_a_long_validation_and_resumed(tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    long = ["trainer.max_epochs=2", "validation.attack.steps=200", "data.batch_size=16", "callbacks.last.minutes=10"]
+    other = start(whole, *long)
+    process = start(stopped, *long)
+    wait_for(lambda: any(stopped.glob("outputs/*/checkpoints/last.ckpt")), process)
+    last = next(stopped.glob("outputs/*/checkpoints/last.ckpt"))
+    first_epoch = load_checkpoint(last)["global_step"]
+    wait_for(lambda: rows(stopped) > 2 * first_epoch, process)
+    time.sleep(0.5)
+    os.kill(process.pid, signal.SIGTERM)
+    assert finished(process, stopped, SECONDS) == 128 + signal.SIGTERM
+    assert load_checkpoint(last)["global_step"] == 2 * first_epoch
+    assert "epoch 2/2" not in (stopped / "log.txt").read_text()
+    assert finished(start(stopped, *long, "resume=auto"), stopped) == 0
+    assert finished(other, whole) == 0
+    assert_same_end(only_run(whole), only_run(stopped))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_told_to_stop_before_or_after_training(tmp_path, number, moment):
-    process = start(
-        tmp_path, "test.attack.steps=2000" if moment == "after" else "data.batch_size=64", "trainer.max_epochs=1"
-    )
-    if moment == "after":
-        wait_for(lambda: "epoch 1/1" in (tmp_path / "log.txt").read_text(), process)
-        time.sleep(1)
-    else:
-        wait_for(lambda: any(tmp_path.glob("outputs/*/.lock")), process)
+def test_told_to_stop_in_the_test_and_resumed(tmp_path, number):
+    settings = ["test.attack.steps=300", "trainer.max_epochs=1"]
+    process = start(tmp_path, *settings)
+    wait_for(lambda: "epoch 1/1" in (tmp_path / "log.txt").read_text(), process)
+    time.sleep(1)
     os.kill(process.pid, number)
     assert finished(process, tmp_path, SECONDS) == 128 + number
-    log = (tmp_path / "log.txt").read_text()
-    assert "Traceback" not in log
-    if moment == "after":
-        assert read_result(only_run(tmp_path))["status"] == "interrupted"
-        assert (
-            finished(
-                start(
-                    tmp_path,
-                    "trainer.max_epochs=1",
-                    "test.attack.steps=2000",
-                    "resume=auto",
-                    "+trainer.limit_test_batches=1",
-                ),
-                tmp_path,
-            )
-            == 0
-        )
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+    result = read_result(only_run(tmp_path))
+    assert (result["status"], result["metrics"]) == ("interrupted", {})
+    assert finished(start(tmp_path, *settings, "resume=auto"), tmp_path) == 0
+    assert list(read_result(only_run(tmp_path))["metrics"]) == ["best", "last"]
+
+
+@pytest.mark.slow
+def test_told_to_stop_before_training(tmp_path):
+    process = start(tmp_path, before=slow_reading)
+    wait_for(lambda: any(tmp_path.glob("outputs/*/.lock")), process)
+    time.sleep(0.5)
+    os.kill(process.pid, signal.SIGTERM)
+    assert finished(process, tmp_path, SECONDS) == 128 + signal.SIGTERM
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+
+
+def slow_reading():
+    train.build_data = lambda config: time.sleep(60)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from gat_lightning.configuration.constructors import origin_of
 from gat_lightning.configuration.nearest import did_you_mean, nearest
 from gat_lightning.errors import UserError
-from gat_lightning.module import ATTACKED
+from gat_lightning.tasks import ATTACKED
 
 
 class Range(NamedTuple):

@@ -9,10 +9,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.errors import UserError
-from gat_lightning.paper.published import published
 
 SCALES = ("full", "small", "smoke")
 """Budgets of an experiment: the paper's, a part of it, and one that only shows that it runs."""
+
+_NO_ROW = ("seed", "recipe/stand_in")
+"""Keys of a sweep that do not tell the rows of a table apart."""
 
 _ASKED = "python -m gat_lightning.train -m experiment=paper/{table}"
 
@@ -34,7 +36,7 @@ def register_resolvers() -> None:
 def prepare_paper(config: DictConfig) -> None:
     """Check how an experiment of the paper was started, and note in ``paper.row`` what the run is for.
 
-    ``paper.row`` becomes those of the job's overrides that tell the runs of its table apart, such as ``[task=macro]``.
+    ``paper.row`` becomes those of the job's overrides that its experiment sweeps over, such as ``[task=macro]``.
 
     Raises:
         UserError: the experiment is a sweep and was started without ``-m``, a setting is out of its range, or the row
@@ -46,7 +48,6 @@ def prepare_paper(config: DictConfig) -> None:
         raise UserError(f"paper.dry_run={paper.dry_run!r}: it must be true or false.")
     if paper.table is None:
         return
-    words = published(paper.table).settings
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
         if hydra.mode is not RunMode.MULTIRUN:
@@ -54,7 +55,8 @@ def prepare_paper(config: DictConfig) -> None:
                 f"experiment=paper/{paper.table} is a sweep over the rows of the table: add -m, as in"
                 f" {_ASKED.format(table=paper.table)} paper.scale=smoke. KEY=VALUE with one of its keys leaves one row."
             )
-        paper.row = [word for word in hydra.overrides.task if word in words]
+        keys = set(hydra.sweeper.get("params") or ()) - set(_NO_ROW)
+        paper.row = [word for word in hydra.overrides.task if word.partition("=")[0] in keys]
     for name, what in paper.get("needs", {}).items():
         if paper[name] is None:
             raise UserError(f"This row of {paper.table} needs {what}: set paper.{name}=PATH, or leave the row out.")

@@ -1,5 +1,6 @@
 """Target and auxiliary tasks."""
 
+from gat_lightning.tasks.attacked import ATTACKED, attacked_tasks
 from gat_lightning.tasks.autoencoder import Autoencoder
 from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.binary import BinaryClassification
@@ -14,6 +15,7 @@ from gat_lightning.tasks.rotation import Rotation
 from gat_lightning.tasks.target import check_leading, target_task
 
 __all__ = [
+    "ATTACKED",
     "HOG",
     "Autoencoder",
     "BinaryClassification",
@@ -25,6 +27,7 @@ __all__ = [
     "Regression",
     "Rotation",
     "Task",
+    "attacked_tasks",
     "check_leading",
     "histograms_of_gradients",
     "target_task",
