@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -19,7 +20,7 @@ from gat_lightning import slurm
 from gat_lightning.assembly import find_conf
 from gat_lightning.configuration import check, explain, is_for_user
 from gat_lightning.errors import UserError
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.run_directory import discard_unused, register_resolvers
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
                 raise UserError(explain(error)) from None  # any process can send it on
             if shown:
                 raise
+            discard_unused(Path(HydraConfig.get().runtime.output_dir))
             _stop(error)
 
     def main() -> None:

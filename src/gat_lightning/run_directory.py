@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 RESULT = "result.json"
+_MADE_BEFORE_THE_RUN = {".hydra", ".lock", "gat.log"}
 _NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished")
 
 
@@ -46,6 +48,16 @@ def skipped(config: DictConfig) -> Path | None:
 def record_directory(config: DictConfig) -> str | None:
     """Where in the run directory Hydra writes what was typed; nowhere in one that is left as it is."""
     return None if skipped(config) else ".hydra"
+
+
+def discard_unused(directory: Path) -> None:
+    """Remove a run directory in which nothing has been done, such as one of a command that was refused."""
+    if not directory.is_dir():
+        return
+    found = {path.name for path in directory.iterdir()}
+    log = directory / "gat.log"
+    if found <= _MADE_BEFORE_THE_RUN and not (log.exists() and log.read_text()):
+        shutil.rmtree(directory)
 
 
 def auto_name(data: str, tasks: Iterable[str]) -> str:

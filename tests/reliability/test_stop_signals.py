@@ -53,26 +53,6 @@ def test_told_to_stop_in_training_and_resumed(tmp_path, number):
 
 
 @pytest.mark.slow
-def test_told_to_stop_in_a_long_validation_and_resumed(tmp_path):
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    long = ["trainer.max_epochs=2", "validation.attack.steps=200", "data.batch_size=16", "callbacks.last.minutes=10"]
-    other = start(whole, *long)
-    process = start(stopped, *long)
-    wait_for(lambda: any(stopped.glob("outputs/*/checkpoints/last.ckpt")), process)
-    last = next(stopped.glob("outputs/*/checkpoints/last.ckpt"))
-    first_epoch = load_checkpoint(last)["global_step"]
-    wait_for(lambda: rows(stopped) > 2 * first_epoch, process)
-    time.sleep(0.5)
-    os.kill(process.pid, signal.SIGTERM)
-    assert finished(process, stopped, SECONDS) == 128 + signal.SIGTERM
-    assert load_checkpoint(last)["global_step"] == 2 * first_epoch
-    assert "epoch 2/2" not in (stopped / "log.txt").read_text()
-    assert finished(start(stopped, *long, "resume=auto"), stopped) == 0
-    assert finished(other, whole) == 0
-    assert_same_end(only_run(whole), only_run(stopped))
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_told_to_stop_in_the_test_and_resumed(tmp_path, number):
     settings = ["test.attack.steps=300", "trainer.max_epochs=1"]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.trainer.states import TrainerFn
 
 from gat_lightning.distributed import gather_from_ranks
 from gat_lightning.preemption import Stopped, StopSignals
@@ -17,8 +16,8 @@ from gat_lightning.preemption import Stopped, StopSignals
 class LastCheckpoint(Checkpoint):
     """Saves ``last.ckpt`` after every epoch, within long epochs every few minutes, and when a signal says to stop.
 
-    A signal of :data:`gat_lightning.preemption.SIGNALS` lets the batch of training or validation be finished; then the
-    state is saved and :class:`~gat_lightning.preemption.Stopped` raised, on all ranks. A validation begins again.
+    A signal of :data:`gat_lightning.preemption.SIGNALS` lets the batch be finished, or the validation that goes on;
+    then the state is saved and :class:`~gat_lightning.preemption.Stopped` raised, on all ranks.
 
     Args:
         dirpath: directory of the run's checkpoints.
@@ -45,20 +44,13 @@ class LastCheckpoint(Checkpoint):
         """
         if trainer.is_last_batch:
             return
-        self._save_where_it_is_time(trainer, time.monotonic() - self._saved > self._seconds)
-
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Save where the run has to stop."""
-        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._save_where_it_is_time(trainer, False)
+        due, received = time.monotonic() - self._saved > self._seconds, self._signals.received
+        if trainer.world_size > 1:
+            due, received = trainer.strategy.broadcast((due, received))
+        if due or received is not None:
+            self._save(trainer)
+        if received is not None:
+            raise Stopped(received)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save."""
@@ -94,15 +86,6 @@ class LastCheckpoint(Checkpoint):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Listen no longer."""
         self._signals.restore()
-
-    def _save_where_it_is_time(self, trainer: pl.Trainer, due: bool) -> None:
-        received = self._signals.received
-        if trainer.world_size > 1:
-            due, received = trainer.strategy.broadcast((due, received))
-        if due or received is not None:
-            self._save(trainer)
-        if received is not None:
-            raise Stopped(received)
 
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self._path)

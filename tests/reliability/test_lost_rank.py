@@ -1,0 +1,73 @@
+"""One of three processes of a run is killed: the others end soon, and say why."""
+
+import os
+import signal
+import time
+
+import pytest
+from commands import finished, start
+
+from gat_lightning.result import read_result
+
+SECONDS = 60
+RANKS = 3
+
+
+def children(pid):
+    """Processes that a process has started."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid and fields[0] != "Z":
+                found.append(int(entry))
+    return found
+
+
+def rank_of(pid):
+    with open(f"/proc/{pid}/environ") as file:
+        variables = dict(entry.partition("=")[::2] for entry in file.read().split("\0"))
+    return int(variables["LOCAL_RANK"])
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 2])
+def test_the_others_end_with_the_reason(tmp_path, lost):
+    process = start(tmp_path, "trainer.max_epochs=50", f"trainer.devices={RANKS}", "trainer.accelerator=cpu")
+    try:
+        deadline = time.monotonic() + 240
+        while sum(len(path.read_text().splitlines()) for path in tmp_path.glob("outputs/*/metrics.csv")) < 6:
+            assert process.exitcode is None, (tmp_path / "log.txt").read_text()[-3000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        pids = {0: process.pid} | {rank_of(pid): pid for pid in children(process.pid)}
+        assert sorted(pids) == list(range(RANKS))
+        os.kill(pids[lost], signal.SIGKILL)
+        killed = time.monotonic()
+        assert finished(process, tmp_path, SECONDS) != 0
+        while any(map(alive, pids.values())):
+            assert time.monotonic() - killed < SECONDS
+            time.sleep(0.05)
+        took = time.monotonic() - killed
+    finally:
+        for pid in children(process.pid):
+            os.kill(pid, signal.SIGKILL)
+    log = (tmp_path / "log.txt").read_text()
+    print(f"rank {lost} killed: the others ended after {took:.1f} s")
+    assert f"of {RANKS} lost another one" in log
+    assert "Traceback" not in log
+    if lost != 0:
+        (result,) = (read_result(path.parent) for path in tmp_path.glob("outputs/*/result.json"))
+        assert result["status"] == "failed"

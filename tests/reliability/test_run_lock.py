@@ -1,0 +1,101 @@
+"""Two runs in one directory: the second refuses and touches nothing, and a dead one does not stand in the way."""
+
+import multiprocessing
+import os
+import time
+
+import pytest
+from commands import finished, only_run, start
+
+from gat_lightning.errors import UserError
+from gat_lightning.result import read_result
+from gat_lightning.run_lock import FILE, only_run_in
+
+
+def hold(directory, ready, end):
+    with only_run_in(directory):
+        ready.set()
+        end.wait(60)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process at work in ``tmp_path``."""
+    context = multiprocessing.get_context("forkserver")
+    ready, end = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(tmp_path, ready, end))
+    process.start()
+    assert ready.wait(60)
+    yield process
+    end.set()
+    process.join(10)
+
+
+def refused(directory):
+    try:
+        with only_run_in(directory):
+            return None
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.slow
+def test_a_second_process_is_refused_until_the_first_has_ended(holder, tmp_path):
+    message = refused(tmp_path)
+    assert f"(process {holder.pid} on " in message
+    assert "name=..." in message
+    before = (tmp_path / FILE).read_text()
+    assert refused(tmp_path / "another") is None
+    assert (tmp_path / FILE).read_text() == before
+    holder.kill()
+    holder.join()
+    assert refused(tmp_path) is None
+
+
+def test_a_finished_run_leaves_no_claim(tmp_path):
+    for _ in range(2):
+        with only_run_in(tmp_path / "new"):
+            assert (tmp_path / "new" / FILE).read_text().startswith(f"process {os.getpid()} on ")
+
+
+def test_an_error_in_the_run_ends_the_claim_and_is_heard(tmp_path):
+    with pytest.raises(OSError, match="of the run"), only_run_in(tmp_path):
+        raise OSError("of the run")
+    assert refused(tmp_path) is None
+
+
+def test_a_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match=r"cannot be written to \(.*\)\. Set paths\.output=FOLDER"),
+        only_run_in(tmp_path / "file" / "run"),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_two_commands_at_once(tmp_path):
+    settings = ["trainer.max_epochs=4"]
+    first, second = start(tmp_path, *settings), start(tmp_path, *settings)
+    statuses = sorted([finished(first, tmp_path), finished(second, tmp_path)])
+    log = (tmp_path / "log.txt").read_text()
+    assert statuses == [0, 1], log
+    assert log.count("Another run is at work in") == 1
+    assert "Traceback" not in log
+    assert read_result(only_run(tmp_path))["status"] == "finished"
+    assert not list(only_run(tmp_path).glob("checkpoints/.*"))
+    alone = tmp_path / "alone"
+    assert finished(start(alone, *settings), alone) == 0
+    assert read_result(only_run(alone))["metrics"] == read_result(only_run(tmp_path))["metrics"]
+
+
+@pytest.mark.slow
+def test_workers_of_a_dead_run_do_not_keep_its_claim(tmp_path):
+    settings = ["trainer.max_epochs=4", "data.workers=2"]
+    process = start(tmp_path, *settings)
+    while not list(tmp_path.glob("outputs/*/metrics.csv")):
+        assert process.exitcode is None, (tmp_path / "log.txt").read_text()
+        time.sleep(0.05)
+    process.kill()
+    process.join()
+    assert finished(start(tmp_path, *settings, "resume=auto"), tmp_path) == 0, (tmp_path / "log.txt").read_text()
