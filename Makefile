@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/python -m gat_lightning.demo
 
 test: setup
-	$(BIN)/pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/pytest -q -n auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-all: setup
 	$(BIN)/pytest -q -m ""

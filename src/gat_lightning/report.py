@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -22,7 +23,6 @@ from gat_lightning.reporting.records import Unusable, collect
 from gat_lightning.reporting.tables import comma_separated, latex, markdown, summarise
 
 _MOST_GALLERIES = 6
-_GALLERIES = ("attack", "adversarial")
 
 
 def run(config: DictConfig) -> Path:
@@ -136,17 +136,21 @@ def tests(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
 
 def galleries(groups: Sequence[Group]) -> list[Section]:
     """Adversarial images of one run of each setting."""
-    pictures = []
-    for each in groups:
-        for record in each.records:
-            names = [
-                name for name in record.files.get("images") or [] if name.endswith(("attack.png", "adversarial.png"))
-            ]
-            existing = [record.directory / name for name in names if (record.directory / name).is_file()]
-            if existing:
-                pictures.append(page.picture(existing[0], each.label))
-                break
-    return [Section("Adversarial images", "".join(pictures[:_MOST_GALLERIES]))] if pictures else []
+    found = ((each.label, _gallery(each)) for each in groups)
+    shown = list(islice(((label, path) for label, path in found if path is not None), _MOST_GALLERIES))
+    pictures = [page.picture(path, label) for label, path in shown]
+    return [Section("Adversarial images", "".join(pictures))] if pictures else []
+
+
+def _gallery(each: Group) -> Path | None:
+    """The first picture of adversarial images that a run of the setting has."""
+    pictures = (
+        record.directory / name
+        for record in each.records
+        for name in record.files.get("images") or []
+        if name.endswith(("attack.png", "adversarial.png"))
+    )
+    return next((path for path in pictures if path.is_file()), None)
 
 
 def show(table: str, unusable: Sequence[Unusable], path: Path) -> None:

@@ -1,0 +1,134 @@
+"""A report on two hundred runs: every figure on the page, its size, and what it leaves out."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gat_lightning.report import run
+from test_report import cells, config
+
+pytestmark = pytest.mark.slow
+
+TASKS = ("none", "macro", "rotation", "macro+rotation", "jigsaw")
+WEIGHTINGS = ("equal", "mgda", "gradvac", "pcgrad")
+SEEDS = 10
+ATTACKS = ("pgd20", "autoattack")
+EPOCHS = 60
+BROKEN = 10
+
+
+def scores(task: int, weighting: int, seed: int) -> dict[str, float]:
+    generator = np.random.default_rng([task, weighting, seed])
+    clean = 0.75 + 0.04 * task + 0.02 * generator.standard_normal()
+    robust = 0.40 + 0.03 * weighting + 0.02 * generator.standard_normal()
+    return {
+        "test/clean/accuracy": float(clean),
+        "test/pgd20/accuracy": float(robust),
+        "test/autoattack/accuracy": float(robust - 0.05),
+        "test/clean/mae": float(1 - clean),
+    }
+
+
+def write_run(folder: Path, task: str, weighting: str, seed: int, metrics: dict[str, float]) -> None:
+    directory = folder / f"{task}-{weighting}-{seed}"
+    (directory / ".hydra").mkdir(parents=True)
+    words = ["experiment=quickstart", f"task={task}", f"weighting={weighting}", f"seed={seed}"]
+    (directory / ".hydra" / "overrides.yaml").write_text("".join(f"- {word}\n" for word in words))
+    generator = np.random.default_rng(seed)
+    rows = ["step,stationarity,weight/class/clean,weight/class/adv,val/clean/accuracy,val/pgd20/accuracy"]
+    for epoch in range(EPOCHS):
+        for part in range(10):
+            weight = generator.random()
+            rows.append(f"{10 * epoch + part},0.1,{weight},{1 - weight},,")
+        rows.append(f"{10 * epoch + 9},,,,{generator.random()},{generator.random()}")
+    (directory / "metrics.csv").write_text("\n".join(rows) + "\n")
+    images = directory / "images"
+    images.mkdir()
+    noise = generator.integers(0, 255, (60, 160, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((1280, 480)).save(images / "adversarial.png")
+    result = {
+        "schema": 1,
+        "status": "finished",
+        "config": {"task": {name: {} for name in task.split("+")}, "weighting": {"kind": weighting}, "seed": seed},
+        "seed": seed,
+        "metrics": {"best": {"epoch": EPOCHS, **metrics}, "last": {"epoch": EPOCHS, "test/clean/accuracy": 0.123}},
+        "files": {"metrics": "metrics.csv", "images": ["images/adversarial.png"]},
+    }
+    (directory / "result.json").write_text(json.dumps(result))
+
+
+def write_broken(folder: Path, number: int) -> None:
+    directory = folder / f"broken-{number}"
+    (directory / ".hydra").mkdir(parents=True)
+    contents: list[str | None] = [
+        None, "", "{", "[]", "null", json.dumps({"schema": 99, "status": "finished"}),
+        json.dumps({"schema": 1, "status": "failed", "config": {}, "metrics": {}}),
+        json.dumps({"schema": 1, "status": "interrupted", "config": {}, "metrics": {}}),
+        json.dumps({"schema": 1, "status": "finished", "config": {}}), json.dumps({"loss": 1.0}),
+    ]  # fmt: skip
+    content = contents[number]
+    if content is not None:
+        (directory / "result.json").write_text(content)
+
+
+def test_two_hundred_runs_of_which_ten_are_broken(tmp_path: Path, capsys: Any) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "out"
+    points = [
+        (task, weighting, seed)
+        for task in range(len(TASKS))
+        for weighting in range(len(WEIGHTINGS))
+        for seed in range(SEEDS)
+    ][: 200 - BROKEN]
+    expected: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for task, weighting, seed in points:
+        metrics = scores(task, weighting, seed)
+        expected.setdefault((TASKS[task], WEIGHTINGS[weighting]), []).append(metrics)
+        write_run(runs, TASKS[task], WEIGHTINGS[weighting], seed, metrics)
+    for number in range(BROKEN):
+        write_broken(runs, number)
+
+    started = time.perf_counter()
+    page = run(config(f"runs={runs}", f"output={output}"))
+    seconds = time.perf_counter() - started
+    size = page.stat().st_size
+    with capsys.disabled():
+        print(f"\nreport on 200 runs: {seconds:.1f} s, {size / 1e6:.2f} MB")
+    assert size < 5e6
+
+    header, *rows = cells(page)
+    names = ["test/clean/accuracy", "test/clean/mae", "test/autoattack/accuracy", "test/pgd20/accuracy"]
+    shown = [text.split(" (")[0] for text in header[2:]]
+    columns = [f"test/{text.replace(' ', '/')}" for text in shown]
+    assert sorted(columns) == sorted(names)
+    assert len(rows) == len(expected)
+    means: dict[str, list[float]] = {name: [] for name in names}
+    for label, seeds, *texts in rows:
+        task, weighting = (word.partition("=")[2] for word in label.split())
+        runs_of_setting = expected.pop((task, weighting))
+        assert int(seeds) == len(runs_of_setting)
+        for text, name in zip(texts, columns, strict=True):
+            values = np.array([metrics[name] for metrics in runs_of_setting])
+            scale, digits = (1, 3) if name.endswith("mae") else (100, 1)
+            assert text == f"{scale * values.mean():.{digits}f} ± {scale * values.std(ddof=1):.{digits}f}"
+            means[name].append(float(values.mean()))
+    assert not expected
+
+    html = page.read_text(encoding="utf-8")
+    left_out = re.findall(r"<li>([^<]*)</li>", html)
+    assert sorted(Path(line.partition(": ")[0]).name for line in left_out) == [f"broken-{n}" for n in range(BROKEN)]
+    assert "190 runs, 19 settings" in html
+    assert "12.3" not in html, "a figure of the other checkpoint"
+    assert html.count("<img ") == html.count("src=\"data:image/") <= 3 + 6
+    bold = re.findall(r"<td class=best>([^<]*)</td>", html)
+    best = {name: min(values) if name.endswith("mae") else max(values) for name, values in means.items()}
+    assert {f"{100 * best[name]:.1f}" for name in names if not name.endswith("mae")} <= {
+        text.split(" ±")[0] for text in bold
+    }
