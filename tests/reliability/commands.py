@@ -3,7 +3,9 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import time
 
 import torch
 
@@ -37,11 +39,42 @@ def start(output, *arguments, before=None):
     return process
 
 
+def start_command(output, *arguments):
+    """As :func:`start`, by the command line, which a run of several processes calls again."""
+    output.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": ""}
+    with (output / "log.txt").open("a") as log:
+        command = [sys.executable, "-m", "gat_lightning.train", *QUICK, *arguments]
+        process = subprocess.Popen(command, cwd=output, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    STARTED.append(process)
+    return process
+
+
+def wait_for(condition, process, seconds=240):
+    """Until the condition holds, while the process runs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert _status(process) is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def rows_logged(output):
+    """Lines of ``metrics.csv`` so far."""
+    return sum(len(path.read_text().splitlines()) for path in output.glob("outputs/*/metrics.csv"))
+
+
 def finished(process, output, seconds=300):
-    """Exit status, or the end of what it said if it still runs."""
-    process.join(seconds)
-    assert process.exitcode is not None, (output / "log.txt").read_text()[-3000:]
-    return process.exitcode
+    """Exit status; an error with the end of what it said if it still runs."""
+    deadline = time.monotonic() + seconds
+    while _status(process) is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert _status(process) is not None, (output / "log.txt").read_text()[-3000:]
+    return _status(process)
+
+
+def _status(process):
+    return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
 
 
 def only_run(output):

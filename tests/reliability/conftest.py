@@ -1,3 +1,5 @@
+import subprocess
+
 import pytest
 from commands import STARTED
 
@@ -9,4 +11,4 @@ def no_process_left():
     while STARTED:
         process = STARTED.pop()
         process.kill()
-        process.join()
+        (process.wait if isinstance(process, subprocess.Popen) else process.join)()

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from commands import finished, start
+from commands import finished, rows_logged, start_command, wait_for
 
 from gat_lightning.result import read_result
 
@@ -45,13 +45,9 @@ def alive(pid):
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 2])
 def test_the_others_end_with_the_reason(tmp_path, lost):
-    process = start(tmp_path, "trainer.max_epochs=50", f"trainer.devices={RANKS}", "trainer.accelerator=cpu")
+    process = start_command(tmp_path, "trainer.max_epochs=50", f"trainer.devices={RANKS}", "trainer.accelerator=cpu")
     try:
-        deadline = time.monotonic() + 240
-        while sum(len(path.read_text().splitlines()) for path in tmp_path.glob("outputs/*/metrics.csv")) < 6:
-            assert process.exitcode is None, (tmp_path / "log.txt").read_text()[-3000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: rows_logged(tmp_path) > 6, process)
         pids = {0: process.pid} | {rank_of(pid): pid for pid in children(process.pid)}
         assert sorted(pids) == list(range(RANKS))
         os.kill(pids[lost], signal.SIGKILL)

@@ -2,10 +2,9 @@
 
 import multiprocessing
 import os
-import time
 
 import pytest
-from commands import finished, only_run, start
+from commands import finished, only_run, rows_logged, start, start_command, wait_for
 
 from gat_lightning.errors import UserError
 from gat_lightning.result import read_result
@@ -76,7 +75,7 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 @pytest.mark.slow
 def test_two_commands_at_once(tmp_path):
     settings = ["trainer.max_epochs=4"]
-    first, second = start(tmp_path, *settings), start(tmp_path, *settings)
+    first, second = start_command(tmp_path, *settings), start_command(tmp_path, *settings)
     statuses = sorted([finished(first, tmp_path), finished(second, tmp_path)])
     log = (tmp_path / "log.txt").read_text()
     assert statuses == [0, 1], log
@@ -92,10 +91,10 @@ def test_two_commands_at_once(tmp_path):
 @pytest.mark.slow
 def test_workers_of_a_dead_run_do_not_keep_its_claim(tmp_path):
     settings = ["trainer.max_epochs=4", "data.workers=2"]
-    process = start(tmp_path, *settings)
-    while not list(tmp_path.glob("outputs/*/metrics.csv")):
-        assert process.exitcode is None, (tmp_path / "log.txt").read_text()
-        time.sleep(0.05)
+    process = start_command(tmp_path, *settings)
+    wait_for(lambda: rows_logged(tmp_path), process)
     process.kill()
-    process.join()
-    assert finished(start(tmp_path, *settings, "resume=auto"), tmp_path) == 0, (tmp_path / "log.txt").read_text()
+    process.wait()
+    assert finished(start_command(tmp_path, *settings, "resume=auto"), tmp_path) == 0, (
+        tmp_path / "log.txt"
+    ).read_text()

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from commands import assert_same_end, finished, only_run, start
+from commands import assert_same_end, finished, only_run, rows_logged, start, wait_for
 
 from gat_lightning import train
 from gat_lightning.checkpoint import load_checkpoint
@@ -15,25 +15,13 @@ SECONDS = 5
 EPOCHS = "trainer.max_epochs=4"
 
 
-def wait_for(condition, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.exitcode is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def rows(output):
-    return sum(len(path.read_text().splitlines()) for path in output.glob("outputs/*/metrics.csv"))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_told_to_stop_in_training_and_resumed(tmp_path, number):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     other = start(whole, EPOCHS)
     process = start(stopped, EPOCHS, "callbacks.last.minutes=10")
-    wait_for(lambda: rows(stopped) > 8, process)
+    wait_for(lambda: rows_logged(stopped) > 8, process)
     os.kill(process.pid, number)
     sent = time.monotonic()
     assert finished(process, stopped) == 128 + number

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from test_report import cells, config
 
 from gat_lightning.report import run
-from test_report import cells, config
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +126,7 @@ def test_two_hundred_runs_of_which_ten_are_broken(tmp_path: Path, capsys: Any) -
     assert sorted(Path(line.partition(": ")[0]).name for line in left_out) == [f"broken-{n}" for n in range(BROKEN)]
     assert "190 runs, 19 settings" in html
     assert "12.3" not in html, "a figure of the other checkpoint"
-    assert html.count("<img ") == html.count("src=\"data:image/") <= 3 + 6
+    assert html.count("<img ") == html.count('src="data:image/') <= 3 + 6
     bold = re.findall(r"<td class=best>([^<]*)</td>", html)
     best = {name: min(values) if name.endswith("mae") else max(values) for name, values in means.items()}
     assert {f"{100 * best[name]:.1f}" for name in names if not name.endswith("mae")} <= {

@@ -87,6 +87,10 @@ class Cluster:
         return self
 
     def __exit__(self, *error):
+        self.ask("scancel", "--user=root")
+        deadline = time.monotonic() + 40
+        while self.ask("squeue", "--noheader").strip() and time.monotonic() < deadline:
+            time.sleep(0.5)
         for name in ("slurmd.pid", "slurmctld.pid", "munge.pid"):
             path = self.folder / name
             if path.exists():

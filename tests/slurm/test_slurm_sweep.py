@@ -99,7 +99,7 @@ def test_a_preempted_run_is_one_wandb_run_in_two_parts(disturbed, point):
 
 
 def test_arrays_have_one_process_per_rank_and_a_cap(disturbed):
-    scripts = [path.read_text() for path in disturbed.glob("outputs/.submitit/**/*.sh")]
+    scripts = [path.read_text() for path in disturbed.glob("outputs/.submitit/.submission_file_*.sh")]
     assert sorted("#SBATCH --ntasks-per-node=2" in script for script in scripts) == [False, True]
     caps = sorted(line for script in scripts for line in script.splitlines() if line.startswith("#SBATCH --array"))
     assert caps == ["#SBATCH --array=0-1%2", "#SBATCH --array=0-3%4"]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from gat_lightning.distributed import gather_from_ranks
 from gat_lightning.preemption import Stopped, StopSignals
@@ -29,11 +31,16 @@ class LastCheckpoint(Checkpoint):
         self._seconds = 60 * minutes
         self._saved = 0.0
         self._signals = StopSignals()
+        self._buffers: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock, and listen."""
+        """Start the clock, and listen; what the strategy has copied from rank 0 is replaced by this rank's own."""
         self._saved = time.monotonic()
         self._signals.listen()
+        if isinstance(trainer.strategy.model, DistributedDataParallel):
+            trainer.strategy.model.broadcast_buffers = False  # its first pass would copy them again
+        for name, value in pl_module.named_buffers() if self._buffers else ():
+            value.copy_(self._buffers[name])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -59,7 +66,7 @@ class LastCheckpoint(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the buffers of every rank: within an epoch BatchNorm has its own statistics on each, and attacks see them."""
+        """Add every rank's buffers: BatchNorm has its own statistics on each within an epoch, and attacks see them."""
         if trainer.world_size > 1:
             checkpoint["buffers_of_ranks"] = gather_from_ranks(
                 {name: value.cpu() for name, value in pl_module.named_buffers()}
@@ -68,11 +75,10 @@ class LastCheckpoint(Checkpoint):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Give this rank its own buffers back, where there are as many ranks as before."""
+        """Keep this rank's own buffers until training starts, where there are as many ranks as before."""
         buffers = checkpoint.get("buffers_of_ranks", [])
         if len(buffers) == trainer.world_size:
-            for name, value in pl_module.named_buffers():
-                value.copy_(buffers[trainer.global_rank][name])
+            self._buffers = buffers[trainer.global_rank]
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen no longer; what was asked during the last epoch is done now."""
