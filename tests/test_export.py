@@ -73,7 +73,7 @@ def checkpoint(directory: Path, *overrides: str) -> Path:
                 if tensor.is_floating_point():
                     tensor.mul_(1 + 0.1 * torch.rand_like(tensor)).add_(0.01 * torch.rand_like(tensor))
                 assert torch.isfinite(tensor).all(), name
-    content: dict[str, Any] = {"state_dict": module.state_dict()}
+    content: dict[str, Any] = {"state_dict": module.state_dict(), "epoch": 0, "global_step": 0}
     module.on_save_checkpoint(content)
     path = directory / "checkpoints" / "best.ckpt"
     path.parent.mkdir(parents=True)

@@ -215,9 +215,10 @@ def test_a_sweep_goes_on_after_a_wrong_point_and_fails_in_the_end(typed, caplog)
     with caplog.at_level(logging.ERROR):
         status, printed = typed(["-m", "data=digits", "attack.eps=-1,0.1"], entry)
     assert ran == [0.1]
-    assert [record.message.split(" is ")[0] for record in caplog.records] == ["attack.eps=-1"]
+    reasons = [record.message.split(" is ")[0] for record in caplog.records]
+    assert reasons == ["attack.eps=-1", "Failed: attack.eps=-1: attack.eps=-1"]
     assert status == 1
-    assert "Error: attack.eps=-1 is negative" in printed
+    assert "Error: 1 of 2 runs failed" in printed
     assert os.environ.get("HYDRA_FULL_ERROR") is None
 
 

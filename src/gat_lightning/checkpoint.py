@@ -91,6 +91,20 @@ def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:
                 f"'{path}' was trained with another {part} ({trained}): go on with the settings of that run, or begin a"
                 f" new one with its weights: init={path}"
             )
+    if any("total_steps" in state for state in content.get("lr_schedulers", ())):
+        _check_length(content["gat_lightning"]["config"], config, path)
+
+
+def _check_length(trained: dict[str, Any], config: DictConfig, path: str | Path) -> None:
+    """A schedule that counts on a number of steps cannot go on for longer."""
+    there = OmegaConf.create(trained)
+    for setting in ("trainer.max_epochs", "trainer.max_steps", "data.batch_size", "data.fraction"):
+        theirs, ours = (OmegaConf.select(each, setting) for each in (there, config))
+        if theirs != ours:
+            raise UserError(
+                f"'{path}' was trained with {setting}={theirs}, on which its schedule's length depends, not {ours}: go"
+                f" on with {setting}={theirs}, or begin a new run with its weights: init={path}"
+            )
 
 
 def initialise(model: MultiTaskModel, path: str | Path) -> list[str]:

@@ -8,27 +8,27 @@ from typing import Any, TypeVar
 import torch.distributed as dist
 from torch import Tensor
 
-from gat_lightning.errors import UserError
-
 _T = TypeVar("_T")
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """The sum of every rank's ``tensor``, in place and without gradient; with one process the tensor itself.
-
-    Raises:
-        UserError: another process has stopped.
-    """
+    """The sum of every rank's ``tensor``, in place and without gradient; with one process the tensor itself."""
     if _several_ranks():
-        try:
-            dist.all_reduce(tensor)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"Process {dist.get_rank()} of {dist.get_world_size()} lost another one, whose own message says why"
-                f" ({reason})."
-            ) from error
+        dist.all_reduce(tensor)
     return tensor
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Whether an error of torch's means that another process of the run is gone."""
+    return _several_ranks() and (isinstance(error, dist.DistError) or "gloo" in str(error))
+
+
+def loss_of_process(error: BaseException) -> str:
+    """A message about it."""
+    return (
+        f"Process {dist.get_rank()} of {dist.get_world_size()} lost another one, whose own message says why; if it has"
+        f" none, somebody killed it, or the system did for want of memory ({str(error).strip().splitlines()[0]})."
+    )
 
 
 def copy_to_ranks(tensors: Iterable[Tensor]) -> None:

@@ -94,13 +94,13 @@ def figures(groups: Sequence[Group], checkpoint: str, view: str | None, folder: 
         sections.append(
             Section("Clean and robust", page.picture(path, front_caption(groups, clean, robust, checkpoint)))
         )
-    curves = charts.learning_curves(groups, folder / "curves.png")
-    if curves is not None:
-        sections.append(Section("Validation", page.picture(curves, "Mean over the seeds of each setting.")))
-    stacked = charts.weights(groups, folder / "weights.png")
-    if stacked is not None:
+    curves = charts.learning_curves(groups, folder)
+    if curves:
+        sections.append(Section("Validation", page.panels(curves, "Mean over the seeds of each setting.")))
+    stacked = charts.weights(groups, folder)
+    if stacked:
         caption = "Share of each objective in the sum of the absolute weights; first seed of each setting."
-        sections.append(Section("Weights of the objectives", page.picture(stacked, caption)))
+        sections.append(Section("Weights of the objectives", page.panels(stacked, caption)))
     return sections
 
 

@@ -6,9 +6,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+
+from gat_lightning.errors import UserError
+from gat_lightning.run_lock import only_run_in
 
 RESULT = "result.json"
 _MADE_BEFORE_THE_RUN = {".hydra", ".lock", "gat.log"}
@@ -51,13 +55,17 @@ def record_directory(config: DictConfig) -> str | None:
 
 
 def discard_unused(directory: Path) -> None:
-    """Remove a run directory in which nothing has been done, such as one of a command that was refused."""
+    """Remove a run directory in which nothing has been done, such as one of a command that was refused.
+
+    One that another run is at work in is not.
+    """
     if not directory.is_dir():
         return
-    found = {path.name for path in directory.iterdir()}
-    log = directory / "gat.log"
-    if found <= _MADE_BEFORE_THE_RUN and not (log.exists() and log.read_text()):
-        shutil.rmtree(directory)
+    with suppress(UserError), only_run_in(directory):
+        found = {path.name for path in directory.iterdir()}
+        log = directory / "gat.log"
+        if found <= _MADE_BEFORE_THE_RUN and not (log.exists() and log.read_text()):
+            shutil.rmtree(directory)
 
 
 def auto_name(data: str, tasks: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ from gat_lightning.batch import has_label
 from gat_lightning.checkpoint import check_fits, find_resumable, initialise, last_good, load_checkpoint
 from gat_lightning.command_line import command
 from gat_lightning.data import ImageDataModule
+from gat_lightning.distributed import is_lost_process, loss_of_process
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
 from gat_lightning.memory_faults import advice, is_out_of_memory
@@ -32,7 +33,8 @@ from gat_lightning.preemption import stopping_at_once, was_requeued
 from gat_lightning.pretraining import pretrained
 from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
-from gat_lightning.result import environment, write_result
+from gat_lightning.result import environment, read_result, write_result
+from gat_lightning.run_directory import is_finished
 from gat_lightning.run_lock import only_run_in
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ def run(config: DictConfig) -> dict[str, Any]:
     prepare_paper(config)
     if config.paper.dry_run:
         return estimate(config)
+    if config.skip_finished and is_finished(Path(config.paths.run)):
+        print(f"Skipped, since it is finished: {config.paths.run}", flush=True)
+        return read_result(Path(config.paths.run))
     with only_run_in(Path(config.paths.run)), stopping_at_once():
         return _run(config)
 
@@ -101,6 +106,8 @@ def _run(config: DictConfig) -> dict[str, Any]:
     except NonFiniteError as error:
         raise NonFiniteError(f"{error} Last good checkpoint: {last_good(last) or 'none yet'}.") from None
     except (MemoryError, RuntimeError) as error:
+        if is_lost_process(error):
+            raise UserError(loss_of_process(error)) from error
         if not is_out_of_memory(error):
             raise
         device = trainer.strategy.root_device

@@ -311,7 +311,6 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(tmp_path, prot
         Payload(eval, "1"), Payload(np.load, "file"), Payload(np.frombuffer, b"12"), Payload(getattr, "a", "b"),
         Payload(bytearray, 3), np.float64(3), np.ma.masked_array([1, 2]),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_whatever_is_no_plain_array_is_refused(tmp_path, content):
     with pytest.raises(UserError, match=r"asks for .* refused"):

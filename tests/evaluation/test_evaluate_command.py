@@ -54,7 +54,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = build_module(config, build_data(config).info)
-    content: dict[str, Any] = {"state_dict": module.state_dict()}
+    content: dict[str, Any] = {"state_dict": module.state_dict(), "epoch": 0, "global_step": 0}
     module.on_save_checkpoint(content)
     path = tmp_path_factory.mktemp("runs") / "mine" / "checkpoints" / "best.ckpt"
     path.parent.mkdir(parents=True)

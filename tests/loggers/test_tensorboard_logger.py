@@ -50,7 +50,7 @@ def test_scalars_pictures_and_configuration(tmp_path):
     assert {"objective/class/adv", "weight/class/adv", "val/selection", "test/pgd2/accuracy"} <= set(
         read.Tags()["scalars"]
     )
-    assert set(read.Tags()["images"]) == {"gramian", "adversarial"}
+    assert set(read.Tags()["images"]) == {"gramian", "adversarial", "weights", "front"}
     (text,) = (event.tensor_proto.string_val[0].decode() for event in read.Tensors("config/text_summary"))
     assert '"mgda' in text.lower() or "MGDA" in text
     assert str(tmp_path) not in text

@@ -2,6 +2,7 @@
 
 import csv
 import getpass
+import re
 import subprocess
 import sys
 
@@ -162,12 +163,26 @@ def test_summary_has_the_best_robust_accuracy(first):
 def test_pictures_are_there(first):
     file = first[2]
     pictures = [(key, row[key]) for row in file.history for key in row if key.endswith(".path")]
-    assert sorted(key for key, _ in pictures) == 2 * ["adversarial.path"] + 2 * ["gramian.path"]
+    names = 2 * ["adversarial", "examples", "gramian"] + ["front", "weights"]
+    assert sorted(key for key, _ in pictures) == sorted(f"{name}.path" for name in names)
     assert {path for _, path in pictures} == set(file.media)
-    for _, path in pictures:
+    for key, path in pictures:
+        if key == "examples.path":
+            continue
         image = matplotlib.image.imread(file.files / path)
         assert min(image.shape[:2]) > 300
         assert np.std(image) > 0.05
+
+
+def test_examples_are_a_table_of_images(first):
+    file = first[2]
+    paths = [row["examples.path"] for row in file.history if "examples.path" in row]
+    assert len(paths) == 2
+    for path in paths:
+        rows = (file.files / path).read_text().split("<tr>")[1:]
+        assert len(rows) == 1 + 8
+        assert all(row.count('<img src="data:image/png;base64,') == 2 for row in rows[1:])
+        assert all(0 <= float(share) <= 1 for row in rows[1:] for share in re.findall(r"<td>(\d\.\d{3})</td>", row))
 
 
 def test_training_is_the_same_bit_by_bit_without_wandb_and_pictures(first, tmp_path):

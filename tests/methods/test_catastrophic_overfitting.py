@@ -34,9 +34,7 @@ def test_the_guard_stops_says_so_and_gives_the_weights_before_back(tmp_path, cap
     assert result["status"] == "finished"
     message = "Catastrophic overfitting in epoch 3: validation accuracy under pgd2 fell from 60.0 % to 35.0 %"
     assert message in caplog.text
-    best, last = (
-        load_checkpoint(tmp_path / "guarded" / "checkpoints" / f"{name}.ckpt") for name in ("best", "last")
-    )
+    best, last = (load_checkpoint(tmp_path / "guarded" / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
     assert best["epoch"] == 1
     for name, value in best["state_dict"].items():
         assert torch.equal(value, last["state_dict"][name]), name

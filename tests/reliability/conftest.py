@@ -1,7 +1,11 @@
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from commands import STARTED
+
+sys.path.append(str(Path(__file__).parents[1] / "data"))  # for its folders of pictures
 
 
 @pytest.fixture(autouse=True)

@@ -153,6 +153,10 @@ def test_made_to_run_code(good, tmp_path, place, protocol):
         (["encoder.width=8"], r"of another model: '\S+' has shape .* there and shape"),
         (["task=macro"], r"'decoders\.rotation\S+' has shape \[.*\] there and no such weight here"),
         (["task=macro+rotation+jigsaw"], r"'decoders\.jigsaw\S+' has no such weight there and shape"),
+        (
+            ["trainer.max_epochs=5"],
+            "trained with trainer.max_epochs=2, on which its schedule's .*, not 5",
+        ),
         (["optimizer=adamw"], r"trained with another optimizer \(torch\.optim\.SGD\)"),
         (["weighting=equal"], r"trained with another weighting \(gat_lightning\.weighting\.MGDA\)"),
     ],

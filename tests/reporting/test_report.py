@@ -164,9 +164,9 @@ def test_the_page_is_whole_and_needs_no_network(report: Any) -> None:
     output = report[0]
     text = (output / "report.html").read_text(encoding="utf-8")
     assert len(text) < 5_000_000
-    assert text.count("data:image/png;base64,") == 3
+    assert text.count("data:image/png;base64,") == 1 + 1 + 6
     assert "http" not in text
-    for name in ("front", "curves", "weights"):
+    for name in ("front", "curve_clean_accuracy", *(f"weights_{number}" for number in range(1, 7))):
         assert (output / "figures" / f"{name}.png").stat().st_size > 1000
         assert (output / "figures" / f"{name}.svg").stat().st_size > 1000
 

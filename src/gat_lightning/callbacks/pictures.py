@@ -1,4 +1,4 @@
-"""Pictures of the training for the loggers that show some: the Gramian, and adversarial examples."""
+"""Pictures of the training for the loggers that show some: the Gramian, the weights, and adversarial examples."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ import numpy as np
 import pytorch_lightning as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
+from gat_lightning.attacks import Attack
 from gat_lightning.attacks.decision import BinaryProblem
 from gat_lightning.attacks.problem import ClassifierProblem
 from gat_lightning.batch import Batch, has_label
+from gat_lightning.callbacks.examples import COLUMNS, adversarial_examples
+from gat_lightning.callbacks.figures import validation_scatter, weights_area
 from gat_lightning.loggers import RunLogger
 from gat_lightning.module import GATModule
 from gat_lightning.reporting.gallery import adversarial_gallery
+from gat_lightning.reporting.weight_shares import read_rows
 
 _IMAGES = 8
 _LARGEST_ANNOTATED = 12
 
 
 class Pictures(pl.Callback):
-    """Gives loggers the cosines of the last step's Gramian and a gallery of the first validation images, attacked.
+    """Gives loggers the cosines of the last step's Gramian and adversarial examples; in the end weights and scores too.
 
-    Does nothing, and costs nothing, where no logger shows pictures.
+    The examples are the first validation images, attacked, as one picture and as a table with a row per image. Does
+    nothing, and costs nothing, where no logger shows pictures.
 
     Args:
         every_n_epochs: how many epochs lie between two sets; one more is made at the end of training.
@@ -66,8 +71,15 @@ class Pictures(pl.Callback):
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw, unless the last epoch was drawn."""
+        """Draw, unless the last epoch was drawn, and draw what the whole run did."""
         self._draw(trainer, pl_module)
+        if loggers := _loggers(trainer):
+            rows = read_rows(Path(trainer.default_root_dir) / "metrics.csv")
+            figures = {"weights": weights_area(rows), "front": validation_scatter(rows)}
+            pictures = {name: pixels(figure) for name, figure in figures.items() if figure is not None}
+            for logger in loggers:
+                for name, picture in pictures.items():
+                    logger.log_picture(name, picture, trainer.global_step)
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GATModule)
@@ -75,27 +87,38 @@ class Pictures(pl.Callback):
         if not loggers or self._drawn_at == step or trainer.sanity_checking:
             return
         self._drawn_at = step
-        pictures = {}
+        pictures: dict[str, np.ndarray] = {}
+        examples: list[list[Any]] = []
         if pl_module.last_step is not None:
             pictures["gramian"] = pixels(cosine_map(pl_module.last_step.names, pl_module.last_step.cosines().numpy()))
         drawable = pl_module.tasks[0].kind != "regression" and not pl_module.tasks[0].transforms
         if drawable and self._images is not None and len(self._images) > 0:
             pictures["adversarial"] = self._gallery(trainer, pl_module)
+            examples = adversarial_examples(*self._shown(trainer, pl_module))
         for logger in loggers:
             for name, picture in pictures.items():
                 logger.log_picture(name, picture, step)
+            if examples:
+                logger.log_table("examples", COLUMNS, examples, step)
 
-    def _gallery(self, trainer: pl.Trainer, pl_module: GATModule) -> np.ndarray:
+    def _shown(
+        self, trainer: pl.Trainer, pl_module: GATModule
+    ) -> tuple[nn.Module, Tensor, Tensor, Sequence[str], Attack, type[ClassifierProblem]]:
+        """The classifier, images, labels, names of the classes, the attack, and what it attacks."""
         assert self._images is not None
         assert self._labels is not None
         target = pl_module.task_names[0]
         classes = trainer.datamodule.info.labels[target].classes  # type: ignore[attr-defined]
         model = pl_module.model.single_task().eval()
         attack = next(iter(pl_module.attacks["val"].values()))
+        problem = BinaryProblem if pl_module.tasks[0].kind == "binary" else ClassifierProblem
+        return model, self._images, self._labels, classes, attack, problem
+
+    def _gallery(self, trainer: pl.Trainer, pl_module: GATModule) -> np.ndarray:
+        model, images, labels, classes, attack, problem = self._shown(trainer, pl_module)
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "gallery.png"
-            problem = BinaryProblem if pl_module.tasks[0].kind == "binary" else ClassifierProblem
-            adversarial_gallery({"this model": model}, self._images, self._labels, classes, attack, path, problem)
+            adversarial_gallery({"this model": model}, images, labels, classes, attack, path, problem)
             return np.rint(255 * matplotlib.image.imread(path)[..., :3]).astype(np.uint8)
 
 

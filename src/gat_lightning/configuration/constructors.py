@@ -15,6 +15,8 @@ from gat_lightning.configuration.nearest import did_you_mean, listed, nearest
 from gat_lightning.errors import UserError
 
 _OURS = "gat_lightning"
+_FLAGS = ("_partial_", "_recursive_")
+"""Of Hydra's, beside ``_target_``."""
 
 
 def check_constructors(config: DictConfig, read_elsewhere: Mapping[str, Sequence[str]]) -> None:
@@ -40,6 +42,8 @@ def _check_node(config: DictConfig, path: str, node: DictConfig, foreign: Sequen
     target = _target(path, node)
     accepted, takes_any = parameters(target)
     for key in map(str, node):
+        if key in _FLAGS and not isinstance(node[key], bool):
+            raise UserError(f"{path}.{key}={node[key]!r}: it must be true or false; leave it as it is.")
         if key in foreign or (key.startswith("_") and key.endswith("_")):
             continue
         if key in accepted:

@@ -21,6 +21,8 @@ from gat_lightning.configuration.constructors import settable, walk
 from gat_lightning.configuration.nearest import did_you_mean, listed, nearest
 from gat_lightning.errors import NonFiniteError, UserError
 
+_OF_EXTRAS = {"hydra/launcher=joblib": "sweep"}
+"""Options that are there once an extra is installed, which brings them."""
 _OWN = (UserError, NonFiniteError)
 _FOR_THE_USER = (*_OWN, HydraException, OmegaConfBaseException, MisconfigurationException)
 _REFUSALS = (*_FOR_THE_USER, ValueError, TypeError, OSError, ImportError)
@@ -76,6 +78,9 @@ def _(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group:
         return str(error).splitlines()[0]
+    if f"{group}={option}" in _OF_EXTRAS:
+        extra = _OF_EXTRAS[f"{group}={option}"]
+        return f"{group}={option} needs an extra: pip install 'gat-lightning[{extra}]'"
     options = error.options or sorted(path.stem for path in (find_conf() / group).glob("*.yaml"))
     return (
         f"There is no {group}={option}{did_you_mean(nearest(option, options), f'{group}=', '.')}"

@@ -92,6 +92,7 @@ RANGES = {
     "validation.images": whole(1, None),
     "validation.every": whole(1),
     "target_task.pos_weight": number(lambda value: value > 0, "above 0", "balanced", None),
+    "awp.gamma": number(lambda value: value > 0, "above 0, such as 0.01", None),
     "optimizer.lr": number(lambda value: value > 0, "above 0, such as 0.1"),
     "optimizer.momentum": number(lambda value: 0 <= value < 1, "of at least 0 and below 1, such as 0.9"),
     "optimizer.weight_decay": number(lambda value: value >= 0, "of at least 0, such as 5e-4"),

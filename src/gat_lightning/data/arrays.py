@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
 from torch import Tensor
 
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.depth_maps import standardised
 from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.data.npz import check_member
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import UserError
 
@@ -91,7 +93,7 @@ class Arrays(ArrayDataModule):
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except MemoryError:
+        except (MemoryError, UserError):
             raise
         except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
             reason = str(error).split(". ")[0]  # what NumPy says after it is how to load the file unsafely
@@ -108,9 +110,15 @@ class Arrays(ArrayDataModule):
                 f" an .npz with {', '.join(KEYS)}"
             )
 
-    def _images(self, file: Mapping[str, np.ndarray], key: str) -> Tensor:
+    def _array(self, file: NpzFile, key: str) -> np.ndarray:
         with self._reading():
-            array = file[key]
+            assert file.zip is not None
+            check_member(file.zip, key)
+            array: np.ndarray = file[key]
+            return array
+
+    def _images(self, file: NpzFile, key: str) -> Tensor:
+        array = self._array(file, key)
         if array.dtype != np.uint8:
             raise UserError(f"{self.path}: {key} has dtype {array.dtype}, it must be uint8. {_to_uint8(array)}")
         if array.ndim == 4 and array.shape[3] > 4 >= array.shape[1]:
@@ -126,9 +134,8 @@ class Arrays(ArrayDataModule):
         images = torch.from_numpy(array)
         return images[:, None] if images.dim() == 3 else images.permute(0, 3, 1, 2)
 
-    def _labels(self, file: Mapping[str, np.ndarray], key: str) -> Tensor:
-        with self._reading():
-            array = file[key]
+    def _labels(self, file: NpzFile, key: str) -> Tensor:
+        array = self._array(file, key)
         if array.dtype.kind not in "iu" or array.ndim != 1:
             raise UserError(
                 f"{self.path}: {key} has dtype {array.dtype} and shape {list(array.shape)}; it must be integers [N],"
@@ -138,12 +145,11 @@ class Arrays(ArrayDataModule):
             raise UserError(f"{self.path}: {key} has the negative label {array.min()}; classes are numbered from 0")
         return torch.from_numpy(array.astype(np.int64))
 
-    def _depth(self, file: Mapping[str, np.ndarray], key: str, images: Tensor) -> dict[str, Tensor]:
+    def _depth(self, file: NpzFile, key: str, images: Tensor) -> dict[str, Tensor]:
         """Depth maps float32 ``[N, 1, H, W]`` by the label's name; none where the file has none."""
         if key not in file:
             return {}
-        with self._reading():
-            array = file[key]
+        array = self._array(file, key)
         wanted = [len(images), *images.shape[2:]]
         if array.dtype.kind not in "fiu" or list(array.shape) != wanted:
             raise UserError(

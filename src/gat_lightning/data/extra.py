@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gat_lightning.data.info import DataInfo
+from gat_lightning.data.npz import HEADERS, check_member
 from gat_lightning.data.pickled import pickled_arrays
 from gat_lightning.errors import UserError
 
@@ -26,8 +27,6 @@ _PICKLES = (".pickle", ".pkl")
 
 KEYS = {".npz": ("image", "label"), **dict.fromkeys(_PICKLES, ("data", "extrapolated_targets"))}
 """Names of the images and of the labels in a file, by its suffix."""
-
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def check_extra(path: Path) -> None:
@@ -116,7 +115,7 @@ def _npz_arrays(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
                 key: _array_of(path, archive.getinfo(f"{key}.npy"), file) if key in keys else np.empty(0)
                 for key in file.files
             }
-    except MemoryError:
+    except (MemoryError, UserError):
         raise
     except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
         reason = str(error).split(". ")[0]  # what NumPy says after it is how to load the file unsafely
@@ -129,11 +128,12 @@ def _array_of(path: Path, member: zipfile.ZipInfo, file: Any) -> NDArray[Any]:
         with path.open("rb") as raw:
             raw.seek(member.header_offset + 26)  # a zip entry's fixed header ends with the lengths of name and extra
             raw.seek(sum(struct.unpack("<HH", raw.read(4))), 1)
-            read_header = _HEADERS.get(np.lib.format.read_magic(raw))
+            read_header = HEADERS.get(np.lib.format.read_magic(raw))
             if read_header is not None:
                 shape, by_columns, dtype = read_header(raw)
                 if not dtype.hasobject and 0 not in shape:
                     # Copy on write: torch takes no read-only array without a warning, and nobody writes.
                     return np.memmap(path, dtype, "c", raw.tell(), shape, "F" if by_columns else "C")
+    check_member(file.zip, member.filename.removesuffix(".npy"))
     array: NDArray[Any] = file[member.filename]
     return array

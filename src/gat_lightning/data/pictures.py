@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
 
@@ -52,14 +52,17 @@ def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels
     with Image.open(path, formats=_FORMATS) as picture:
         picture.draft(None, (2 * max(size), 2 * max(size)))
         picture.load()
-        plain = _opaque(_eight_bit(_upright(picture))).convert("L" if channels == 1 else "RGB")
-    fitted = ImageOps.fit(plain, (width, height), Image.Resampling.BILINEAR)
+        plain = _opaque(_eight_bit(_upright(picture)))
+        mode = "L" if channels == 1 else "RGB"
+        plain = plain if plain.mode == mode else plain.convert(mode)  # which would copy it
+        fitted = ImageOps.fit(plain, (width, height), Image.Resampling.BILINEAR)
     return np.asarray(fitted).reshape(height, width, channels)
 
 
 def _upright(picture: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(picture)
+        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(picture) if turned else picture
     except Exception:  # PIL lets through whatever damaged EXIF data provoke; the picture itself is sound
         return picture
 

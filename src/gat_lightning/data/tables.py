@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,15 +43,19 @@ def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> Data
     """
     read = pandas()
     try:
-        table = read.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-            index_col=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", read.errors.ParserWarning)
+            table = read.read_csv(
+                path,
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                skipinitialspace=True,
+                encoding="utf-8-sig",
+                index_col=False,
+            )
+    except read.errors.ParserWarning:
+        raise UserError(f"{path.absolute()} has rows with more cells than columns; mend it, or get it again") from None
     except FileNotFoundError:
         raise UserError(f"There is no file {path.absolute()}") from None
     except read.errors.EmptyDataError:

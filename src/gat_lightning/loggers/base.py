@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,16 @@ class RunLogger(Logger):
         Args:
             name: of its series, such as ``gramian``.
             pixels: uint8 ``[H, W, 3]``.
+            step: global step.
+        """
+
+    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """Show a table, where the logger has tables.
+
+        Args:
+            name: of its series, such as ``examples``.
+            columns: their names.
+            rows: cells are text, numbers, or pictures: uint8 ``[H, W, 3]``.
             step: global step.
         """
 

@@ -8,7 +8,8 @@ import os
 import pickle
 import secrets
 import shlex
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,13 +21,17 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from gat_lightning.errors import UserError
+from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.base import RunLogger
+from gat_lightning.loggers.html import html_table
 from gat_lightning.loggers.privacy import public_text
+from gat_lightning.reporting.groups import LOWER_IS_BETTER
 
 ID_FILE = "wandb_id.txt"
 STEP = "trainer/global_step"
 """The x axis of every figure; the name that Lightning's own logger uses."""
 
+CHECKPOINTS = ("none", "best", "all")
 _EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 _NO_TAG = ("callbacks", "debug", "hydra", "logger", "paths", "resume", "skip_finished", "trainer")
 _LONGEST_TAG, _LONGEST_GROUP = 64, 128
@@ -44,15 +49,22 @@ class WandbLogger(RunLogger):
     Args:
         directory: the run directory.
         project: the project on W&B.
+        checkpoints: which checkpoints of a finished run become artifacts: ``none``, ``best`` or ``all``. They hold what
+            evaluation and export need, without what :mod:`~gat_lightning.loggers.privacy` keeps back.
     """
 
     shows_pictures = True
 
-    def __init__(self, directory: str | Path, project: str) -> None:
+    def __init__(self, directory: str | Path, project: str, checkpoints: str = "none") -> None:
         super().__init__(directory)
+        if checkpoints not in CHECKPOINTS:
+            raise UserError(
+                f"logger.wandb.checkpoints is '{checkpoints}'; it must be one of: {', '.join(CHECKPOINTS)}."
+            )
         self.project = project
+        self.checkpoints = checkpoints
         self._config: dict[str, Any] = {}
-        self._maxima: set[str] = set()
+        self._defined: set[str] = set()
         self._run: wandb.Run | None = None
         self._process = 0
         self._handle = b""
@@ -85,9 +97,10 @@ class WandbLogger(RunLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add one row to the history."""
         for name in metrics:
-            if name.startswith("val/") and name not in self._maxima:
-                self.experiment.define_metric(name, step_metric=STEP, summary="max")
-                self._maxima.add(name)
+            if name.startswith("val/") and name not in self._defined:
+                best = "min" if name.rpartition("/")[2] in LOWER_IS_BETTER else "max"
+                self.experiment.define_metric(name, step_metric=STEP, summary=best)
+                self._defined.add(name)
         self.experiment.log({**metrics, STEP: step or 0})
 
     @rank_zero_only
@@ -96,16 +109,35 @@ class WandbLogger(RunLogger):
         self.experiment.log({name: wandb.Image(pixels), STEP: step})
 
     @rank_zero_only
+    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        """Add a table to the history, as HTML: a table of W&B's own would tell where it lies on this machine."""
+        self.experiment.log({name: wandb.Html(html_table(columns, rows)), STEP: step})
+
+    @rank_zero_only
     def end(self, status: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
-        """Write the summary and finish the W&B run, if there is one."""
+        """Write the summary and the artifacts, and finish the W&B run, if there is one."""
         if self._run is None:
             return
         figures = {f"{kind}/{name}": value for kind, scores in metrics.items() for name, value in scores.items()}
         try:
             self._run.summary.update({"status": status, **figures})
+            self._log_artifacts(self._run, metrics)
         finally:
             self._run.finish(exit_code=_EXIT_CODES[status])
             self._run = None
+
+    def _log_artifacts(self, run: wandb.Run, metrics: Mapping[str, Mapping[str, float]]) -> None:
+        wanted = {"none": (), "best": ("best",), "all": tuple(metrics)}[self.checkpoints]
+        for kind in wanted:
+            path = self.directory / "checkpoints" / f"{kind}.ckpt"
+            if kind not in metrics or not path.is_file():
+                continue
+            artifact = wandb.Artifact(f"{run.id}-{kind}", type="model", metadata=dict(metrics[kind]))
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder) / path.name
+                write_shareable(path, copy)
+                artifact.add_file(str(copy), name=path.name)
+                run.log_artifact(artifact, aliases=[kind])
 
     def _open(self) -> wandb.Run:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -126,7 +158,7 @@ class WandbLogger(RunLogger):
             ) from error
         run.define_metric(STEP, hidden=True)
         run.define_metric("*", step_metric=STEP)
-        self._maxima.clear()
+        self._defined.clear()
         return run
 
 

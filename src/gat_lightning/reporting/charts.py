@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
+from gat_lightning.reporting.weight_shares import weight_shares
 
 _MOST_CURVES = 12
 _MOST_PANELS = 6
@@ -55,67 +56,40 @@ def front(groups: Sequence[Group], clean: str, robust: str, checkpoint: str, pat
     return _saved(figure, path)
 
 
-def learning_curves(groups: Sequence[Group], path: Path) -> Path | None:
-    """Validation scores over the epochs, mean over the seeds; None where no run has any."""
+def learning_curves(groups: Sequence[Group], folder: Path) -> list[Path]:
+    """Validation scores over the epochs, mean over the seeds: ``curve_VIEW_METRIC.png`` for at most two of them."""
     names = [name for each in groups for record in each.records for name in _validation(record)]
-    views = list(dict.fromkeys(names))[:2]
-    if not views:
-        return None
-    figure = Figure(figsize=(5.2 * len(views), 3.8), layout="constrained")
-    panels = figure.subplots(1, len(views), squeeze=False)[0]
-    for axes, view in zip(panels, views, strict=True):
-        for number, each in enumerate(groups[:_MOST_CURVES]):
-            series = [found for record in each.records if len(found := _series(record, view)) > 0]
-            if series:
-                length = min(map(len, series))
-                mean = np.mean([one[:length] for one in series], axis=0)
-                axes.plot(range(1, length + 1), mean, color=_colour(number, len(groups)), label=each.label)
-        axes.set_title(view.removeprefix("val/"), fontsize=10)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        _percent(axes, "y")
-    _legend(figure, panels[0])
-    return _saved(figure, path)
+    return [_learning_curve(groups, name, folder) for name in list(dict.fromkeys(names))[:2]]
 
 
-def weights(groups: Sequence[Group], path: Path) -> Path | None:
-    """Share of each objective in the weights over the steps, stacked, of the first seed of each setting."""
-    shown = []
+def weights(groups: Sequence[Group], folder: Path) -> list[Path]:
+    """Share of each objective in the weights over the steps: ``weights_N.png`` for the first seed of each setting."""
+    paths: list[Path] = []
     for each in groups:
         trained = [record for record in each.records if not record.is_evaluation]
-        found = _weights(trained[0]) if trained else None
-        if found is not None:
-            shown.append((each.label, *found))
-    shown = shown[:_MOST_PANELS]
-    if not shown:
-        return None
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(4.6 * columns, 3.4 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, (label, steps, names, table) in zip(panels, shown, strict=False):
-        colours = [_colour(number, len(names)) for number in range(len(names))]
-        axes.stackplot(steps, table.T, labels=names, colors=colours, linewidth=0)
-        axes.set_title(label, fontsize=8, wrap=True)
-        axes.set_xlabel("step")
-        axes.set_ylim(0, 1)
-        axes.legend(fontsize=6, loc="lower right", framealpha=0.7)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    for axes in panels[len(shown) :]:
-        axes.set_axis_off()
-    return _saved(figure, path)
+        shares = weight_shares(trained[0].history()) if trained and len(paths) < _MOST_PANELS else None
+        if shares is not None:
+            figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+            shares.draw(figure.subplots(), each.label)
+            paths.append(_saved(figure, folder / f"weights_{len(paths) + 1}.png"))
+    return paths
 
 
-def _weights(record: Record) -> tuple[NDArray[np.float64], list[str], NDArray[np.float64]] | None:
-    rows = [row for row in record.history() if row.get("stationarity")]
-    names = [name for name in (rows[0] if rows else {}) if name.startswith("weight/") and name.count("/") == 2]
-    if not names:
-        return None
-    table = np.abs(np.array([[float(row[name] or 0) for name in names] for row in rows]))
-    total = table.sum(1, keepdims=True)
-    steps = np.array([float(row["step"]) for row in rows])
-    return steps, [name.removeprefix("weight/") for name in names], table / np.where(total > 0, total, 1)
+def _learning_curve(groups: Sequence[Group], name: str, folder: Path) -> Path:
+    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for number, each in enumerate(groups[:_MOST_CURVES]):
+        series = [found for record in each.records if len(found := _series(record, name)) > 0]
+        if series:
+            length = min(map(len, series))
+            mean = np.mean([one[:length] for one in series], axis=0)
+            axes.plot(range(1, length + 1), mean, color=_colour(number, len(groups)), label=each.label)
+    axes.set_title(name.removeprefix("val/"), fontsize=10)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _percent(axes, "y")
+    _legend(figure, axes)
+    return _saved(figure, folder / f"curve_{'_'.join(name.split('/')[1:])}.png")
 
 
 def _validation(record: Record) -> list[str]:
@@ -142,7 +116,7 @@ def _percent(axes: Axes, which: str) -> None:
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        wide = max(map(len, labels)) > 40
+        wide = max(map(len, labels)) > 30
         figure.legend(handles, labels, loc="outside lower center", fontsize=7, ncols=1 if wide else 2)
 
 

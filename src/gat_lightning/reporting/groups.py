@@ -12,7 +12,7 @@ _NOT_IN_A_LABEL = (
     "seed=", "name=", "paths.", "hydra", "logger=", "resume=", "skip_finished=", "trainer.devices=",
     "trainer.accelerator=",
 )  # fmt: skip
-_LOWER_IS_BETTER = ("mae", "l1")
+LOWER_IS_BETTER = ("mae", "l1")
 _STRONGEST_FIRST = ("autoattack", "worst", "full", "apgd_t", "apgd_ce", "pgd100", "pgd50", "pgd20", "pgd10")
 
 
@@ -57,14 +57,14 @@ class Group:
 
 
 def group(records: Sequence[Record]) -> list[Group]:
-    """Groups of equal settings, in the order in which they first appear, with labels that tell them apart."""
+    """Groups of equal settings, with labels that tell them apart and in the labels' order."""
     groups: dict[tuple[tuple[str, str], ...], Group] = {}
     for record in records:
         key = tuple(sorted(record.settings.items()))
         groups.setdefault(key, Group("")).records.append(record)
     found = list(groups.values())
     _name(found)
-    return found
+    return sorted(found, key=lambda each: each.label)
 
 
 def columns(groups: Sequence[Group], checkpoint: str) -> list[str]:
@@ -95,7 +95,7 @@ def clean_metric(names: Sequence[str]) -> str | None:
 
 def lower_is_better(metric: str) -> bool:
     """Whether the metric is an error."""
-    return metric.rpartition("/")[2] in _LOWER_IS_BETTER
+    return metric.rpartition("/")[2] in LOWER_IS_BETTER
 
 
 def _rank(view: str) -> int:

@@ -28,6 +28,17 @@ figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #fff
 figcaption { font-size: .85rem; color: #777; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 li { overflow-wrap: anywhere; }
+.panels { display: flex; flex-wrap: wrap; gap: .5rem; }
+.panels img { flex: 1 1 300px; min-width: 0; max-width: min(100%, 520px); }
+@media (max-width: 600px) {
+  .cards, .cards tbody, .cards tr, .cards td { display: block; }
+  .cards thead { display: none; }
+  .cards tr { padding: .5rem 0; border-bottom: 1px solid #8884; }
+  .cards td { display: flex; justify-content: space-between; border: 0; padding: .1rem 0; white-space: normal; }
+  .cards td::before { content: attr(data-name); color: #777; padding-right: 1rem; }
+  .cards td:first-child { font-weight: 600; justify-content: flex-start; }
+  .cards td:first-child::before { content: none; }
+}
 """
 
 
@@ -45,28 +56,40 @@ class Section:
 
 
 def table(summary: Summary) -> str:
-    """The table, in a box of its own that scrolls where the screen is narrow."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in ("setting", "seeds", *summary.headers))
+    """The table, in a box of its own that scrolls; on a narrow screen each row is a card and nothing is cut off."""
+    names = ("setting", "seeds", *summary.headers)
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
     rows = []
     for label, seeds, cells in zip(summary.labels, summary.seeds, summary.cells, strict=True):
-        figures = "".join(f"<td{' class=best' if cell.best else ''}>{escape(cell.text)}</td>" for cell in cells)
-        rows.append(f"<tr><td>{escape(label)}</td><td>{seeds}</td>{figures}</tr>")
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        figures = "".join(
+            f'<td{" class=best" if cell.best else ""} data-name="{escape(name)}">{escape(cell.text)}</td>'
+            for name, cell in zip(summary.headers, cells, strict=True)
+        )
+        rows.append(f'<tr><td>{escape(label)}</td><td data-name="seeds">{seeds}</td>{figures}</tr>')
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="wide"><table class="cards">{body}</table></div>'
 
 
 def picture(path: Path, caption: str) -> str:
     """A picture inside the page, made smaller where it is large."""
+    return f"<figure>{_image(path, caption)}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def panels(paths: Sequence[Path], caption: str) -> str:
+    """Pictures beside each other, as many as the screen is wide enough for."""
+    images = "".join(_image(path, f"{caption} {number}") for number, path in enumerate(paths, 1))
+    return f'<figure><div class="panels">{images}</div><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _image(path: Path, description: str) -> str:
     with Image.open(path) as opened:
         image = opened.convert("RGB")
     image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE * 2))
     content = io.BytesIO()
-    image.quantize(128).save(content, "PNG", optimize=True)
+    image.quantize(256).save(content, "PNG", optimize=True)
     data = base64.b64encode(content.getvalue()).decode()
     size = f'width="{image.width}" height="{image.height}"'
-    return (
-        f'<figure><img {size} alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    return f'<img {size} alt="{escape(description)}" src="data:image/png;base64,{data}">'
 
 
 def text(content: str) -> str:

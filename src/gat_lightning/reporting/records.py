@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gat_lightning.reporting.weight_shares import read_rows
 from gat_lightning.result import SCHEMA
 from gat_lightning.run_directory import RESULT
 
@@ -71,11 +71,7 @@ class Record:
 
     def history(self) -> list[dict[str, str]]:
         """Rows of ``metrics.csv``; none where there is no such file."""
-        path = self.directory / self.files.get("metrics", "metrics.csv")
-        if not path.is_file():
-            return []
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        return read_rows(self.directory / self.files.get("metrics", "metrics.csv"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,53 @@
+"""What an .npz file says of its arrays, before memory is taken for them."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from typing import IO
+
+import numpy as np
+
+from gat_lightning.data.memory import available_memory
+from gat_lightning.errors import UserError
+
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""Readers of an array's header, by version."""
+
+_MEMORY_SHARE = 0.8
+
+
+def check_member(archive: zipfile.ZipFile, key: str) -> None:
+    """See that an array is as long as its header says, and that there is memory for it.
+
+    NumPy takes the memory first, and the header or the archive of a damaged file may say anything.
+
+    Args:
+        archive: the opened .npz file.
+        key: of the array.
+
+    Raises:
+        UserError: it needs more than 80 % of the memory that is left.
+        ValueError: it is shorter or longer than its header says.
+    """
+    member = archive.getinfo(f"{key}.npy")
+    available = available_memory()
+    if available is not None and member.file_size > _MEMORY_SHARE * available:
+        raise UserError(
+            f"{archive.filename}: {key} needs {member.file_size / 2**30:.1f} GiB of memory, which is more than"
+            f" {_MEMORY_SHARE:.0%} of the {available / 2**30:.1f} GiB available"
+        )
+    with archive.open(member) as file:
+        claimed = _claimed_bytes(file)
+        stored = member.file_size - file.tell()
+    if claimed is not None and claimed != stored:
+        raise ValueError(f"{key} has {stored:,} bytes, and its header says {claimed:,}")
+
+
+def _claimed_bytes(file: IO[bytes]) -> int | None:
+    """How long an array says it is; None where that cannot be told."""
+    read = HEADERS.get(np.lib.format.read_magic(file))
+    if read is None:
+        return None
+    shape, _, dtype = read(file)
+    return None if dtype.hasobject else math.prod(shape) * dtype.itemsize

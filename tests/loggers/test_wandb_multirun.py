@@ -1,0 +1,60 @@
+"""A sweep from the command line with W&B offline, and what its files hold, read back."""
+
+import csv
+import json
+
+import pytest
+from wandb_file import WandbFile
+
+from test_command_line import command
+
+pytestmark = pytest.mark.slow
+
+SECRET = "s3cr3t-9876543210"
+SMALL = ["trainer.accelerator=cpu", "trainer.max_epochs=2", "trainer.log_every_n_steps=1", "data.fraction=0.1",
+         "encoder.width=4", "attack.steps=2"]  # fmt: skip
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_three_runs_of_a_sweep_stay_apart_and_tell_no_secret(tmp_path):
+    home = tmp_path / "home" / "adaquirk"
+    home.mkdir(parents=True)
+    done = command(
+        "-m", "experiment=quickstart", *SMALL, "logger=wandb", "callbacks.pictures.every_n_epochs=1", f"+note={SECRET}",
+        "task=macro,macro+rotation,none", "seed=3", "weighting=mgda", cwd=home, HOME=str(home), LOGNAME="adaquirk",
+        NETRC=str(home / "netrc"), WANDB_MODE="offline", WANDB_API_KEY=KEY, SERVICE_TOKEN=SECRET,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    directories = sorted(path.parent for path in home.glob("outputs/*/result.json"))
+    files = {directory: WandbFile(directory) for directory in directories}
+    assert len({file.run.run_id for file in files.values()}) == 3
+    for directory, file in files.items():
+        result = json.loads((directory / "result.json").read_text())
+        tasks = "+".join(result["config"]["task"]) or "none"
+        assert file.run.display_name == directory.name
+        words = set(file.run.run_group.split())
+        assert {"experiment=quickstart", f"task={tasks}", "weighting=mgda"} <= words
+        assert not any(word.startswith("seed") for word in words)
+        assert {f"task={tasks}", "seed=3", "data=digits"} <= set(file.run.tags)
+        assert file.config["seed"] == 3
+        with (directory / "metrics.csv").open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        for row in rows:
+            expected = {name: float(value) for name, value in row.items() if value and name != "step"}
+            expected["trainer/global_step"] = int(row["step"])
+            assert any(expected.items() <= logged.items() for logged in file.history), row
+        for name, value in result["metrics"]["best"].items():
+            assert file.summary[f"best/{name}"] == value
+        (robust,) = (name for name in rows[0] if name.startswith("val/pgd"))
+        assert file.summary[robust] == {"max": max(float(row[robust]) for row in rows if row[robust])}
+        pictures = {key.removesuffix(".path") for row in file.history for key in row if key.endswith(".path")}
+        assert pictures == {"adversarial", "examples", "gramian", "weights", "front"}
+        assert all((file.files / path).stat().st_size > 1000 for path in file.media)
+        assert file.exit_code == 0
+        kept = [path for path in (directory / "wandb").rglob("*") if path.is_file()]
+        sent = [path for path in kept if "logs" not in path.parts]  # W&B's own logs stay on the machine
+        assert file.path in sent
+        for paths, secrets in ((kept, (SECRET, KEY)), (sent, (str(home), str(tmp_path), "adaquirk"))):
+            content = b"".join(path.read_bytes() for path in paths)
+            for secret in secrets:
+                assert secret.encode() not in content, secret
