@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from gat_lightning.errors import UserError
 from gat_lightning.run_directory import RESULT
 
 SCHEMA = 1
@@ -27,14 +28,23 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
     Args:
         directory: the run directory.
         content: plain types; NaN and infinity become null.
+
+    Raises:
+        UserError: it cannot be written, for example because the disk is full.
     """
     path = directory / RESULT
     temporary = path.with_suffix(".json.tmp")
-    with temporary.open("w") as file:
-        json.dump({"schema": SCHEMA, **_finite(content)}, file, indent=2, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w") as file:
+            json.dump({"schema": SCHEMA, **_finite(content)}, file, indent=2, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"'{path}' could not be written ({error.strerror}). Make room, then use resume=auto."
+        ) from error
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from datetime import datetime, timezone
@@ -105,6 +106,10 @@ def _run(config: DictConfig) -> dict[str, Any]:
         raise
     except NonFiniteError as error:
         raise NonFiniteError(f"{error} Last good checkpoint: {last_good(last) or 'none yet'}.") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(f"There is no room left for '{directory}'. Make some, then go on with resume=auto.") from error
     except (MemoryError, RuntimeError) as error:
         if is_lost_process(error):
             raise UserError(loss_of_process(error)) from error
@@ -116,9 +121,11 @@ def _run(config: DictConfig) -> dict[str, Any]:
         result["durations"]["total"] = time.perf_counter() - clock
         result["epochs"] = trainer.current_epoch
         result["skipped_batches"] = module.skipped
-        if trainer.is_global_zero:
-            write_result(directory, result)
-        close(trainer.loggers, result["status"], result["metrics"])
+        try:
+            if trainer.is_global_zero:
+                write_result(directory, result)
+        finally:
+            close(trainer.loggers, result["status"], result["metrics"])
     if result["metrics"] and trainer.is_global_zero:
         print_metrics(result["metrics"], directory)
         for name in result["files"].get("profiles", ()):

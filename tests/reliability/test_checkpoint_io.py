@@ -100,21 +100,6 @@ def test_a_limit_on_the_size_of_files(tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    mounted = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
 def test_a_full_disk(small_disk):
     path = small_disk / "last.ckpt"
     DurableCheckpointIO().save_checkpoint(content(0), path)
