@@ -27,7 +27,8 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
 
     Args:
         directory: the run directory.
-        content: plain types; NaN and infinity become null.
+        content: plain types; NaN and infinity become null. Paths under the current folder are written relative to it, so
+            that a folder of results can be moved and read elsewhere.
 
     Raises:
         UserError: it cannot be written, for example because the disk is full.
@@ -36,7 +37,7 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
     temporary = path.with_suffix(".json.tmp")
     try:
         with temporary.open("w") as file:
-            json.dump({"schema": SCHEMA, **_finite(content)}, file, indent=2, allow_nan=False)
+            json.dump({"schema": SCHEMA, **_portable(content, f"{Path.cwd()}{os.sep}")}, file, indent=2, allow_nan=False)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -59,14 +60,14 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
     return {"git": _git_state(), "versions": _versions(), "device": _device(device)}
 
 
-def _finite(value: Any) -> Any:
+def _portable(value: Any, here: str) -> Any:
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): _portable(item, here) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_portable(item, here) for item in value]
     if isinstance(value, float) and not abs(value) < float("inf"):
         return None
-    return value
+    return value.removeprefix(here) if isinstance(value, str) else value
 
 
 def _versions() -> dict[str, str]:
