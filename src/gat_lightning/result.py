@@ -27,8 +27,8 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
 
     Args:
         directory: the run directory.
-        content: plain types; NaN and infinity become null. Paths under the current folder are written relative to it, so
-            that a folder of results can be moved and read elsewhere.
+        content: plain types; NaN and infinity become null. Paths under the current folder are written relative to it,
+            so that a folder of results can be moved and read elsewhere.
 
     Raises:
         UserError: it cannot be written, for example because the disk is full.
@@ -37,7 +37,8 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
     temporary = path.with_suffix(".json.tmp")
     try:
         with temporary.open("w") as file:
-            json.dump({"schema": SCHEMA, **_portable(content, f"{Path.cwd()}{os.sep}")}, file, indent=2, allow_nan=False)
+            portable = _portable(content, f"{Path.cwd()}{os.sep}")
+            json.dump({"schema": SCHEMA, **portable}, file, indent=2, allow_nan=False)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
