@@ -1,0 +1,223 @@
+"""The configuration reference, made of the YAML files: a comment above a key is its description."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from posixpath import relpath
+
+import yaml
+
+COMMANDS = {
+    "train": "gat_lightning.train",
+    "evaluate": "gat_lightning.evaluate",
+    "report": "gat_lightning.report",
+    "compare": "gat_lightning.compare",
+    "export": "gat_lightning.export",
+    "statistics": "gat_lightning.data statistics",
+}
+"""Files of the top level, and what is typed for them."""
+
+GROUPS = {
+    "data": "The images, and the label of the target task.",
+    "task": "Auxiliary tasks; names join with `+` in any order.",
+    "method": "Which losses a step has: the outer minimisation.",
+    "attack": "The inner maximisation, in training (`attack`), `validation.attack` and `test.attack`.",
+    "weighting": "How the objectives' gradients are weighed.",
+    "encoder": "The shared trunk.",
+    "augment": "Random changes of training images.",
+    "optimizer": "How a gradient becomes a step.",
+    "schedule": "The learning rate over the run.",
+    "callbacks": "What watches a training; names join with `+`.",
+    "logger": "Where metrics go besides `metrics.csv`; names join with `+`.",
+    "trainer": "Lightning's trainer.",
+    "debug": "Presets for looking into a run.",
+    "evaluation": "The attacks of an evaluation; names join with `+`.",
+    "format": "What an export is written as.",
+    "experiment": "Complete settings, changed by whatever is typed after them.",
+    "experiment/paper": "The paper's tables and figures, each a sweep: `-m experiment=paper/table2`.",
+    "paths": "Folders.",
+    "hydra": "Names of run directories and the texts of `--help`, by command. Nothing to choose.",
+    "hydra/launcher": "Where the runs of a sweep (`-m`) run. Hydra's `basic` and `joblib` (an extra) are there too.",
+    "hydra/sweeper": "How a sweep (`-m`) is cut into runs.",
+    "recipe": "Parts that the experiments of the paper are made of.",
+}
+"""What each group is for; groups that are not named here come after these, without a word."""
+
+_LONG = 60
+
+
+@dataclass
+class Setting:
+    """A key of a YAML file.
+
+    Attributes:
+        path: dotted, as it is typed.
+        default: as YAML in one line; None for a key with keys of its own.
+        meaning: the comment above it, or "".
+    """
+
+    path: str
+    default: str | None
+    meaning: str
+
+
+@dataclass
+class Option:
+    """A YAML file.
+
+    Attributes:
+        name: as it is typed.
+        about: the comment at its head.
+        target: what it makes, or None.
+        choices: entries of its defaults list, as ``group=option``.
+        settings: its keys.
+    """
+
+    name: str
+    about: str
+    target: str | None
+    choices: list[str] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
+
+
+def read_option(path: Path, prefix: str) -> Option:
+    """A YAML file with its comments.
+
+    Args:
+        path: of the file.
+        prefix: dotted path of its group, before which its keys are typed; "" for none, as for ``@package _global_``.
+    """
+    text = path.read_text()
+    lines = text.splitlines()
+    content = yaml.safe_load(text) or {}
+    head = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    about = _joined(line for line in lines[:head] if "@package" not in line)
+    prefix = "" if any("@package _global_" in line for line in lines[:head]) else prefix
+    root = yaml.compose(text)
+    settings = list(_settings(root, lines, prefix, head)) if isinstance(root, yaml.MappingNode) else []
+    choices = [_choice(entry) for entry in content.get("defaults", ()) if entry != "_self_"]
+    return Option(path.stem, about, content.get("_target_"), choices, settings)
+
+
+def groups(conf: Path) -> list[str]:
+    """Every folder with YAML files, those of :data:`GROUPS` first."""
+    found = {path.parent.relative_to(conf).as_posix() for path in conf.rglob("*.yaml")} - {"."}
+    return [name for name in GROUPS if name in found] + sorted(found - set(GROUPS))
+
+
+def pages(conf: Path) -> dict[str, str]:
+    """Markdown of every page by its address below ``configuration/``: ``index.md``, and one for each group."""
+    names = groups(conf)
+    return {"index.md": _index(conf, names), **{page_of(name): _group(conf, name) for name in names}}
+
+
+def page_of(group: str) -> str:
+    """Address of a group's page, such as ``hydra-launcher.md``."""
+    return f"{group.replace('/', '-')}.md"
+
+
+def anchor_of(group: str, option: str) -> str:
+    """Where an option stands on the page of its group."""
+    return f"{group}-{option}".replace("/", "-").replace("_", "-")
+
+
+def _settings(node: yaml.MappingNode, lines: list[str], prefix: str, head: int) -> Iterator[Setting]:
+    for key, value in node.value:
+        name = key.value
+        if name in ("defaults", "_target_", "_partial_", "_recursive_"):
+            continue
+        path = f"{prefix}.{name}".lstrip(".")
+        meaning = _comment_above(lines, key.start_mark.line, head)
+        if isinstance(value, yaml.MappingNode) and value.value:
+            if meaning:
+                yield Setting(path, None, meaning)
+            yield from _settings(value, lines, path, head)
+        else:
+            yield Setting(path, _written(value), meaning)
+
+
+def _comment_above(lines: list[str], line: int, head: int) -> str:
+    start = line
+    while start > head and lines[start - 1].lstrip().startswith("#"):
+        start -= 1
+    return _joined(lines[start:line])
+
+
+def _joined(comments: Iterator[str] | list[str]) -> str:
+    return " ".join(line.strip().removeprefix("#").strip() for line in comments)
+
+
+def _written(node: yaml.Node) -> str:
+    value = yaml.safe_load(yaml.serialize(node))
+    if isinstance(value, str) and ("\n" in value or len(value) > _LONG):
+        return "(text)" if "\n" in value else value
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
+    return text.strip("'\"") if isinstance(value, str) and value else text
+
+
+def _choice(entry: str | dict[str, str | None]) -> str:
+    if isinstance(entry, str):
+        return entry
+    ((group, option),) = entry.items()
+    return f"{group.removeprefix('override ')}={'null' if option is None else option}"
+
+
+def _index(conf: Path, names: list[str]) -> str:
+    parts = [
+        "# Configuration\n\nMade of the YAML files under `conf/`. A setting is typed as `KEY=VALUE`, an option as"
+        " `GROUP=OPTION`; what is not typed keeps its default. `python -m gat_lightning.train --help` prints the same"
+        " for the choices that were typed, and values of the form `${...}` follow another setting.\n\n"
+        "| group | options |\n|---|---|\n",
+    ]
+    for name in names:
+        options = sorted(path.stem for path in (conf / name).glob("*.yaml"))
+        links = ", ".join(f"[`{each}`]({page_of(name)}#{anchor_of(name, each)})" for each in options)
+        parts.append(f"| [`{name}`]({page_of(name)}) | {links} |\n")
+    for name, command in COMMANDS.items():
+        option = read_option(conf / f"{name}.yaml", "")
+        parts.append(f"\n## {name} {{#{name}}}\n\n`python -m {command}`: {_about(option.about.partition(': ')[0])}.\n")
+        parts.append(_details(option, "index.md", names))
+    return "".join(parts)
+
+
+def _group(conf: Path, name: str) -> str:
+    parts = [f"# {name}\n\n{GROUPS.get(name, '')}\n"]
+    for path in sorted((conf / name).glob("*.yaml")):
+        option = read_option(path, name.replace("/", "."))
+        parts.append(f"\n## {option.name} {{#{anchor_of(name, option.name)}}}\n\n{_about(option.about)}\n")
+        parts.append(_details(option, page_of(name), groups(conf)))
+    return "".join(parts)
+
+
+def _details(option: Option, page: str, names: list[str]) -> str:
+    parts = []
+    if option.target:
+        parts.append(f"\nMakes `{option.target}`.\n")
+    if option.choices:
+        shown = ", ".join(_linked(choice, page, names) for choice in option.choices)
+        parts.append(f"\nBegins with {shown}.\n")
+    if option.settings:
+        parts.append("\n| setting | default | meaning |\n|---|---|---|\n")
+        for each in option.settings:
+            default = "" if each.default is None else f"`{each.default}`".replace("|", "\\|")
+            parts.append(f"| `{each.path}` | {default} | {_about(each.meaning)} |\n")
+    return "".join(parts)
+
+
+def _linked(choice: str, page: str, names: list[str]) -> str:
+    """A choice of a defaults list, with a link to its option where it is one of ours."""
+    group, _, option = choice.partition("=")
+    group = group.partition("@")[0].removeprefix("/")
+    if group in names and option not in ("null", ""):
+        return f"[`{choice}`]({relpath(page_of(group), '.')}#{anchor_of(group, option)})"
+    return f"`{choice}`"
+
+
+def _about(text: str) -> str:
+    """A comment as Markdown: text between backquotes stays, what HTML or a table would take away is kept."""
+    plain = re.split(r"(`[^`]*`)", text)
+    kept = [part if part.startswith("`") else re.sub(r"([<>*\[\]|])", r"\\\1", part) for part in plain]
+    return "".join(kept)

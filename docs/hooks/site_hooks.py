@@ -1,0 +1,113 @@
+"""What mkdocs calls: generated pages, their navigation, and links that work in the repository and on the site."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import api_pages
+import configuration_pages
+import formulas
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+ROOT_FILES = {"SECURITY.md": "security.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""Files beside the README that are pages too."""
+
+_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"(^[ ]*```.*?^[ ]*```$|`[^`\n]+`(?!\]))", re.MULTILINE | re.DOTALL)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Make fences of formulas known, and put the generated pages into the navigation."""
+    fences = config.mdx_configs.setdefault("pymdownx.superfences", {}).setdefault("custom_fences", [])
+    fences.append({"name": "math", "class": "math", "format": formulas.fence})
+    places = {f"{folder}/": [f"{folder}/{name}" for name in pages] for folder, pages in _generated().items()}
+    config.nav = [_expanded(entry, places) for entry in config.nav or ()]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages, and those whose files are beside the README."""
+    for folder, pages in _generated().items():
+        for name, content in pages.items():
+            files.append(File.generated(config, f"{folder}/{name}", content=content))
+    for source, name in ROOT_FILES.items():
+        files.append(File.generated(config, name, content=(ROOT / source).read_text()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Links to files of the repository become links to what the site has of them."""
+    uri = page.file.src_uri
+    origin = next((source for source, name in ROOT_FILES.items() if name == uri), f"docs/{uri}")
+    if page.file.generated_by and uri not in ROOT_FILES.values():
+        return markdown
+    parts = _FENCE.split(markdown)
+    texts = [_LINK.sub(lambda match: _link(match, origin, uri), part) for part in parts[::2]]
+    return "".join(map("".join, zip_longest(texts, parts[1::2], fillvalue="")))
+
+
+def site_address(target: str) -> str | None:
+    """Where the site has what the repository has at a path, with ``#`` and a place in it if given; None for nowhere."""
+    path, _, place = target.partition("#")
+    path = path.rstrip("/")
+    if path == "README.md":
+        return "index.md"
+    if path in ROOT_FILES:
+        return _with(ROOT_FILES[path], place)
+    if path.startswith("docs/"):
+        return _with(path.removeprefix("docs/"), place)
+    if path.startswith("src/gat_lightning"):
+        module = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        return _with(f"api/{api_pages.place_of(module)}", f"{module}.{place}" if place else module)
+    if path.startswith("conf/"):
+        return _configuration(path.removeprefix("conf/"))
+    return None
+
+
+def _link(match: re.Match[str], origin: str, uri: str) -> str:
+    text, target = match[1], match[2]
+    if re.match(r"\w+:|#", target):
+        return match[0]
+    path, mark, place = target.partition("#")
+    full = posixpath.normpath(posixpath.join(posixpath.dirname(origin), path)) + mark + place
+    address = site_address(full)
+    if address is None:
+        return text if text.strip("`") == full else f"{text} (`{full}`)"
+    page, mark, place = address.partition("#")
+    return f"[{text}]({posixpath.relpath(page, posixpath.dirname(uri) or '.')}{mark}{place})"
+
+
+def _configuration(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    if not path.endswith(".yaml"):
+        return f"configuration/{configuration_pages.page_of(path)}"
+    option = name.removesuffix(".yaml")
+    if not folder:
+        return f"configuration/index.md#{option}"
+    return f"configuration/{configuration_pages.page_of(folder)}#{configuration_pages.anchor_of(folder, option)}"
+
+
+def _with(page: str, place: str) -> str:
+    return f"{page}#{place}" if place else page
+
+
+def _generated() -> dict[str, dict[str, str]]:
+    return {
+        "configuration": configuration_pages.pages(ROOT / "conf"),
+        "api": api_pages.pages(ROOT / "src" / "gat_lightning"),
+    }
+
+
+def _expanded(entry: Any, places: dict[str, list[str]]) -> Any:
+    if isinstance(entry, dict):
+        return {title: _expanded(value, places) for title, value in entry.items()}
+    if isinstance(entry, list):
+        return [_expanded(value, places) for value in entry]
+    return places.get(entry, entry)
