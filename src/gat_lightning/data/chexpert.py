@@ -106,11 +106,13 @@ class CheXpert(ChestXrays):
 
 def parse(table: DataFrame) -> tuple[DataFrame, list[Fault]]:
     """The official table, as text, to the rows of :meth:`ChestXrays.rows`, and the rows that cannot be used."""
-    rows = table["Path"].str.extract(_PATH)
-    place, rows["path"] = rows["path"].isna(), rows["path"].fillna(table["Path"])
-    age = pandas().to_numeric(table["Age"], errors="coerce")
+    path = table["Path"].astype(str)
+    rows = path.str.extract(_PATH)
+    place, rows["path"] = rows["path"].isna(), rows["path"].fillna(path)
+    age = pandas().to_numeric(table["Age"].astype(str), errors="coerce")
     rows["gender"], sex = values_of(table["Sex"], _SEX)
-    rows["view"], view = values_of((table["Frontal/Lateral"] + " " + table["AP/PA"]).str.strip(), _VIEW)
+    side = table["Frontal/Lateral"].astype(str) + " " + table["AP/PA"].astype(str)
+    rows["view"], view = values_of(side.str.strip(), _VIEW)
     checks = [
         ("row without an official path", place, ""),
         ("duplicate row", rows["path"].duplicated(), ""),

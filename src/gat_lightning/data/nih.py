@@ -127,19 +127,20 @@ def parse(table: DataFrame) -> tuple[DataFrame, list[Fault]]:
 
     ``path`` is the picture's name alone; ``test`` is false.
     """
-    table = table.assign(path=table["Image Index"]).sort_values("path", kind="stable")
-    sex, age = _gender(table), _age(table["Patient Age"])
+    table = table.assign(path=table["Image Index"].astype(str)).sort_values("path", kind="stable")
+    sex, age = _gender(table), _age(table["Patient Age"].astype(str))
     rows = table[["path"]].assign(age=age, test=False)
-    rows["patient"] = pandas().to_numeric(table["Patient ID"], errors="coerce")
+    rows["patient"] = pandas().to_numeric(table["Patient ID"].astype(str), errors="coerce")
     rows["gender"], gender = values_of(table[sex], _GENDER)
     rows["view"], view = values_of(table["View Position"], _VIEW)
-    said = {text: frozenset(text.split("|")) for text in table["Finding Labels"].unique()}
+    labels = table["Finding Labels"].astype(str)
+    said = {text: frozenset(text.split("|")) for text in labels.unique()}
     sound = [text for text, findings in said.items() if findings <= set(FINDINGS) or findings == {_NOTHING}]
     for name, finding in zip(PATHOLOGIES, FINDINGS, strict=True):
-        rows[name] = table["Finding Labels"].map({text: float(finding in findings) for text, findings in said.items()})
+        rows[name] = labels.map({text: float(finding in findings) for text, findings in said.items()})
     checks = [
         ("duplicate row", table["path"].duplicated(), ""),
-        ("unknown label", ~table["Finding Labels"].isin(sound), "Finding Labels"),
+        ("unknown label", ~labels.isin(sound), "Finding Labels"),
         ("unknown label", gender, sex),
         ("unknown label", view, "View Position"),
         ("patient without a number", rows["patient"].isna(), "Patient ID"),

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
+_ROWS = 10_000
+"""Read at a time: pandas needs several times the memory of the text that it is reading."""
+
 
 def pandas() -> Any:
     """The module.
@@ -31,7 +34,8 @@ def pandas() -> Any:
 def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> DataFrame:
     """Read a CSV file, all columns as text without white space before it, empty where there is nothing.
 
-    A byte order mark and a trailing separator are passed over.
+    A byte order mark and a trailing separator are passed over. Columns are categorical, so that a text that comes again
+    and again is kept once; ``astype(str)`` makes one of plain texts.
 
     Args:
         path: the file, which may be compressed.
@@ -45,7 +49,7 @@ def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> Data
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", read.errors.ParserWarning)
-            table = read.read_csv(
+            with read.read_csv(
                 path,
                 sep=separator,
                 dtype=str,
@@ -53,7 +57,9 @@ def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> Data
                 skipinitialspace=True,
                 encoding="utf-8-sig",
                 index_col=False,
-            )
+                chunksize=_ROWS,
+            ) as pieces:
+                table = _joined([piece.fillna("").astype("category") for piece in pieces])
     except read.errors.ParserWarning:
         raise UserError(f"{path.absolute()} has rows with more cells than columns; mend it, or get it again") from None
     except FileNotFoundError:
@@ -71,7 +77,14 @@ def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> Data
         raise UserError(_wrong_columns(path, list(table.columns), missing, separator))
     if not len(table):
         raise UserError(f"{path.absolute()} has a header and no rows; get it again from where the data set comes from")
-    return table.fillna("")
+    return table
+
+
+def _joined(pieces: list[DataFrame]) -> DataFrame:
+    """One table of pieces with the same columns, which are taken from them."""
+    read = pandas()
+    join = read.api.types.union_categoricals
+    return read.DataFrame({name: join([piece.pop(name) for piece in pieces]) for name in list(pieces[0].columns)})
 
 
 def _wrong_columns(path: Path, found: list[str], missing: list[str], separator: str) -> str:
@@ -86,4 +99,5 @@ def _wrong_columns(path: Path, found: list[str], missing: list[str], separator: 
 
 def values_of(column: Series[str], meaning: Mapping[str, Any]) -> tuple[Series[Any], Series[bool]]:
     """What the texts of a column mean, and which of them mean nothing (there the value is missing)."""
+    column = column.astype(str)
     return column.map(dict(meaning)), ~column.isin(list(meaning))
