@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from posixpath import relpath
 
 import yaml
 
@@ -102,16 +101,17 @@ def read_option(path: Path, prefix: str) -> Option:
     return Option(path.stem, about, content.get("_target_"), choices, settings)
 
 
-def groups(conf: Path) -> list[str]:
-    """Every folder with YAML files, those of :data:`GROUPS` first."""
+def groups(conf: Path) -> dict[str, list[str]]:
+    """Every folder with YAML files, those of :data:`GROUPS` first, with the names of its options."""
     found = {path.parent.relative_to(conf).as_posix() for path in conf.rglob("*.yaml")} - {"."}
-    return [name for name in GROUPS if name in found] + sorted(found - set(GROUPS))
+    ordered = [name for name in GROUPS if name in found] + sorted(found - set(GROUPS))
+    return {name: sorted(path.stem for path in (conf / name).glob("*.yaml")) for name in ordered}
 
 
 def pages(conf: Path) -> dict[str, str]:
     """Markdown of every page by its address below ``configuration/``: ``index.md``, and one for each group."""
-    names = groups(conf)
-    return {"index.md": _index(conf, names), **{page_of(name): _group(conf, name) for name in names}}
+    known = groups(conf)
+    return {"index.md": _index(conf, known), **{page_of(name): _group(conf, name, known) for name in known}}
 
 
 def page_of(group: str) -> str:
@@ -162,42 +162,42 @@ def _choice(entry: str | dict[str, str | None]) -> str:
     if isinstance(entry, str):
         return entry
     ((group, option),) = entry.items()
-    return f"{group.removeprefix('override ')}={'null' if option is None else option}"
+    return f"{group.removeprefix('override ').removeprefix('/')}={'null' if option is None else option}"
 
 
-def _index(conf: Path, names: list[str]) -> str:
+def _index(conf: Path, known: dict[str, list[str]]) -> str:
     parts = [
         "# Configuration\n\nMade of the YAML files under `conf/`. A setting is typed as `KEY=VALUE`, an option as"
         " `GROUP=OPTION`; what is not typed keeps its default. `python -m gat_lightning.train --help` prints the same"
         " for the choices that were typed, and values of the form `${...}` follow another setting.\n\n"
         "| group | options |\n|---|---|\n",
     ]
-    for name in names:
-        options = sorted(path.stem for path in (conf / name).glob("*.yaml"))
+    for name, options in known.items():
         links = ", ".join(f"[`{each}`]({page_of(name)}#{anchor_of(name, each)})" for each in options)
         parts.append(f"| [`{name}`]({page_of(name)}) | {links} |\n")
     for name, command in COMMANDS.items():
         option = read_option(conf / f"{name}.yaml", "")
         parts.append(f"\n## {name} {{#{name}}}\n\n`python -m {command}`: {_about(option.about.partition(': ')[0])}.\n")
-        parts.append(_details(option, "index.md", names))
+        parts.append(_details(option, "", known))
     return "".join(parts)
 
 
-def _group(conf: Path, name: str) -> str:
+def _group(conf: Path, name: str, known: dict[str, list[str]]) -> str:
     parts = [f"# {name}\n\n{GROUPS.get(name, '')}\n"]
-    for path in sorted((conf / name).glob("*.yaml")):
-        option = read_option(path, name.replace("/", "."))
+    for each in known[name]:
+        option = read_option(conf / name / f"{each}.yaml", name.replace("/", "."))
         parts.append(f"\n## {option.name} {{#{anchor_of(name, option.name)}}}\n\n{_about(option.about)}\n")
-        parts.append(_details(option, page_of(name), groups(conf)))
+        parts.append(_details(option, name, known))
     return "".join(parts)
 
 
-def _details(option: Option, page: str, names: list[str]) -> str:
+def _details(option: Option, own: str, known: dict[str, list[str]]) -> str:
+    """What an option makes, begins with and sets; ``own`` is its group, "" at the top level."""
     parts = []
     if option.target:
         parts.append(f"\nMakes `{option.target}`.\n")
     if option.choices:
-        shown = ", ".join(_linked(choice, page, names) for choice in option.choices)
+        shown = ", ".join(_linked(choice, own, known) for choice in option.choices)
         parts.append(f"\nBegins with {shown}.\n")
     if option.settings:
         parts.append("\n| setting | default | meaning |\n|---|---|---|\n")
@@ -207,13 +207,16 @@ def _details(option: Option, page: str, names: list[str]) -> str:
     return "".join(parts)
 
 
-def _linked(choice: str, page: str, names: list[str]) -> str:
-    """A choice of a defaults list, with a link to its option where it is one of ours."""
-    group, _, option = choice.partition("=")
-    group = group.partition("@")[0].removeprefix("/")
-    if group in names and option not in ("null", ""):
-        return f"[`{choice}`]({relpath(page_of(group), '.')}#{anchor_of(group, option)})"
-    return f"`{choice}`"
+def _linked(choice: str, own: str, known: dict[str, list[str]]) -> str:
+    """A choice of a defaults list, with links to its options where they are ours."""
+    group, _, option = choice.rpartition("=")
+    group = group.partition("@")[0] or own
+    names = option.split("+")
+    if not set(names) <= set(known.get(group, ())):
+        return f"`{choice}`"
+    if len(names) == 1:
+        return f"[`{choice}`]({page_of(group)}#{anchor_of(group, option)})"
+    return f"`{choice}` (" + ", ".join(f"[`{name}`]({page_of(group)}#{anchor_of(group, name)})" for name in names) + ")"
 
 
 def _about(text: str) -> str:

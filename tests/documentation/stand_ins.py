@@ -1,0 +1,94 @@
+"""What stands in for the placeholders of the documentation, so that its commands and snippets can be run.
+
+``RUN``, ``RUN_A``, ``A.ckpt``, ``mine.npz``, ``pictures`` and the like are files of these names, in a folder that
+commands run in. What cannot be a file is replaced in the text, see :data:`REPLACED`.
+"""
+
+import re
+import shutil
+
+import numpy as np
+import torch
+from picture_folders import save
+from typed_commands import composed, quietly
+from xray_folders import chexpert_folder, nih_folder
+
+from gat_lightning.evaluate import run as evaluate
+from gat_lightning.export import run as export
+from gat_lightning.models import preact_resnet18
+from gat_lightning.train import run as train
+
+REPLACED = (
+    (r"^\.\.\.$", "experiment=quickstart"),
+    (r"^checkpoint=…$", "checkpoint=RUN/checkpoints/best.ckpt"),
+    (r"^init=outputs/pretrained-…/", "init=RUN/"),
+    (r"\$run/", "RUN/"),
+    (r"^data.root=/data/CheXpert-v1.0-small$", "data.root=chexpert"),
+    (r"^data.root=/data/NIH$", "data.root=nih"),
+    (r"^data.extra=FILE$", "data.extra=generated.npz"),
+    (r"^encoder.weights=FILE$", "encoder.weights=weights.pt"),
+)
+"""Patterns in a word of a command, and what stands there instead."""
+
+
+def replaced(words):
+    """A command's words without placeholders."""
+    for pattern, instead in REPLACED:
+        words = [re.sub(pattern, instead, word) for word in words]
+    return words
+
+
+def make_run(folder):
+    """``RUN``, with an export; ``outputs``, with the same run and others without auxiliary tasks and of a table."""
+    kinds = {"quickstart": [], "none": ["task=none", "weighting=equal"], "table2": ["task=macro", "paper.table=table2"]}
+    for name, settings in kinds.items():
+        directory = folder / "outputs" / f"{name}-00000000"
+        (directory / ".hydra").mkdir(parents=True)
+        words = ["experiment=quickstart", "trainer.max_epochs=1", "data.fraction=0.2", "attack.steps=1", *settings]
+        (directory / ".hydra" / "overrides.yaml").write_text("".join(f"- {word}\n" for word in words))
+        (config,) = composed("train", [*words, f"paths.run={directory}"])
+        if name == "table2":
+            config.paper.row = ["weighting=mgda"]
+        quietly(train, config)
+    run = folder / "outputs" / "quickstart-00000000"
+    (folder / "RUN").symlink_to(run)
+    (folder / "outputs" / "demo").mkdir()
+    (folder / "outputs" / "demo" / "quickstart").symlink_to(run)
+    for name, checkpoint in (("A", "best"), ("B", "last")):
+        (folder / f"{name}.ckpt").symlink_to(run / "checkpoints" / f"{checkpoint}.ckpt")
+    (config,) = composed("export", [f"checkpoint={run}/checkpoints/best.ckpt"])
+    quietly(export, config)
+
+
+def make_evaluations(folder):
+    """``RUN_A``, ``RUN_B`` and ``RUN_C``, of the same images under AutoAttack."""
+    words = [
+        f"checkpoint={folder}/RUN/checkpoints/best.ckpt", "evaluation=autoattack", "images=6", "pictures=false",
+        "evaluation.autoattack.attack.steps=1", "evaluation.autoattack.attack.queries=3", f"paths.run={folder}/RUN_A",
+    ]  # fmt: skip
+    (folder / "RUN_A").mkdir()
+    quietly(evaluate, *composed("evaluate", words))
+    for name in ("RUN_B", "RUN_C"):
+        shutil.copytree(folder / "RUN_A", folder / name)
+
+
+def make_data(folder):
+    """Pictures, arrays, X-rays, weights, and a model of one's own."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", 12), ("test", 4)):
+        for label in ("cat", "dog"):
+            for number in range(count):
+                pixels = random.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+                save(folder / "pictures" / part / label / f"{number}.png", pixels)
+    arrays = {}
+    for part, count in (("train", 40), ("test", 8)):
+        arrays[f"{part}_images"] = random.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+        arrays[f"{part}_labels"] = np.arange(count) % 2
+    np.savez(folder / "mine.npz", **arrays)
+    digits = random.integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    np.savez(folder / "generated.npz", image=digits, label=np.arange(64) % 10)
+    weights = preact_resnet18(num_classes=2, image=(3, 64, 64), mean=(0.5,) * 3, std=(0.5,) * 3).state_dict()
+    torch.save(weights, folder / "weights.pt")
+    for name, make in (("chexpert", chexpert_folder), ("nih", nih_folder)):
+        (folder / name).mkdir()
+        make(folder / name)

@@ -1,0 +1,34 @@
+"""Every Python example runs, those of a page one after another in one program."""
+
+import pytest
+import torch
+from documents import PAGES, name_of, python_of
+
+PAGES_WITH_PYTHON = [page for page in PAGES if python_of(page)]
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_PYTHON, ids=name_of)
+def test_it_runs(page, workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    torch.manual_seed(0)
+    variables = {"__name__": "example"}
+    for number, code in enumerate(python_of(page)):
+        exec(compile(code, f"{name_of(page)}[{number}]", "exec"), variables)
+
+
+def test_an_encoder_of_ones_own_trains(workplace, tmp_path, monkeypatch):
+    """The command of docs/engineer.md, with the class that stands above it."""
+    from stand_ins import replaced
+    from test_document_commands import OURS, shorten
+    from typed_commands import composed, quietly
+
+    from gat_lightning.train import run
+
+    (code,) = (code for page in PAGES for code in python_of(page) if "class MyNetwork" in code)
+    (tmp_path / "mynetwork.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(workplace)
+    (command,) = (command for command in OURS if "encoder._target_=mynetwork.MyNetwork" in command.words)
+    (config,) = composed("train", [*replaced(list(command.words[3:])), f"paths.run={tmp_path}"])
+    shorten(config)
+    assert quietly(run, config)["status"] == "finished"

@@ -1,0 +1,130 @@
+"""The static site: what is made of the YAML files and docstrings is whole, and it builds without a warning."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from api_pages import pages as api_pages
+from configuration_pages import anchor_of, groups, page_of, pages, read_option
+from docstring_roles import as_markdown
+from documents import REPOSITORY
+from formulas import picture
+from site_hooks import site_address
+
+from gat_lightning.assembly import find_conf
+
+CONF = find_conf()
+REFERENCE = pages(CONF)
+OPTIONS = [path.relative_to(CONF) for path in sorted(CONF.rglob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=str)
+def test_every_option_and_every_setting_is_in_the_reference(path):
+    group, name = path.parent.as_posix(), path.stem
+    page = REFERENCE["index.md" if group == "." else page_of(group)]
+    if group == ".":
+        assert f"## {name} {{#{name}}}" in page
+    else:
+        assert f"{{#{anchor_of(group, name)}}}" in page
+        assert f"]({page_of(group)}#{anchor_of(group, name)})" in REFERENCE["index.md"]
+    option = read_option(CONF / path, "" if group == "." else group.replace("/", "."))
+    assert option.about
+    for setting in option.settings:
+        assert f"| `{setting.path}` |" in page
+
+
+def test_a_comment_is_the_description_and_the_value_the_default(tmp_path):
+    (tmp_path / "x.yaml").write_text(
+        "# What it is,\n# in two lines.\n_target_: some.Thing\ndefaults: [base, override /task: macro]\n"
+        "# One | two.\na: 0.5\n# Many:\nb:\n  # of them.\n  c: [1, 2]\n  d: null\ne: ${a}\n"
+    )
+    option = read_option(tmp_path / "x.yaml", "group")
+    assert (option.about, option.target) == ("What it is, in two lines.", "some.Thing")
+    assert option.choices == ["base", "task=macro"]
+    found = [(each.path, each.default, each.meaning) for each in option.settings]
+    assert found == [
+        ("group.a", "0.5", "One | two."), ("group.b", None, "Many:"), ("group.b.c", "[1, 2]", "of them."),
+        ("group.b.d", "null", ""), ("group.e", "${a}", ""),
+    ]  # fmt: skip
+
+
+def test_a_global_file_has_no_prefix(tmp_path):
+    (tmp_path / "x.yaml").write_text("# @package _global_\n# About.\ntrainer:\n  max_epochs: 3\n")
+    option = read_option(tmp_path / "x.yaml", "experiment")
+    assert option.about == "About."
+    assert [each.path for each in option.settings] == ["trainer.max_epochs"]
+
+
+def test_every_public_module_has_a_page():
+    text = "\n".join(api_pages(REPOSITORY / "src" / "gat_lightning").values())
+    for path in (REPOSITORY / "src" / "gat_lightning").rglob("*.py"):
+        parts = path.relative_to(REPOSITORY / "src").with_suffix("").parts
+        if not any(part.startswith("_") for part in parts):
+            assert f"::: {'.'.join(parts)}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("src/gat_lightning/weighting/mgda.py#MGDA", "api/weighting.md#gat_lightning.weighting.mgda.MGDA"),
+        ("src/gat_lightning/curvature.py", "api/curvature.md#gat_lightning.curvature"),
+        ("src/gat_lightning/data/", "api/data.md#gat_lightning.data"),
+        ("conf/weighting/mgda_floor.yaml", "configuration/weighting.md#weighting-mgda-floor"),
+        ("conf/hydra/launcher/", "configuration/hydra-launcher.md"),
+        ("conf/train.yaml", "configuration/index.md#train"),
+        ("SECURITY.md#downloads", "security.md#downloads"),
+        ("docs/slurm.md#slurm", "slurm.md#slurm"),
+        ("tests/test_train.py", None),
+    ],
+)
+def test_paths_of_the_repository_are_found_on_the_site(path, address):
+    assert site_address(path) == address
+
+
+def test_formulas_of_docstrings_become_fences():
+    text = "Before.\n\n    .. math:: a \\le b\n          + c\n\n    After :math:`d`."
+    assert "```math\n    a \\le b + c\n    ```" in as_markdown(text, None)
+    assert "After `d`." in as_markdown(text, None)
+
+
+@pytest.mark.parametrize(
+    "tex", [r"\lVert g \rVert \le \tfrac12 \textstyle\sum_k w_k", r"\mathbb{E}_x[\delta\mathcal{L}]"]
+)
+def test_a_formula_is_a_picture_with_its_source_in_words(tex):
+    drawn = picture(tex)
+    assert drawn.startswith("<svg")
+    assert f'aria-label="{tex}"' in drawn
+    assert 'fill="currentColor"' in drawn
+    assert len(re.findall("M", drawn)) > 3
+
+
+def test_a_formula_that_cannot_be_drawn_is_an_error():
+    with pytest.raises(ValueError, match="nosuchcommand"):
+        picture(r"\nosuchcommand")
+
+
+def test_links_are_checked_by_the_build():
+    settings = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text())
+    checks = {**settings["validation"]["nav"], **settings["validation"]["links"]}
+    assert len(checks) == 7
+    assert set(checks.values()) == {"warn"}
+    assert settings["theme"]["font"] is False
+    assert "mkdocs build --strict" in (REPOSITORY / "Makefile").read_text()
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_and_needs_nothing_from_elsewhere(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > len(groups(CONF))
+    for page in pages:
+        text = page.read_text()
+        fetched = re.findall(r"<(?:script|img|iframe|source)[^>]+src=\"?(https?:[^\s\">]+)", text)
+        fetched += [tag for tag in re.findall(r"<link[^>]+>", text) if re.search(r"href=\"?https?:", tag)
+                    and "stylesheet" in tag]  # fmt: skip
+        assert not fetched, (page, fetched)

@@ -1,0 +1,84 @@
+"""Commands composed and checked in this process, as the command line would."""
+
+import warnings
+from itertools import zip_longest
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from gat_lightning import evaluate, slurm, train
+from gat_lightning.assembly import find_conf
+from gat_lightning.command_line import _with_text_option
+from gat_lightning.configuration import check
+from gat_lightning.report import _quoted
+from gat_lightning.run_directory import register_resolvers
+
+NAMES = {
+    "gat_lightning.train": "train",
+    "gat_lightning.evaluate": "evaluate",
+    "gat_lightning.report": "report",
+    "gat_lightning.compare": "compare",
+    "gat_lightning.export": "export",
+    "gat_lightning.data": "statistics",
+}
+"""Modules that are started, and their files under ``conf``."""
+
+PREPARED = (train, evaluate)
+"""Imported for the words that they make known to configurations."""
+
+
+def composed(name, words):
+    """Checked configurations of a command: one, or as many as let each value of a sweep be chosen once."""
+    register_resolvers()
+    slurm.register_resolvers()
+    swept = "-m" in words
+    words = [_typed(name, word) for word in words if word != "-m"]
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        if not swept:
+            return [_composed(name, words)[0]]
+        _, hydra = _composed(name, next(_points(words)))
+        params = hydra.sweeper.get("params") or {}
+        rows = [f"{key}={value}" for key, value in params.items() if not _given(words, key)]
+        return [_composed(name, point)[0] for point in _points([*words, *rows])]
+
+
+def quietly(run, *arguments):
+    """Without the warnings of other packages, which are errors in tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return run(*arguments)
+
+
+def _typed(name, word):
+    """What the command makes of a word before Hydra sees it."""
+    word = _with_text_option(word)
+    if name == "report":
+        return _quoted(word)
+    return f"++{word}" if name == "evaluate" and word.startswith(("model.", "data.")) else word
+
+
+def _points(words):
+    """The words with one value for each that has several; the n-th of every one together."""
+    parsed = OverridesParser.create().parse_overrides(words)
+    columns = []
+    for each in parsed:
+        values = list(each.sweep_string_iterator()) if each.is_sweep_override() else [None]
+        columns.append([each.input_line if value is None else f"{each.get_key_element()}={value}" for value in values])
+    for row in zip_longest(*columns):
+        yield [value if value is not None else column[-1] for value, column in zip(row, columns, strict=True)]
+
+
+def _composed(name, words):
+    """A checked configuration, and Hydra's own."""
+    directory = ["paths.run=/nowhere"] if name in ("train", "evaluate") and not _given(words, "paths.run") else []
+    config = compose(name, [*words, *directory], return_hydra_config=True)
+    hydra = config.hydra
+    OmegaConf.to_container(hydra.launcher, resolve=True)
+    plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    check(plain)
+    return plain, hydra
+
+
+def _given(words, key):
+    return any(word.partition("=")[0] == key for word in words)
