@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import os
 import warnings
 from collections.abc import Mapping
@@ -20,8 +19,6 @@ from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.tasks.dense import DenseTask
 
-MIDAS = "midas"
-_REPOSITORY, _BACKBONE_REPOSITORY = "intel-isl/MiDaS", "rwightman/gen-efficientnet-pytorch"
 _MIDAS_SIDE, _MIDAS_MULTIPLE = 256, 32
 _MIDAS_MEAN, _MIDAS_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -37,19 +34,19 @@ class Depth(DenseTask):
     the model: its parameters are not trained, not saved, and not in any checkpoint.
 
     Args:
-        teacher: ``midas``: MiDaS v2.1 small (Ranftl et al., TPAMI 2022), fetched by ``torch.hub``, which runs the code
-            of that repository; needs a network the first time, and timm. A path: a TorchScript file; it can run any
-            operation of torch, but no Python. A mapping with ``_target_``: the module that Hydra makes of it. Or a
-            module, which is copied. All but MiDaS get images ``[B, C, H, W]`` in [0, 1] as they are and return
-            ``[B, h, w]`` or ``[B, 1, h, w]``. None: there is no teacher, the data set has the label ``depth``, such
-            as ``data=arrays`` with ``train_depth``: ``[B, 1, H, W]`` of the images' size, NaN where it is unknown.
+        teacher: a path: a TorchScript file; it can run any operation of torch, but no Python. A mapping with
+            ``_target_``: the module that Hydra makes of it. Or a module, which is copied. They get images
+            ``[B, C, H, W]`` in [0, 1] as they are and return ``[B, h, w]`` or ``[B, 1, h, w]``. None: there is no
+            teacher, the data set has the label ``depth``, such as ``data=arrays`` with ``train_depth``:
+            ``[B, 1, H, W]`` of the images' size, NaN where it is unknown.
 
-    The teacher is loaded before training, or when the first label is made; evaluations that make none need none.
+    Nothing is downloaded: :class:`MiDaS` makes a file of the paper's teacher, MiDaS v2.1 small (Ranftl et al., TPAMI
+    2022). The teacher is loaded before training, or when the first label is made; evaluations that make none need none.
     """
 
     name = "depth"
 
-    def __init__(self, teacher: str | Mapping[str, Any] | nn.Module | None = MIDAS) -> None:
+    def __init__(self, teacher: str | Mapping[str, Any] | nn.Module | None = None) -> None:
         self.teacher = teacher
         self._loaded: nn.Module | None = None
 
@@ -61,19 +58,14 @@ class Depth(DenseTask):
         """Learn the image's size.
 
         Raises:
-            UserError: there is no teacher and no label, or the images have channels that MiDaS does not take.
+            UserError: there is no teacher and no label.
         """
-        channels, height, width = data.image
+        _, height, width = data.image
         if self.teacher is None and self.name not in data.labels:
             raise UserError(
                 f"task.depth.teacher=null needs a data set with the label 'depth', and '{data.name}' has"
-                f" {', '.join(sorted(data.labels))}. Set task.depth.teacher to {MIDAS} or to a TorchScript file, or put"
-                " train_depth and test_depth into the file of data=arrays."
-            )
-        if self.teacher == MIDAS and channels not in (1, 3):
-            raise UserError(
-                f"task.depth.teacher={MIDAS} takes images of 1 or 3 channels, and those of '{data.name}' have"
-                f" {channels}. Set task.depth.teacher to a TorchScript file of your own."
+                f" {', '.join(sorted(data.labels))}. Set task.depth.teacher to a TorchScript file (SECURITY.md says how"
+                " to make one of MiDaS), or put train_depth and test_depth into the file of data=arrays."
             )
         self.shape = (1, height, width)
 
@@ -135,7 +127,10 @@ class Depth(DenseTask):
 
 
 class MiDaS(nn.Module):
-    """Prepares images as MiDaS small was trained to see them: the longer side 256, sides divisible by 32.
+    """MiDaS small with images prepared as it was trained to see them: the longer side 256, sides divisible by 32.
+
+    Its code and weights are published without sums to check them by, so this program fetches neither. SECURITY.md says
+    how whoever trusts them makes a file of this module for ``task.depth.teacher``.
 
     Args:
         network: takes normalised colour images.
@@ -155,8 +150,9 @@ class MiDaS(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Resize, normalise and apply the network."""
-        scale = _MIDAS_SIDE / max(images.shape[2:]) / _MIDAS_MULTIPLE
-        size = [max(1, round(side * scale)) * _MIDAS_MULTIPLE for side in images.shape[2:]]
+        sides = [int(side) for side in images.shape[2:]]  # constants of a trace
+        scale = _MIDAS_SIDE / max(sides) / _MIDAS_MULTIPLE
+        size = [max(1, round(side * scale)) * _MIDAS_MULTIPLE for side in sides]
         images = F.interpolate(images, size, mode="bicubic", align_corners=False).clamp(0, 1)
         return self.network((images - self.mean) / self.std)
 
@@ -169,27 +165,12 @@ def _load(teacher: str | Mapping[str, Any] | nn.Module) -> nn.Module:
         if not isinstance(made, nn.Module):
             raise UserError(f"task.depth.teacher must be a torch.nn.Module, and _target_ made a {type(made).__name__}")
         return made
-    return _midas() if teacher == MIDAS else _script(Path(teacher).expanduser())
-
-
-def _midas() -> nn.Module:
-    if importlib.util.find_spec("timm") is None:
-        raise UserError(f"task.depth.teacher={MIDAS} needs timm: pip install 'gat-lightning[encoders]'")
-    try:
-        # MiDaS fetches this one without saying that it is trusted, and torch would ask at the terminal.
-        torch.hub.list(_BACKBONE_REPOSITORY, trust_repo=True, verbose=False)
-        return MiDaS(torch.hub.load(_REPOSITORY, "MiDaS_small", trust_repo=True, verbose=False))
-    except Exception as error:  # whatever a network, a cache or the repository's code provokes
-        raise UserError(
-            f"task.depth.teacher={MIDAS}: {_REPOSITORY} cannot be fetched from GitHub or loaded"
-            f" ({type(error).__name__}: {_first_line(error)}). Fetch it where there is a network and copy"
-            f" {torch.hub.get_dir()} here, or set task.depth.teacher to a TorchScript file."
-        ) from error
+    return _script(Path(teacher).expanduser())
 
 
 def _script(path: Path) -> nn.Module:
     if not path.is_file():
-        raise UserError(f"task.depth.teacher: there is no file {path.absolute()}; it may also be {MIDAS}, or null")
+        raise UserError(f"task.depth.teacher: there is no file {path.absolute()}")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
