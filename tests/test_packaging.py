@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import gat_lightning
 from test_train import TINY
 
 REPOSITORY = Path(__file__).parents[1]
@@ -22,12 +26,49 @@ def run(*command, cwd, **environment):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("wheel")
-    run("-m", "build", "--wheel", "--no-isolation", "--outdir", str(directory), str(REPOSITORY), cwd=directory)
-    (wheel,) = directory.glob("*.whl")
+def distributions(tmp_path_factory):
+    """The archive of sources, and the wheel made of what is in it."""
+    directory = tmp_path_factory.mktemp("dist")
+    run("-m", "build", "--no-isolation", "--outdir", str(directory), str(REPOSITORY), cwd=directory)
+    (sources,), (wheel,) = directory.glob("*.tar.gz"), directory.glob("*.whl")
+    return sources, wheel
+
+
+@pytest.fixture(scope="module")
+def site(distributions, tmp_path_factory):
+    directory, (_, wheel) = tmp_path_factory.mktemp("wheel"), distributions
     run("-m", "pip", "install", "--quiet", "--no-deps", "--target", str(directory / "site"), str(wheel), cwd=directory)
     return directory / "site"
+
+
+def test_the_version_is_that_of_the_newest_entry_of_the_changelog():
+    newest = re.search(r"^## \[(\d+\.\d+\.\d+)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest[1] == gat_lightning.__version__
+
+
+@pytest.mark.slow
+def test_both_distributions_pass_twine(distributions):
+    said = run("-m", "twine", "check", "--strict", *map(str, distributions), cwd=distributions[0].parent)
+    assert said.count("PASSED") == 2
+    for path in distributions:
+        assert path.name.startswith(f"gat_lightning-{gat_lightning.__version__}")
+
+
+@pytest.mark.slow
+def test_the_wheel_has_every_configuration_file_and_the_sources_everything_that_they_are_built_and_tested_with(
+    distributions,
+):
+    with zipfile.ZipFile(distributions[1]) as wheel:
+        names = set(wheel.namelist())
+    for path in (REPOSITORY / "conf").rglob("*.yaml"):
+        assert f"gat_lightning/conf/{path.relative_to(REPOSITORY / 'conf')}" in names
+    assert "hydra_plugins/gat_lightning_plus.py" in names
+    with tarfile.open(distributions[0]) as sources:
+        names = {name.partition("/")[2] for name in sources.getnames()}
+    assert names >= {
+        "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "mkdocs.yml", "conf/train.yaml",
+        "docs/index.md", "docs/hooks/site_hooks.py", "tests/test_packaging.py",
+    }  # fmt: skip
 
 
 @pytest.mark.slow
