@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,17 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-ROOT_FILES = {"SECURITY.md": "security.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-"""Files beside the README that are pages too."""
+ROOT_FILES = {
+    "README.md": "overview.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+}
+"""Files beside this folder that are pages too."""
 
-_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-_FENCE = re.compile(r"(^[ ]*```.*?^[ ]*```$|`[^`\n]+`(?!\]))", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+_CODE = re.compile(r"^[ ]*```.*?^[ ]*```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_HIDDEN = re.compile("\0(\\d+)\0")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -33,7 +38,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages, and those whose files are beside the README."""
+    """Add the generated pages, and those whose files are beside this folder."""
     for folder, pages in _generated().items():
         for name, content in pages.items():
             files.append(File.generated(config, f"{folder}/{name}", content=content))
@@ -48,17 +53,23 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     origin = next((source for source, name in ROOT_FILES.items() if name == uri), f"docs/{uri}")
     if page.file.generated_by and uri not in ROOT_FILES.values():
         return markdown
-    parts = _FENCE.split(markdown)
-    texts = [_LINK.sub(lambda match: _link(match, origin, uri), part) for part in parts[::2]]
-    return "".join(map("".join, zip_longest(texts, parts[1::2], fillvalue="")))
+    code: list[str] = []
+
+    def hide(match: re.Match[str]) -> str:
+        code.append(match[0])
+        return f"\0{len(code) - 1}\0"
+
+    def show(text: str) -> str:
+        return _HIDDEN.sub(lambda match: code[int(match[1])], text)
+
+    hidden = _CODE.sub(hide, markdown)
+    return show(_LINK.sub(lambda match: _link(show(match[1]), match[2], origin, uri), hidden))
 
 
 def site_address(target: str) -> str | None:
     """Where the site has what the repository has at a path, with ``#`` and a place in it if given; None for nowhere."""
     path, _, place = target.partition("#")
     path = path.rstrip("/")
-    if path == "README.md":
-        return "index.md"
     if path in ROOT_FILES:
         return _with(ROOT_FILES[path], place)
     if path.startswith("docs/"):
@@ -71,10 +82,10 @@ def site_address(target: str) -> str | None:
     return None
 
 
-def _link(match: re.Match[str], origin: str, uri: str) -> str:
-    text, target = match[1], match[2]
+def _link(text: str, target: str, origin: str, uri: str) -> str:
+    """A link on the page ``uri`` of the site, for one in the file ``origin`` of the repository."""
     if re.match(r"\w+:|#", target):
-        return match[0]
+        return f"[{text}]({target})"
     path, mark, place = target.partition("#")
     full = posixpath.normpath(posixpath.join(posixpath.dirname(origin), path)) + mark + place
     address = site_address(full)
