@@ -71,7 +71,13 @@ def _draw(configs: Mapping[str, DictConfig], path: Path) -> Path:
     }
     images, labels = batch.images[:8], batch.labels[target][:8]
     return adversarial_gallery(
-        models, images, labels, data.info.labels[target].classes, build_attack(config.test.attack), path
+        models,
+        images,
+        labels,
+        data.info.labels[target].classes,
+        build_attack(config.test.attack),
+        path,
+        columns=len(images),
     )
 
 

@@ -15,8 +15,9 @@ from gat_lightning.compare import load_correct
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import compare, hypervolume
 from gat_lightning.paper import published
-from gat_lightning.reporting import charts, page
+from gat_lightning.reporting import charts, correlations, page
 from gat_lightning.reporting import published as beside
+from gat_lightning.reporting.figures import is_share
 from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
 from gat_lightning.reporting.page import Section
 from gat_lightning.reporting.records import Unusable, collect
@@ -54,6 +55,7 @@ def run(config: DictConfig) -> Path:
         (output / "published.md").write_text(beside.markdown(lines, paper), encoding="utf-8")
         sections.insert(0, beside.section(lines, paper))
     sections += figures(groups, config.checkpoint, config.view, output / "figures")
+    sections += gradients(groups, config.checkpoint, config.view, output)
     if baseline is not None:
         sections.append(Section(f"Against {baseline.label}", page.text(tests(groups, baseline, config.checkpoint))))
     sections += galleries(groups)
@@ -96,12 +98,34 @@ def figures(groups: Sequence[Group], checkpoint: str, view: str | None, folder: 
         )
     curves = charts.learning_curves(groups, folder)
     if curves:
-        sections.append(Section("Validation", page.panels(curves, "Mean over the seeds of each setting.")))
+        caption = f"Mean over the seeds of each setting{_left_out(charts.MOST_CURVES, len(groups))}."
+        sections.append(Section("Validation", page.panels(curves, caption)))
     stacked = charts.weights(groups, folder)
     if stacked:
-        caption = "Share of each objective in the sum of the absolute weights; first seed of each setting."
+        left_out = _left_out(charts.MOST_PANELS, len(groups))
+        caption = f"Share of each objective in the sum of the absolute weights; first seed of each setting{left_out}."
         sections.append(Section("Weights of the objectives", page.panels(stacked, caption)))
     return sections
+
+
+def gradients(groups: Sequence[Group], checkpoint: str, view: str | None, output: Path) -> list[Section]:
+    """How measures of the gradients go with the robust score, where at least three models have them.
+
+    Writes ``gradients.csv`` (the points), ``correlations.csv`` and figures; adds the correlations to ``tables.md``.
+    """
+    robust = robust_metric(columns(groups, checkpoint), view)
+    points = [] if robust is None else correlations.models(groups, robust, checkpoint)
+    lines = correlations.correlate(points)
+    if robust is None or not lines:
+        return []
+    (output / "gradients.csv").write_text(correlations.points_as_csv(points, robust), encoding="utf-8")
+    (output / "correlations.csv").write_text(correlations.lines_as_csv(lines), encoding="utf-8")
+    caption = correlations.caption(robust)
+    with (output / "tables.md").open("a", encoding="utf-8") as file:
+        file.write(f"\n{caption}\n\n{correlations.markdown(lines)}")
+    pictures = charts.measures(points, lines, robust, output / "figures")
+    body = page.rows(correlations.HEADERS, [line.texts for line in lines]) + page.panels(pictures, caption)
+    return [Section("Gradients and robustness", body)]
 
 
 def front_caption(groups: Sequence[Group], clean: str, robust: str, checkpoint: str) -> str:
@@ -109,7 +133,7 @@ def front_caption(groups: Sequence[Group], clean: str, robust: str, checkpoint: 
     means = [(each.summary(clean, checkpoint), each.summary(robust, checkpoint)) for each in groups]
     points = [(1 - x.mean, 1 - y.mean) for x, y in means if x is not None and y is not None]
     caption = "Small points are seeds, large ones means."
-    if not points or not all(0 <= value <= 1 for point in points for value in point):
+    if not points or not all(map(is_share, (clean, robust))):
         return caption
     try:
         volume = hypervolume(points)
@@ -137,9 +161,14 @@ def tests(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
 def galleries(groups: Sequence[Group]) -> list[Section]:
     """Adversarial images of one run of each setting."""
     found = ((each.label, _gallery(each)) for each in groups)
-    shown = list(islice(((label, path) for label, path in found if path is not None), _MOST_GALLERIES))
-    pictures = [page.picture(path, label) for label, path in shown]
-    return [Section("Adversarial images", "".join(pictures))] if pictures else []
+    there = {label: path for label, path in found if path is not None}
+    shown = dict(islice(there.items(), _MOST_GALLERIES))
+    note = f"One run of each setting{_left_out(_MOST_GALLERIES, len(there))}."
+    return [Section("Adversarial images", page.note(note) + page.pictures(shown))] if shown else []
+
+
+def _left_out(most: int, settings: int) -> str:
+    return f" (the first {most} of {settings})" if settings > most else ""
 
 
 def _gallery(each: Group) -> Path | None:

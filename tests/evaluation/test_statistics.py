@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, pearsonr, permutation_test, spearmanr
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import (
+    Correlation,
     bootstrap_interval,
+    fisher_interval,
     hypervolume,
     mean_std,
     pearson,
+    spearman,
     wilson_interval,
 )
 
@@ -128,12 +131,53 @@ def _student_tail(r: float, n: int) -> float:
 
 
 def test_pearson_of_constants_and_bad_input() -> None:
-    result = pearson([1, 1, 1], [1, 2, 3])
-    assert math.isnan(result.r)
-    assert math.isnan(result.p_value)
+    for constant in ([1, 1, 1], [0.3, 0.1 + 0.2, 0.3]):
+        result = pearson(constant, [1, 2, 3])
+        assert math.isnan(result.r)
+        assert math.isnan(result.p_value)
     for first, second in (([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([1, 2, np.nan], [1, 2, 3])):
         with pytest.raises(UserError, match=r"at least 3|finite"):
             pearson(first, second)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=8, max_size=30))
+def test_spearman_equals_scipys(points: list[tuple[int, int]]) -> None:
+    x, y = zip(*points, strict=True)
+    result = spearman(x, y)
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert math.isnan(result.r)
+    else:
+        assert (result.r, result.p_value) == pytest.approx(tuple(spearmanr(x, y)), abs=1e-9)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=6))
+def test_spearman_of_few_points_is_exact(points: list[tuple[int, int]]) -> None:
+    x, y = (np.array(values) for values in zip(*points, strict=True))
+    result = spearman(x, y)
+    if len(set(x)) > 1 and len(set(y)) > 1:
+        exact = permutation_test(
+            (x,), lambda shuffled: abs(spearmanr(shuffled, y).statistic), permutation_type="pairings",
+            alternative="greater", n_resamples=math.factorial(len(x)), vectorized=False,
+        )  # fmt: skip
+        assert result.p_value == pytest.approx(exact.pvalue)
+        assert result.p_value >= 1 / math.factorial(len(x))
+
+
+@given(st.integers(4, 60), st.integers(0, 2**31))
+def test_the_interval_of_a_correlation_equals_scipys(n: int, seed: int) -> None:
+    x, y = np.random.default_rng(seed).normal(size=(2, n))
+    found = pearson(x, y)
+    reference = pearsonr(x, y).confidence_interval(0.9)
+    assert fisher_interval(found, confidence=0.9) == pytest.approx((reference.low, reference.high))
+    wide = fisher_interval(found, of_ranks=True, confidence=0.9)
+    assert wide.low <= reference.low <= found.r <= reference.high <= wide.high
+
+
+def test_intervals_at_the_ends() -> None:
+    assert fisher_interval(Correlation(0.5, 0.6, 3)) == (-1, 1)
+    assert fisher_interval(Correlation(-1.0, 0.0, 9)) == (-1, -1)
+    assert all(math.isnan(end) for end in fisher_interval(Correlation(math.nan, math.nan, 9)))
 
 
 @settings(max_examples=20)

@@ -127,10 +127,13 @@ def test_the_hyper_volume_is_that_of_the_front(tmp_path: Path) -> None:
     pytest.importorskip("moocore", reason="needs gat-lightning[report]")
     for task, clean, robust in (("jigsaw", 0.5, 0.4), ("macro", 0.8, 0.2), ("rotation", 0.4, 0.1)):
         training(tmp_path, "table14", ["weighting=mgda", f"task={task}"], clean=clean, pgd10=robust)
-    line = only(lines(tmp_path, "table14")[1], "MGDA", "Hyper-volume")
+    found = lines(tmp_path, "table14")[1]
+    line = only(found, "MGDA", "Hyper-volume")
     dominated = 0.8 * 0.2 + 0.5 * (0.4 - 0.2)  # the union of two rectangles; rotation adds nothing
-    assert line.measured == f"{1 - dominated:.4f}"
+    assert (line.printed, line.measured) == ("0.4442", f"{1 - dominated:.4f}")
     assert line.runs == 3
+    line = only(found, "MGDA", "Dominated")
+    assert (line.printed, line.measured) == ("", f"{dominated:.4f}")
 
 
 def test_the_correlation_is_pearsons_over_the_models(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import pearsonr, spearmanr
 from test_report import cells, config
 
 from gat_lightning.report import run
+from gat_lightning.reporting.correlations import HEADERS
 
 pytestmark = pytest.mark.slow
 
@@ -41,24 +43,28 @@ def scores(task: int, weighting: int, seed: int) -> dict[str, float]:
 
 @cache
 def gallery() -> bytes:
-    noise = np.random.default_rng(0).integers(0, 255, (60, 160, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (115, 62, 3), dtype=np.uint8)
     content = io.BytesIO()
-    Image.fromarray(noise).resize((1280, 480)).save(content, "PNG")
+    Image.fromarray(noise).resize((620, 1150)).save(content, "PNG")
     return content.getvalue()
 
 
-def write_run(folder: Path, task: str, weighting: str, seed: int, metrics: dict[str, float]) -> None:
+def write_run(folder: Path, task: str, weighting: str, seed: int, metrics: dict[str, float]) -> float:
+    """The mean cosine of its last epoch."""
     directory = folder / f"{task}-{weighting}-{seed}"
     (directory / ".hydra").mkdir(parents=True)
     words = ["experiment=quickstart", f"task={task}", f"weighting={weighting}", f"seed={seed}"]
     (directory / ".hydra" / "overrides.yaml").write_text("".join(f"- {word}\n" for word in words))
     generator = np.random.default_rng(seed)
-    rows = ["step,stationarity,weight/class/clean,weight/class/adv,val/clean/accuracy,val/pgd20/accuracy"]
+    names = ["step", "epoch", "stationarity", "weight/class/clean", "weight/class/adv", "cosine/class/adv|class/clean"]
+    names += ["norm/class/clean", "norm/class/adv", "val/clean/accuracy", "val/pgd20/accuracy"]
+    rows = [",".join(names)]
     for epoch in range(EPOCHS):
         for part in range(10):
             weight = generator.random()
-            rows.append(f"{10 * epoch + part},0.1,{weight},{1 - weight},,")
-        rows.append(f"{10 * epoch + 9},,,,{generator.random()},{generator.random()}")
+            gradients = ",".join(map(str, generator.random(3)))
+            rows.append(f"{10 * epoch + part},{epoch},0.1,{weight},{1 - weight},{gradients},,")
+        rows.append(f"{10 * epoch + 9},{epoch},,,,,,,{generator.random()},{generator.random()}")
     (directory / "metrics.csv").write_text("\n".join(rows) + "\n")
     images = directory / "images"
     images.mkdir()
@@ -72,6 +78,9 @@ def write_run(folder: Path, task: str, weighting: str, seed: int, metrics: dict[
         "files": {"metrics": "metrics.csv", "images": ["images/adversarial.png"]},
     }
     (directory / "result.json").write_text(json.dumps(result))
+    return float(
+        np.mean([float(row.split(",")[5]) for row in rows[1:] if row.split(",")[1:3] == [f"{EPOCHS - 1}", "0.1"]])
+    )
 
 
 def write_broken(folder: Path, number: int) -> None:
@@ -97,10 +106,12 @@ def test_two_hundred_runs_of_which_ten_are_broken(tmp_path: Path, capsys: Any) -
         for seed in range(SEEDS)
     ][: 200 - BROKEN]
     expected: dict[tuple[str, str], list[dict[str, float]]] = {}
+    robust, cosines = [], []
     for task, weighting, seed in points:
         metrics = scores(task, weighting, seed)
         expected.setdefault((TASKS[task], WEIGHTINGS[weighting]), []).append(metrics)
-        write_run(runs, TASKS[task], WEIGHTINGS[weighting], seed, metrics)
+        cosines.append(write_run(runs, TASKS[task], WEIGHTINGS[weighting], seed, metrics))
+        robust.append(metrics["test/autoattack/accuracy"])
     for number in range(BROKEN):
         write_broken(runs, number)
 
@@ -113,6 +124,11 @@ def test_two_hundred_runs_of_which_ten_are_broken(tmp_path: Path, capsys: Any) -
     assert size < 5e6
 
     header, *rows = cells(page)
+    place = rows.index(list(HEADERS))
+    rows, (cosine, *_) = rows[:place], rows[place + 1 :]
+    linear, ranked = pearsonr(robust, cosines), spearmanr(robust, cosines)
+    assert cosine[:4] == ["cosine of the objectives in training", "all", "190", f"{linear.statistic:.2f}"]
+    assert cosine[5:7] == [f"{linear.pvalue:.2g}", f"{ranked.statistic:.2f}"]
     names = ["test/clean/accuracy", "test/clean/mae", "test/autoattack/accuracy", "test/pgd20/accuracy"]
     shown = [text.split(" (")[0] for text in header[2:]]
     columns = [f"test/{text.replace(' ', '/')}" for text in shown]
@@ -135,7 +151,7 @@ def test_two_hundred_runs_of_which_ten_are_broken(tmp_path: Path, capsys: Any) -
     assert sorted(Path(line.partition(": ")[0]).name for line in left_out) == [f"broken-{n}" for n in range(BROKEN)]
     assert "190 runs, 19 settings" in html
     assert "12.3" not in html, "a figure of the other checkpoint"
-    assert html.count("<img ") == html.count('src="data:image/') == 1 + 2 + 6 + 6
+    assert html.count("<img ") == html.count('src="data:image/') == 1 + 2 + 6 + 3 + 6
     bold = re.findall(r"<td class=best[^>]*>([^<]*)</td>", html)
     best = {name: min(values) if name.endswith("mae") else max(values) for name, values in means.items()}
     assert {f"{100 * best[name]:.1f}" for name in names if not name.endswith("mae")} <= {

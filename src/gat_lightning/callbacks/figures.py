@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from gat_lightning.reporting.figures import is_share
 from gat_lightning.reporting.weight_shares import weight_shares
-
-_SHARES = ("accuracy", "auroc")
 
 
 def weights_area(rows: Sequence[Mapping[str, str]]) -> Figure | None:
@@ -38,7 +37,7 @@ def validation_scatter(rows: Sequence[Mapping[str, str]]) -> Figure | None:
     drawn = axes.scatter(x, y, c=range(1, len(points) + 1), cmap="viridis_r", s=30)
     axes.set_xlabel(clean)
     axes.set_ylabel(robust)
-    if clean.rpartition("/")[2] in _SHARES:
+    if is_share(clean):
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(alpha=0.3)

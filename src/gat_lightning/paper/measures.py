@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import MeanStd, hypervolume, mean_std, pearson
 from gat_lightning.paper.published import Column, Row
+from gat_lightning.reporting.gradient_measures import of_pairs
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
 
@@ -61,23 +62,24 @@ class Metric:
         return [(label if several else "", summary) for label, summary in found if summary is not None]
 
 
-class HyperVolumeComplement:
-    """1 - the hyper-volume that a front of models dominates against (1, 1); see Table 14. Lower is better.
+class FrontVolume:
+    """The hyper-volume of (clean error, robust error) that a front of models has against (1, 1); see Table 14.
 
     Args:
+        of: ``dominated``, of which more is better, or ``complement``, 1 minus that, of which less is.
         clean: metric, a share, on clean images.
         robust: likewise on adversarial images.
     """
 
-    def __init__(self, clean: str, robust: str) -> None:
-        self.clean, self.robust = clean, robust
+    def __init__(self, of: str, clean: str, robust: str) -> None:
+        self.of, self.clean, self.robust = of, clean, robust
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
         """The front of all settings, each by the means of its seeds; none without the extra ``report``."""
         pairs = [[group.summary(name, runs.checkpoint) for name in (self.clean, self.robust)] for group in runs.groups]
         points = [[1 - value.mean for value in pair if value is not None] for pair in pairs if None not in pair]
         try:
-            volume = hypervolume(points).complement if points else None
+            volume = float(getattr(hypervolume(points), self.of)) if points else None
         except UserError:  # moocore is an extra
             volume = None
         return [] if volume is None else [("", MeanStd(volume, math.nan, len(points)))]
@@ -105,8 +107,8 @@ class GradientCorrelation:
         return [] if math.isnan(r) else [("", MeanStd(r, math.nan, len(points)))]
 
     def _means(self, records: Sequence[Record]) -> list[float]:
-        pairs = [record.result.get("task_gradients") or {} for record in records]
-        return [float(next(iter(pair.values()))[self.of]["mean"]) for pair in pairs if len(pair) == 1]
+        pairs = [of_pairs(record, self.of) for record in records]
+        return [pair[0] for pair in pairs if len(pair) == 1]
 
 
 class SuccessRate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,12 +13,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from gat_lightning.reporting.groups import Group
+from gat_lightning.reporting.correlations import ALL, Line, Model
+from gat_lightning.reporting.figures import is_share
+from gat_lightning.reporting.groups import Group, lower_is_better
 from gat_lightning.reporting.records import Record
 from gat_lightning.reporting.weight_shares import weight_shares
 
-_MOST_CURVES = 12
-_MOST_PANELS = 6
+_WIDTH = 4.6
+_LABEL = 56
+_LINE = 0.16
+MOST_CURVES = 12
+MOST_PANELS = 6
 
 
 def pareto(points: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -29,7 +35,7 @@ def pareto(points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def front(groups: Sequence[Group], clean: str, robust: str, checkpoint: str, path: Path) -> Path:
     """Robust against clean scores: a small point per seed, a large one per mean, and the means' Pareto front."""
-    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     means = []
     for number, each in enumerate(groups):
@@ -46,12 +52,12 @@ def front(groups: Sequence[Group], clean: str, robust: str, checkpoint: str, pat
         means.append(mean)
     if len(means) > 1:
         table = np.array(means)
-        best = table[pareto(table)]
+        best = table[pareto(table * [-1 if lower_is_better(name) else 1 for name in (clean, robust)])]
         best = best[best[:, 0].argsort()]
         axes.plot(*best.T, color="black", linewidth=1, linestyle="--", zorder=1, label="Pareto front of the means")
     axes.set_xlabel(clean.removeprefix("test/"))
     axes.set_ylabel(robust.removeprefix("test/"))
-    _percent(axes, "both")
+    _grid(axes, clean, robust)
     _legend(figure, axes)
     return _saved(figure, path)
 
@@ -67,18 +73,39 @@ def weights(groups: Sequence[Group], folder: Path) -> list[Path]:
     paths: list[Path] = []
     for each in groups:
         trained = [record for record in each.records if not record.is_evaluation]
-        shares = weight_shares(trained[0].history()) if trained and len(paths) < _MOST_PANELS else None
+        shares = weight_shares(trained[0].history()) if trained and len(paths) < MOST_PANELS else None
         if shares is not None:
-            figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+            figure = Figure(figsize=(_WIDTH, 3 + _LINE * len(shares.names) / 2), layout="constrained")
             shares.draw(figure.subplots(), each.label)
             paths.append(_saved(figure, folder / f"weights_{len(paths) + 1}.png"))
     return paths
 
 
+def measures(points: Sequence[Model], lines: Sequence[Line], robust: str, folder: Path) -> list[Path]:
+    """Each measure of the gradients against the robust score: ``gradients_N.png``, a point per model."""
+    methods = list(dict.fromkeys(point.method for point in points))
+    paths = []
+    for line in (line for line in lines if line.models == ALL):
+        figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for number, method in enumerate(methods):
+            chosen = [point for point in points if point.method == method and line.measure in point.measures]
+            if chosen:
+                x, y = zip(*((point.robust, point.measures[line.measure]) for point in chosen), strict=True)
+                axes.scatter(x, y, s=24, alpha=0.7, color=_colour(number, len(methods)), label=method or "models")
+        axes.set_title(f"{line.measure}\n{line.linear.text()}", fontsize=10)
+        axes.set_xlabel(robust.removeprefix("test/"))
+        _grid(axes, robust, None)
+        if len(methods) > 1:
+            _legend(figure, axes)
+        paths.append(_saved(figure, folder / f"gradients_{len(paths) + 1}.png"))
+    return paths
+
+
 def _learning_curve(groups: Sequence[Group], name: str, folder: Path) -> Path:
-    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
     axes = figure.subplots()
-    for number, each in enumerate(groups[:_MOST_CURVES]):
+    for number, each in enumerate(groups[:MOST_CURVES]):
         series = [found for record in each.records if len(found := _series(record, name)) > 0]
         if series:
             length = min(map(len, series))
@@ -87,7 +114,7 @@ def _learning_curve(groups: Sequence[Group], name: str, folder: Path) -> Path:
     axes.set_title(name.removeprefix("val/"), fontsize=10)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _percent(axes, "y")
+    _grid(axes, None, name)
     _legend(figure, axes)
     return _saved(figure, folder / f"curve_{'_'.join(name.split('/')[1:])}.png")
 
@@ -106,21 +133,26 @@ def _colour(number: int, count: int) -> tuple[float, float, float, float]:
     return palette(number if count <= 10 else number / (count - 1))
 
 
-def _percent(axes: Axes, which: str) -> None:
+def _grid(axes: Axes, horizontal: str | None, vertical: str | None) -> None:
+    """A grid; an axis whose metric is a share is in percent."""
     axes.grid(alpha=0.3)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    if which == "both":
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    for axis, metric in ((axes.xaxis, horizontal), (axes.yaxis, vertical)):
+        if metric is not None and is_share(metric):
+            axis.set_major_formatter(PercentFormatter(1.0))
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
+    """Below the axes, which keep their size."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        wide = max(map(len, labels)) > 30
-        figure.legend(handles, labels, loc="outside lower center", fontsize=7, ncols=1 if wide else 2)
+        texts = [fill(label, _LABEL) for label in labels]
+        columns = 1 if max(map(len, texts)) > _LABEL // 2 else 2
+        rows = sum(1 + text.count("\n") for text in texts) / columns
+        figure.set_figheight(figure.get_figheight() + _LINE * (rows + 1))
+        figure.legend(handles, texts, loc="outside lower center", fontsize=8, ncols=columns)
 
 
 def _saved(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.1)
+    figure.savefig(path, dpi=140, bbox_inches="tight", pad_inches=0.1)
     figure.savefig(path.with_suffix(".svg"), bbox_inches="tight", pad_inches=0.1)
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -29,7 +29,8 @@ figcaption { font-size: .85rem; color: #777; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 li { overflow-wrap: anywhere; }
 .panels { display: flex; flex-wrap: wrap; gap: .5rem; }
-.panels img { flex: 1 1 300px; min-width: 0; max-width: min(100%, 520px); }
+.panels > * { flex: 1 1 300px; min-width: 0; max-width: min(100%, 520px); margin: 0; align-self: flex-start; }
+figure > img { max-width: min(100%, 640px); }
 @media (max-width: 600px) {
   .cards, .cards tbody, .cards tr, .cards td { display: block; }
   .cards thead { display: none; }
@@ -66,6 +67,22 @@ def table(summary: Summary) -> str:
             for name, cell in zip(summary.headers, cells, strict=True)
         )
         rows.append(f'<tr><td>{escape(label)}</td><td data-name="seeds">{seeds}</td>{figures}</tr>')
+    return _cards(head, rows)
+
+
+def rows(headers: Sequence[str], texts: Sequence[Sequence[str]]) -> str:
+    """A table of texts, likewise; its first column names the rows."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in headers)
+    body = []
+    for row in texts:
+        cells = "".join(
+            f'<td data-name="{escape(name)}">{escape(text)}</td>' for name, text in zip(headers, row, strict=True)
+        )
+        body.append(f"<tr>{cells}</tr>")
+    return _cards(head, body)
+
+
+def _cards(head: str, rows: Sequence[str]) -> str:
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="wide"><table class="cards">{body}</table></div>'
 
@@ -73,6 +90,11 @@ def table(summary: Summary) -> str:
 def picture(path: Path, caption: str) -> str:
     """A picture inside the page, made smaller where it is large."""
     return f"<figure>{_image(path, caption)}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def pictures(captions: Mapping[str, Path]) -> str:
+    """Pictures beside each other, each with its caption."""
+    return f'<div class="panels">{"".join(picture(path, caption) for caption, path in captions.items())}</div>'
 
 
 def panels(paths: Sequence[Path], caption: str) -> str:
@@ -90,6 +112,11 @@ def _image(path: Path, description: str) -> str:
     data = base64.b64encode(content.getvalue()).decode()
     size = f'width="{image.width}" height="{image.height}"'
     return f'<img {size} alt="{escape(description)}" src="data:image/png;base64,{data}">'
+
+
+def note(content: str) -> str:
+    """A remark."""
+    return f'<p class="note">{escape(content)}</p>'
 
 
 def text(content: str) -> str:

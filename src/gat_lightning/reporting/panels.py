@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from gat_lightning.errors import UserError
+from gat_lightning.reporting.tiles import FONT, show_image, tiles
 
 _RIGHT, _WRONG = "#1a7f37", "#cf222e"
-_ROWS = ("clean", "perturbation", "adversarial")
 
 
 def attack_panels(
@@ -48,34 +46,20 @@ def attack_panels(
     sizes = {len(part) for part in (images, adversarial, labels, clean_predictions, adversarial_predictions)}
     if len(sizes) != 1 or 0 in sizes:
         raise UserError(f"panels need one label and two predictions per image, got lengths {sorted(sizes)}")
-    longest = max((len(name) for name in classes), default=1)
-    width = max(1.15, 0.085 * longest + 0.35)
-    figure = Figure(figsize=(width * len(images) + 1.6, 4.5 if title else 4.2), layout="constrained")
-    axes = figure.subplots(len(_ROWS), len(images), squeeze=False)
     change = (adversarial - images).detach().cpu()
     reach = float(change.abs().amax())
+    rows = ("clean", f"perturbation ±{255 * reach:.3g}/255", "adversarial")
+    figure, axes = tiles(rows, len(images), max((len(name) for name in classes), default=1) + len("is "))
     for column in range(len(images)):
         true = int(labels[column])
         for row, picture, said in (
             (0, images[column], int(clean_predictions[column])),
             (2, adversarial[column], int(adversarial_predictions[column])),
         ):
-            show_image(axes[row, column], picture)
-            colour = _RIGHT if said == true else _WRONG
-            axes[row, column].set_title(classes[said], fontsize=9, color=colour, pad=3)
+            show_image(axes[row, column], picture, classes[said], _RIGHT if said == true else _WRONG)
         show_image(axes[1, column], change[column] / (2 * reach) + 0.5 if reach else torch.full_like(images[0], 0.5))
-        axes[2, column].set_xlabel(f"is {classes[true]}", fontsize=8)
-    for row, name in enumerate((_ROWS[0], f"{_ROWS[1]}\n(±{255 * reach:.3g}/255)", _ROWS[2])):
-        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
+        axes[2, column].set_xlabel(f"is {classes[true]}", fontsize=FONT)
     if title:
         figure.suptitle(title, fontsize=11)
     figure.savefig(path, dpi=130, bbox_inches="tight", pad_inches=0.1)
     return path
-
-
-def show_image(axes: Axes, image: Tensor) -> None:
-    """Draw one image ``[C, H, W]`` in [0, 1] without ticks; grey for one channel."""
-    pixels = image.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).numpy()
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])

@@ -16,6 +16,7 @@ from gat_lightning.paper.measures import CellRuns, Measure, Metric, row_of
 from gat_lightning.reporting import page
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import Record
+from gat_lightning.reporting.tables import table_lines
 
 _HEADERS = ("row", "column", "published", "measured", "runs", "scale of the runs")
 _SCALES = {"full": "full", "small": "small: not the paper's budget", "smoke": "smoke: not comparable"}
@@ -93,18 +94,15 @@ def beside_published(records: Sequence[Record], table: Published, checkpoint: st
 
 def markdown(lines: Sequence[Line], table: Published) -> str:
     """Table, caveats and the command that fills what training leaves open."""
-    rows = ["| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |" for texts in _rows(lines)]
-    parts = [f"## {table.id}: {table.title}", f"{table.data}. {_LEGEND}", "\n".join(rows)]
+    rows = table_lines([_HEADERS, *(line.texts for line in lines)])
+    parts = [f"## {table.id}: {table.title}", f"{table.data}. {_LEGEND}", rows.rstrip()]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes(lines, table))]) + "\n"
 
 
 def section(lines: Sequence[Line], table: Published) -> page.Section:
     """The same for a page."""
-    head, _, *body = _rows(lines)
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in body)
-    heads = "".join(f"<th>{escape(text)}</th>" for text in head)
-    html = f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table></div>'
-    intro = f'<p>{escape(table.title)}</p><p class="note">{escape(f"{table.data}. {_LEGEND}")}</p>'
+    html = page.rows(_HEADERS, [line.texts for line in lines])
+    intro = f"<p>{escape(table.title)}</p>" + page.note(f"{table.data}. {_LEGEND}")
     return page.Section(f"{table.id} of the paper", intro + html + page.listed(notes(lines, table)))
 
 
@@ -114,10 +112,6 @@ def notes(lines: Sequence[Line], table: Published) -> list[str]:
         return list(table.caveats)
     command = f"python -m gat_lightning.evaluate checkpoint=RUN/checkpoints/best.ckpt {table.evaluate}"
     return [*table.caveats, f"For cells that are not measured, evaluate the runs: {command}"]
-
-
-def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
-    return [_HEADERS, ("---",) * len(_HEADERS), *(line.texts for line in lines)]
 
 
 def _measured(

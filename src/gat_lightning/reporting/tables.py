@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gat_lightning.evaluation.statistics import MeanStd
+from gat_lightning.reporting.figures import is_share
 from gat_lightning.reporting.groups import Group, columns, lower_is_better
-
-_SHARES = ("accuracy", "auroc")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def summarise(groups: Sequence[Group], checkpoint: str) -> Summary:
     for position, metric in enumerate(metrics):
         means = [row[position].mean for row in found if row[position] is not None]  # type: ignore[union-attr]
         best = (min if lower_is_better(metric) else max)(means) if len(means) > 1 else None
-        share = metric.rpartition("/")[2] in _SHARES
+        share = is_share(metric)
         for row, summaries in zip(cells, found, strict=True):
             summary = summaries[position]
             row.append(Cell(summary, summary is not None and summary.mean == best, share))
@@ -75,11 +74,17 @@ def summarise(groups: Sequence[Group], checkpoint: str) -> Summary:
 
 def markdown(table: Summary) -> str:
     """For a README."""
-    lines = [_line(["setting", "seeds", *table.headers]), _line(["---"] * (2 + len(table.metrics)))]
+    rows = [["setting", "seeds", *table.headers]]
     for label, seeds, cells in zip(table.labels, table.seeds, table.cells, strict=True):
         marked = [f"**{cell.text}**" if cell.best else cell.text for cell in cells]
-        lines.append(_line([label.replace("|", "\\|"), str(seeds), *marked]))
-    return "\n".join(lines) + "\n"
+        rows.append([label, str(seeds), *marked])
+    return table_lines(rows)
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> str:
+    """Markdown of a table whose first row is its head."""
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "| " + " | ".join("---" for _ in rows[0]) + " |", *lines[1:]]) + "\n"
 
 
 def latex(table: Summary) -> str:
@@ -111,12 +116,8 @@ def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
 
 def _header(metric: str) -> str:
     _, view, *rest = metric.split("/")
-    unit = " (%)" if rest[-1] in _SHARES else ""
+    unit = " (%)" if is_share(metric) else ""
     return f"{view} {' '.join(rest)}{unit}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _escaped(text: str) -> str:

@@ -31,14 +31,14 @@ class WeightShares:
     table: NDArray[np.float64]
 
     def draw(self, axes: Axes, title: str = "") -> None:
-        """As a stacked area."""
+        """As a stacked area, with its legend below."""
         palette = colormaps["tab10" if len(self.names) <= 10 else "turbo"]
         places = range(len(self.names)) if len(self.names) <= 10 else np.linspace(0, 1, len(self.names))
         axes.stackplot(self.steps, self.table.T, labels=self.names, colors=[palette(k) for k in places], linewidth=0)
-        axes.set_title(title, fontsize=8, wrap=True)
+        axes.set_title(title, fontsize=9, wrap=True)
         axes.set_xlabel("step")
         axes.set_ylim(0, 1)
-        axes.legend(fontsize=6, loc="lower right", framealpha=0.7)
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 

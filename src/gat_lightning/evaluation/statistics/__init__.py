@@ -1,7 +1,7 @@
 """Statistics of evaluations: intervals, tests, correlations and the hyper-volume of fronts."""
 
 from gat_lightning.evaluation.statistics.comparison import Comparison, Pair, compare
-from gat_lightning.evaluation.statistics.correlation import Correlation, pearson
+from gat_lightning.evaluation.statistics.correlation import Correlation, fisher_interval, pearson, spearman
 from gat_lightning.evaluation.statistics.hypervolume import HyperVolume, hypervolume
 from gat_lightning.evaluation.statistics.intervals import Interval, bootstrap_interval, wilson_interval
 from gat_lightning.evaluation.statistics.mcnemar import McNemar, holm, mcnemar
@@ -17,10 +17,12 @@ __all__ = [
     "Pair",
     "bootstrap_interval",
     "compare",
+    "fisher_interval",
     "holm",
     "hypervolume",
     "mcnemar",
     "mean_std",
     "pearson",
+    "spearman",
     "wilson_interval",
 ]

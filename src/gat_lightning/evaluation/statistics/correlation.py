@@ -1,18 +1,25 @@
-"""Pearson's correlation, as in the paper's Figure 1."""
+"""Pearson's correlation, as in the paper's Figure 1, and Spearman's, with intervals."""
 
 from __future__ import annotations
 
+import math
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.stats import pearsonr
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, pearsonr, rankdata
 
 from gat_lightning.errors import UserError
+from gat_lightning.evaluation.statistics.intervals import Interval
+
+EXACT_UP_TO = 7
+"""Number of points up to which the p-value of Spearman's ρ is taken over all permutations."""
+_ROUNDING = 1e-12
 
 
 class Correlation(NamedTuple):
-    """Pearson's r with its two-sided p-value over ``n`` points; both NaN where either variable is constant."""
+    """A coefficient with its two-sided p-value over ``n`` points; both NaN where either variable is constant."""
 
     r: float
     p_value: float
@@ -34,12 +41,61 @@ def pearson(first: ArrayLike, second: ArrayLike) -> Correlation:
     Raises:
         UserError: fewer than three points, lengths that differ, or values that are not finite.
     """
+    x, y = _checked(first, second)
+    if any(np.ptp(values) <= _ROUNDING * np.abs(values).max() for values in (x, y)):
+        return Correlation(float("nan"), float("nan"), len(x))
+    result = pearsonr(x, y)
+    return Correlation(float(result.statistic), float(result.pvalue), len(x))
+
+
+def spearman(first: ArrayLike, second: ArrayLike) -> Correlation:
+    """Spearman's ρ: Pearson's coefficient of the ranks, where equal values share their mean rank.
+
+    The p-value is the share of all permutations with as large a coefficient for up to :data:`EXACT_UP_TO` points, where
+    Student's t is far off, and that of Student's t above.
+
+    Args:
+        first: one finite value per point, at least three points.
+        second: likewise.
+
+    Raises:
+        UserError: as for :func:`pearson`.
+    """
+    x, y = (rankdata(values) for values in _checked(first, second))
+    found = pearson(x, y)
+    if math.isnan(found.r) or found.n > EXACT_UP_TO:
+        return found
+    centred = y - y.mean()
+    products = np.array(list(permutations(centred))) @ x
+    extreme = np.abs(products) >= abs(float(centred @ x)) * (1 - 1e-9)
+    return found._replace(p_value=float(extreme.mean()))
+
+
+def fisher_interval(found: Correlation, *, of_ranks: bool = False, confidence: float = 0.95) -> Interval:
+    """Interval of a coefficient by Fisher's z-transform (Fisher, 1915); of Spearman's after Bonett and Wright (2000).
+
+    Args:
+        found: the coefficient.
+        of_ranks: whether it is Spearman's.
+        confidence: in (0, 1).
+
+    Returns:
+        Both ends, in [-1, 1]: all of it for three points; NaN where the coefficient is.
+    """
+    if math.isnan(found.r):
+        return Interval(math.nan, math.nan)
+    if found.n <= 3:
+        return Interval(-1.0, 1.0)
+    spread = math.sqrt((1 + found.r**2 / 2 if of_ranks else 1) / (found.n - 3))
+    half = float(norm.isf((1 - confidence) / 2)) * spread
+    centre = math.atanh(found.r) if abs(found.r) < 1 else math.copysign(math.inf, found.r)
+    return Interval(math.tanh(centre - half), math.tanh(centre + half))
+
+
+def _checked(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = np.asarray(first, dtype=np.float64).ravel(), np.asarray(second, dtype=np.float64).ravel()
     if len(x) != len(y) or len(x) < 3:
         raise UserError(f"a correlation with a p-value needs at least 3 pairs of values, got {len(x)} and {len(y)}")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise UserError("a correlation needs finite values")
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Correlation(float("nan"), float("nan"), len(x))
-    result = pearsonr(x, y)
-    return Correlation(float(result.statistic), float(result.pvalue), len(x))
+    return x, y

@@ -1,0 +1,157 @@
+"""How measures of the gradients go with robust accuracy over the models of a report, as in the paper's Figure 1."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gat_lightning.evaluation.statistics import Correlation, Interval, fisher_interval, pearson, spearman
+from gat_lightning.reporting.gradient_measures import of_evaluation, of_training
+from gat_lightning.reporting.groups import Group
+from gat_lightning.reporting.records import Record
+from gat_lightning.reporting.tables import table_lines
+
+ALL = "all"
+HEADERS = ("measure", "models", "n", "Pearson's r", "95 % interval", "p", "Spearman's ρ", "95 % interval", "p")
+_FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Model:
+    """A point.
+
+    Attributes:
+        setting: its label.
+        seed: of its training.
+        method: that it was trained with; empty where that is not known.
+        robust: its robust score.
+        measures: of its gradients, by title.
+    """
+
+    setting: str
+    seed: int
+    method: str
+    robust: float
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The correlation of a measure with the robust score.
+
+    Attributes:
+        measure: its title.
+        models: :data:`ALL`, or the method that they were trained with.
+        linear: Pearson's coefficient.
+        ranked: Spearman's.
+    """
+
+    measure: str
+    models: str
+    linear: Correlation
+    ranked: Correlation
+
+    @property
+    def intervals(self) -> tuple[Interval, Interval]:
+        """95 % intervals of both."""
+        return fisher_interval(self.linear), fisher_interval(self.ranked, of_ranks=True)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """One text for each of :data:`HEADERS`."""
+        shown = [
+            text
+            for found, interval in zip((self.linear, self.ranked), self.intervals, strict=True)
+            for text in (f"{found.r:.2f}", f"{interval.low:.2f} to {interval.high:.2f}", f"{found.p_value:.2g}")
+        ]
+        return (self.measure, self.models, str(self.linear.n), *shown)
+
+
+def models(groups: Sequence[Group], robust: str, checkpoint: str) -> list[Model]:
+    """A point for each setting and seed that has the robust score and a measure."""
+    found = []
+    for each in groups:
+        for seed, score in sorted(each.values(robust, checkpoint).items()):
+            records = [record for record in each.records if record.seed == seed]
+            measures: dict[str, float] = {}
+            for record in records:
+                if not record.is_evaluation:
+                    measures |= of_training(record.history())
+                elif {checkpoint, "model"} & record.result["metrics"].keys():
+                    measures |= of_evaluation(record)
+            if measures and math.isfinite(score):
+                found.append(Model(each.label, seed, _method(records[0]), score, measures))
+    return found
+
+
+def correlate(points: Sequence[Model]) -> list[Line]:
+    """Of each measure over all models that have it, and over those of each method where there are several methods.
+
+    Left out: fewer than three models, and measures or scores that are the same for all.
+    """
+    titles = dict.fromkeys(title for point in points for title in point.measures)
+    methods = list(dict.fromkeys(point.method for point in points))
+    lines = []
+    for title in titles:
+        for name in [ALL, *(methods if len(methods) > 1 else [])]:
+            chosen = [point for point in points if title in point.measures and name in (ALL, point.method)]
+            if len(chosen) >= _FEWEST:
+                x, y = [point.robust for point in chosen], [point.measures[title] for point in chosen]
+                line = Line(title, name, pearson(x, y), spearman(x, y))
+                lines += [] if math.isnan(line.linear.r) else [line]
+    return lines
+
+
+def points_as_csv(points: Sequence[Model], robust: str) -> str:
+    """Every point, not rounded: one line per model and measure."""
+    rows = [
+        [point.setting, point.seed, point.method, repr(point.robust), title, repr(value)]
+        for point in points
+        for title, value in point.measures.items()
+    ]
+    return _csv(["setting", "seed", "method", robust, "measure", "value"], rows)
+
+
+def lines_as_csv(lines: Sequence[Line]) -> str:
+    """Every coefficient, not rounded."""
+    names = ["r", "r_low", "r_high", "r_p_value", "rho", "rho_low", "rho_high", "rho_p_value"]
+    rows = [
+        [line.measure, line.models, line.linear.n]
+        + [
+            repr(value)
+            for found, interval in zip((line.linear, line.ranked), line.intervals, strict=True)
+            for value in (found.r, *interval, found.p_value)
+        ]
+        for line in lines
+    ]
+    return _csv(["measure", "models", "n", *names], rows)
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """For a README."""
+    return table_lines([HEADERS, *(line.texts for line in lines)])
+
+
+def caption(robust: str) -> str:
+    """What the points are, and what the p-values take for granted."""
+    return (
+        f"Measures of the gradients against {robust.removeprefix('test/')}: a point is a model, a setting with a seed."
+        " Of the tasks: input gradients of an evaluation with vulnerability=true, mean over its images and the"
+        " pairs of tasks. In training: parameter gradients, mean over the last epoch and the objectives or their pairs."
+        " Intervals are 95 %, by Fisher's z; they and the p-values take the models for independent and are not adjusted"
+        " for the number of lines."
+    )
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
+
+
+def _method(record: Record) -> str:
+    target = (record.configuration.get("method") or {}).get("_target_", "")
+    return str(target).rpartition(".")[2]
