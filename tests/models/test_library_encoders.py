@@ -1,8 +1,10 @@
 """Classifiers of torchvision and timm by name: channels, sizes, weights and what is said where they cannot be had."""
 
+import hashlib
 import inspect
 import logging
 import sys
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -165,22 +167,41 @@ def test_input_transform_of_the_library_is_part_of_the_normalisation(downloaded)
     torch.testing.assert_close(ours(images), theirs((images - mean) / std), rtol=1e-4, atol=1e-4)
 
 
-def test_timm_weights_bring_their_normalisation(monkeypatch):
-    asked = {}
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Weights of a small classifier as the Hub's client keeps them: a link that leads to a file named by its sum."""
+    theirs = timm.create_model("test_resnet")
+    save_file(theirs.state_dict(), tmp_path / "blob")
+    blob = (tmp_path / "blob").rename(tmp_path / hashlib.sha256((tmp_path / "blob").read_bytes()).hexdigest())
+    link, asked = tmp_path / "model.safetensors", []
+    link.symlink_to(blob)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *names: asked.append(names) or str(link))
+    return theirs, blob, link, asked
 
-    def create_model(name, pretrained, **rest):
-        asked.update(name=name, pretrained=pretrained)
-        return original(name, pretrained=False, **rest)
 
-    original = timm.create_model
-    monkeypatch.setattr(timm, "create_model", create_model)
+def test_timm_weights_bring_their_normalisation(hub):
+    theirs, _, _, asked = hub
     classifier = timm_classifier(name="test_resnet", pretrained="r160_in1k", **settings(1))
-    assert asked == {"name": "test_resnet.r160_in1k", "pretrained": True}
     preset = timm.models.get_pretrained_cfg("test_resnet.r160_in1k")
+    assert asked == [(preset.hf_hub_id, "model.safetensors")]
     assert normalization_of(classifier)[0] == pytest.approx([sum(preset.mean) / 3])
+    taken, given = classifier.state_dict(), theirs.state_dict()
+    assert all(torch.equal(taken[key], given[key]) for key in given if "layer" in key)
     with without_initial_weights():
         timm_classifier(name="test_resnet", pretrained=True, **settings(1))
-    assert asked == {"name": "test_resnet", "pretrained": False}
+    assert len(asked) == 1
+
+
+def test_timm_weights_with_another_sum_are_not_read(hub, monkeypatch):
+    _, blob, link, _ = hub
+    said = blob.name
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+    with pytest.raises(UserError, match=rf"sum [0-9a-f]{{64}}, not {said}; delete it and try again"):
+        timm_classifier(name="test_resnet", pretrained=True, **settings())
+    blob.replace(link)  # a file system without links
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url: SimpleNamespace(etag=said))
+    with pytest.raises(UserError, match=f"not {said}; delete it"):
+        timm_classifier(name="test_resnet", pretrained=True, **settings())
 
 
 @both
@@ -189,7 +210,7 @@ def test_without_a_network_one_message_says_what_to_do(make, name, monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", fail)
-    monkeypatch.setattr("timm.create_model", fail)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
     with pytest.raises(UserError, match=r"no route to host.*encoder.weights=FILE"):
         make(name=name, pretrained=True, **settings())
 

@@ -13,7 +13,7 @@ from gat_lightning.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-DOWNLOADS = ("urlopen", "urlretrieve", "requests.", "hub.load", "download_url", "snapshot_download", "hf_hub")
+DOWNLOADS = ("urlopen", "urlretrieve", "requests.", "hub.load", "download_url", "snapshot_download", "hf_hub_download(")
 
 
 def test_every_locked_version_has_hashes():

@@ -9,6 +9,7 @@ from types import ModuleType
 from torch import nn
 
 from gat_lightning.errors import UserError
+from gat_lightning.models.hub import checked_weights
 from gat_lightning.models.normalize import normalized, per_channel
 from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
 
@@ -52,7 +53,11 @@ def timm_classifier(
     size = {"img_size": image[1:]} if preset.fixed_input_size else {}
     download = bool(pretrained) and initial_weights_wanted()
     try:
-        classifier = timm.create_model(tagged, pretrained=download, num_classes=num_classes, in_chans=image[0], **size)
+        # The file that was checked, and no other that timm might find for these weights.
+        source = {"file": str(checked_weights(preset.hf_hub_id)), "custom_load": False} if download else {}
+        classifier = timm.create_model(
+            tagged, download, pretrained_cfg_overlay=source, num_classes=num_classes, in_chans=image[0], **size
+        )
     except Exception as error:  # whatever a download provokes
         reason = " ".join(str(error).split())
         if download:
@@ -83,7 +88,8 @@ def _tagged(timm: ModuleType, name: str, pretrained: bool | str) -> str:
         raise UserError(f"encoder.name={name}: timm has no such classifier; did you mean {close}?")
     if not pretrained:
         return name
-    available = [each.partition(".")[2] for each in timm.list_pretrained(f"{name.partition('.')[0]}.*")]
+    listed = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+    available = [each.partition(".")[2] for each in listed if timm.models.get_pretrained_cfg(each).hf_hub_id]
     if not available:
         raise UserError(f"encoder.pretrained: timm has no weights for {name}; set encoder.pretrained=false.")
     if pretrained is True:
