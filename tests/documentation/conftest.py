@@ -18,3 +18,15 @@ def workplace(tmp_path_factory):
     make_run(folder)
     make_evaluations(folder)
     return folder
+
+
+@pytest.fixture
+def own_network(tmp_path, monkeypatch):
+    """The module that ``docs/engineer.md`` shows, where Python finds it."""
+    from documents import PAGES, python_of
+
+    (code,) = (code for page in PAGES for code in python_of(page) if "class MyNetwork" in code)
+    (tmp_path / "mynetwork.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("mynetwork", None)

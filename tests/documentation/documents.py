@@ -53,10 +53,10 @@ def commands_of(page):
 
 
 def settings_of(page):
-    """``KEY=VALUE`` between backquotes in the text."""
+    """``KEY=VALUE`` between backquotes in the text, but for arguments of a Python call."""
     spans = re.findall(r"`([^`\n]+)`", _FENCE.sub("", page.read_text()))
-    words = [word for span in spans for word in span.split()]
-    return [word for word in words if re.fullmatch(r"[a-z][\w./]*=\S+", word)]
+    words = [word for span in spans if "(" not in span for word in span.split()]
+    return [word for word in words if re.fullmatch(r"[a-z][\w./]*=(?!True|False)\S+", word)]
 
 
 def links_of(text):

@@ -65,6 +65,7 @@ def options_of(command):
     return words[1:] if command.words[2] == "gat_lightning.data" else words
 
 
+@pytest.mark.usefixtures("own_network")
 @pytest.mark.parametrize("command", OURS, ids=str)
 def test_it_composes_and_is_accepted(command):
     words = options_of(command)

@@ -16,7 +16,7 @@ def test_it_runs(page, workplace, monkeypatch, capsys):
         exec(compile(code, f"{name_of(page)}[{number}]", "exec"), variables)
 
 
-def test_an_encoder_of_ones_own_trains(workplace, tmp_path, monkeypatch):
+def test_an_encoder_of_ones_own_trains(workplace, own_network, tmp_path, monkeypatch):
     """The command of docs/engineer.md, with the class that stands above it."""
     from stand_ins import replaced
     from test_document_commands import OURS, shorten
@@ -24,9 +24,6 @@ def test_an_encoder_of_ones_own_trains(workplace, tmp_path, monkeypatch):
 
     from gat_lightning.train import run
 
-    (code,) = (code for page in PAGES for code in python_of(page) if "class MyNetwork" in code)
-    (tmp_path / "mynetwork.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(workplace)
     (command,) = (command for command in OURS if "encoder._target_=mynetwork.MyNetwork" in command.words)
     (config,) = composed("train", [*replaced(list(command.words[3:])), f"paths.run={tmp_path}"])

@@ -48,12 +48,11 @@ class ChestXrays(ListedPictures):
     16 and 20 % with both at 0.2, as the paper's authors did. ``split=official`` tests on the official test images.
 
     Args:
-        root: the data set's folder.
         view: ``frontal`` (PA and AP), ``pa``, ``ap`` or ``all``.
         per_patient: ``first`` for each patient's first chosen image, or ``all``.
         split: ``patients`` or ``official``.
         val_fraction: part of the patients that are not for testing held out for validation, in (0, 1).
-        **settings: those of :class:`~gat_lightning.data.listed.ListedPictures`.
+        **settings: those of :class:`~gat_lightning.data.listed.ListedPictures`, ``root`` among them.
 
     Raises:
         UserError: a setting is out of range.
