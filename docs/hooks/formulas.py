@@ -16,6 +16,7 @@ _EM = 1.15
 _FONT = FontProperties(family="DejaVu Sans", math_fontfamily="stix")
 _COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C"}
 _SAME = (
+    (r"\\frac\b", r"\\dfrac"),
     (r"\\[lr]Vert\b", r"\\|"),
     (r"\\bigg?[lr]?\b", ""),
     (r"\\textstyle\b", ""),
@@ -23,8 +24,10 @@ _SAME = (
     (r"\\le\b", r"\\leq"),
     (r"\\tfrac(\d)(\d)", r"\\frac{\1}{\2}"),
     (r"\\lvert\b|\\rvert\b", "|"),
+    (r"(\\mathcal\{\w\})'", r"\1^{\\,\\prime}"),
+    (r"(\\(?:sum|min|max)(?:[_^](?:\{[^{}]*\}|\w|\\\w+))+)", r"\1\\,"),
 )
-"""What matplotlib's mathtext does not know of LaTeX, and what looks the same there."""
+"""What matplotlib's mathtext does not know of LaTeX or sets too tightly, and what to write for it."""
 
 
 def picture(tex: str) -> str:
