@@ -1,4 +1,4 @@
-"""Docstrings as Markdown: roles such as ``:func:`` become links, formulas become fenced blocks."""
+"""Docstrings as Markdown: roles such as ``:func:`` become links, formulas become fenced blocks or pictures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from textwrap import dedent, indent
 from typing import Any
 
+import formulas
 import griffe
 
 _ROLE = re.compile(r":(?:func|class|meth|attr|data|mod):`(~?)([\w.]+)`")
@@ -26,7 +27,7 @@ class DocstringRoles(griffe.Extension):
 def as_markdown(text: str, obj: griffe.Object) -> str:
     """A docstring without roles and directives of Sphinx."""
     text = _BLOCK.sub(_fenced, text)
-    text = _INLINE.sub(lambda match: f"`{' '.join(match[1].split())}`", text)
+    text = _INLINE.sub(lambda match: formulas.picture(match[1]).replace("\\", "&#92;"), text)
     text = _ROLE.sub(lambda match: _reference(match[2], bool(match[1]), obj), text)
     return _LITERAL.sub("", text)
 

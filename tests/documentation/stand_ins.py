@@ -10,12 +10,12 @@ import shutil
 import numpy as np
 import torch
 from picture_folders import save
+from torchvision.models import resnet18
 from typed_commands import composed, quietly
 from xray_folders import chexpert_folder, nih_folder
 
 from gat_lightning.evaluate import run as evaluate
 from gat_lightning.export import run as export
-from gat_lightning.models import preact_resnet18
 from gat_lightning.train import run as train
 
 REPLACED = (
@@ -25,6 +25,7 @@ REPLACED = (
     (r"\$run/", "RUN/"),
     (r"^data.root=/data/CheXpert-v1.0-small$", "data.root=chexpert"),
     (r"^data.root=/data/NIH$", "data.root=nih"),
+    (r"^data.target=pneumonia$", "data.target=cardiomegaly"),  # of which the stand-in for NIH has some
     (r"^data.extra=FILE$", "data.extra=generated.npz"),
     (r"^encoder.weights=FILE$", "encoder.weights=weights.pt"),
 )
@@ -87,8 +88,7 @@ def make_data(folder):
     np.savez(folder / "mine.npz", **arrays)
     digits = random.integers(0, 256, (64, 8, 8), dtype=np.uint8)
     np.savez(folder / "generated.npz", image=digits, label=np.arange(64) % 10)
-    weights = preact_resnet18(num_classes=2, image=(3, 64, 64), mean=(0.5,) * 3, std=(0.5,) * 3).state_dict()
-    torch.save(weights, folder / "weights.pt")
+    torch.save(resnet18(num_classes=2).state_dict(), folder / "weights.pt")
     for name, make in (("chexpert", chexpert_folder), ("nih", nih_folder)):
         (folder / name).mkdir()
         make(folder / name)

@@ -117,7 +117,7 @@ def test_it_runs(command, workplace, tmp_path, monkeypatch):
 
 def suffix(words):
     (chosen,) = [word.partition("=")[2] for word in words if word.startswith("format=")]
-    return {"torchscript": ".ts"}.get(chosen, f".{chosen}")
+    return {"torchscript": ".pt"}.get(chosen, f".{chosen}")
 
 
 def shorten(config):
@@ -126,7 +126,8 @@ def shorten(config):
         parent = config
         for part in node.split("."):
             parent = parent.get(part) if parent is not None else None
-        if parent is not None and (key in parent or node == "trainer"):
+        fits = path != "encoder.width" or config.init is None  # of RUN
+        if fits and parent is not None and (key in parent or node == "trainer"):
             parent._set_flag("struct", False)
             parent[key] = value
     config.data.fraction = min(config.data.fraction, 0.5)

@@ -84,10 +84,10 @@ def test_paths_of_the_repository_are_found_on_the_site(path, address):
     assert site_address(path) == address
 
 
-def test_formulas_of_docstrings_become_fences():
+def test_formulas_of_docstrings_become_fences_and_pictures():
     text = "Before.\n\n    .. math:: a \\le b\n          + c\n\n    After :math:`d`."
     assert "```math\n    a \\le b + c\n    ```" in as_markdown(text, None)
-    assert "After `d`." in as_markdown(text, None)
+    assert 'After <svg class="formula" role="img" aria-label="d"' in as_markdown(text, None)
 
 
 @pytest.mark.parametrize(
