@@ -108,7 +108,7 @@ def _image(path: Path, description: str) -> str:
         image = opened.convert("RGB")
     image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE * 2))
     content = io.BytesIO()
-    image.quantize(256).save(content, "PNG", optimize=True)
+    image.quantize(256, Image.Quantize.FASTOCTREE).save(content, "PNG", optimize=True)
     data = base64.b64encode(content.getvalue()).decode()
     size = f'width="{image.width}" height="{image.height}"'
     return f'<img {size} alt="{escape(description)}" src="data:image/png;base64,{data}">'
