@@ -14,11 +14,12 @@ def peak_of(work):
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins again at what is held now
     except OSError:
         pytest.skip("the peak of one call is known on Linux only")
-    before = _held("VmRSS")
+    before = held("VmRSS")
     work()
-    return _held("VmHWM") - before
+    return held("VmHWM") - before
 
 
-def _held(name):
+def held(name):
+    """A figure of ``/proc/self/status``, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))

@@ -1,14 +1,19 @@
 """Out of memory: the run ends with what was in use and which settings need less."""
 
 import json
+import re
+import resource
 
 import pytest
 import torch
+from commands import finished, only_run, start
+from memory import held
 
 from gat_lightning.callbacks.peak_memory import GIB, peak_memory
 from gat_lightning.errors import UserError
 from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
+from gat_lightning.result import read_result
 from test_train import trained
 
 CPU = torch.device("cpu")
@@ -60,3 +65,26 @@ def test_a_run_that_has_no_memory_left(tmp_path, monkeypatch, kind):
         trained(tmp_path, "callbacks.last.minutes=0")
     assert json.loads((tmp_path / "result.json").read_text())["status"] == "failed"
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2
+
+
+def little_memory():
+    """400 MB of addresses beyond those that the process has."""
+    most = held("VmSize") + 400_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+@pytest.mark.slow
+def test_a_command_that_is_refused_memory(tmp_path):
+    settings = [
+        "encoder.width=64", "data.batch_size=512", "data.fraction=0.5", "attack.steps=1", "test.attack.steps=1",
+        "trainer.max_epochs=1", "+trainer.limit_train_batches=1", "+trainer.limit_test_batches=1",
+    ]  # fmt: skip
+    process = start(tmp_path, *settings, before=little_memory)
+    assert finished(process, tmp_path) == 1
+    log = (tmp_path / "log.txt").read_text()
+    assert "Traceback" not in log
+    (said,) = (line for line in log.splitlines() if line.startswith("Error: "))
+    print(said)
+    assert re.match(r"Error: Out of memory on cpu\. \d+\.\d GiB were in use at most\. engine\.micro_batch=256 ", said)
+    assert read_result(only_run(tmp_path))["status"] == "failed"
+    assert finished(start(tmp_path, *settings, "engine.micro_batch=16", before=little_memory), tmp_path) == 0

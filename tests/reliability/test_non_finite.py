@@ -3,11 +3,13 @@
 import csv
 import json
 import logging
+import re
 from functools import partial
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from commands import finished, only_run, start_command
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -126,6 +128,7 @@ def test_a_gradient_that_is_not_finite_though_the_loss_is(parameter, words, valu
 
 
 def test_ten_in_a_row_are_too_many_and_a_good_one_begins_again():
+    assert MOST_SKIPPED == 10
     module = toy(Adversarial(), skip_non_finite=True)
     fit(module, NAN, [n for n in range(2 * MOST_SKIPPED - 1) if n != MOST_SKIPPED - 1], 2 * MOST_SKIPPED)
     assert module.skipped == 2 * (MOST_SKIPPED - 1)
@@ -159,6 +162,22 @@ def test_a_diverging_run_names_the_last_good_checkpoint(tmp_path, on_nan, caplog
     assert result["skipped_batches"] == (MOST_SKIPPED - 1 if on_nan == "skip" else 0)
     assert caplog.text.count("is left out") == result["skipped_batches"]
     assert all(value.isfinite().all() for value in torch.load(last, weights_only=True)["state_dict"].values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_nan", ["stop", "skip"])
+def test_a_diverging_command_ends_with_one_message(tmp_path, on_nan):
+    settings = ["optimizer.lr=1e30", "schedule=constant", "weighting=equal", "curvature.mode=off", "data.batch_size=16"]
+    process = start_command(tmp_path, *settings, f"on_nan={on_nan}")
+    assert finished(process, tmp_path) == 1
+    log = (tmp_path / "log.txt").read_text()
+    assert "Traceback" not in log
+    (said,) = (line for line in log.splitlines() if line.startswith("Error: "))
+    print(said)
+    last = only_run(tmp_path) / "checkpoints" / "last.ckpt"
+    assert re.search(r"stopped at step \d+ \(epoch 0\): objective 'class/\w+' .* rate is 1e\+30", said)
+    assert said.endswith(f"Last good checkpoint: {last}.")
+    assert log.count("is left out") == (MOST_SKIPPED - 1 if on_nan == "skip" else 0)
 
 
 @pytest.mark.slow

@@ -147,7 +147,8 @@ def test_a_few_random_overrides():
 def test_random_overrides(tmp_path):
     outcomes = check_draws(DRAWS, 0)
     started = [overrides for overrides, said in outcomes.items() if said == "started"]
-    print(f"{len(outcomes)} different draws, {len(started)} would start, {len(outcomes) - len(started)} are refused")
+    assert len(outcomes) == DRAWS
+    print(f"{DRAWS} different draws, {len(started)} would start, {len(outcomes) - len(started)} are refused")
     assert 0 < len(started) < len(outcomes)
     refused = sorted(overrides for overrides, said in outcomes.items() if said != "started")
     draw = random.Random(0)

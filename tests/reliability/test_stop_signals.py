@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from commands import assert_same_end, finished, only_run, rows_logged, start, wait_for
+from commands import assert_same_end, finished, only_run, rows_logged, start, start_command, wait_for
 
 from gat_lightning import train
 from gat_lightning.checkpoint import load_checkpoint
@@ -20,7 +20,7 @@ EPOCHS = "trainer.max_epochs=4"
 def test_told_to_stop_in_training_and_resumed(tmp_path, number):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     other = start(whole, EPOCHS)
-    process = start(stopped, EPOCHS, "callbacks.last.minutes=10")
+    process = start_command(stopped, EPOCHS, "callbacks.last.minutes=10")
     wait_for(lambda: rows_logged(stopped) > 8, process)
     os.kill(process.pid, number)
     sent = time.monotonic()
