@@ -197,6 +197,15 @@ def test_pictures(tmp_path, inputs, kind):
     assert fuzzed.refused
 
 
+def test_a_webp_picture_that_claims_more_than_its_file_can_hold(tmp_path):
+    content = io.BytesIO()
+    Image.new("RGB", (5000, 4000)).save(content, "webp", lossless=True)
+    (tmp_path / "picture").write_bytes(content.getvalue())
+    said = []
+    assert peak_of(lambda: said.append(inspect_picture(tmp_path / "picture"))) < SLACK
+    assert said == [f"{len(content.getvalue())} bytes cannot hold its 5000 x 4000 pixels"]
+
+
 def lying_npz(shape, stored=640):
     """A file whose training images say that they are of a shape, and have fewer bytes."""
     header = io.BytesIO()

@@ -17,6 +17,11 @@ from torch import Tensor
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """Others have no business behind a picture's ending; PIL would start Ghostscript for PostScript."""
 
+_WEBP_PIXELS = 2**20
+_WEBP_DENSITY = 1000
+"""Pixels, and pixels for each byte of the file. A WebP file with more of both is damaged, or of one colour; its decoder
+would take memory for what the header says before it looks at the rest."""
+
 _CHUNK = 32
 
 ABSENT = os.strerror(errno.ENOENT)
@@ -50,6 +55,8 @@ def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels
     """
     height, width = size
     with Image.open(path, formats=_FORMATS) as picture:
+        if picture.format == "WEBP":
+            _check_density(picture, os.path.getsize(path))
         picture.draft(None, (2 * max(size), 2 * max(size)))
         picture.load()
         plain = _opaque(_eight_bit(_upright(picture)))
@@ -57,6 +64,12 @@ def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels
         plain = plain if plain.mode == mode else plain.convert(mode)  # which would copy it
         fitted = ImageOps.fit(plain, (width, height), Image.Resampling.BILINEAR)
     return np.asarray(fitted).reshape(height, width, channels)
+
+
+def _check_density(picture: Image.Image, length: int) -> None:
+    pixels = picture.width * picture.height
+    if pixels > max(_WEBP_PIXELS, _WEBP_DENSITY * length):
+        raise ValueError(f"{length} bytes cannot hold its {picture.width} x {picture.height} pixels")
 
 
 def _upright(picture: Image.Image) -> Image.Image:
