@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: setup demo test test-all lint docs clean
+.PHONY: test-fast test-slow test-paper test-reliability test-slurm
+.NOTPARALLEL: test-all
 
 setup: $(READY)
 
@@ -21,8 +23,23 @@ demo: setup
 test: setup
 	$(BIN)/pytest -q -n auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-test-all: setup
-	$(BIN)/pytest -q -m ""
+# All tests, in parts by marker; `make -k test-all` goes on after a part that failed. CONTRIBUTING.md says how long.
+test-all: test-fast test-slow test-paper test-reliability test-slurm
+
+test-fast: setup
+	$(BIN)/pytest -q -n auto --dist loadfile
+
+test-slow: setup
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not paper and not reliability"
+
+test-paper: setup
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "slow and paper"
+
+test-reliability: setup
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and reliability"
+
+test-slurm: setup
+	$(BIN)/pytest -q -m slurm
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,13 +1,24 @@
 import os
 import socket
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+TESTS = Path(__file__).parent
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads than one only wait for each other
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items):
+    """The parts of ``make test-all`` that a place tells."""
+    for item in items:
+        for part, place in {"paper": "test_paper.py", "reliability": "reliability"}.items():
+            if item.path.relative_to(TESTS).parts[0] == place:
+                item.add_marker(part)
 
 
 @pytest.fixture(scope="session")
