@@ -88,8 +88,7 @@ def find_baseline(groups: Sequence[Group], wanted: str | None) -> Group | None:
 
 def figures(groups: Sequence[Group], checkpoint: str, view: str | None, folder: Path) -> list[Section]:
     """Front, learning curves and weights, as far as the runs have what they need."""
-    names = columns(groups, checkpoint)
-    clean, robust = clean_metric(names), robust_metric(names, view)
+    clean, robust = clean_metric(columns(groups, checkpoint)), robust_metric(groups, checkpoint, view)
     sections = []
     if clean is not None and robust is not None:
         path = charts.front(groups, clean, robust, checkpoint, folder / "front.png")
@@ -113,7 +112,7 @@ def gradients(groups: Sequence[Group], checkpoint: str, view: str | None, output
 
     Writes ``gradients.csv`` (the points), ``correlations.csv`` and figures; adds the correlations to ``tables.md``.
     """
-    robust = robust_metric(columns(groups, checkpoint), view)
+    robust = robust_metric(groups, checkpoint, view)
     points = [] if robust is None else correlations.models(groups, robust, checkpoint)
     lines = correlations.correlate(points)
     if robust is None or not lines:

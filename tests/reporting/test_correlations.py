@@ -15,7 +15,7 @@ from test_report import cells, config
 from gat_lightning.report import run
 from gat_lightning.reporting.correlations import HEADERS, correlate, models
 from gat_lightning.reporting.gradient_measures import OF_TASKS, of_training
-from gat_lightning.reporting.groups import group
+from gat_lightning.reporting.groups import group, robust_metric
 from gat_lightning.reporting.records import collect
 
 ROBUST = "test/pgd20/accuracy"
@@ -119,6 +119,19 @@ def test_only_what_at_least_three_models_have(tmp_path: Path) -> None:
     assert correlate(models(group(collect([tmp_path])[0]), "test/square/accuracy", "best")) == []
     few = [point for point in models(group(collect([tmp_path])[0]), ROBUST, "best") if point.seed < 2]
     assert correlate(few) == []
+
+
+def test_the_strongest_attack_that_all_models_faced_is_taken(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_model(tmp_path, "Madry", seed, evaluated=seed < 1)
+    path = tmp_path / "eval-Madry-0-0" / "result.json"
+    result = json.loads(path.read_text())
+    result["metrics"]["best"]["test/autoattack/accuracy"] = 0.1
+    path.write_text(json.dumps(result))
+    groups = group(collect([tmp_path])[0])
+    assert robust_metric(groups, "best") == ROBUST
+    assert robust_metric(groups, "best", "autoattack") == "test/autoattack/accuracy"
+    assert robust_metric(groups, "best", "square") is None
 
 
 def test_runs_without_such_measures_have_no_section(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def weights(groups: Sequence[Group], folder: Path) -> list[Path]:
 def measures(points: Sequence[Model], lines: Sequence[Line], robust: str, folder: Path) -> list[Path]:
     """Each measure of the gradients against the robust score: ``gradients_N.png``, a point per model."""
     methods = list(dict.fromkeys(point.method for point in points))
-    paths = []
+    paths: list[Path] = []
     for line in (line for line in lines if line.models == ALL):
         figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
         axes = figure.subplots()
@@ -139,6 +139,8 @@ def _grid(axes: Axes, horizontal: str | None, vertical: str | None) -> None:
     for axis, metric in ((axes.xaxis, horizontal), (axes.yaxis, vertical)):
         if metric is not None and is_share(metric):
             axis.set_major_formatter(PercentFormatter(1.0))
+    if horizontal is not None:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

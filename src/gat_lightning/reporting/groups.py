@@ -79,12 +79,12 @@ def columns(groups: Sequence[Group], checkpoint: str) -> list[str]:
     return sorted(names, key=place)
 
 
-def robust_metric(names: Sequence[str], view: str | None = None) -> str | None:
-    """The metric under the strongest attack, or under the attack ``view``."""
-    robust = [name for name in names if name.split("/")[1] != "clean"]
-    if view is not None:
-        robust = [name for name in robust if name.split("/")[1] == view]
-    ranked = sorted(robust, key=lambda name: _rank(name.split("/")[1]))
+def robust_metric(groups: Sequence[Group], checkpoint: str, view: str | None = None) -> str | None:
+    """The metric under the attack ``view``; by default under the strongest one that the most models have faced."""
+    names = [name for name in columns(groups, checkpoint) if name.split("/")[1] != "clean"]
+    chosen = [name for name in names if view in (None, name.split("/")[1])]
+    models = {name: sum(len(each.values(name, checkpoint)) for each in groups) for name in chosen}
+    ranked = sorted(chosen, key=lambda name: (-models[name], _rank(name.split("/")[1])))
     return ranked[0] if ranked else None
 
 

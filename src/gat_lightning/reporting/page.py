@@ -37,6 +37,7 @@ figure > img { max-width: min(100%, 640px); }
   .cards tr { padding: .5rem 0; border-bottom: 1px solid #8884; }
   .cards td { display: flex; justify-content: space-between; border: 0; padding: .1rem 0; white-space: normal; }
   .cards td::before { content: attr(data-name); color: #777; padding-right: 1rem; }
+  .cards td:empty { display: none; }
   .cards td:first-child { font-weight: 600; justify-content: flex-start; }
   .cards td:first-child::before { content: none; }
 }
