@@ -196,6 +196,7 @@ def test_budgets_of_the_paper() -> None:
     assert ablation.test.attack.steps == ablation.attack.steps == 10
     assert "trainer.max_epochs=200" in tuning.pretraining
     assert tuning.attack.steps == tuning.test.attack.steps == 4
+    assert tuning.test.also.pgd10.attack.steps == 10
     assert composed("table16", "recipe/case=wide_resnet70_16").trainer.max_epochs == 40
     assert composed("table17").method._target_.endswith("Standard")
     assert composed("table11", "recipe/case=gat_noreg").curvature.mode == "off"

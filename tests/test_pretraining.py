@@ -62,6 +62,7 @@ def test_a_training_before_the_training_runs_once_and_its_weights_are_the_beginn
     before = json.loads((run / "pretraining" / "result.json").read_text())
     after = json.loads((run / "result.json").read_text())
     assert (before["epochs"], after["epochs"]) == (3, 1)
+    assert {"test/pgd2/accuracy", "test/pgd4/accuracy"} < set(after["metrics"]["best"])
     assert before["config"]["method"]["_target_"].endswith("Standard")
     assert before["config"]["data"]["fraction"] == 0.2
     assert after["config"]["attack"]["steps"] == 2

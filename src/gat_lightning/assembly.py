@@ -89,7 +89,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.schedule),
         validation_attacks=_named(build_attack(config.validation.attack)),
-        test_attacks=_named(build_attack(config.test.attack)),
+        test_attacks=_named(*(build_attack(settings) for settings in _tests(config))),
         attacked=config.attack.tasks,
         augment=instantiate(config.augment),
         weight_perturbation=WeightPerturbation(config.awp.gamma),
@@ -147,8 +147,12 @@ def _strategy(config: DictConfig) -> Any:
     return "ddp_spawn" if several else "auto"
 
 
-def _named(attack: Attack) -> Mapping[str, Attack]:
-    return {attack.name: attack}
+def _named(*attacks: Attack) -> Mapping[str, Attack]:
+    return {attack.name: attack for attack in attacks}
+
+
+def _tests(config: DictConfig) -> list[DictConfig]:
+    return [config.test.attack, *(more.attack for more in config.test.also.values())]
 
 
 def _separate(views: str) -> bool:

@@ -36,7 +36,8 @@ def check(config: DictConfig) -> None:
 
 def _check_training(config: DictConfig) -> None:
     _check_length(config.trainer)
-    for path in ("attack", "validation.attack", "test.attack"):
+    further = [f"test.also.{name}.attack" for name in config.test.also]
+    for path in ("attack", "validation.attack", "test.attack", *further):
         with _naming(config, path):
             assembly.build_attack(OmegaConf.select(config, path))
     _check_objectives(config)
