@@ -73,6 +73,13 @@ def test_one_cycle_goes_up_and_down_in_half_cosines():
     assert rates(one_cycle) == pytest.approx(up + down)
 
 
+@pytest.mark.parametrize("steps", [2, 3, 10, 40])
+def test_one_cycle_may_warm_up_for_a_single_step_or_none(steps):
+    assert rates(one_cycle, steps, warmup=1 / steps)[0] == pytest.approx(0.1 / 25)
+    without = rates(one_cycle, steps, warmup=0)
+    assert max(without) == without[0] > 0.04
+
+
 @pytest.mark.parametrize("make", WARMED)
 def test_a_warmup_rises_from_zero_and_then_the_schedule_follows(make):
     found = rates(make, 40, warmup=0.25)

@@ -123,7 +123,11 @@ def one_cycle(optimizer: Optimizer, steps: int, warmup: float = 0.3) -> LRSchedu
     """
     _check_warmup(warmup)
     peak = [group["lr"] for group in optimizer.param_groups]
-    return OneCycleLR(optimizer, max_lr=peak, total_steps=max(steps, 2), pct_start=warmup, cycle_momentum=False)
+    total = max(steps, 2)
+    part = float(warmup)
+    if part * total == 1:
+        part *= 1 + 1e-9  # torch divides by part * total - 1
+    return OneCycleLR(optimizer, max_lr=peak, total_steps=total, pct_start=part, cycle_momentum=False)
 
 
 def _after_warmup(rising: int, factor: Callable[[int], float]) -> Callable[[int], float]:
