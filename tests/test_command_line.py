@@ -18,7 +18,7 @@ def command(*arguments, cwd, module="gat_lightning.train", **variables):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 

@@ -320,7 +320,7 @@ SHORTER = {
 def command(folder: Path, module: str, *words: str) -> subprocess.CompletedProcess[str]:
     arguments = [sys.executable, "-m", f"gat_lightning.{module}", *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800)
 
 
 @pytest.fixture

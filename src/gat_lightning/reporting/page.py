@@ -28,8 +28,8 @@ figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #fff
 figcaption { font-size: .85rem; color: #777; overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 li { overflow-wrap: anywhere; }
-.panels { display: flex; flex-wrap: wrap; gap: .5rem; }
-.panels > * { flex: 1 1 300px; min-width: 0; max-width: min(100%, 520px); margin: 0; align-self: flex-start; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: .5rem; }
+.panels > * { margin: 0; align-self: start; }
 figure > img { max-width: min(100%, 640px); }
 @media (max-width: 600px) {
   .cards, .cards tbody, .cards tr, .cards td { display: block; }
