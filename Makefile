@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-all lint docs clean
+.PHONY: setup demo notebooks test test-all lint docs clean
 .PHONY: test-fast test-slow test-paper test-reliability test-slurm
 .NOTPARALLEL: test-all
 
@@ -19,6 +19,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: setup
 	$(BIN)/python -m gat_lightning.demo
+
+notebooks: setup
+	$(BIN)/python notebooks/execute.py
 
 test: setup
 	$(BIN)/pytest -q -n auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
