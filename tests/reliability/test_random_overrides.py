@@ -129,7 +129,7 @@ def check_draws(count, first):
     outcomes = {}
 
     @seed(first)
-    @settings(max_examples=2 * count, database=None, deadline=60_000, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8 * count, database=None, deadline=60_000, suppress_health_check=list(HealthCheck))
     @given(override_strings())
     def each(overrides):
         if len(outcomes) == count or tuple(overrides) in outcomes:
