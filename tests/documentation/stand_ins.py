@@ -86,6 +86,10 @@ def make_data(folder):
         arrays[f"{part}_images"] = random.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
         arrays[f"{part}_labels"] = np.arange(count) % 2
     np.savez(folder / "mine.npz", **arrays)
+    for part, count in (("train", 200), ("test", 20)):
+        arrays[f"{part}_images"] = random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+        arrays[f"{part}_labels"] = np.arange(count) % 10
+    np.savez(folder / "cifar10_first_1000.npz", **arrays)
     digits = random.integers(0, 256, (64, 8, 8), dtype=np.uint8)
     np.savez(folder / "generated.npz", image=digits, label=np.arange(64) % 10)
     torch.save(resnet18(num_classes=2).state_dict(), folder / "weights.pt")
