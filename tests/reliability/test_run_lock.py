@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 
 import pytest
 from commands import finished, only_run, rows_logged, start, start_command, wait_for
@@ -11,23 +12,23 @@ from gat_lightning.result import read_result
 from gat_lightning.run_lock import FILE, only_run_in
 
 
-def hold(directory, ready, end):
+def hold(directory, ready):
     with only_run_in(directory):
         ready.set()
-        end.wait(60)
+        time.sleep(300)
 
 
 @pytest.fixture
 def holder(tmp_path):
     """Another process at work in ``tmp_path``."""
     context = multiprocessing.get_context("forkserver")
-    ready, end = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(tmp_path, ready, end))
+    ready = context.Event()
+    process = context.Process(target=hold, args=(tmp_path, ready))
     process.start()
     assert ready.wait(60)
     yield process
-    end.set()
-    process.join(10)
+    process.kill()
+    process.join()
 
 
 def refused(directory):
