@@ -9,30 +9,31 @@ from matplotlib.figure import Figure
 
 RUNS = Path("results/overfitting")
 PICTURE = Path("docs/overfitting.png")
-COLUMN = "val/pgd10/accuracy"
-STYLES = {"without_guard": ("without the guard", "#cf222e"), "with_guard": ("with the guard", "#1a7f37")}
+STYLES = {"with_guard": ("with the guard", "#1a7f37", 4), "without_guard": ("without", "#cf222e", 1.5)}
 
 
-def accuracies(run: Path) -> list[float]:
-    """Validation PGD accuracy in percent, epoch by epoch."""
+def accuracies(run: Path, column: str) -> list[float]:
+    """Validation accuracy in percent, epoch by epoch."""
     with (run / "metrics.csv").open() as file:
-        return [100 * float(row[COLUMN]) for row in csv.DictReader(file) if row[COLUMN]]
+        return [100 * float(row[column]) for row in csv.DictReader(file) if row[column]]
 
 
 def main() -> None:
     """Both curves, with marks where the guarded run stopped and at the weights that it kept."""
-    figure = Figure(figsize=(6, 3), layout="constrained")
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
-    for name, (label, colour) in STYLES.items():
-        values = accuracies(RUNS / name)
-        epochs = range(1, len(values) + 1)
-        axes.plot(epochs, values, color=colour, label=label, linewidth=4 if name == "with_guard" else 1.5, alpha=0.8)
-    for epoch, words in ((len(values) - 1, "weights that are kept"), (len(values), "stops")):
-        place = (epoch, values[epoch - 1])
-        axes.plot(*place, "o", color=colour, markersize=8)
-        axes.annotate(words, place, (8, 4), textcoords="offset points", color=colour)
-    axes.set(xlabel="epoch", ylabel="PGD-10 accuracy, %", ylim=(0, None), title="One-step training, validation images")
-    axes.legend(frameon=False)
+    for name, (label, colour, width) in STYLES.items():
+        robust, clean = (accuracies(RUNS / name, f"val/{view}/accuracy") for view in ("pgd10", "clean"))
+        epochs = range(1, len(robust) + 1)
+        axes.plot(epochs, robust, color=colour, label=f"PGD-10, {label}", linewidth=width)
+        axes.plot(epochs, clean, "--", color=colour, label=f"clean, {label}", linewidth=width / 2)
+        if name == "with_guard":
+            for epoch, words, up in ((len(robust) - 1, "weights that are kept", -22), (len(robust), "stops", 5)):
+                place = (epoch, robust[epoch - 1])
+                axes.plot(*place, "o", color=colour, markersize=7)
+                axes.annotate(words, place, (-9, up), textcoords="offset points", color=colour, ha="right")
+    axes.set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(-3, 100))
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(PICTURE, dpi=110)
 
