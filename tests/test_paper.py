@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -299,7 +300,12 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     (cost,) = run(config)["costs"]
     assert cost["steps"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    assert "nothing was trained" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "nothing was trained" in shown
+    numbers = {name: value.strip() for name, value in re.findall(r"│ ([a-z ]+?) +│ (\S+) +│", shown)}
+    assert numbers["steps"] == f"{cost['steps']:,}"
+    assert numbers["hours of training"] == f"{cost['training_hours']:.3g}"
+    assert numbers["hours of scoring"] == f"{cost['scoring_hours']:.3g}"
 
 
 SHORTER = {

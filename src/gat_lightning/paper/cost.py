@@ -218,21 +218,24 @@ def count_steps(config: DictConfig, batches: int) -> int:
 def show(cost: Cost) -> None:
     """A table, and in a sweep the sum so far."""
     _shown.append(cost)
-    heads = ("steps", "attack", "forward", "gradients", "s/step", "GiB", "training h", "scoring h", "total h")
-    table = Table(
-        *heads, title=f"{cost.job}\nnothing was trained: {cost.measured} steps on {cost.device}, extrapolated"
-    )
-    table.caption = "in a step: passes of the attack, other forward passes, gradients (of curvature terms)"
-    table.add_row(
-        f"{cost.steps:,}",
-        f"{cost.attack_passes:g}",
-        f"{cost.forward_passes:g}",
-        f"{cost.objectives} ({cost.curvature})",
-        f"{cost.step_seconds:.3g}",
-        "" if cost.peak_gib is None else f"{cost.peak_gib:.1f}",
-        *(f"{hours:.3g}" for hours in (cost.training_hours, cost.scoring_hours, cost.hours)),
-    )
+    table = Table(show_header=False)
+    lines = {
+        "steps": f"{cost.steps:,}",
+        "passes of the attack in a step": f"{cost.attack_passes:g}",
+        "other forward passes": f"{cost.forward_passes:g}",
+        "gradients, of which curvature terms": f"{cost.objectives}, {cost.curvature}",
+        "seconds per step": f"{cost.step_seconds:.3g}",
+        "peak memory (GiB)": None if cost.peak_gib is None else f"{cost.peak_gib:.1f}",
+        "hours of training": f"{cost.training_hours:.3g}",
+        "hours of scoring": f"{cost.scoring_hours:.3g}",
+        "hours in all": f"{cost.hours:.3g}",
+    }
+    for name, value in lines.items():
+        if value is not None:
+            table.add_row(name, value)
     console = Console()
+    console.print(cost.job, markup=False)
+    console.print(f"nothing was trained: {cost.measured} steps on {cost.device}, extrapolated")
     console.print(table)
     if len(_shown) > 1:
         total = sum(each.hours for each in _shown)
