@@ -7,7 +7,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gat_lightning.assembly import find_conf, plain
+from gat_lightning.assembly import build_test_attacks, find_conf, plain
 from gat_lightning.run_directory import auto_name, configuration_hash, register_resolvers, run_name
 
 CONF = find_conf()
@@ -142,3 +142,10 @@ def test_automatic_names():
 def test_the_configuration_is_where_the_package_looks_for_it():
     assert (CONF / "train.yaml").is_file()
     assert Path(CONF).is_absolute()
+
+
+def test_further_test_attacks_keep_the_names_that_they_are_given():
+    config = composed("data=digits", "+attack@test.also.large.attack=pgd", "test.also.large.attack.eps=0.3")
+    config.test.also.large.attack.steps = config.test.attack.steps
+    attacks = build_test_attacks(config)
+    assert {name: attack.eps for name, attack in attacks.items()} == {"pgd20": 0.15, "large": 0.3}

@@ -112,6 +112,11 @@ MORE = {
     "number for a list": (DIGITS + "weighting.floor=0.5", "weighting.floor=0.5", "{NAME: a number} or null"),
     "eps in grey levels": (DIGITS + "attack.eps=8", "attack.eps=8 is above 1", "8/255"),
     "no steps in the test": (DIGITS + "test.attack.steps=0", "test.attack.steps=0", "1 or more"),
+    "two tests of one name": (
+        DIGITS + "+attack@test.also.pgd20.attack=pgd",
+        "test.also.pgd20 has the name of test.attack",
+        "change its settings",
+    ),
     "norm": (DIGITS + "attack.norm=linf2", "attack.norm='linf2' is unknown", "did you mean 'Linf'?"),
     "learning rate": (DIGITS + "optimizer.lr=-0.1", "optimizer.lr=-0.1", "a number above 0"),
     "epochs": (DIGITS + "trainer.max_epochs=0", "trainer.max_epochs=0", "a whole number of at least 1"),

@@ -66,6 +66,21 @@ def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiT
     return attach_tasks(classifier, tasks[1:], target=tasks[0].name, image=info.image)
 
 
+def build_test_attacks(config: DictConfig) -> dict[str, Attack]:
+    """``test.attack`` under its own name, then those of ``test.also`` under the names that they have there.
+
+    Raises:
+        UserError: one of these has the name of ``test.attack``, whose metrics it would replace.
+    """
+    attack = build_attack(config.test.attack)
+    further = {str(name): build_attack(settings.attack) for name, settings in config.test.also.items()}
+    if attack.name in further:
+        raise UserError(
+            f"test.also.{attack.name} has the name of test.attack; change its settings, or the other's name."
+        )
+    return {attack.name: attack, **further}
+
+
 def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     """Everything that a training step needs."""
     tasks = build_tasks(config, info)
@@ -89,7 +104,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         optimizer=instantiate(config.optimizer),
         schedule=instantiate(config.schedule),
         validation_attacks=_named(build_attack(config.validation.attack)),
-        test_attacks=_named(*(build_attack(settings) for settings in _tests(config))),
+        test_attacks=build_test_attacks(config),
         attacked=config.attack.tasks,
         augment=instantiate(config.augment),
         weight_perturbation=WeightPerturbation(config.awp.gamma),
@@ -147,12 +162,8 @@ def _strategy(config: DictConfig) -> Any:
     return "ddp_spawn" if several else "auto"
 
 
-def _named(*attacks: Attack) -> Mapping[str, Attack]:
-    return {attack.name: attack for attack in attacks}
-
-
-def _tests(config: DictConfig) -> list[DictConfig]:
-    return [config.test.attack, *(more.attack for more in config.test.also.values())]
+def _named(attack: Attack) -> Mapping[str, Attack]:
+    return {attack.name: attack}
 
 
 def _separate(views: str) -> bool:

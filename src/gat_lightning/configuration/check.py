@@ -40,6 +40,7 @@ def _check_training(config: DictConfig) -> None:
     for path in ("attack", "validation.attack", "test.attack", *further):
         with _naming(config, path):
             assembly.build_attack(OmegaConf.select(config, path))
+    assembly.build_test_attacks(config)
     _check_objectives(config)
     with _naming(config, "optimizer"):
         optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
