@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print the table, write `benchmarks/results/NAME.json`."""
+"""`python -m benchmarks`: measure, print the table, write `benchmarks/results/NAME.json` (row by row)."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def main() -> None:
     torch.set_num_threads(work.threads)
     started, start = report.environment(), time.perf_counter()
     rows: list[Row] = []
+    path = RESULTS / f"{given.name}.json"
     bar = (TextColumn("{task.fields[group]}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*bar, console=console) as progress:
         task = progress.add_task("", total=len(given.rows), group="")
@@ -51,14 +52,13 @@ def main() -> None:
             progress.update(task, group=group)
             found = GROUPS[group](work, given.rounds, lambda text: progress.update(task, description=text))
             rows.extend(found)
+            result = report.document(work, given.rounds, rows, started, time.perf_counter() - start)
+            report.write(result, path)
             gc.collect()
             progress.advance(task)
             for row in found:
                 figure = "" if row.ratio is None else f"{row.ratio.median:.3g}"
                 progress.console.print(f"{row.what}: {figure or row.detail}", highlight=False)
-    result = report.document(work, given.rounds, rows, started, time.perf_counter() - start)
-    path = RESULTS / f"{given.name}.json"
-    report.write(result, path)
     console.print(report.table(result))
     if given.markdown:
         print(report.markdown(result))

@@ -88,6 +88,7 @@ class Ours:
             validation_attacks={"pgd": pgd},
             test_attacks={"pgd": pgd},
             channels_last=channels_last,
+            compiled=compiled,
             seed=work.seed,
         )
         self.module.start()

@@ -114,9 +114,9 @@ def arithmetic(work: Work, rounds: int, tick: Tick) -> list[Row]:
 
 
 def wide(work: Work, rounds: int, tick: Tick) -> list[Row]:
-    """The same at twice the width, in fewer rounds."""
+    """The same at twice the width, in few rounds."""
     names = ["ours", "ours, finite differences", "LibMTL", "floor"]
-    times = _times(replace(work, width=2 * work.width), names, min(rounds, 2), tick)
+    times = _times(replace(work, width=2 * work.width), names, min(rounds, FEW), tick)
     width = f"width {2 * work.width}: "
     return [
         _row("wide", width + "LibMTL / ours, exact", times, "LibMTL", "ours", Bar(least=1.25)),

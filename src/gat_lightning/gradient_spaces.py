@@ -21,20 +21,25 @@ from torch import Tensor, nn
 
 from gat_lightning.distributed import sum_over_ranks
 
-_CPU_BLOCK = 1 << 13
-_GPU_BLOCK = 1 << 18
+_CPU_BLOCK = 1 << 16, 1 << 12
+_GPU_BLOCK = 1 << 18, 1 << 18
 
 
 def gramian(gradients: Tensor) -> Tensor:
     """Inner products of the rows of ``[K, P]``, accumulated in float64: ``[K, K]`` on the same device.
 
     Float64 keeps squares of gradients from 1e-150 to 1e150 in range. Columns are converted block by block, so that no
-    float64 copy of the whole is made; on a CPU a block fits into the cache.
+    float64 copy of the whole is made. On a CPU a block is many small products, which threads share out better than one
+    long product.
     """
-    total = gradients.new_zeros(len(gradients), len(gradients), dtype=torch.float64)
-    for piece in gradients.split(_GPU_BLOCK if gradients.is_cuda else _CPU_BLOCK, dim=1):
-        wide = piece.double()
-        total += wide @ wide.T
+    block, width = _GPU_BLOCK if gradients.is_cuda else _CPU_BLOCK
+    whole = gradients.shape[1] // width * width
+    rest = gradients[:, whole:].double()
+    total = rest @ rest.T
+    room = rest.new_empty(len(gradients), min(block, whole))
+    for piece in gradients[:, :whole].split(block, dim=1) if whole else ():
+        wide = room[:, : piece.shape[1]].copy_(piece).unflatten(1, (-1, width)).transpose(0, 1)
+        total += (wide @ wide.mT).sum(0)
     return total
 
 
