@@ -56,6 +56,14 @@ def test_a_bar_is_met_by_the_median():
     assert "1.30" in report.markdown(document)
 
 
+def test_the_readme_has_the_figures_of_the_kept_run():
+    kept = json.loads((ROOT / "benchmarks" / "results" / "cpu.json").read_text())
+    said = (ROOT / "benchmarks" / "README.md").read_text()
+    assert f"<!-- {kept['command']} -->\n{report.markdown(kept)}\n" in said
+    differences = kept["rows"][0]["detail"]["differences"]["float32"]
+    assert f"at most {max(differences['LibMTL'], differences['TorchJD']):.1e} of their length" in said
+
+
 @pytest.mark.slow
 def test_the_command_measures_and_writes(tmp_path):
     arguments = ["--rows", "arithmetic", "gpu", "--rounds", "1", "--width", "4", "--batch", "4"]
