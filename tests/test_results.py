@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gat_lightning.demo import MODELS
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import collect
 from gat_lightning.reporting.tables import markdown, summarise
@@ -31,6 +32,35 @@ def test_a_reported_table_is_that_of_its_runs(page, runs, table, monkeypatch):
 
 def test_there_are_reported_tables():
     assert "results.md" in {page.name for page, _, _ in TABLES}
+
+
+def figures(result, checkpoint, *views):
+    """Accuracies of a kept run as a table has them."""
+    scores = json.loads((ROOT / "results" / result / "result.json").read_text())["metrics"][checkpoint]
+    return [f"{100 * scores[f'test/{view}/accuracy']:.1f} %" for view in views]
+
+
+def table_below(page, header):
+    """Cells of the lines below a table's header and its rule, without the first."""
+    lines = (ROOT / page).read_text().partition(header)[2].splitlines()
+    end = next(n for n, line in enumerate(lines[2:], 2) if not line.startswith("|"))
+    return [[cell.strip() for cell in line.split("|")[2:-1]] for line in lines[2:end]]
+
+
+def test_the_demo_table_is_that_of_its_runs():
+    said = table_below("README.md", "| model (digits")
+    assert len(said) == len(MODELS)
+    for cells, run in zip(said, MODELS.values(), strict=True):
+        seconds = json.loads((ROOT / "results" / "demo" / run / "result.json").read_text())["durations"]["total"]
+        assert cells == [*figures(f"demo/{run}", "best", "clean", "pgd20"), f"{seconds:.0f}"]
+
+
+def test_the_table_of_catastrophic_overfitting_is_that_of_its_runs():
+    for cells, run in zip(
+        table_below("docs/methods.md", "| `last.ckpt`"), ("without_guard", "with_guard"), strict=True
+    ):
+        epochs = json.loads((ROOT / "results" / "overfitting" / run / "result.json").read_text())["epochs"]
+        assert cells == [str(epochs), *figures(f"overfitting/{run}-evaluated", "last", "clean", "fgsm", "pgd20")]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("result.json")), ids=lambda path: path.parent.name)

@@ -27,7 +27,13 @@ from gat_lightning.forward import Encode, ForwardPass, TaskProblem, Views, forwa
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.passes import compile_encoder, full_precision, has_moving_statistics, recomputed
+from gat_lightning.passes import (
+    check_channels_last,
+    compile_encoder,
+    full_precision,
+    has_moving_statistics,
+    recomputed,
+)
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Task, attacked_tasks
 from gat_lightning.weight_perturbation import WeightPerturbation
@@ -124,7 +130,9 @@ class GATModule(pl.LightningModule):
         torch.manual_seed(generator_for(self.seed, self.current_epoch, batch_idx, "model").initial_seed())
 
     def setup(self, stage: str) -> None:
-        """Compile, in the process that trains."""
+        """Compile, in the process that trains; refuse a memory layout that torch cannot keep."""
+        if self.channels_last:
+            check_channels_last(self.model, self.trainer.strategy.root_device)
         if self.compiled and stage == "fit":
             compile_encoder(self.model)
 
