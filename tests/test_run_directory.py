@@ -23,3 +23,13 @@ def test_only_an_unused_directory_goes(tmp_path, files, stays):
     discard_unused(run)
     assert run.exists() == stays
     discard_unused(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("inside", [".", "deeper"])
+def test_the_current_folder_stays(tmp_path, monkeypatch, inside):
+    run = tmp_path / "run"
+    (run / inside).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(run / inside)
+    discard_unused(run)
+    assert run.exists()
+    assert not (run / ".lock").exists()

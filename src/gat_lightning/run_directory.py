@@ -57,9 +57,10 @@ def record_directory(config: DictConfig) -> str | None:
 def discard_unused(directory: Path) -> None:
     """Remove a run directory in which nothing has been done, such as one of a command that was refused.
 
-    One that another run is at work in is not.
+    One that another run is at work in is not, nor one that the command was called in: some commands have no directory
+    of their own.
     """
-    if not directory.is_dir():
+    if not directory.is_dir() or Path.cwd().is_relative_to(directory.resolve()):
         return
     with suppress(UserError), only_run_in(directory):
         found = {path.name for path in directory.iterdir()}

@@ -248,7 +248,7 @@ logger.end("finished", {})
 
 @pytest.mark.slow
 def test_a_forked_process_logs_to_the_same_run(home, tmp_path):
-    subprocess.run([sys.executable, "-c", FORK, str(tmp_path)], check=True, timeout=100, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-c", FORK, str(tmp_path)], check=True, timeout=400, stdout=subprocess.DEVNULL)
     file = WandbFile(tmp_path)
     assert [row["x"] for row in file.history if "x" in row] == list(range(20))
     assert file.history[-1]["y"] == 1
