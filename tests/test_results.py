@@ -31,7 +31,7 @@ def test_a_reported_table_is_that_of_its_runs(page, runs, table, monkeypatch):
 
 
 def test_there_are_reported_tables():
-    assert "results.md" in {page.name for page, _, _ in TABLES}
+    assert "methods.md" in {page.name for page, _, _ in TABLES}
 
 
 def figures(result, checkpoint, *views):
