@@ -63,6 +63,14 @@ def test_the_table_of_catastrophic_overfitting_is_that_of_its_runs():
         assert cells == [str(epochs), *figures(f"overfitting/{run}-evaluated", "last", "clean", "fgsm", "pgd20")]
 
 
+def test_the_correlations_of_theorem_3_1_are_those_of_its_evaluation():
+    (path,) = (ROOT / "results" / "theorem").glob("*-best-*/result.json")
+    found = json.loads(path.read_text())["first_order_correlation"]
+    first, second, third = (f"{each['r']:.3f}" for pair, each in found.items() if "|" in pair)
+    said = " ".join((ROOT / "README.md").read_text().split())
+    assert f"correlate with r = {first}, {second} and {third} for the three pairs" in said
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("result.json")), ids=lambda path: path.parent.name)
 def test_a_kept_result_is_finished_and_names_no_place(path):
     result = json.loads(path.read_text())
