@@ -69,6 +69,7 @@ WRONG = {
     "precision": (DIGITS + "trainer.precision=16-mixed", "precision=16-mixed does not", "=bf16-mixed, 32-true"),
     "no auxiliary task": (DIGITS + "attack.tasks=auxiliary", "needs an auxiliary task", "task=rotation"),
     "least weight": (DIGITS + "task=macro weighting.min_weight=0.6", "0.6 is too much for 3", "at most 1/3"),
+    "place of checkpoints": (DIGITS + "callbacks.last.dirpath=here", "dirpath=here: a run keeps its", "paths.output"),
     "task without its label": (DIGITS + "task=macro data.macro=null", "has no label 'macro'", "Define macro classes"),
     "rotation of oblongs": (OWN + "FILES/oblong.npz task=rotation", "8 x 6 pixels", "Crop or pad them"),
     "no file": (OWN + "FILES/nowhere/my.npz", "there is no file", "data.path"),

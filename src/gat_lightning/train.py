@@ -179,11 +179,11 @@ def profile_files(directory: Path) -> list[str]:
 
 def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None:
     """The table at the end of a run, with how much was lost between the best and the last checkpoint."""
-    names = [name for name in metrics["last"] if name.startswith("test/")]
+    names = [name for name in next(iter(metrics.values()), {}) if name.startswith("test/")]
     table = Table("checkpoint", "epoch", *(name.removeprefix("test/") for name in names), title="Test images")
     for checkpoint, scores in metrics.items():
         table.add_row(checkpoint, str(scores["epoch"]), *(written(name, scores[name]) for name in names))
-    if "best" in metrics:
+    if "best" in metrics and "last" in metrics:
         gaps = {name: metrics["best"][name] - metrics["last"][name] for name in names}
         table.add_row("best - last", "", *(written(name, gap) for name, gap in gaps.items()))
     console = Console()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ def check(config: DictConfig) -> None:
 
 def _check_training(config: DictConfig) -> None:
     _check_length(config.trainer)
+    _check_checkpoints(config)
     further = [f"test.also.{name}.attack" for name in config.test.also]
     for path in ("attack", "validation.attack", "test.attack", *further):
         with _naming(config, path):
@@ -60,6 +62,17 @@ def _check_length(trainer: DictConfig) -> None:
             f"validation.every={every} is more than trainer.max_epochs={epochs}: no validation would choose the best"
             f" checkpoint. Set validation.every to {epochs} or less."
         )
+
+
+def _check_checkpoints(config: DictConfig) -> None:
+    expected = str(Path(config.paths.run) / "checkpoints")
+    for name, callback in config.callbacks.items():
+        if callback is not None and str(callback.get("dirpath", expected)) != expected:
+            raise UserError(
+                f"callbacks.{name}.dirpath={callback.dirpath}: a run keeps its checkpoints in its own directory, where"
+                " its test, resume= and evaluate look for them. Leave it out, and set paths.output=FOLDER for another"
+                " place."
+            )
 
 
 def _check_objectives(config: DictConfig) -> None:
