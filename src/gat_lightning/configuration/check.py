@@ -65,9 +65,9 @@ def _check_length(trainer: DictConfig) -> None:
 
 
 def _check_checkpoints(config: DictConfig) -> None:
-    expected = str(Path(config.paths.run) / "checkpoints")
+    expected = Path(config.paths.run) / "checkpoints"
     for name, callback in config.callbacks.items():
-        if callback is not None and str(callback.get("dirpath", expected)) != expected:
+        if callback is not None and Path(str(callback.get("dirpath", expected))) != expected:
             raise UserError(
                 f"callbacks.{name}.dirpath={callback.dirpath}: a run keeps its checkpoints in its own directory, where"
                 " its test, resume= and evaluate look for them. Leave it out, and set paths.output=FOLDER for another"
