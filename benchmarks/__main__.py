@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print the table, write `benchmarks/results/NAME.json` (row by row)."""
+"""`python -m benchmarks`: measure, print the table, write `benchmarks/results/NAME.json` as it goes."""
 
 from __future__ import annotations
 

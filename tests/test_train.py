@@ -234,3 +234,10 @@ def test_demo_trains_three_models_and_draws_them(tmp_path, capsys, monkeypatch):
     for name in ("undefended", "adversarial training", "GAT"):
         assert name in printed
     assert (tmp_path / "demo.png").stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_without_its_last_checkpoint_is_scored_by_the_best(tmp_path, capsys):
+    result = trained(tmp_path, *SHORT, "~callbacks.last")
+    assert list(result["metrics"]) == ["best"]
+    assert "best - last" not in capsys.readouterr().out

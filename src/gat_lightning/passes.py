@@ -13,15 +13,14 @@ from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.errors import UserError
 from gat_lightning.models import Features, MultiTaskModel
 
+_FEWEST_CHANNELS = 16
+"""Of a 1x1 convolution with a stride in channels-last layout. oneDNN writes beyond its memory where they are fewer than
+a block, which is 8 with AVX2 and 16 with AVX-512 (its issue 6035)."""
+
 
 def full_precision(device: torch.device) -> AbstractContextManager[None]:
     """Outside autocast: second derivatives and differences of losses need the precision of the weights."""
     return torch.autocast(device.type, enabled=False)
-
-
-_FEWEST_CHANNELS = 16
-"""Of a 1x1 convolution with a stride in channels-last layout. oneDNN writes beyond its memory where they are fewer than
-a block, which is 8 with AVX2 and 16 with AVX-512 (its issue 6035)."""
 
 
 def check_channels_last(model: nn.Module, device: torch.device) -> None:
@@ -33,12 +32,13 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
     if device.type != "cpu":
         return
     for name, module in model.named_modules():
-        if not isinstance(module, nn.Conv2d) or module.in_channels // module.groups >= _FEWEST_CHANNELS:
+        if not isinstance(module, nn.Conv2d) or set(module.kernel_size) != {1} or max(module.stride) == 1:
             continue
-        if set(module.kernel_size) == {1} and max(module.stride) > 1:
+        channels = module.in_channels // module.groups
+        if channels < _FEWEST_CHANNELS:
             raise UserError(
                 f"engine.channels_last=true would corrupt memory on a CPU: '{name}' is a 1x1 convolution with a stride"
-                f" and {module.in_channels} channels, fewer than {_FEWEST_CHANNELS} (oneDNN issue 6035). Set"
+                f" and {channels} channels in a group, fewer than {_FEWEST_CHANNELS} (oneDNN issue 6035). Set"
                 " engine.channels_last=false, which is the layout for CPUs, or widen the encoder."
             )
 

@@ -1,0 +1,73 @@
+"""What a run of the paper would cost: passes, steps and hours."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra import compose
+from paper_sweeps import composed
+
+from gat_lightning.paper.cost import count_steps, measure
+from gat_lightning.train import run
+
+CHEAP = (
+    "paper.scale=smoke",
+    "recipe/stand_in=digits",
+    "trainer.accelerator=cpu",
+    "data.batch_size=16",
+    "validation.images=16",
+    "attack.steps=3",
+)
+
+
+@pytest.mark.filterwarnings("ignore:The .srun. command is available")
+def test_the_cost_counts_the_passes_that_are_made() -> None:
+    config = composed("table2", *CHEAP, "trainer.max_epochs=40", "task=macro+rotation", "data.fraction=0.2")
+    cost = measure(config, "job")
+    assert cost.attack_passes == 3
+    assert cost.forward_passes == 2
+    assert (cost.objectives, cost.curvature) == (3 + 2, 2)
+    images = round(0.9 * 0.2 * (1797 - 360))
+    assert cost.steps == 40 * -(-images // 16) or cost.steps == 40 * -(-(images + 1) // 16)
+    assert cost.training_hours == pytest.approx(cost.steps * cost.step_seconds / 3600)
+    assert cost.scoring_hours > 0
+    assert cost.hours == cost.training_hours + cost.scoring_hours
+
+
+@pytest.mark.filterwarnings("ignore:The .srun. command is available")
+def test_replays_and_missing_attacks_are_counted() -> None:
+    overrides = (*CHEAP, "task=none", "trainer.max_epochs=1")
+    standard = measure(composed("table17", *overrides), "job")
+    assert (standard.attack_passes, standard.forward_passes, standard.objectives) == (0, 1, 1)
+    free = measure(composed("table17", *overrides, "method=free", "method.replays=4"), "job")
+    assert free.objectives == 4
+    assert free.attack_passes + free.forward_passes >= 4
+
+
+def test_steps_follow_from_epochs_and_limits() -> None:
+    def steps(*overrides: str) -> int:
+        return count_steps(compose("train", ["data=digits", "paths.run=run", "trainer.max_epochs=3", *overrides]), 10)
+
+    assert steps() == 30
+    assert steps("+trainer.limit_train_batches=4") == 12
+    assert steps("+trainer.limit_train_batches=0.5") == 15
+    assert steps("+trainer.max_steps=7") == 7
+
+
+@pytest.mark.filterwarnings("ignore:The .srun. command is available")
+def test_a_dry_run_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0\n")
+    (tmp_path / "mine.txt").write_text("kept")
+    config = compose(
+        "train", ["experiment=quickstart", *CHEAP[2:], "task=none", f"paths.run={tmp_path}", "paper.dry_run=true"]
+    )
+    (cost,) = run(config)["costs"]
+    assert cost["steps"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    shown = capsys.readouterr().out
+    assert "nothing was trained" in shown
+    numbers = {name: value.strip() for name, value in re.findall(r"│ ([a-z ]+?) +│ (\S+) +│", shown)}
+    assert numbers["steps"] == f"{cost['steps']:,}"
+    assert numbers["hours of training"] == f"{cost['training_hours']:.3g}"
+    assert numbers["hours of scoring"] == f"{cost['scoring_hours']:.3g}"
