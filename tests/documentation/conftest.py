@@ -1,3 +1,4 @@
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,13 +11,14 @@ sys.path.append(str(TESTS.parent / "docs" / "hooks"))
 
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory):
-    """A folder with what the documentation's placeholders stand for."""
+    """A folder with what the documentation's placeholders stand for, and the kept results."""
     from stand_ins import make_data, make_evaluations, make_run
 
     folder = tmp_path_factory.mktemp("documentation")
     make_data(folder)
     make_run(folder)
     make_evaluations(folder)
+    shutil.copytree(TESTS.parent / "results", folder / "results")
     return folder
 
 

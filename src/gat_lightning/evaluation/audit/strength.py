@@ -7,7 +7,7 @@ import math
 import torch
 
 from gat_lightning.attacks import PGD
-from gat_lightning.attacks.norms import Linf, Norm
+from gat_lightning.attacks.norms import L1, Linf, Norm
 from gat_lightning.evaluation.audit.references import ATHALYE, CARLINI
 from gat_lightning.evaluation.audit.report import Check, verdict
 from gat_lightning.evaluation.audit.subject import Subject, significantly_lower
@@ -18,6 +18,10 @@ MAX_UNBOUNDED_ACCURACY = 0.05
 
 MAX_DROP = 0.1
 """How far 100 steps and 5 restarts may lower the robust accuracy that 20 steps found."""
+
+MAX_DROP_L1 = 0.2
+"""The same in L1. There a step changes few pixels, so that much depends on the start: on six honest digits models the
+longer attack was 6 to 13 points ahead."""
 
 NOISE_DRAWS = 10
 """Random perturbations of each image."""
@@ -63,11 +67,12 @@ def unbounded(subject: Subject) -> Check:
 def more_steps(subject: Subject) -> Check:
     """Five times the steps and five restarts do not find many more adversarial images."""
     short, long = subject.white_box, subject.strong
-    suspicious = significantly_lower(short.correct, long.correct, MAX_DROP)
+    tolerance = MAX_DROP_L1 if isinstance(subject.norm, L1) else MAX_DROP
+    suspicious = significantly_lower(short.correct, long.correct, tolerance)
     evidence = {
         "robust_accuracy_20_steps": short.accuracy,
         "robust_accuracy_100_steps_5_restarts": long.accuracy,
-        "tolerance": MAX_DROP,
+        "tolerance": tolerance,
     }
     explanation = (
         f"Robust accuracy is {short.accuracy:.1%} after 20 steps and {long.accuracy:.1%} after 100 with 5 restarts"
