@@ -76,3 +76,19 @@ def test_a_kept_result_is_finished_and_names_no_place(path):
     result = json.loads(path.read_text())
     assert result["status"] == "finished"
     assert not re.search(r'"(/|[A-Za-z]:\\|~)', path.read_text())
+
+
+def test_the_costs_are_those_of_their_runs():
+    seconds = {each.label: each.records[0].result["durations"]["train"] for each in group(kept("results/digits_cost"))}
+    single = seconds["task=none"]
+    expected = [[f"{each:.0f}", f"{each / single:.1f}"] for each in seconds.values()]
+    assert table_below("docs/results.md", "| setting | seconds") == expected
+
+
+def test_the_intervals_of_cifar_10_are_those_of_its_evaluation():
+    (path,) = (ROOT / "results" / "cifar10_10pct").glob("*-best-*/result.json")
+    found = json.loads(path.read_text())["intervals"]["best"]
+    views = {"clean": "clean", "PGD-20": "pgd20", "AutoAttack": "autoattack"}
+    ends = {said: [100 * end for end in found[f"test/{view}/accuracy"]] for said, view in views.items()}
+    expected = ", ".join(f"{said} {low:.1f} to {high:.1f} %" for said, (low, high) in ends.items())
+    assert expected in " ".join((ROOT / "docs" / "results.md").read_text().split())

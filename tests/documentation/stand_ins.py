@@ -89,7 +89,8 @@ def make_data(folder):
     for part, count in (("train", 200), ("test", 20)):
         arrays[f"{part}_images"] = random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
         arrays[f"{part}_labels"] = np.arange(count) % 10
-    np.savez(folder / "cifar10_first_1000.npz", **arrays)
+    for name in ("cifar10_first_1000.npz", "cifar10_10pct.npz"):
+        np.savez(folder / name, **arrays)
     digits = random.integers(0, 256, (64, 8, 8), dtype=np.uint8)
     np.savez(folder / "generated.npz", image=digits, label=np.arange(64) % 10)
     torch.save(resnet18(num_classes=2).state_dict(), folder / "weights.pt")
