@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from gat_lightning.reporting.tables import markdown, summarise
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RESULTS = ROOT / "docs" / "results.md"
 REPORTED = re.compile(r"<!-- python -m gat_lightning\.report runs=(\S+) -->\n((?:\|.*\n)+)")
 TABLES = [(page, runs, table) for page in PAGES for runs, table in REPORTED.findall(page.read_text())]
 
@@ -32,6 +34,11 @@ def test_a_reported_table_is_that_of_its_runs(page, runs, table, monkeypatch):
 
 def test_there_are_reported_tables():
     assert "methods.md" in {page.name for page, _, _ in TABLES}
+
+
+def prose(page):
+    """A page's text without its line ends."""
+    return " ".join(page.read_text().split())
 
 
 def figures(result, checkpoint, *views):
@@ -67,8 +74,7 @@ def test_the_correlations_of_theorem_3_1_are_those_of_its_evaluation():
     (path,) = (ROOT / "results" / "theorem").glob("*-best-*/result.json")
     found = json.loads(path.read_text())["first_order_correlation"]
     first, second, third = (f"{each['r']:.3f}" for pair, each in found.items() if "|" in pair)
-    said = " ".join((ROOT / "README.md").read_text().split())
-    assert f"correlate with r = {first}, {second} and {third} for the three pairs" in said
+    assert f"correlate with r = {first}, {second} and {third} for the three pairs" in prose(ROOT / "README.md")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("result.json")), ids=lambda path: path.parent.name)
@@ -81,14 +87,65 @@ def test_a_kept_result_is_finished_and_names_no_place(path):
 def test_the_costs_are_those_of_their_runs():
     seconds = {each.label: each.records[0].result["durations"]["train"] for each in group(kept("results/digits_cost"))}
     single = seconds["task=none"]
-    expected = [[f"{each:.0f}", f"{each / single:.1f}"] for each in seconds.values()]
-    assert table_below("docs/results.md", "| setting | seconds") == expected
+    lines = [f"| {label} | {each:.0f} | {each / single:.1f} |" for label, each in seconds.items()]
+    assert "\n".join(["|---|---|---|", *lines, ""]) in RESULTS.read_text()
 
 
-def test_the_intervals_of_cifar_10_are_those_of_its_evaluation():
-    (path,) = (ROOT / "results" / "cifar10_10pct").glob("*-best-*/result.json")
-    found = json.loads(path.read_text())["intervals"]["best"]
-    views = {"clean": "clean", "PGD-20": "pgd20", "AutoAttack": "autoattack"}
-    ends = {said: [100 * end for end in found[f"test/{view}/accuracy"]] for said, view in views.items()}
-    expected = ", ".join(f"{said} {low:.1f} to {high:.1f} %" for said, (low, high) in ends.items())
-    assert expected in " ".join((ROOT / "docs" / "results.md").read_text().split())
+def test_the_intervals_of_cifar_10_are_those_of_its_evaluations():
+    paths = list((ROOT / "results" / "cifar10_10pct").glob("*-best-*/result.json"))
+    assert paths
+    for path in paths:
+        found = json.loads(path.read_text())["intervals"]["best"]
+        views = {"clean": "clean", "PGD-20": "pgd20", "AutoAttack": "autoattack"}
+        ends = {said: [100 * end for end in found[f"test/{view}/accuracy"]] for said, view in views.items()}
+        assert ", ".join(f"{said} {low:.1f} to {high:.1f} %" for said, (low, high) in ends.items()) in prose(RESULTS)
+
+
+def under_autoattack(runs):
+    """Mean accuracy of each setting's best checkpoints, in percent."""
+    return {each.label: 100 * each.summary("test/autoattack/accuracy", "best").mean for each in group(kept(runs))}
+
+
+def test_what_is_read_from_the_digits_is_in_their_table():
+    score = under_autoattack("results/digits")
+    base, single, floor = score["digits"], score["task=none"], score["weighting=mgda_floor"]
+    joined, shared = (f"weighting=mgda_floor {setting}" for setting in ("task=", "data.views=shared"))
+    sets = [floor, *(value for label, value in score.items() if label.startswith(joined))]
+    said = prose(RESULTS)
+    assert f"{single - base:.1f} points below a single task" in said
+    assert all(0.6 < (single - score[f"task={task}"]) / (single - base) < 0.72 for task in ("macro", "rotation"))
+    assert f"the sets of tasks have {min(sets):.1f} to {max(sets):.1f} %, one task has {single:.1f} %" in said
+    assert f"step, and {score['weighting.rescale=true'] - base:.1f} points" in said
+    assert (
+        f"cost {score['weighting=equal curvature.mode=off'] - score['weighting=equal']:.1f} points with equal" in said
+    )
+    assert (
+        f"costs {floor - score[shared]:.1f} points with the floor and {base - score['data.views=shared']:.1f}" in said
+    )
+    assert f"lose most: {min(score.values()):.1f} %" in said
+    assert min(score, key=score.get) == "method=madry_separate"
+
+
+def test_the_comparisons_image_by_image_are_those_of_their_files():
+    different = Counter()
+    for path in (ROOT / "results" / "digits_compared").glob("seed?.json"):
+        pairs = json.loads(path.read_text())["pairs"]
+        different += Counter(pair["second"] for pair in pairs if pair["first"] == "one_task" and pair["reject"])
+        different["seeds"] += 1
+    assert different == {"seeds": 3, "macro": 1}
+
+
+def test_the_advice_on_methods_is_in_their_table():
+    score = under_autoattack("results/methods")
+    undefended = score.pop("method=standard")
+
+    def span(*methods):
+        values = [score[f"method={method}"] for method in methods] or list(score.values())
+        return f"{min(values):.0f} to {max(values):.0f} %"
+
+    said = prose(RESULTS)
+    assert f"{undefended:.0f} % withstand AutoAttack without one, and {span()} with one" in said
+    assert f"(`adversarial`, `fat`, `mart`: {span('adversarial', 'fat', 'mart')} under AutoAttack)" in said
+    assert f"(`madry`, `trades`, `madry awp.gamma=0.01`: {span('madry', 'trades', 'madry awp.gamma=0.01')})" in said
+    for method in ("free", "fgsm", "fast"):
+        assert f"`{method}` ({score[f'method={method}']:.0f} %)" in said

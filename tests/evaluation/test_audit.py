@@ -12,15 +12,15 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from gat_lightning.attacks import PGD
-from gat_lightning.attacks.norms import Linf
+from gat_lightning.attacks.norms import L1, L2, Linf, Norm
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit import AuditReport, audit
 from gat_lightning.evaluation.audit.determinism import deterministic
 from gat_lightning.evaluation.audit.feasibility import in_the_ball
 from gat_lightning.evaluation.audit.gradients import loss_choice, nonzero_gradients
 from gat_lightning.evaluation.audit.landscape import smooth_loss
-from gat_lightning.evaluation.audit.strength import random_noise
-from gat_lightning.evaluation.audit.subject import Subject
+from gat_lightning.evaluation.audit.strength import more_steps, random_noise
+from gat_lightning.evaluation.audit.subject import Outcome, Subject
 
 CHEATS = {
     "quantised input": lambda model: Quantised(model, 8),
@@ -85,6 +85,17 @@ def test_a_detached_model_has_zero_gradients(undefended: nn.Module) -> None:
             return undefended(images.detach())
 
     assert nonzero_gradients(subject(Detached())).verdict == "suspicious"
+
+
+@pytest.mark.parametrize(("norm", "tolerated"), [(Linf(), 10), (L2(), 10), (L1(), 20)])
+def test_a_longer_attack_must_not_find_much_more(undefended: nn.Module, norm: Norm, tolerated: int) -> None:
+    images, labels = digits(100)
+    audited = Subject(undefended, images, labels, EPS, norm, seed=0, batch_size=256)
+    number = torch.arange(100)
+    audited.white_box = Outcome(images, number < 60)
+    for more, verdict in ((0, "pass"), (tolerated - 1, "pass"), (tolerated + 1, "suspicious")):
+        audited.strong = Outcome(images, number < 60 - more)
+        assert more_steps(audited).verdict == verdict
 
 
 class AlwaysTraining(nn.Module):
