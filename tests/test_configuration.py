@@ -144,6 +144,12 @@ def test_the_configuration_is_where_the_package_looks_for_it():
     assert Path(CONF).is_absolute()
 
 
+def test_fine_tuning_begins_with_the_learning_rate_of_a_training_from_scratch():
+    tuning = composed("experiment=fine_tuning")
+    assert tuning.optimizer.lr == 0.01
+    assert f"optimizer.lr={composed().optimizer.lr}" in tuning.pretraining
+
+
 def test_further_test_attacks_keep_the_names_that_they_are_given():
     config = composed("data=digits", "+attack@test.also.large.attack=pgd", "test.also.large.attack.eps=0.3")
     config.test.also.large.attack.steps = config.test.attack.steps

@@ -310,6 +310,7 @@ def test_an_export_needs_the_data_that_it_was_trained_on(small: Path, tmp_path: 
     for overrides, message in (
         ([f"checkpoint={file}"], "choose data=NAME"),
         ([f"checkpoint={file}", "data=digits", "++data.target=macro"], "The target of checkpoint=.* is 'class'"),
+        ([f"checkpoint={file}", "data=digits", "split=val"], "does not hold which images .* leave out split=val"),
         ([f"checkpoint={foreign}", "data=digits"], "was not written by gat_lightning.export"),
         ([f"checkpoint={tmp_path}/no.safetensors", "data=digits"], "cannot be read as a safetensors file"),
     ):

@@ -8,6 +8,7 @@ import torch
 
 from gat_lightning.assembly import build_data, build_module
 from gat_lightning.checkpoint import load_checkpoint, load_classifier
+from gat_lightning.configuration import check
 from gat_lightning.errors import UserError
 from gat_lightning.pretraining import pretrained
 from test_command_line import command
@@ -43,6 +44,15 @@ def test_a_task_with_classes_of_its_own_must_lead(tmp_path, task, message):
     config = tiny(tmp_path, "data.target=none", f"task={task}", "weighting=mgda")
     with pytest.raises(UserError, match=message):
         build_module(config, build_data(config).info)
+
+
+def test_maxup_needs_a_target(tmp_path):
+    config = tiny(tmp_path, *NO_TARGET, "augment=maxup")
+    for refuse in (check, lambda config: build_module(config, build_data(config).info)):
+        with pytest.raises(
+            UserError, match=r"MaxUp looks at the target's loss, and data\.target=none .*augment=standard"
+        ):
+            refuse(config)
 
 
 def test_both_init_and_pretraining_are_one_too_many(tmp_path):

@@ -92,13 +92,54 @@ def test_the_costs_are_those_of_their_runs():
 
 
 def test_the_intervals_of_cifar_10_are_those_of_its_evaluations():
-    paths = list((ROOT / "results" / "cifar10_10pct").glob("*-best-*/result.json"))
-    assert paths
-    for path in paths:
-        found = json.loads(path.read_text())["intervals"]["best"]
-        views = {"clean": "clean", "PGD-20": "pgd20", "AutoAttack": "autoattack"}
-        ends = {said: [100 * end for end in found[f"test/{view}/accuracy"]] for said, view in views.items()}
-        assert ", ".join(f"{said} {low:.1f} to {high:.1f} %" for said, (low, high) in ends.items()) in prose(RESULTS)
+    lines = []
+    for each in group(kept("results/cifar10_10pct")):
+        (training,) = (record.result["metrics"] for record in each.records if not record.is_evaluation)
+        (evaluation,) = (record.result for record in each.records if record.is_evaluation)
+        intervals = evaluation["intervals"]["best"]
+        cells = [
+            "{:.1f} to {:.1f}".format(*(100 * end for end in intervals[f"test/{view}/accuracy"]))
+            for view in ("clean", "pgd20", "autoattack")
+        ]
+        last = [f"{100 * training['last'][f'test/{view}/accuracy']:.1f}" for view in ("clean", "pgd20")]
+        lines.append(f"| {each.label} | {' | '.join(cells)} | {training['best']['epoch']} | {' / '.join(last)} |")
+    assert "\n".join(["|---|---|---|---|---|---|", *lines, ""]) in RESULTS.read_text()
+
+
+def test_what_is_read_from_cifar_10_is_in_its_table():
+    score = under_autoattack("results/cifar10_10pct")
+    with_mgda = [value for label, value in score.items() if "equal" not in label and label != "task=none"]
+    said = prose(RESULTS)
+    assert f"one task has {score['task=none']:.1f} %, the sets of tasks with MGDA {min(with_mgda):.1f} to" in said
+    assert f"to {max(with_mgda):.1f} %, and image by image" in said
+    assert f"the highest figure of all, {max(score.values()):.1f} %" in said
+    assert max(score, key=score.get) == "task=macro weighting=equal"
+    assert f"rotation fell to {score['task=rotation weighting=equal']:.1f} %" in said
+
+
+def test_the_comparisons_of_cifar_10_are_those_of_their_file():
+    pairs = json.loads((ROOT / "results" / "cifar10_compared" / "seed0.json").read_text())["pairs"]
+    assert f"over the {len(pairs)} pairs" in prose(RESULTS)
+    assert [pair["second"] for pair in pairs if pair["first"] == "one_task" and pair["reject"]] == ["rotation_equal"]
+
+
+def test_the_table_of_the_readme_is_that_of_digits_and_cifar_10():
+    digits, cifar = (
+        {each.label: each for each in group(kept(f"results/{runs}"))} for runs in ("digits", "cifar10_10pct")
+    )
+    labels = {"task=macro+rotation": "digits", "task=macro+rotation weighting=equal": "weighting=equal"}
+    labels["task=macro+rotation weighting=mgda_floor"] = "weighting=mgda_floor"
+    names = ["task=none", "task=macro", "task=rotation", *labels]
+    expected = []
+    for name in names:
+        summary = digits[labels.get(name, name)].summary("test/autoattack/accuracy", "best")
+        interval = "not measured"
+        if name in cifar:
+            (evaluation,) = (record.result for record in cifar[name].records if record.is_evaluation)
+            ends = evaluation["intervals"]["best"]["test/autoattack/accuracy"]
+            interval = "{:.1f} to {:.1f}".format(*(100 * end for end in ends))
+        expected.append([f"{100 * summary.mean:.1f} ± {100 * summary.std:.1f}", interval])
+    assert table_below("README.md", "| setting | digits, 3 seeds") == expected
 
 
 def under_autoattack(runs):

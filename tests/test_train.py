@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from gat_lightning.assembly import build_data, find_conf
 from gat_lightning.checkpoint import load_checkpoint, load_classifier
 from gat_lightning.command_line import quiet_lightning
+from gat_lightning.demo import MODELS
 from gat_lightning.demo import main as demo
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.run_directory import register_resolvers
@@ -197,6 +198,7 @@ def test_a_lopsided_weighting_is_warned_of(tmp_path, caplog):
     trained(tmp_path, *SHORT, "weighting=mgda", "weighting.floor={class/clean: 0.95}", "trainer.max_epochs=2")
     warned = [record.message for record in caplog.records if "mgda_floor" in record.message]
     assert len(warned) == 1
+    assert warned[0].startswith("Epoch 1: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 truncated"])
@@ -234,6 +236,8 @@ def test_demo_trains_three_models_and_draws_them(tmp_path, capsys, monkeypatch):
     for name in ("undefended", "adversarial training", "GAT"):
         assert name in printed
     assert (tmp_path / "demo.png").stat().st_size > 10_000
+    labels = {each.label for each in group(collect([tmp_path])[0])}
+    assert labels == {f"experiment={experiment}" for experiment in MODELS.values()}
 
 
 @pytest.mark.usefixtures("undrawn")

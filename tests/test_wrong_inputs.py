@@ -113,6 +113,17 @@ MORE = {
     "number for a list": (DIGITS + "weighting.floor=0.5", "weighting.floor=0.5", "{NAME: a number} or null"),
     "eps in grey levels": (DIGITS + "attack.eps=8", "attack.eps=8 is above 1", "8/255"),
     "no steps in the test": (DIGITS + "test.attack.steps=0", "test.attack.steps=0", "1 or more"),
+    "tasks of the test": (DIGITS + "test.attack.tasks=nonsense", "test.attack.tasks=nonsense", "leave it at target"),
+    "tasks of the validation": (
+        DIGITS + "task=macro validation.attack.tasks=all",
+        "validation.attack.tasks=all: validation and test score",
+        "attack.tasks says whose loss",
+    ),
+    "tasks of a further test": (
+        DIGITS + "+attack@test.also.more.attack=pgd test.also.more.attack.tasks=auxiliary",
+        "test.also.more.attack.tasks=auxiliary",
+        "leave it at target",
+    ),
     "two tests of one name": (
         DIGITS + "+attack@test.also.pgd20.attack=pgd",
         "test.also.pgd20 has the name of test.attack",

@@ -94,6 +94,8 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     method.check(tasks, attacked_tasks(tasks, config.attack.tasks))
     weighting.check([*method.names(names), *curvature.names(names)])
     curvature.check(names, config.engine.space)
+    augment = instantiate(config.augment)
+    augment.check(config.data.target != NO_TARGET)
     return GATModule(
         model=build_model(config, info, tasks),
         tasks=tasks,
@@ -106,7 +108,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         validation_attacks=_named(build_attack(config.validation.attack)),
         test_attacks=build_test_attacks(config),
         attacked=config.attack.tasks,
-        augment=instantiate(config.augment),
+        augment=augment,
         weight_perturbation=WeightPerturbation(config.awp.gamma),
         separate_views=_separate(config.data.views),
         micro_batch=config.engine.micro_batch,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -57,6 +58,11 @@ class Batch:
             self.index.to(device, non_blocking=non_blocking),
             self.shard,
         )
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        """A copy whose images and dense labels ``[B, c, h, w]`` are what ``move`` makes of them."""
+        labels = {name: move(label) if label.dim() == 4 else label for name, label in self.labels.items()}
+        return replace(self, images=move(self.images), labels=labels)
 
 
 def has_label(label: Tensor) -> Tensor:

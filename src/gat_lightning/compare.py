@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from rich.console import Console
 from gat_lightning.command_line import command
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.predictions import FILE, Predictions
+from gat_lightning.evaluation.robustness import WORST
 from gat_lightning.evaluation.statistics import Comparison, compare
+from gat_lightning.run_directory import RESULT
 
 
 def run(config: DictConfig) -> Comparison:
@@ -41,17 +44,24 @@ def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]
     """Which images each evaluation has right in one view.
 
     Raises:
-        UserError: an evaluation cannot be read, lacks the view, is a regression's, or is about other images.
+        UserError: an evaluation cannot be read, lacks the view, is a regression's, or is about other images or other
+            attacks.
     """
     correct: dict[str, NDArray[np.bool_]] = {}
     first: Predictions | None = None
+    attacks: dict[str, dict[str, Any]] | None = None
     for name, path in runs.items():
         predictions = Predictions.load(Path(path) / FILE if Path(path).is_dir() else path)
         if view not in predictions.views:
             raise UserError(f"'{path}' has no view '{view}'; it has: {', '.join(predictions.views)}.")
         if predictions.kind == "regression":
             raise UserError(f"'{path}' is about a number, which is not right or wrong: McNemar's test is for classes.")
-        first = first or predictions
+        first, attacks = first or predictions, attacks or attacks_behind(path, view)
+        if attacks_behind(path, view) not in (None, attacks):
+            raise UserError(
+                f"'{path}' has other attacks behind its view '{view}' than the first evaluation: evaluate both with the"
+                " same evaluation=, attack.norm and attack.eps, or choose a view that they share with view=NAME."
+            )
         same = np.array_equal(first.index, predictions.index) and np.array_equal(first.labels, predictions.labels)
         if not same:
             raise UserError(
@@ -59,6 +69,19 @@ def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]
             )
         correct[name] = predictions.views[view].correct
     return correct
+
+
+def attacks_behind(path: str | Path, view: str) -> dict[str, dict[str, Any]] | None:
+    """Settings, but the seed, of the attacks that decide a view; None where the evaluation has no ``result.json``."""
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    try:
+        views = json.loads((folder / RESULT).read_text())["config"]["evaluation"] or {}
+        attacks = {name: dict(settings["attack"]) for name, settings in views.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    for settings in attacks.values():
+        settings.pop("seed", None)
+    return {name: settings for name, settings in attacks.items() if view in (WORST, name)}
 
 
 main = command("compare", run)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -41,7 +41,10 @@ def main(overrides: Sequence[str] | None = None, output: Path = Path("outputs/de
         for name, experiment in MODELS.items():
             directory = output / experiment
             directory.mkdir(parents=True, exist_ok=True)
-            configs[name] = compose("train", [f"experiment={experiment}", f"paths.run={directory}", *overrides])
+            typed = [f"experiment={experiment}", f"paths.run={directory}", *overrides]
+            configs[name] = compose("train", typed)
+            (directory / ".hydra").mkdir(exist_ok=True)  # as Hydra does it in a command
+            OmegaConf.save(OmegaConf.create(typed), directory / ".hydra" / "overrides.yaml")
             console.rule(f"{name} (experiment={experiment})")
             results[name] = run(configs[name])
 

@@ -251,7 +251,7 @@ class GATModule(pl.LightningModule):
                 log.warning("Step %d is left out, %d so far: %s.", self.global_step, self.skipped, error)
                 return None
             raise NonFiniteError(
-                f"Training stopped at step {self.global_step} (epoch {self.current_epoch}): {error}."
+                f"Training stopped at step {self.global_step} (epoch {self.current_epoch + 1}): {error}."
                 f" The learning rate is {self.learning_rate:g}; a smaller optimizer.lr, a warm-up or engine.clip_norm"
                 " usually helps."
             ) from None

@@ -11,9 +11,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from gat_lightning.command_line import command
-from gat_lightning.compare import load_correct
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.statistics import compare, hypervolume
+from gat_lightning.evaluation.statistics import hypervolume
 from gat_lightning.paper import published
 from gat_lightning.reporting import charts, correlations, page
 from gat_lightning.reporting import published as beside
@@ -21,7 +20,8 @@ from gat_lightning.reporting.figures import is_share
 from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
 from gat_lightning.reporting.page import Section
 from gat_lightning.reporting.records import Unusable, collect
-from gat_lightning.reporting.tables import comma_separated, latex, markdown, summarise
+from gat_lightning.reporting.significance import against
+from gat_lightning.reporting.tables import comma_separated, different_images, latex, markdown, summarise
 
 _MOST_GALLERIES = 6
 
@@ -46,10 +46,11 @@ def run(config: DictConfig) -> Path:
     output = Path(config.output)
     (output / "figures").mkdir(parents=True, exist_ok=True)
     summary = summarise(groups, config.checkpoint)
-    (output / "tables.md").write_text(markdown(summary), encoding="utf-8")
+    remark = different_images(groups, config.checkpoint)
+    (output / "tables.md").write_text(markdown(summary) + (f"\n{remark}\n" if remark else ""), encoding="utf-8")
     (output / "tables.tex").write_text(latex(summary), encoding="utf-8")
     (output / "results.csv").write_text(comma_separated(groups, config.checkpoint), encoding="utf-8")
-    sections = [Section("Results", page.table(summary))]
+    sections = [Section("Results", page.table(summary) + (page.note(remark) if remark else ""))]
     if paper is not None:
         lines = beside.beside_published(records, paper, config.checkpoint)
         (output / "published.md").write_text(beside.markdown(lines, paper), encoding="utf-8")
@@ -57,7 +58,7 @@ def run(config: DictConfig) -> Path:
     sections += figures(groups, config.checkpoint, config.view, output / "figures")
     sections += gradients(groups, config.checkpoint, config.view, output)
     if baseline is not None:
-        sections.append(Section(f"Against {baseline.label}", page.text(tests(groups, baseline, config.checkpoint))))
+        sections.append(Section(f"Against {baseline.label}", page.text(against(groups, baseline, config.checkpoint))))
     sections += galleries(groups)
     if unusable:
         sections.append(Section("Left out", page.listed([f"{each.directory}: {each.reason}" for each in unusable])))
@@ -65,7 +66,7 @@ def run(config: DictConfig) -> Path:
     path = output / "report.html"
     path.write_text(page.page(config.title, subtitle, sections), encoding="utf-8")
     shown = [markdown(summary)] if paper is None else [markdown(summary), beside.markdown(lines, paper)]
-    show("\n".join(shown), unusable, path)
+    show("\n".join([*shown, *([remark] if remark else [])]), unusable, path)
     return path
 
 
@@ -141,22 +142,6 @@ def front_caption(groups: Sequence[Group], clean: str, robust: str, checkpoint: 
     return f"{caption} Hyper-volume of the means against (1, 1): {volume.dominated:.4f}, higher is better."
 
 
-def tests(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
-    """McNemar's test of every setting with the baseline, seed by seed, where both were evaluated."""
-    lines = []
-    for each in groups:
-        for seed in each.seeds if each is not baseline else ():
-            runs = {part.label: _evaluation(part, seed, checkpoint) for part in (each, baseline)}
-            if all(runs.values()):
-                lines.append(f"seed {seed}")
-                try:
-                    correct = load_correct({label: str(path) for label, path in runs.items()}, "worst")
-                    lines.append(compare(correct).text())
-                except UserError as error:
-                    lines.append(f"  {error}")
-    return "\n".join(lines) or "No setting was evaluated with the baseline's seeds (python -m gat_lightning.evaluate)."
-
-
 def galleries(groups: Sequence[Group]) -> list[Section]:
     """Adversarial images of one run of each setting."""
     found = ((each.label, _gallery(each)) for each in groups)
@@ -188,11 +173,6 @@ def show(table: str, unusable: Sequence[Unusable], path: Path) -> None:
     for each in unusable:
         console.print(f"left out: {each.directory}: {each.reason}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Report: {path}", soft_wrap=True)
-
-
-def _evaluation(each: Group, seed: int, checkpoint: str) -> Path | None:
-    found = [r for r in each.records if r.is_evaluation and r.seed == seed and checkpoint in r.result["metrics"]]
-    return found[-1].directory if found else None
 
 
 def main() -> None:

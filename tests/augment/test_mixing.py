@@ -8,7 +8,7 @@ import torch
 from scipy.stats import beta, kstest
 from torch.nn.functional import cross_entropy
 
-from gat_lightning.augment import Augmentation, CutMix, Identity, MaxUp, Mixup
+from gat_lightning.augment import Augmentation, CutMix, Identity, MaxUp, Mixup, RandomCropFlip
 from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
 from gat_lightning.errors import UserError
@@ -222,7 +222,23 @@ def test_maxup_takes_the_copy_of_the_largest_loss_for_each_image():
     chosen = augment.at_step(batch, step, lambda images, labels: sign * images.mean((1, 2, 3)))
     expected = torch.where(sign > 0, values.amax(0).flatten(), values.amin(0).flatten())
     torch.testing.assert_close((chosen.images - batch.images)[:, 0, 0, 0], expected.double(), rtol=0, atol=1e-6)
-    assert chosen.labels is batch.labels
+    assert chosen.labels == batch.labels
+
+
+def test_dense_labels_are_of_the_copy_that_maxup_takes():
+    batch = painted()
+    batch.images = torch.rand(batch.images.shape, dtype=torch.float64)
+    batch.labels["depth"] = batch.images[:, :1].clone()
+    moved = []
+
+    def loss_of(images, labels):
+        moved.append(torch.equal(labels["depth"], images[:, :1]))
+        return images[:, 0, 0, 0]
+
+    chosen = MaxUp(RandomCropFlip(2, True), copies=3).at_step(batch, generators(batch.shard), loss_of)
+    assert moved == [True] * 3
+    assert not torch.equal(chosen.images, batch.images)
+    assert torch.equal(chosen.labels["depth"], chosen.images[:, :1])
 
 
 def test_the_comparison_of_copies_leaves_no_trace_in_the_model():

@@ -248,11 +248,12 @@ def test_settings_that_cannot_work(chexpert_root, settings, message):
         _ = CheXpert(**{"root": chexpert_root, "size": SIZE, **settings}).info
 
 
-def test_patients_in_both_official_lists_are_refused(tmp_path):
+@pytest.mark.parametrize("per_patient", ["first", "all"])
+def test_patients_in_both_official_lists_are_refused(tmp_path, per_patient):
     root = nih_folder(tmp_path)
     test = root / "test_list.txt"
     names = test.read_text().split()
     (root / "train_val_list.txt").write_text((root / "train_val_list.txt").read_text() + "\n" + names[0])
     test.write_text("\n".join(names[1:]))
     with pytest.raises(UserError, match="1 patients are in the official training and test lists"):
-        _ = NIH(root=root, split="official", per_patient="all").records
+        _ = NIH(root=root, split="official", per_patient=per_patient).records

@@ -54,6 +54,21 @@ def test_folders_that_do_not_belong(root, folder, message):
         _ = ROBIN(root=root).info
 
 
+def test_nuisances_as_a_target_need_training_pictures_that_have_one(root):
+    fill(root / "ROBIN-cls-val", [f"{nuisance}/{cls}" for nuisance in NUISANCES for cls in CLASSES[:4]], 1)
+    with pytest.raises(
+        UserError, match=r"none of 45 training pictures has a nuisance without data\.csv; set data\.csv"
+    ):
+        _ = ROBIN(root=root, target="nuisance").info
+    pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
+    table = root / "nuisances.csv"
+    table.write_text("path;class;pose\n" + "".join(f"{image}.png;car;\n" for image in range(5)))
+    with pytest.raises(UserError, match=r"has a nuisance in data\.csv=.*nuisances\.csv; set"):
+        _ = ROBIN(root=root, target="nuisance", csv=table).info
+    table.write_text("path;class;pose\n" + "".join(f"{image}.png;car;1\n" for image in range(5)))
+    assert sum(ROBIN(root=root, target="nuisance", csv=table).info.labels["nuisance"].counts) > 0
+
+
 def test_missing_folders(root, tmp_path):
     with pytest.raises(UserError, match="has no folder ROBIN-cls-train"):
         _ = ROBIN(root=tmp_path / "ROBIN-cls-train").info

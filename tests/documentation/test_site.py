@@ -66,6 +66,19 @@ def test_every_public_module_has_a_page():
             assert f"::: {'.'.join(parts)}\n" in text
 
 
+def test_every_page_of_the_api_says_what_it_has():
+    index = api_pages(REPOSITORY / "src" / "gat_lightning")["index.md"]
+    described = re.findall(r"^\| \[`(\w+)`\].* \| (.*) \|$", index, re.MULTILINE)
+    assert len(described) > 30
+    assert not [name for name, words in described if not words.strip()]
+
+
+def test_every_option_of_the_launcher_has_a_meaning():
+    option = read_option(CONF / "hydra" / "launcher" / "slurm.yaml", "hydra.launcher")
+    assert len(option.settings) > 10
+    assert not [setting.path for setting in option.settings if not setting.meaning]
+
+
 @pytest.mark.parametrize(
     ("path", "address"),
     [

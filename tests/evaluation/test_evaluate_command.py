@@ -204,6 +204,12 @@ WRONG = {
     "batch": (["checkpoint=CHECKPOINT", "batch_size=0"], "batch_size=0: it must be a whole number of at least 1"),
     "tasks": (["checkpoint=CHECKPOINT", "attack.tasks=others"], "attack.tasks='others'"),
     "tasks_of_one": (["checkpoint=CHECKPOINT", "evaluation.pgd20.attack.tasks=all"], "set attack.tasks"),
+    "tasks_of_the_curve": (["checkpoint=CHECKPOINT", "curve.attack.tasks=all"], "curve.attack.tasks: one evaluation"),
+    "target": (["checkpoint=CHECKPOINT", "++data.target=macro"], "is 'class': set data.target to it, not to 'macro'"),
+    "target_of_data": (
+        ["checkpoint=CHECKPOINT", "data=digits", "data.target=macro"],
+        "is 'class': set data.target to it, not to 'macro'",
+    ),
     "no_auxiliary": ([*OWN, "attack.tasks=auxiliary"], "needs an auxiliary task"),
     "view": (["checkpoint=CHECKPOINT", "evaluation=pgd21"], "did you mean evaluation=pgd"),
     "resume": (["checkpoint=CHECKPOINT", "resume=elsewhere"], "resume='elsewhere': it must be auto or null"),

@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from gat_lightning.loggers import public_config, public_text
+from gat_lightning.loggers.privacy import public_override
 
 SECRET = "s3cr3t-0123456789"
 
@@ -37,6 +38,11 @@ def somebody(monkeypatch):
         (f"key {SECRET}!", "key <hidden>!"),
         ("https://ada:pw@host.org/path", "https://host.org/path"),
         ("s3://ada:pw@bucket/path", "s3://bucket/path"),
+        ("+a={path:/mnt/secret/place/f.pt,b:1}", "+a={path:f.pt,b:1}"),
+        (r"{path:C:\Users\adaquirk\own.npz}", "{path:own.npz}"),
+        ("at D:/data/own.npz", "at own.npz"),
+        ("{path:~/own.npz,other:../up/x.npz}", "{path:own.npz,other:x.npz}"),
+        ("from file:///mnt/secret/f.pt", "from file:f.pt"),
     ],
 )
 def test_cut_or_hidden(text, public):
@@ -46,10 +52,38 @@ def test_cut_or_hidden(text, public):
 @pytest.mark.parametrize(
     "text",
     ["8/255", "attack.eps=8/255", "val/selection", "macro+rotation", "torch.optim.SGD", "a.b/c.d", "low", "1e-3", "",
-     "data/cifar10", "https://host.org/path", "weighting=mgda task=macro", "0.1, 0.2", "adaquirkian", "a - b", "a / b"],
+     "data/cifar10", "https://host.org/path", "url:https://host.org/path", "{a:http://host:80/b,c:8/255}",
+     "weighting=mgda task=macro", "0.1, 0.2", "adaquirkian", "a - b", "a / b"],
 )  # fmt: skip
 def test_left_as_it_is(text):
     assert public_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("override", "public"),
+    [
+        ("+encoder.api_token=hunter2hunter2", "+encoder.api_token=<hidden>"),
+        ("++credentials.user='ada and more'", "++credentials.user=<hidden>"),
+        ("+encoder={width:4,password:hunter2}", "+encoder={'width': 4, 'password': '<hidden>'}"),
+        ("+encoder.keys=[{secret:a},b]", "+encoder.keys=[{'secret': '<hidden>'}, 'b']"),
+        (
+            "pretraining=['+encoder.api_token=hunter2','seed=3']",
+            "pretraining=['+encoder.api_token=<hidden>', 'seed=3']",
+        ),
+        ("data.root=/data/of/hospital/x", "data.root=x"),
+        ("+encoder.patch_tokens=16", "+encoder.patch_tokens=16"),
+        ("task=macro+rotation", "task=macro+rotation"),
+        ("~trainer.precision", "~trainer.precision"),
+        ("not = [an override, api_token=hunter2", "<hidden>"),
+    ],
+)
+def test_an_override_has_no_secret(override, public):
+    assert public_override(override) == public
+
+
+def test_overrides_in_the_configuration_have_no_secret():
+    config = OmegaConf.create({"pretraining": ["+encoder.api_token=hunter2", "data.root=/mnt/x"]})
+    assert public_config(config) == {"pretraining": ["+encoder.api_token=<hidden>", "data.root=x"]}
 
 
 def test_configuration():

@@ -52,3 +52,13 @@ def test_a_long_group_is_cut_and_stays_unique(monkeypatch):
     assert groups[2] == "defaults"
     assert len(set(groups)) == 3
     assert all(len(group) <= 128 for group in groups)
+
+
+def test_tags_and_group_show_no_secret(monkeypatch):
+    words = ["+encoder.api_token=hunter2hunter2", "task=macro", "seed=1"]
+    overrides, runtime = type("Overrides", (), {"task": words}), type("Runtime", (), {"choices": {"task": "macro"}})
+    record = type("Record", (), {"overrides": overrides, "runtime": runtime})
+    monkeypatch.setattr(module.HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(module.HydraConfig, "get", lambda: record)
+    assert module.tags() == ["task=macro", "+encoder.api_token=<hidden>", "seed=1"]
+    assert module.group() == "+encoder.api_token=<hidden> task=macro"

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 from paper_sweeps import IDS, OWN, XRAYS, axes, composed, jobs
 
-from gat_lightning.assembly import find_conf
+from gat_lightning.assembly import build_test_attacks, find_conf
 from gat_lightning.configuration import check
 from gat_lightning.errors import UserError
 from gat_lightning.paper import SCALES, prepare_paper, published
@@ -84,12 +84,22 @@ def test_budgets_of_the_paper() -> None:
     assert (ablation.trainer.max_epochs, composed("table10").trainer.max_epochs) == (400, 200)
     assert ablation.test.attack.steps == ablation.attack.steps == 10
     assert "trainer.max_epochs=200" in tuning.pretraining
+    assert tuning.optimizer.lr == 0.01
+    assert "optimizer.lr=0.1" in tuning.pretraining
     assert tuning.attack.steps == tuning.test.attack.steps == 4
     assert tuning.test.also.pgd10.attack.steps == 10
     assert composed("table16", "recipe/case=wide_resnet70_16").trainer.max_epochs == 40
     assert composed("table17").method._target_.endswith("Standard")
     assert composed("table11", "recipe/case=gat_noreg").curvature.mode == "off"
     assert composed("table5", "recipe/source=robin").data._target_ == "gat_lightning.data.ROBIN"
+
+
+def test_training_measures_all_of_table_8() -> None:
+    table, tests = published("table8"), build_test_attacks(composed("table8"))
+    measured = {f"test/{view}/accuracy" for view in ("clean", *tests)}
+    assert {each.metric for each in (*table.columns, *table.rows) if each.metric} == measured
+    assert table.evaluate is None
+    assert not any("evaluation" in caveat for caveat in table.caveats)
 
 
 def test_a_scale_that_does_not_exist_is_refused() -> None:

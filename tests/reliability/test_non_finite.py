@@ -98,7 +98,7 @@ def test_a_batch_that_is_left_out_leaves_no_trace(method, value, caplog):
 
 @pytest.mark.parametrize("value", [NAN, INFINITE])
 def test_stop_is_the_default(value):
-    with pytest.raises(NonFiniteError, match=r"stopped at step 1 \(epoch 0\): objective 'class/adv' .* rate is 0\.05"):
+    with pytest.raises(NonFiniteError, match=r"stopped at step 1 \(epoch 1\): objective 'class/adv' .* rate is 0\.05"):
         fit(toy(Adversarial()), value, [1], 2)
 
 
@@ -175,7 +175,7 @@ def test_a_diverging_command_ends_with_one_message(tmp_path, on_nan):
     (said,) = (line for line in log.splitlines() if line.startswith("Error: "))
     print(said)
     last = only_run(tmp_path) / "checkpoints" / "last.ckpt"
-    assert re.search(r"stopped at step \d+ \(epoch 0\): objective 'class/\w+' .* rate is 1e\+30", said)
+    assert re.search(r"stopped at step \d+ \(epoch 1\): objective 'class/\w+' .* rate is 1e\+30", said)
     assert said.endswith(f"Last good checkpoint: {last}.")
     assert log.count("is left out") == (MOST_SKIPPED - 1 if on_nan == "skip" else 0)
 

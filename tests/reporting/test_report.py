@@ -57,9 +57,9 @@ def training(folder: Path, task: str, weighting: str, seed: int, typed: bool = T
         "metrics": {"best": {"epoch": 3, **metrics}}, "files": {"metrics": "metrics.csv"},
     }  # fmt: skip
     (directory / "result.json").write_text(json.dumps(result))
-    lines = ["step,stationarity,weight/class/adv,weight/macro/adv,val/clean/accuracy"]
+    lines = ["epoch,step,stationarity,weight/class/adv,weight/macro/adv,val/clean/accuracy"]
     for step in range(1, 4):
-        lines += [f"{step},0.1,0.{step},0.5,", f"{step},,,,0.{step}"]
+        lines += [f"{step - 1},{step},0.1,0.{step},0.5,", f"{step - 1},{step},,,,0.{step}"]
     (directory / "metrics.csv").write_text("\n".join(lines) + "\n")
     return metrics
 

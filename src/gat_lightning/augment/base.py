@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from gat_lightning.batch import Batch
+from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, generator_for
 
 Generators = Callable[[str], BatchGenerator]
@@ -23,7 +25,12 @@ class Augmentation(ABC):
 
     Of single images first, anywhere in the data's pipeline: all randomness is in :meth:`draw`, and the call is a pure
     function of images and drawn values. Then, in :meth:`at_step`, of the batch as a whole.
+
+    Attributes:
+        needs_target: whether :meth:`at_step` asks for the target's loss.
     """
+
+    needs_target: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
@@ -40,6 +47,14 @@ class Augmentation(ABC):
         Returns:
             New images of the same shape, dtype and range.
         """
+
+    def check(self, has_target: bool) -> None:
+        """Raise `UserError` if a loss of the target is needed, and there is none (``data.target=none``)."""
+        if self.needs_target and not has_target:
+            raise UserError(
+                f"augment: {type(self).__name__} looks at the target's loss, and data.target=none leaves no target: set"
+                " data.target, or choose another augmentation, such as augment=standard."
+            )
 
     def at_step(self, batch: Batch, generators: Generators, loss_of: LossOf) -> Batch:
         """What a training step is made on: the batch itself, or a mixture of its images.

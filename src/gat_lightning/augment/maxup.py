@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,20 +28,25 @@ class MaxUp(Identity):
         UserError: ``copies`` is not a whole number above 1.
     """
 
+    needs_target = True
+
     def __init__(self, base: Augmentation, copies: int = 4) -> None:
         if isinstance(copies, bool) or not isinstance(copies, int) or copies < 2:
             raise UserError(f"augment.copies={copies!r}: it must be a whole number, 2 or more")
         self.base, self.copies = base, copies
 
     def at_step(self, batch: Batch, generators: Generators, loss_of: LossOf) -> Batch:
-        """The worst copy of every image."""
-        candidates = []
+        """The worst copy of every image, with its dense labels."""
+        copies = []
         for copy in range(self.copies):
             values = generators(f"maxup {copy}").rows(self.base.draw, batch.images.device)
-            candidates.append(self.base(batch.images, values))
-        losses = torch.stack([loss_of(images, batch.labels) for images in candidates])
-        worst = losses.argmax(0)
-        return replace(batch, images=_pick(torch.stack(candidates), worst))
+            copies.append(batch.moved(partial(self.base, values=values)))
+        worst = torch.stack([loss_of(copy.images, copy.labels) for copy in copies]).argmax(0)
+        labels = {
+            name: _pick(torch.stack([copy.labels[name] for copy in copies]), worst) if label.dim() == 4 else label
+            for name, label in batch.labels.items()
+        }
+        return replace(batch, images=_pick(torch.stack([copy.images for copy in copies]), worst), labels=labels)
 
 
 def _pick(candidates: Tensor, which: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class ObjectiveLog(pl.Callback):
                 logger.log_metrics({"weight/target_adversarial": share}, step=trainer.global_step)
         message = imbalance(names, weights, target)
         if message and not self._warned and trainer.is_global_zero:
-            log.warning("Epoch %d: %s", trainer.current_epoch, message)
+            log.warning("Epoch %d: %s", trainer.current_epoch + 1, message)
             self._warned = True
 
     def _restart_clock(self) -> None:

@@ -42,6 +42,8 @@ def _check_training(config: DictConfig) -> None:
     for path in ("attack", "validation.attack", "test.attack", *further):
         with _naming(config, path):
             assembly.build_attack(OmegaConf.select(config, path))
+        if path != "attack":
+            _check_scored(config, path)
     assembly.build_test_attacks(config)
     _check_objectives(config)
     with _naming(config, "optimizer"):
@@ -50,6 +52,15 @@ def _check_training(config: DictConfig) -> None:
         instantiate(config.schedule)(optimizer, 10)
     with _naming(config, "data"):
         assembly.build_data(config)
+
+
+def _check_scored(config: DictConfig, path: str) -> None:
+    tasks = OmegaConf.select(config, f"{path}.tasks", default="target")
+    if tasks != "target":
+        raise UserError(
+            f"{path}.tasks={tasks}: validation and test score the target task under attack, and can attack no other:"
+            " leave it at target. attack.tasks says whose loss the attack of the training increases."
+        )
 
 
 def _check_length(trainer: DictConfig) -> None:
@@ -88,6 +99,7 @@ def _check_objectives(config: DictConfig) -> None:
         if name in names:
             raise UserError(f"task.{key}: there is a task '{name}' already; leave one of them out.")
         names.append(name)
+    _part(config, "augment").check(target != NO_TARGET)
     method, curvature = _part(config, "method"), _part(config, "curvature")
     _part(config, "weighting").check([*method.names(names), *curvature.names(names)])
     curvature.check(names, config.engine.space)

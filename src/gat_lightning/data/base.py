@@ -180,13 +180,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def augmented(self, batch: Batch, epoch: int) -> Batch:
         """A training batch as epoch ``epoch`` sees it, on the batch's device; the same on any rank and in any batch."""
-        if self._augmenter is None:
-            return batch
-        labels = {
-            name: self._augmenter(label, batch.index, epoch) if label.dim() == 4 else label
-            for name, label in batch.labels.items()
-        }
-        return replace(batch, images=self._augmenter(batch.images, batch.index, epoch), labels=labels)
+        augmenter = self._augmenter
+        return batch if augmenter is None else batch.moved(lambda pixels: augmenter(pixels, batch.index, epoch))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment the batch if the trainer is training."""

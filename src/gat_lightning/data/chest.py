@@ -110,6 +110,8 @@ class ChestXrays(ListedPictures):
         """
         rows, faults = self.rows()
         rows, listed = self._plausible(rows), len(rows)
+        if self.division == "official":
+            _check_official(rows)
         chosen = self.settle(self.per_image(rows[rows["view"].isin(VIEWS[self.view])]))
         if not len(chosen):
             raise UserError(f"data.view={self.view}: none of {listed:,} usable rows in {self.root.absolute()} is of it")
@@ -119,14 +121,8 @@ class ChestXrays(ListedPictures):
             "gender": _indices(chosen["gender"], GENDERS),
             "view": _indices(chosen["view"], VIEW_CLASSES),
         }
-        patients, test = _tensor(chosen["patient"]).long(), None
-        if self.division == "official":
-            test = _tensor(chosen["test"]).bool()
-            if both := set(patients[test].tolist()) & set(patients[~test].tolist()):
-                raise UserError(
-                    f"{len(both):,} patients are in the official training and test lists, such as {min(both)}; get the"
-                    " lists again, or use data.split=patients"
-                )
+        patients = _tensor(chosen["patient"]).long()
+        test = _tensor(chosen["test"]).bool() if self.division == "official" else None
         everybody = Population(
             _tensor(rows["patient"]).long(), _tensor(rows["age"]).double(), _indices(rows["gender"], GENDERS)
         )
@@ -170,6 +166,16 @@ class ChestXrays(ListedPictures):
             )
         note = "which side of the body is the left, and which organ is above, cannot be told"
         return DataInfo(info.name, info.image, info.mean, info.std, info.labels, note)
+
+
+def _check_official(rows: DataFrame) -> None:
+    """Of all images, since choosing one of each patient would hide that another is in the other part."""
+    test = rows["test"].astype(bool)
+    if both := set(rows["patient"][test]) & set(rows["patient"][~test]):
+        raise UserError(
+            f"{len(both):,} patients are in the official training and test lists, such as {min(both)}; get the lists"
+            " again, or use data.split=patients"
+        )
 
 
 def faults_of(rows: DataFrame, checks: Sequence[tuple[str, Series[bool], str]]) -> tuple[list[Fault], Series[bool]]:

@@ -14,7 +14,7 @@ from gat_lightning.batch import MISSING
 from gat_lightning.data.base import Macro
 from gat_lightning.data.faults import Fault
 from gat_lightning.data.folders import find_class_folders, list_pictures, shorten
-from gat_lightning.data.info import LabelInfo
+from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.listed import ListedPictures
 from gat_lightning.data.records import Records
 from gat_lightning.data.splits import hold_out, stratified
@@ -132,6 +132,21 @@ class ROBIN(ListedPictures):
         for name in sorted(found):
             for path in (path for place in found[name] for path in list_pictures(place)):
                 yield os.path.relpath(path, self.root), CLASSES.index(name)
+
+    def describe(self) -> DataInfo:
+        """As :meth:`ListedPictures.describe`.
+
+        Raises:
+            UserError: see there; or the target is ``nuisance``, and no training picture has one.
+        """
+        labels = self._labels_of(self.parts["train"])["nuisance"]
+        if self.target == "nuisance" and bool((labels == MISSING).all()):
+            source = "without data.csv" if self.csv is None else f"in data.csv={self.csv}"
+            raise UserError(
+                f"data.target=nuisance: none of {len(labels):,} training pictures has a nuisance {source}; set"
+                " data.csv to the table that names them, or data.target to class or macro"
+            )
+        return super().describe()
 
     def divide(self, records: Records) -> dict[str, Tensor]:
         """Class-balanced splits.

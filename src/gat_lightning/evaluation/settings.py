@@ -37,9 +37,10 @@ def check_evaluation(config: DictConfig) -> None:
             raise UserError(f"{name}={config[name]!r}: it must be {allowed.right}.")
     if config.resume not in (None, "auto"):
         raise UserError(f"resume={config.resume!r}: it must be auto or null.")
-    for view, node in (config.get("evaluation") or {}).items():
+    views = {f"evaluation.{view}": node for view, node in (config.get("evaluation") or {}).items()}
+    for name, node in {**views, "curve": config.curve}.items():
         if node.attack.tasks != config.attack.tasks:
-            raise UserError(f"evaluation.{view}.attack.tasks: one evaluation attacks the same tasks; set attack.tasks.")
+            raise UserError(f"{name}.attack.tasks: one evaluation attacks the same tasks; set attack.tasks.")
     normalize = config.normalize
     if normalize not in (None, "data") and not (
         isinstance(normalize, DictConfig) and set(normalize) == {"mean", "std"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
@@ -14,12 +15,16 @@ from torch import Tensor, nn
 from gat_lightning.assembly import build_data
 from gat_lightning.checkpoint import load_model, load_settings
 from gat_lightning.data import ImageDataModule
+from gat_lightning.data.info import NO_TARGET
 from gat_lightning.errors import UserError
 from gat_lightning.formats.safetensors import Safetensors, read_classifier
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.normalize import normalized
 from gat_lightning.models.weights import read_weights
 from gat_lightning.tasks import Task, target_task
+
+SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
+"""Settings of ``data`` that decide which images a split has."""
 
 
 @dataclass
@@ -61,14 +66,23 @@ def load_subject(config: DictConfig) -> Subject:
 
 
 def data_settings(config: DictConfig) -> DictConfig | None:
-    """The data set's settings: those of ``data``, which replace some of the checkpoint's if they name no data set."""
+    """The data set's settings: those of ``data``, which replace some of the checkpoint's if they name no data set.
+
+    If they name the checkpoint's, wherever its files are, the splits are those of the training, but for what the
+    command line sets of :data:`SPLIT_SETTINGS`: another draw would validate on images that were trained on. Where no
+    command line is known, as with Hydra's ``compose``, nothing counts as set.
+    """
     chosen = config.get("data")
     own = {} if chosen is None else OmegaConf.to_container(chosen, resolve=True)
     assert isinstance(own, dict)
-    if config.checkpoint is None or "_target_" in own or _is_export(config):
+    if config.checkpoint is None or _is_export(config):
         return OmegaConf.create(own) if own else None
     trained = load_settings(config.checkpoint)["data"]
-    return OmegaConf.create({**trained, **own})
+    if "_target_" not in own:
+        return OmegaConf.create({**trained, **own})
+    if own["_target_"] == trained.get("_target_"):
+        own |= {name: trained[name] for name in SPLIT_SETTINGS if name in trained and f"data.{name}" not in _typed()}
+    return OmegaConf.create(own)
 
 
 def check_fit(subject: Subject) -> None:
@@ -99,6 +113,13 @@ def check_fit(subject: Subject) -> None:
         )
 
 
+def _typed() -> set[str]:
+    """The settings that the command line changes."""
+    if not HydraConfig.initialized():
+        return set()
+    return {override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
+
+
 def _is_export(config: DictConfig) -> bool:
     return Path(config.checkpoint).suffix == Safetensors.suffix
 
@@ -109,20 +130,24 @@ def _from_checkpoint(config: DictConfig) -> Subject:
     if _is_export(config):
         return _from_export(config)
     multitask, tasks, trained = load_model(config.checkpoint)
+    data = _data(config)
+    if data.target != NO_TARGET:
+        _check_target(config, data, tasks[0].name)
     model = multitask.single_task().eval()
-    return Subject(Path(config.checkpoint).stem, model, tasks, multitask, _data(config), trained)
+    return Subject(Path(config.checkpoint).stem, model, tasks, multitask, data, trained)
 
 
 def _from_export(config: DictConfig) -> Subject:
     if "_target_" not in (config.get("data") or {}):
         raise UserError(f"checkpoint={config.checkpoint} does not hold where its data are: choose data=NAME.")
+    if config.split == "val":
+        raise UserError(
+            f"checkpoint={config.checkpoint} does not hold which images it was trained on, and split=val might be of"
+            " them: leave out split=val, or evaluate the checkpoint that was exported, RUN/checkpoints/best.ckpt."
+        )
     model, description = read_classifier(config.checkpoint)
     data = _data(config)
-    if data.target != description.target:
-        raise UserError(
-            f"The target of checkpoint={config.checkpoint} is '{description.target}': set data.target to it, not to"
-            f" '{data.target}'."
-        )
+    _check_target(config, data, description.target)
     return Subject(Path(config.checkpoint).stem, model, [target_task(data.info, data.target)], None, data, None)
 
 
@@ -140,6 +165,14 @@ def _from_factory(config: DictConfig) -> Subject:
         statistics = data.info if config.normalize == "data" else config.normalize
         model = normalized(model, list(statistics.mean), list(statistics.std))
     return Subject("model", model.float(), [task], None, data, None)
+
+
+def _check_target(config: DictConfig, data: ImageDataModule, target: str) -> None:
+    if data.target != target:
+        raise UserError(
+            f"The target of checkpoint={config.checkpoint} is '{target}': set data.target to it, not to"
+            f" '{data.target}'."
+        )
 
 
 def _data(config: DictConfig) -> ImageDataModule:

@@ -2,7 +2,7 @@
 
 Loggers send settings to servers that others can read. A path is cut to its last part, which says what was used but not
 where it lies; a value that the environment holds under the name of a secret, or that stands under such a name in the
-configuration, is hidden.
+configuration or in an override of it, is hidden.
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ from __future__ import annotations
 import getpass
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 HIDDEN = "<hidden>"
 _LEFT_OUT = ("paths", "logger", "hydra")
+_OVERRIDES = "pretraining"
 _SECRET_SETTING = re.compile(r"(api|access|private)[-_]?key|token|secret|passw|credential", re.IGNORECASE)
 _SECRET_VARIABLE = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
 _SHORTEST_SECRET = 8
 _LOGIN = re.compile(r"(\w://)[^/@\s]+@")
 _ROOT = r"(?:~\w*[/\\]|\.{0,2}[/\\]|[A-Za-z]:[/\\])"
 _IS_PATH = re.compile(_ROOT)
-_PATH_INSIDE = re.compile(rf"(?<![\w.:/\\~]){_ROOT}[^\s,;:'\"()\[\]{{}}]+")
+_PATH_INSIDE = re.compile(rf"(?<![\w./\\~])(?!(?<=:)//(?!/)){_ROOT}[^\s,;:'\"()\[\]{{}}]+")
 _SEPARATORS = re.compile(r"[/\\]")
 
 
@@ -51,14 +55,31 @@ def public_text(text: str) -> str:
     return _without_user(text) if _SEPARATORS.search(text) else text
 
 
-def _public(key: str, value: Any) -> Any:
+def public_override(override: str) -> str:
+    """An override of Hydra's, ``name=value``, with secrets hidden and scrubbed by :func:`public_text`."""
+    return public_text(_without_secrets(override))
+
+
+def _without_secrets(override: str) -> str:
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return HIDDEN if _SECRET_SETTING.search(override) else override
+    value = parsed.value()
+    shown = _public(parsed.key_or_group, value, str)
+    return override if shown == value else f"{override.partition('=')[0]}={shown}"
+
+
+def _public(key: str, value: Any, scrub: Callable[[str], str] = public_text) -> Any:
     if isinstance(value, dict):
-        return {str(name): _public(str(name), item) for name, item in value.items()}
+        return {str(name): _public(str(name), item, scrub) for name, item in value.items()}
     if isinstance(value, list):
-        return [_public(key, item) for item in value]
-    if isinstance(value, str):
-        return HIDDEN if value and _SECRET_SETTING.search(key) else public_text(value)
-    return value
+        return [_public(key, item, scrub) for item in value]
+    if not isinstance(value, str):
+        return value
+    if value and _SECRET_SETTING.search(key):
+        return HIDDEN
+    return scrub(_without_secrets(value) if key == _OVERRIDES else value)
 
 
 def _secrets() -> list[str]:

@@ -24,7 +24,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.html import html_table
-from gat_lightning.loggers.privacy import public_text
+from gat_lightning.loggers.privacy import public_override, public_text
 from gat_lightning.reporting.groups import LOWER_IS_BETTER
 
 ID_FILE = "wandb_id.txt"
@@ -186,7 +186,8 @@ def tags() -> list[str]:
         return []
     choices = HydraConfig.get().runtime.choices
     chosen = [f"{name}={choice}" for name, choice in choices.items() if choice and "/" not in name and "@" not in name]
-    return [tag for tag in dict.fromkeys(map(public_text, [*chosen, *_overrides()])) if _is_tag(tag)]
+    shown = [*map(public_text, chosen), *map(public_override, _overrides())]
+    return [tag for tag in dict.fromkeys(shown) if _is_tag(tag)]
 
 
 def group() -> str | None:
@@ -194,7 +195,7 @@ def group() -> str | None:
     if not HydraConfig.initialized():
         return None
     parts = [override for override in _overrides() if override.partition("=")[0] != "seed"]
-    text = public_text(" ".join(sorted(parts))) or "defaults"
+    text = " ".join(map(public_override, sorted(parts))) or "defaults"
     if len(text) <= _LONGEST_GROUP:
         return text
     return f"{text[: _LONGEST_GROUP - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -72,7 +72,7 @@ def weights(groups: Sequence[Group], folder: Path) -> list[Path]:
     """Share of each objective in the weights over the steps: ``weights_N.png`` for the first seed of each setting."""
     paths: list[Path] = []
     for each in groups:
-        trained = [record for record in each.records if not record.is_evaluation]
+        trained = sorted((r for r in each.records if not r.is_evaluation), key=lambda record: record.seed)
         shares = weight_shares(trained[0].history()) if trained and len(paths) < MOST_PANELS else None
         if shares is not None:
             figure = Figure(figsize=(_WIDTH, 3 + _LINE * len(shares.names) / 2), layout="constrained")
@@ -106,11 +106,11 @@ def _learning_curve(groups: Sequence[Group], name: str, folder: Path) -> Path:
     figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
     axes = figure.subplots()
     for number, each in enumerate(groups[:MOST_CURVES]):
-        series = [found for record in each.records if len(found := _series(record, name)) > 0]
+        series = [found for record in each.records if (found := _series(record, name))]
         if series:
-            length = min(map(len, series))
-            mean = np.mean([one[:length] for one in series], axis=0)
-            axes.plot(range(1, length + 1), mean, color=_colour(number, len(groups)), label=each.label)
+            epochs = sorted(set(series[0]).intersection(*series))
+            mean = [np.mean([scores[epoch] for scores in series]) for epoch in epochs]
+            axes.plot(epochs, mean, color=_colour(number, len(groups)), label=each.label)
     axes.set_title(name.removeprefix("val/"), fontsize=10)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -124,8 +124,9 @@ def _validation(record: Record) -> list[str]:
     return [name for name in (rows[0] if rows else {}) if name.startswith("val/") and name.count("/") == 2]
 
 
-def _series(record: Record, name: str) -> list[float]:
-    return [float(row[name]) for row in record.history() if row.get(name)]
+def _series(record: Record, name: str) -> dict[int, float]:
+    """Scores by epoch, of which the first is 1."""
+    return {int(row["epoch"]) + 1: float(row[name]) for row in record.history() if row.get(name)}
 
 
 def _colour(number: int, count: int) -> tuple[float, float, float, float]:

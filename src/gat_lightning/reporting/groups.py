@@ -1,17 +1,15 @@
-"""Runs that differ in nothing but the seed, and what they are called."""
+"""Runs that differ in nothing but the seed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gat_lightning.evaluation.statistics import MeanStd, mean_std
+from gat_lightning.reporting.labels import label
 from gat_lightning.reporting.records import Record
 
-_NOT_IN_A_LABEL = (
-    "seed=", "name=", "paths.", "hydra", "logger=", "resume=", "skip_finished=", "trainer.devices=",
-    "trainer.accelerator=",
-)  # fmt: skip
 LOWER_IS_BETTER = ("mae", "l1")
 _STRONGEST_FIRST = ("autoattack", "worst", "full", "apgd_t", "apgd_ce", "pgd100", "pgd50", "pgd20", "pgd10")
 
@@ -34,13 +32,12 @@ class Group:
         return sorted({record.seed for record in self.records})
 
     def values(self, metric: str, checkpoint: str) -> dict[int, float]:
-        """A metric by seed; where a training and an evaluation both have it, the evaluation's."""
-        found: dict[int, float] = {}
-        for record in sorted(self.records, key=lambda record: record.is_evaluation):
-            metrics = record.result["metrics"].get(checkpoint) or record.result["metrics"].get("model") or {}
-            if metrics.get(metric) is not None:
-                found[record.seed] = float(metrics[metric])
-        return found
+        """A metric by seed; an evaluation's before a training's, and of several the one of most images."""
+        return {seed: record.scores(checkpoint)[metric] for seed, record in self._scored(metric, checkpoint).items()}
+
+    def images(self, metric: str, checkpoint: str) -> set[int | None]:
+        """Numbers of images that the values are over; None is the whole test split."""
+        return {record.images for record in self._scored(metric, checkpoint).values()}
 
     def summary(self, metric: str, checkpoint: str) -> MeanStd | None:
         """Mean and standard deviation over the seeds."""
@@ -49,11 +46,12 @@ class Group:
 
     def metrics(self, checkpoint: str) -> set[str]:
         """Names of its test metrics."""
-        names: set[str] = set()
-        for record in self.records:
-            metrics = record.result["metrics"].get(checkpoint) or record.result["metrics"].get("model") or {}
-            names |= {name for name in metrics if name.count("/") >= 2}
-        return names
+        return {name for record in self.records for name in record.scores(checkpoint)}
+
+    def _scored(self, metric: str, checkpoint: str) -> dict[int, Record]:
+        having = [record for record in self.records if metric in record.scores(checkpoint)]
+        having.sort(key=lambda record: (record.is_evaluation, math.inf if record.images is None else record.images))
+        return {record.seed: record for record in having}
 
 
 def group(records: Sequence[Record]) -> list[Group]:
@@ -63,7 +61,8 @@ def group(records: Sequence[Record]) -> list[Group]:
         key = tuple(sorted(record.settings.items()))
         groups.setdefault(key, Group("")).records.append(record)
     found = list(groups.values())
-    _name(found)
+    for each, text in zip(found, label([each.records for each in found]), strict=True):
+        each.label = text
     return sorted(found, key=lambda each: each.label)
 
 
@@ -100,40 +99,3 @@ def lower_is_better(metric: str) -> bool:
 
 def _rank(view: str) -> int:
     return _STRONGEST_FIRST.index(view) if view in _STRONGEST_FIRST else len(_STRONGEST_FIRST)
-
-
-def _name(groups: list[Group]) -> None:
-    typed = [_typed(each) for each in groups]
-    if all(words is not None for words in typed):
-        words = [[word for word in each or () if not word.startswith(_NOT_IN_A_LABEL)] for each in typed]
-        common = set(words[0]).intersection(*words) if words else set()
-        labels = [" ".join(word for word in each if word not in common) for each in words]
-    else:
-        labels = ["" for _ in groups]
-    if len(set(labels)) < len(labels):
-        labels = _by_settings(groups)
-    for each, label in zip(groups, labels, strict=True):
-        each.label = label or str(each.records[0].configuration.get("name", "default"))
-
-
-def _typed(each: Group) -> tuple[str, ...] | None:
-    return next((record.overrides for record in each.records if record.overrides is not None), None)
-
-
-def _by_settings(groups: list[Group]) -> list[str]:
-    """Labels made of the settings that differ; of a component that differs, its name alone."""
-    tables = [each.records[0].settings for each in groups]
-    names = sorted(set().union(*tables))
-    different = [name for name in names if len({table.get(name) for table in tables}) > 1]
-    components = {name.removesuffix("._target_") for name in different if name.endswith("._target_")}
-    labels = []
-    for table in tables:
-        words = []
-        for name in different:
-            owner = next((part for part in components if name.startswith(f"{part}.")), None)
-            if name not in table or (owner is not None and not name.endswith("._target_")):
-                continue
-            value = "none" if table[name] == "{}" else table[name].strip('"')
-            words.append(f"{owner or name}={value.rpartition('.')[2] if owner else value}")
-        labels.append(" ".join(words))
-    return labels

@@ -11,11 +11,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gat_lightning.pretraining import DIRECTORY as PRETRAINING
+from gat_lightning.reporting.threat import Threat
 from gat_lightning.reporting.weight_shares import read_rows
 from gat_lightning.result import SCHEMA
 from gat_lightning.run_directory import RESULT
 
 _NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "skip_finished", "name", "seed", "callbacks")
+_FOLLOW_THE_SEED = ("data.seed", "weighting.seed")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Record:
     def settings(self) -> dict[str, Any]:
         """Everything that decides what was trained, but the seed: flat, by dotted names."""
         kept = {key: value for key, value in self.configuration.items() if key not in _NOT_A_SETTING}
-        return dict(_flat(kept))
+        return {name: value for name, value in _flat(kept) if name not in _FOLLOW_THE_SEED}
 
     @cached_property
     def overrides(self) -> tuple[str, ...] | None:
@@ -63,6 +66,31 @@ class Record:
             return tuple(map(str, OmegaConf.load(path)))
         except (OSError, ValueError, TypeError):
             return None
+
+    @property
+    def images(self) -> int | None:
+        """How many images an evaluation that was limited to some has scored; None for the whole split."""
+        limited = self.is_evaluation and self.result["config"].get("images") is not None
+        return int(self.result["images"]) if limited else None
+
+    def scores(self, checkpoint: str) -> dict[str, float]:
+        """Test metrics of a checkpoint, or of the one model there is, by ``test/VIEW/METRIC``.
+
+        Where an evaluation's threat is not that of the training's test, the view says which: ``pgd20 L2 0.5``.
+        """
+        metrics = self.result["metrics"].get(checkpoint) or self.result["metrics"].get("model") or {}
+        found = {}
+        for name, value in metrics.items():
+            split, _, rest = name.partition("/")
+            view, _, metric = rest.partition("/")
+            if split == "test" and metric and value is not None:
+                found[f"test/{view}{self._other_threat(view)}/{metric}"] = float(value)
+        return found
+
+    def _other_threat(self, view: str) -> str:
+        trained = Threat.of_training(self.result.get("trained") or {})
+        threat = Threat.of_evaluation(self.result["config"], view) if self.is_evaluation else None
+        return "" if None in (trained, threat) or trained == threat else f" {threat}"
 
     @property
     def files(self) -> dict[str, Any]:
@@ -99,9 +127,15 @@ def _candidates(folders: Iterable[str | Path]) -> Iterator[Path]:
     for folder in map(Path, folders):
         inside = [path.parent for path in folder.rglob(RESULT)]
         inside += [path.parent for path in folder.rglob(".hydra") if not (path.parent / RESULT).exists()]
-        yield from (path for path in inside if not (path / "multirun.yaml").exists())
+        yield from (path for path in inside if not (path / "multirun.yaml").exists() and not _comes_before(path))
         if not inside:
             yield folder
+
+
+def _comes_before(directory: Path) -> bool:
+    """Whether it is a run's training before the training, which is a part of that run."""
+    parent = directory.parent
+    return directory.name == PRETRAINING and any((parent / mark).exists() for mark in (RESULT, ".hydra"))
 
 
 def _read(directory: Path) -> Record | str:
@@ -121,13 +155,14 @@ def _read(directory: Path) -> Record | str:
         return f"the run has {status}"
     if not isinstance(result.get("config"), dict) or not isinstance(result.get("metrics"), dict):
         return f"its {RESULT} lacks its configuration or its metrics"
+    if result["config"].get("debug") not in (None, False, True):
+        return f"it was made with debug={result['config']['debug']}"
     return Record(directory, result)
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict) and node:
         for key, value in node.items():
-            if (prefix, key) != ("data.", "seed"):
-                yield from _flat(value, f"{prefix}{key}.")
+            yield from _flat(value, f"{prefix}{key}.")
     else:
         yield prefix.rstrip("."), json.dumps(node)

@@ -102,6 +102,21 @@ def latex(table: Summary) -> str:
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
 
+def different_images(groups: Sequence[Group], checkpoint: str) -> str | None:
+    """What each column is over, where some evaluations were limited to a number of images and others were not."""
+    seen = {
+        metric: set().union(*(each.images(metric, checkpoint) for each in groups))
+        for metric in columns(groups, checkpoint)
+    }
+    if len(set().union(*seen.values())) < 2:
+        return None
+    texts = []
+    for metric, counts in seen.items():
+        numbers = [f"{count:,}" for count in sorted(count for count in counts if count is not None)]
+        texts.append(f"{_header(metric)}: {' or '.join([*numbers, *(['all'] if None in counts else [])])}")
+    return f"Not all figures are over the same test images; {'; '.join(texts)}."
+
+
 def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
     """Every figure, not rounded: one line per setting, seed and metric."""
     text = io.StringIO()

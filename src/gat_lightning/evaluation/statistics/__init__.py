@@ -1,6 +1,6 @@
 """Statistics of evaluations: intervals, tests, correlations and the hyper-volume of fronts."""
 
-from gat_lightning.evaluation.statistics.comparison import Comparison, Pair, compare
+from gat_lightning.evaluation.statistics.comparison import Comparison, Pair, compare, compare_pairs
 from gat_lightning.evaluation.statistics.correlation import Correlation, fisher_interval, pearson, spearman
 from gat_lightning.evaluation.statistics.hypervolume import HyperVolume, hypervolume
 from gat_lightning.evaluation.statistics.intervals import Interval, bootstrap_interval, wilson_interval
@@ -17,6 +17,7 @@ __all__ = [
     "Pair",
     "bootstrap_interval",
     "compare",
+    "compare_pairs",
     "fisher_interval",
     "holm",
     "hypervolume",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics.mcnemar import McNemar, holm, mcnemar
+
+Named = tuple[str, ArrayLike]
+"""An evaluation's name, and whether it has each image right."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,26 @@ def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05) -> Compar
     """
     if len(evaluations) < 2:
         raise UserError(f"a comparison needs at least two evaluations, got {len(evaluations)}")
+    names = combinations(evaluations, 2)
+    return compare_pairs([((a, evaluations[a]), (b, evaluations[b])) for a, b in names], level)
+
+
+def compare_pairs(pairs: Sequence[tuple[Named, Named]], level: float = 0.05) -> Comparison:
+    """The same for chosen pairs of evaluations; the images may be others from pair to pair.
+
+    Args:
+        pairs: two evaluations each, as in :func:`compare`, with their names; may be empty.
+        level: probability of any false rejection, in (0, 1).
+
+    Raises:
+        UserError: the two of a pair are of other images, or the level is out of its range.
+    """
     if not 0 < level < 1:
         raise UserError(f"level={level} must lie between 0 and 1, for example 0.05")
-    names = list(combinations(evaluations, 2))
-    tests = [mcnemar(evaluations[first], evaluations[second]) for first, second in names]
+    tests = [mcnemar(first, second) for (_, first), (_, second) in pairs]
     adjusted = holm([test.p_value for test in tests])
-    pairs = (
+    found = (
         Pair(first, second, test, p_value, p_value <= level)
-        for (first, second), test, p_value in zip(names, tests, adjusted, strict=True)
+        for ((first, _), (second, _)), test, p_value in zip(pairs, tests, adjusted, strict=True)
     )
-    return Comparison(tuple(pairs), level)
+    return Comparison(tuple(found), level)

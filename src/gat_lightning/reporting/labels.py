@@ -1,0 +1,68 @@
+"""What settings are called in a report: what was typed for them, or else what they differ in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from gat_lightning.reporting.records import Record
+
+_NOT_IN_A_LABEL = (
+    "seed=", "name=", "paths.", "hydra", "logger=", "resume=", "skip_finished=", "trainer.devices=",
+    "trainer.accelerator=",
+)  # fmt: skip
+
+
+def label(settings: Sequence[Sequence[Record]]) -> list[str]:
+    """One label for each setting, no two of them the same.
+
+    Args:
+        settings: the runs of each, which are equal but for the seed.
+    """
+    typed = [_typed(records) for records in settings]
+    labels = ["" for _ in settings]
+    if all(words is not None for words in typed):
+        words = [[word for word in each or () if not word.startswith(_NOT_IN_A_LABEL)] for each in typed]
+        common = set(words[0]).intersection(*words) if words else set()
+        labels = [" ".join(word for word in each if word not in common) for each in words]
+    if len(set(labels)) < len(labels):
+        labels = _by_settings([records[0].settings for records in settings])
+    names = [str(records[0].configuration.get("name", "default")) for records in settings]
+    return [text or name for text, name in zip(labels, names, strict=True)]
+
+
+def _typed(records: Sequence[Record]) -> tuple[str, ...] | None:
+    return next((record.overrides for record in records if record.overrides is not None), None)
+
+
+def _by_settings(tables: Sequence[dict[str, str]]) -> list[str]:
+    """The settings that differ; of a component that differs its name alone, as long as that tells settings apart."""
+    different = _different(tables)
+    components = {name.removesuffix("._target_") for name in different if name.endswith("._target_")}
+    shown = [name for name in different if name.endswith("._target_") or not _inside(name, components)]
+    labels = [_words(table, shown) for table in tables]
+    for text in [text for text, count in Counter(labels).items() if count > 1]:
+        same = [number for number, other in enumerate(labels) if other == text]
+        more = _different([tables[number] for number in same])
+        for number in same:
+            labels[number] = f"{text} {_words(tables[number], more)}".strip()
+    return labels
+
+
+def _different(tables: Sequence[dict[str, str]]) -> list[str]:
+    """Names of the settings that not all have alike."""
+    names = sorted(set().union(*tables))
+    return [name for name in names if len({table.get(name) for table in tables}) > 1]
+
+
+def _inside(name: str, components: set[str]) -> bool:
+    return any(name.startswith(f"{part}.") for part in components)
+
+
+def _words(table: dict[str, str], names: Sequence[str]) -> str:
+    words = []
+    for name in (name for name in names if name in table):
+        value = "none" if table[name] == "{}" else table[name].strip('"')
+        component = name.endswith("._target_")
+        words.append(f"{name.removesuffix('._target_')}={value.rpartition('.')[2] if component else value}")
+    return " ".join(words)

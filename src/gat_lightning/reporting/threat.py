@@ -1,0 +1,46 @@
+"""What an attack may do: figures under different threats are not figures of the same kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gat_lightning.attacks import parse_budget
+
+
+@dataclass(frozen=True)
+class Threat:
+    """A ball of perturbations, and whose loss is attacked inside of it.
+
+    Attributes:
+        norm: ``Linf``, ``L2`` or ``L1``.
+        eps: radius in units of [0, 1] pixels.
+        tasks: ``target``, ``auxiliary`` or ``all``.
+    """
+
+    norm: str
+    eps: float
+    tasks: str = "target"
+
+    def __str__(self) -> str:
+        return f"{self.norm} {self.eps:.4g}" + ("" if self.tasks == "target" else f" {self.tasks}")
+
+    @classmethod
+    def of_training(cls, config: Mapping[str, Any]) -> Threat | None:
+        """That of the test after training; None where it is not known."""
+        return _of((config.get("test") or {}).get("attack"))
+
+    @classmethod
+    def of_evaluation(cls, config: Mapping[str, Any], view: str) -> Threat | None:
+        """That of a view; None for clean images and for an attack that has no norm to choose, such as C&W."""
+        if view == "clean":
+            return None
+        views = config.get("evaluation") or {}
+        return _of(views[view]["attack"] if view in views else config.get("attack"))
+
+
+def _of(attack: Mapping[str, Any] | None) -> Threat | None:
+    if not attack or "norm" not in attack or attack.get("eps") is None:
+        return None
+    return Threat(str(attack["norm"]), parse_budget(attack["eps"], "eps"), str(attack.get("tasks", "target")))
