@@ -16,6 +16,8 @@ from gat_lightning.command_line import quiet_lightning
 from gat_lightning.demo import MODELS
 from gat_lightning.demo import main as demo
 from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.reporting.groups import group
+from gat_lightning.reporting.records import collect
 from gat_lightning.run_directory import register_resolvers
 from gat_lightning.train import run
 
