@@ -5,7 +5,7 @@ from torch import nn
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.gradient_spaces import gramian
 from gat_lightning.gradients import GradientEngine, Objective
-from gat_lightning.weighting import MGDA, Equal
+from gat_lightning.weighting import MGDA, Equal, Fixed
 
 
 class Model(nn.Module):
@@ -86,6 +86,23 @@ def test_a_static_weighting_is_backward_on_the_weighted_sum():
     model.zero_grad()
     sum(objective.loss for objective in model.objectives(*data)).backward()
     assert torch.allclose(flat(computed), flat([parameter.grad for parameter in model.parameters()]), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("weighting", "weight"), [(Equal(), 1.0), (Fixed({"macro/clean": 0.5}), 0.5)])
+def test_a_head_of_zeros_trains_under_a_static_weighting(weighting, weight):
+    model, data = problem()
+    for parameter in model.heads["macro"].parameters():
+        nn.init.zeros_(parameter)
+    step = engine_for(model, weighting).step(model.objectives(*data)[:2])
+    assert step.empty == ["macro/clean"]
+    computed = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    target, macro, *_ = model.objectives(*data)
+    (target.loss + weight * macro.loss).backward()
+    assert torch.allclose(flat(computed), flat([parameter.grad for parameter in model.parameters()]), rtol=1e-12)
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert model.heads["macro"].weight.any()
+    assert model.objectives(*data)[1].loss < macro.loss
 
 
 @pytest.mark.parametrize("weighting", [MGDA(), Equal()])

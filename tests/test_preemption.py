@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from gat_lightning.checkpoint import load_checkpoint
 from gat_lightning.preemption import SIGNALS, Stopped, StopSignals, was_requeued
 from test_resume import assert_same_run
-from test_train import trained
+from test_train import SHORT, trained
 
 
 class Signal(pl.Callback):
@@ -28,13 +28,17 @@ class Signal(pl.Callback):
             os.kill(os.getpid(), self.number)
 
 
+def signalled(number, place):
+    return f"+callbacks.signal={{_target_: test_preemption.Signal, number: {int(number)}, {place}}}"
+
+
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("place", "steps"),
     [
         ("place: batch, epoch: 1, batch: 2", 5 + 3),
-        ("place: batch, epoch: 0, batch: 4", 5 + 1),
-        pytest.param("place: validation, epoch: 0", 5 + 1, marks=pytest.mark.slow),
+        ("place: batch, epoch: 0, batch: 4", 5),
+        pytest.param("place: validation, epoch: 0", 5, marks=pytest.mark.slow),
         pytest.param("place: validation, epoch: 1", 5 + 5, marks=pytest.mark.slow),
     ],
     ids=["within an epoch", "last batch", "validation", "last validation"],
@@ -44,9 +48,8 @@ def test_a_signal_saves_and_the_requeued_run_equals_the_undisturbed_one(
 ):
     number = signal.SIGUSR2 if "validation" in place else signal.SIGTERM
     handlers = [signal.getsignal(each) for each in SIGNALS]
-    callback = f"+callbacks.signal={{_target_: test_preemption.Signal, number: {int(number)}, {place}}}"
     with pytest.raises(Stopped) as stopped:
-        trained(tmp_path, callback)
+        trained(tmp_path, signalled(number, place))
     assert stopped.value.code == 128 + number
     assert [signal.getsignal(each) for each in SIGNALS] == handlers
     assert json.loads((tmp_path / "result.json").read_text())["status"] == "interrupted"
@@ -54,6 +57,19 @@ def test_a_signal_saves_and_the_requeued_run_equals_the_undisturbed_one(
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     trained(tmp_path)
     assert_same_run(quickstart[0], tmp_path)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_signal_stops_epochs_of_one_batch_and_the_resumed_run_equals_the_undisturbed_one(tmp_path):
+    settings = [*SHORT, "trainer.max_epochs=3", "+trainer.limit_train_batches=1", "validation.images=16"]
+    trained(tmp_path / "whole", *settings)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "stopped", *settings, signalled(signal.SIGTERM, "place: batch, epoch: 0, batch: 0"))
+    last = load_checkpoint(tmp_path / "stopped" / "checkpoints" / "last.ckpt")
+    assert (last["epoch"], last["global_step"]) == (0, 1)
+    assert (tmp_path / "stopped" / "checkpoints" / "best.ckpt").is_file()
+    trained(tmp_path / "stopped", *settings, "resume=auto")
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
 @pytest.mark.parametrize(("count", "requeued"), [(None, False), ("", False), ("0", False), ("1", True), ("12", True)])

@@ -7,6 +7,7 @@ from torch import nn
 from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
 from gat_lightning.errors import UserError
+from gat_lightning.forward import Views
 from gat_lightning.methods import Madry
 from gat_lightning.weighting import MGDA, Equal
 from test_training_step import fit_one_step, toy_batch, toy_module
@@ -43,6 +44,28 @@ def test_micro_batches_of_8_equal_one_batch_of_64(space, curvature, separate, we
         for micro_batch in (None, 8)
     )
     assert largest_difference(whole, parts) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("total", "size", "expected"), [(9, 8, [4, 5]), (64, 8, [8] * 8), (10, 4, [3, 3, 4]), (3, 1, [1] * 3), (5, 9, [5])]
+)
+def test_micro_batches_are_of_nearly_equal_size_and_the_whole_batch_in_order(total, size, expected):
+    batch = toy_batch(total)
+    parts = list(Views(batch.images, batch.labels, shard=batch.shard).parts(size))
+    assert [len(part.images) for part in parts] == expected
+    assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
+    assert torch.equal(torch.cat([part.labels["class"] for part in parts]), batch.labels["class"])
+    ends = [part.shard.offset + part.shard.size for part in parts]
+    assert [part.shard.offset for part in parts] == [0, *ends[:-1]]
+
+
+def test_no_micro_batch_is_a_single_image_that_batchnorm_refuses():
+    """9 images in parts of at most 8, with 1x1 maps."""
+    net = nn.Sequential(nn.Conv2d(1, 3, 4), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 4)).double()
+    module = toy_module(Madry(), "off", None, False, net=net, micro_batch=8)
+    fit_one_step(module, toy_batch(9))
+    (norm,) = (part for part in module.model.modules() if isinstance(part, nn.BatchNorm2d))
+    assert norm.num_batches_tracked == 2 * 2
 
 
 def test_micro_batches_leave_the_running_statistics_as_one_pass_over_each_part_would():

@@ -129,6 +129,26 @@ MORE = {
         "test.also.pgd20 has the name of test.attack",
         "change its settings",
     ),
+    "training by an ensemble": (
+        DIGITS + "attack=autoattack",
+        "attack is autoattack, an attack for evaluations",
+        "gat_lightning.evaluate checkpoint=RUN/checkpoints/best.ckpt evaluation=autoattack",
+    ),
+    "validation by an ensemble": (
+        DIGITS + "attack@validation.attack=autoattack",
+        "validation.attack is autoattack, an attack for evaluations",
+        "choose pgd, fgsm, bim, mim or square here",
+    ),
+    "test by a decision's attack": (
+        DIGITS + "attack@test.attack=apgd_t",
+        "test.attack is apgd_t, an attack for evaluations",
+        "evaluation=autoattack (or apgd_ce, apgd_t, fab, cw)",
+    ),
+    "further test by a decision's attack": (
+        DIGITS + "+attack@test.also.more.attack=fab",
+        "test.also.more.attack is fab, an attack for evaluations",
+        "evaluation=autoattack (or apgd_ce, apgd_t, fab, cw)",
+    ),
     "norm": (DIGITS + "attack.norm=linf2", "attack.norm='linf2' is unknown", "did you mean 'Linf'?"),
     "learning rate": (DIGITS + "optimizer.lr=-0.1", "optimizer.lr=-0.1", "a number above 0"),
     "epochs": (DIGITS + "trainer.max_epochs=0", "trainer.max_epochs=0", "a whole number of at least 1"),
@@ -254,8 +274,12 @@ INDEPENDENT = (
 )  # fmt: skip
 
 
+FOR_EVALUATIONS = ("apgd_ce", "apgd_t", "autoattack", "cw", "fab")
+
+
 def options(group):
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    """Those that a training can have."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem not in FOR_EVALUATIONS)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +292,7 @@ def options(group):
         ),
         *([f"method={method}", "weighting=equal"] for method in options("method")),
         *([f"experiment={experiment}"] for experiment in options("experiment")),
+        ["method=standard", "attack=autoattack", "weighting=equal", "curvature.mode=off"],
         ["data=cifar10", "attack.eps=8/255", "attack.step_size=null", "attack.norm=L2", "validation.images=null"],
         ["trainer.max_epochs=-1", "+trainer.max_steps=10", "trainer.precision=64-true", "+trainer.limit_val_batches=1"],
         ["trainer.devices=[0, 1]", "+trainer.strategy=ddp", "+optimizer.nesterov=true", "method=adversarial",

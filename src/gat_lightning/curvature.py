@@ -130,9 +130,9 @@ class Curvature:
     """How the curvature terms enter a step.
 
     Args:
-        mode: ``objective``: M - 1 more objectives ``j/curvature``, weighed with the others (Algorithm 1), without
-            gradients for the decoders; ``penalty``: their sum is added with ``coefficient`` (eq. 5), and the decoders
-            get its gradient too; ``off``: no term (GAT-noReg of Table 11).
+        mode: ``objective``: M - 1 more objectives ``j/curvature``, weighed with the others (Algorithm 1), under an
+            adaptive weighting without gradients for the decoders; ``penalty``: their sum is added with ``coefficient``
+            (eq. 5), and the decoders get its gradient too; ``off``: no term (GAT-noReg of Table 11).
         derivative: of a term with respect to the parameters. ``exact``: double backward. ``finite_difference``: see
             :mod:`gat_lightning.finite_difference`; M(M+1)/2 - 1 more forward and backward passes (M for ``penalty``,
             twice as many with ``scheme="central"``) and no double backward.

@@ -58,14 +58,19 @@ class Views:
         return self.mixed.share * loss + (1 - self.mixed.share) * loss_for(self.mixed.labels[task])
 
     def parts(self, size: int | None) -> Iterator[Views]:
-        """Micro-batches of at most ``size`` samples, or the whole where None; counts stay those of the joined batch."""
+        """Micro-batches of at most ``size`` samples, or the whole where None; counts stay those of the joined batch.
+
+        Their sizes differ by one sample at most, so that BatchNorm takes no statistics of a small rest.
+        """
         total = len(self.images)
         if size is None or size >= total:
             yield self
             return
         assert self.shard is not None
-        for start in range(0, total, size):
-            piece = slice(start, min(start + size, total))
+        count = -(-total // size)
+        for part in range(count):
+            start = part * total // count
+            piece = slice(start, (part + 1) * total // count)
             shard = self.shard._replace(offset=self.shard.offset + start, size=piece.stop - start)
             labels = {name: label[piece] for name, label in self.labels.items()}
             mixed = None if self.mixed is None else self.mixed[piece]

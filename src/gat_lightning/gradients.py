@@ -42,9 +42,9 @@ class GradientStep:
     Attributes:
         names: of the K objectives, in order.
         losses: ``[K]``.
-        weights: ``[K]``, coefficients of the objectives' gradients; 0 for the ones left out.
+        weights: ``[K]``, coefficients of the objectives' gradients.
         gramian: ``[K, K]``, in the engine's space.
-        empty: names of the objectives that were left out because their gradient was exactly zero.
+        empty: names of the objectives whose gradient is exactly zero, which get weight 0 under an adaptive weighting.
         penalty: value of what was added outside the weighting.
     """
 
@@ -202,7 +202,7 @@ class GradientEngine:
         for name, entry in zip([*(f"objective '{name}'" for name in names), "the penalty"], largest, strict=True):
             if not entry < float("inf"):
                 raise NonFiniteError(f"the gradient of {name} is not finite in a decoder (largest entry {entry:g})")
-        kept = products.diagonal().nonzero().flatten()
+        kept = products.diagonal().nonzero().flatten() if self.weighting.adaptive else torch.arange(count)
         weights = torch.zeros_like(losses)
         if len(kept):
             weights[kept] = self.weighting(products[kept][:, kept], losses[kept], [names[k] for k in kept])

@@ -35,6 +35,7 @@ from gat_lightning.passes import (
     recomputed,
 )
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
+from gat_lightning.schedules import steps_of_run
 from gat_lightning.tasks import Task, attacked_tasks
 from gat_lightning.weight_perturbation import WeightPerturbation
 
@@ -151,7 +152,8 @@ class GATModule(pl.LightningModule):
                 step = self._finish_gradients()
             self.last_step = step
             if step is None:
-                torch._foreach_copy_(list(self.model.buffers()), buffers)
+                for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+                    buffer.copy_(before)
             else:
                 self._optimizer_step()
                 self.method.end_replay()
@@ -277,9 +279,7 @@ class GATModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The configured optimiser over all parameters, and its schedule."""
         optimizer = self._make_optimizer([p for p in self.model.parameters() if p.requires_grad])
-        steps = int(self.trainer.estimated_stepping_batches) * self.method.replays
-        if self.trainer.max_steps > 0:
-            steps = min(steps, self.trainer.max_steps)
+        steps = steps_of_run(self.trainer, self.method.replays)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._make_schedule(optimizer, steps)}}
 
     def on_validation_epoch_start(self) -> None:

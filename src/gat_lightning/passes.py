@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,5 +69,19 @@ def recomputed(model: MultiTaskModel, images: Tensor) -> Features:
         model.encode,
         images,
         use_reentrant=False,
-        context_fn=lambda: (nullcontext(), unchanged_buffers(model)),
+        context_fn=lambda: (nullcontext(), _Uncounted(model)),
     )
+
+
+class _Uncounted(AbstractContextManager[None]):
+    """:func:`unchanged_buffers`, entered anew by every backward through a pass that is kept for several."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+
+    def __enter__(self) -> None:
+        self._block = unchanged_buffers(self._model)
+        self._block.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        self._block.__exit__(*raised)

@@ -9,10 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import pytorch_lightning as pl
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from gat_lightning.errors import UserError
+
+
+def steps_of_run(trainer: pl.Trainer, replays: int) -> int:
+    """The number of optimiser steps of a run.
+
+    Args:
+        trainer: in a fit; its ``max_steps`` ends the run after the batch that reaches it.
+        replays: steps that are made of one batch.
+    """
+    steps = int(trainer.estimated_stepping_batches) * replays
+    if trainer.max_steps > 0:
+        steps = min(steps, math.ceil(trainer.max_steps / replays) * replays)
+    return steps
 
 
 def cosine(optimizer: Optimizer, steps: int, final_lr: float = 0.0, warmup: float = 0.0) -> LRScheduler:

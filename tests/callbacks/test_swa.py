@@ -100,6 +100,16 @@ def test_of_several_steps_on_a_batch_the_last_one_ends_an_epoch(tmp_path):
     assert_mean_of([weights[batches] for batches in (8, 12, 16)], saved(run, "swa")["state_dict"])
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_most_steps_that_fall_within_the_steps_on_a_batch_are_those_after_it(tmp_path, schedule):
+    """13 steps are reached by the fifth batch of 3 steps, whose last one ends the run."""
+    free = ["method=free", "method.replays=3", "task=none", "weighting=equal", f"schedule={schedule}"]
+    run = fit(tmp_path / "free", "callbacks=default+swa", *free, "+trainer.max_steps=13")
+    assert run.trainer.global_step == 15
+    assert swa_of(run).steps == 2
+    assert_mean_of(run.recorder.weights[4:], saved(run, "swa")["state_dict"])
+
+
 def test_the_averages_are_tested_beside_the_plain_model(tmp_path, undrawn):
     result = trained(tmp_path, *SHORT, "callbacks=default+ema+swa")
     assert list(result["metrics"]) == ["best", "last", "ema", "swa"]

@@ -40,6 +40,22 @@ def test_the_guard_stops_says_so_and_gives_the_weights_before_back(tmp_path, cap
         assert torch.equal(value, last["state_dict"][name]), name
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
+@pytest.mark.usefixtures("broken_after_three", "undrawn")
+def test_what_the_guard_has_stopped_makes_no_further_step_when_resumed(tmp_path, caplog):
+    last = tmp_path / "guarded" / "checkpoints" / "last.ckpt"
+    trained(tmp_path / "guarded", *FAST)
+    before = load_checkpoint(last)
+    caplog.clear()
+    result = trained(tmp_path / "guarded", *FAST, "resume=auto")
+    assert (result["epochs"], result["status"]) == (3, "finished")
+    assert "Catastrophic overfitting has stopped this training before" in caplog.text
+    after = load_checkpoint(last)
+    assert after["global_step"] == before["global_step"]
+    assert all(torch.equal(value, after["state_dict"][name]) for name, value in before["state_dict"].items())
+    assert trained(tmp_path / "guarded", *FAST, "resume=auto", "method.guard=false")["epochs"] == 5
+
+
 @pytest.mark.usefixtures("broken_after_three", "undrawn")
 @pytest.mark.parametrize("setting", ["method.guard=false", "method.threshold=0.3"])
 def test_without_the_guard_or_within_its_threshold_training_goes_on(tmp_path, caplog, setting):

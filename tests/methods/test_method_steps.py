@@ -175,9 +175,9 @@ def test_friendly_images_are_those_of_the_published_loop():
     torch.testing.assert_close(gradients_of(module), by_hand(reference, total), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("micro_batch", [None, 3])
-def test_free_replays_a_batch_and_moves_weights_and_images_together(micro_batch):
-    module = module_for(Free(EPS, replays=3), micro_batch=micro_batch)
+@pytest.mark.parametrize(("micro_batch", "space"), [(None, "parameters"), (3, "parameters"), (3, "representation")])
+def test_free_replays_a_batch_and_moves_weights_and_images_together(micro_batch, space):
+    module = module_for(Free(EPS, replays=3), micro_batch=micro_batch, space=space)
     reference = Reference(module, False)
     fit_one_step(module)
     perturbation = torch.zeros_like(reference.x)

@@ -96,6 +96,16 @@ def test_a_batch_that_is_left_out_leaves_no_trace(method, value, caplog):
     assert f"Step {replays} is left out, 1 so far: objective '" in caplog.text
 
 
+def test_a_batch_is_left_out_of_the_training_of_a_model_without_buffers():
+    bare = nn.Sequential(*(part for part in net() if not isinstance(part, nn.BatchNorm2d)))
+    module = toy_module(Adversarial(), "off", None, True, net=bare, skip_non_finite=True)
+    assert not list(module.model.buffers())
+    before, after, last = fit(module, NAN, [1], 3).states
+    assert module.skipped == 1
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert any(not torch.equal(after[name], last[name]) for name in before)
+
+
 @pytest.mark.parametrize("value", [NAN, INFINITE])
 def test_stop_is_the_default(value):
     with pytest.raises(NonFiniteError, match=r"stopped at step 1 \(epoch 1\): objective 'class/adv' .* rate is 0\.05"):

@@ -8,6 +8,7 @@ import torch
 from weighting_asserts import KINDS, Array, assert_on_simplex, random_jacobian
 
 from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.methods import Mart
 from gat_lightning.weighting import MGDA, min_norm
 
 NAMES = ["class/clean", "class/adv", "macro/clean", "macro/adv"]
@@ -103,6 +104,19 @@ def test_the_floor_of_the_target(names: list[str], expected: int) -> None:
     products = torch.ones(len(names), dtype=torch.float64).diag()
     products[expected, expected] = 100.0
     assert mgda(products, None, names)[expected].item() == pytest.approx(0.6)
+
+
+def test_the_floor_of_a_target_with_two_adversarial_objectives_is_divided() -> None:
+    names = Mart(eps=0.1, pairing="separate").names(["class", "macro"])
+    assert names[:2] == ["class/bce", "class/kl"]
+    mgda = MGDA(floor={"target": 0.5})
+    mgda.check(names)
+    products = torch.ones(len(names), dtype=torch.float64).diag()
+    products[0, 0] = products[1, 1] = 1e4
+    weights = mgda(products, None, names)
+    assert weights[:2].tolist() == pytest.approx([0.25, 0.25])
+    assert weights[2:].sum().item() == pytest.approx(0.5)
+    assert mgda(products[1:, 1:], None, names[1:])[0].item() == pytest.approx(0.5)
 
 
 def test_the_target_may_have_another_name() -> None:

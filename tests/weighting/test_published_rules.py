@@ -61,6 +61,11 @@ def test_imtl_without_a_solution_takes_no_step() -> None:
     assert IMTL()(torch.from_numpy(norms[:, None] * cosines * norms)).tolist() == [0.0, 0.0, 0.0]
 
 
+def test_imtl_of_opposite_gradients_takes_the_nearest_step() -> None:
+    jacobian = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    assert IMTL()(jacobian @ jacobian.T).tolist() == pytest.approx([0.0, 0.0, 1.0])
+
+
 @pytest.mark.parametrize("ours", [IMTL(), AlignedMTL()])
 def test_same_direction_as_torchjd(ours: Weighting) -> None:
     aggregation = pytest.importorskip("torchjd.aggregation", reason="the peer TorchJD is not installed")

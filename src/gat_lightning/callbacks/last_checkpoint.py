@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
@@ -14,12 +14,14 @@ from torch.nn.parallel import DistributedDataParallel
 from gat_lightning.distributed import gather_from_ranks
 from gat_lightning.preemption import Stopped, StopSignals
 
+Value = TypeVar("Value")
+
 
 class LastCheckpoint(Checkpoint):
     """Saves ``last.ckpt`` after every epoch, within long epochs every few minutes, and when a signal says to stop.
 
-    A signal of :data:`gat_lightning.preemption.SIGNALS` lets the batch be finished, or the validation that goes on;
-    then the state is saved and :class:`~gat_lightning.preemption.Stopped` raised, on all ranks.
+    A signal of :data:`gat_lightning.preemption.SIGNALS` lets the batch be finished, and the epoch where that was its
+    last batch; then the state is saved and :class:`~gat_lightning.preemption.Stopped` raised, on all ranks.
 
     Args:
         dirpath: directory of the run's checkpoints.
@@ -31,6 +33,7 @@ class LastCheckpoint(Checkpoint):
         self._seconds = 60 * minutes
         self._saved = 0.0
         self._signals = StopSignals()
+        self._stop: int | None = None
         self._buffers: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -47,21 +50,26 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Save where it is time, or where the run has to stop; rank 0's clock and signals decide for all.
 
-        Not after an epoch's last batch: what goes on from there would leave out the validation.
+        Not after an epoch's last batch: what goes on from there would leave out the validation. The epoch's end saves.
         """
         if trainer.is_last_batch:
             return
-        due, received = time.monotonic() - self._saved > self._seconds, self._signals.received
-        if trainer.world_size > 1:
-            due, received = trainer.strategy.broadcast((due, received))
+        due = time.monotonic() - self._saved > self._seconds
+        due, received = _of_rank_0(trainer, (due, self._signals.received))
         if due or received is not None:
             self._save(trainer)
         if received is not None:
             raise Stopped(received)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save."""
+        """Save; a signal to stop waits for the other callbacks' work at the epoch's end."""
         self._save(trainer)
+        self._stop = _of_rank_0(trainer, self._signals.received)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop where a signal came before the last epoch was saved."""
+        if self._stop is not None:
+            raise Stopped(self._stop)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -83,9 +91,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen no longer; what was asked during the last epoch is done now."""
         self._signals.restore()
-        received = self._signals.received
-        if trainer.world_size > 1:
-            received = trainer.strategy.broadcast(received)
+        received = _of_rank_0(trainer, self._signals.received)
         if received is not None:
             raise Stopped(received)
 
@@ -96,3 +102,7 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self._path)
         self._saved = time.monotonic()
+
+
+def _of_rank_0(trainer: pl.Trainer, value: Value) -> Value:
+    return trainer.strategy.broadcast(value) if trainer.world_size > 1 else value

@@ -21,6 +21,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.evaluation.scoring import Scoring
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.module import GATModule
+from gat_lightning.schedules import steps_of_run
 
 
 class WeightAveraging(pl.Callback):
@@ -88,7 +89,7 @@ class WeightAveraging(pl.Callback):
             self.average.load_state_dict(state)
         self._statistics_of = -1
         replays = pl_module.method.replays
-        taking = partial(self._take_in, trainer, int(trainer.estimated_stepping_batches) * replays, replays)
+        taking = partial(self._take_in, trainer, steps_of_run(trainer, replays), replays)
         trainer.optimizers[0].register_step_post_hook(taking)  # on this fit's optimiser, so never removed
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

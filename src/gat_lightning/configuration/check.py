@@ -41,9 +41,15 @@ def _check_training(config: DictConfig) -> None:
     further = [f"test.also.{name}.attack" for name in config.test.also]
     for path in ("attack", "validation.attack", "test.attack", *further):
         with _naming(config, path):
-            assembly.build_attack(OmegaConf.select(config, path))
+            attack = assembly.build_attack(OmegaConf.select(config, path))
         if path != "attack":
             _check_scored(config, path)
+        if attack.needs_decision and (path != "attack" or _trains_on_attack(config)):
+            raise UserError(
+                f"{path} is {attack.name}, an attack for evaluations, which training and its scores cannot use: choose"
+                " pgd, fgsm, bim, mim or square here, and after training run python -m gat_lightning.evaluate"
+                " checkpoint=RUN/checkpoints/best.ckpt evaluation=autoattack (or apgd_ce, apgd_t, fab, cw)."
+            )
     assembly.build_test_attacks(config)
     _check_objectives(config)
     with _naming(config, "optimizer"):
@@ -52,6 +58,11 @@ def _check_training(config: DictConfig) -> None:
         instantiate(config.schedule)(optimizer, 10)
     with _naming(config, "data"):
         assembly.build_data(config)
+
+
+def _trains_on_attack(config: DictConfig) -> bool:
+    method = _part(config, "method")
+    return method.needs_adversarial and method.attack is None
 
 
 def _check_scored(config: DictConfig, path: str) -> None:

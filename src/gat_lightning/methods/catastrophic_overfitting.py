@@ -29,6 +29,13 @@ class CatastrophicOverfittingGuard(pl.Callback):
         self._threshold = threshold
         self._before: float | None = None
         self._weights: dict[str, Tensor] = {}
+        self._stopped = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make no further step where a checkpoint of a stopped training is resumed."""
+        if self._stopped:
+            trainer.should_stop = True
+            log.warning("Catastrophic overfitting has stopped this training before; method.guard=false goes on.")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare with the validation before."""
@@ -39,7 +46,7 @@ class CatastrophicOverfittingGuard(pl.Callback):
             return
         if self._before is not None and float(accuracy) < self._before - self._threshold:
             module.model.load_state_dict(self._weights)
-            trainer.should_stop = True
+            self._stopped = trainer.should_stop = True
             log.warning(
                 "Catastrophic overfitting in epoch %d: validation accuracy under %s fell from %.1f %% to %.1f %%."
                 " Training stops here, with the weights of the validation before.",
@@ -53,9 +60,10 @@ class CatastrophicOverfittingGuard(pl.Callback):
         self._weights = {name: value.detach().clone() for name, value in module.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The last accuracy, and the weights that had it."""
-        return {"before": self._before, "weights": self._weights}
+        """The last accuracy, the weights that had it, and whether training was stopped."""
+        return {"before": self._before, "weights": self._weights, "stopped": self._stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave."""
         self._before, self._weights = state_dict["before"], state_dict["weights"]
+        self._stopped = state_dict.get("stopped", False)

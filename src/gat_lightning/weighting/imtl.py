@@ -29,7 +29,9 @@ class IMTL(DirectionalWeighting):
 
     Where the rule is undefined: if C is singular, its pseudo-inverse takes the place of the inverse (Quinton and Rey,
     "Jacobian Descent for Multi-Objective Optimization", 2024), which for gradients that repeat each other is the same
-    step. If no step is equally long along all gradients, or the sum is 0 to rounding, all weights are 0: no step.
+    step. Where no step is equally long along all gradients, that is the step nearest to it by least squares: for u, -u
+    and v at a right angle to both, the weights 0, 0 and 1. For three objectives or more all weights are 0, no step, if
+    the unit gradients u_k add up to 0, or the sum of the weights is 0 to rounding.
 
     Scaling: a common factor of all gradients leaves the weights as they are. Factors of single objectives leave the
     direction of the step as it is.

@@ -36,9 +36,11 @@ class MGDA(Weighting):
             gradient of norm 0 stays 0 (and takes all the weight that the floors leave); a loss below 1e-30 of the
             largest counts as that; if all losses are zero, they divide by 1.
         min_weight: floor m_k under every weight, from 0 to 1/K.
-        floor: floors under the weights of named objectives. The name ``target`` stands for the adversarial objective of
-            the target task, ``{target}/adv`` or ``{target}/clean+adv``, whichever the method has. Where several floors
-            fall on one objective the highest counts. An objective that is missing from a step has no floor in it.
+        floor: floors under the weights of named objectives. The name ``target`` stands for the adversarial objectives
+            of the target task, such as ``{target}/adv`` or ``{target}/clean+adv``, whichever the method has; where it
+            has several, such as MART's ``{target}/bce`` and ``{target}/kl``, the floor is divided evenly among them.
+            Where several floors fall on one objective the highest counts. An objective that is missing from a step has
+            no floor in it.
         rescale: whether c brings the combined gradient to the norm of the sum of the objectives' gradients,
             c = ‖Σ g_k‖ / ‖Σ w_k g_k‖. Otherwise c = 1. The closer the step is to Pareto stationarity, the larger is c:
             nothing bounds it, but c = 1 where either norm is 0 to the rounding of a float64 Gramian.
@@ -110,7 +112,7 @@ class MGDA(Weighting):
             raise ValueError("weighting.floor needs the names of the objectives")
         for key, value in self.floor.items():
             named = self._named(key, names)
-            bounds = np.maximum(bounds, [value if name in named else 0.0 for name in names])
+            bounds = np.maximum(bounds, [value / len(named) if name in named else 0.0 for name in names])
         if bounds.sum() > 1 + SUM_SLACK:
             floors = ", ".join(f"{name} {bound:g}" for name, bound in zip(names, bounds, strict=True) if bound > 0)
             raise UserError(
