@@ -137,17 +137,17 @@ MORE = {
     "validation by an ensemble": (
         DIGITS + "attack@validation.attack=autoattack",
         "validation.attack is autoattack, an attack for evaluations",
-        "choose pgd, fgsm, bim, mim or square here",
+        "choose another here, such as pgd",
     ),
     "test by a decision's attack": (
         DIGITS + "attack@test.attack=apgd_t",
         "test.attack is apgd_t, an attack for evaluations",
-        "evaluation=autoattack (or apgd_ce, apgd_t, fab, cw)",
+        "evaluation=apgd_t",
     ),
     "further test by a decision's attack": (
         DIGITS + "+attack@test.also.more.attack=fab",
         "test.also.more.attack is fab, an attack for evaluations",
-        "evaluation=autoattack (or apgd_ce, apgd_t, fab, cw)",
+        "evaluation=fab",
     ),
     "norm": (DIGITS + "attack.norm=linf2", "attack.norm='linf2' is unknown", "did you mean 'Linf'?"),
     "learning rate": (DIGITS + "optimizer.lr=-0.1", "optimizer.lr=-0.1", "a number above 0"),

@@ -15,8 +15,8 @@ from rich.console import Console
 from gat_lightning.command_line import command
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.predictions import FILE, Predictions
-from gat_lightning.evaluation.robustness import WORST
 from gat_lightning.evaluation.statistics import Comparison, compare
+from gat_lightning.evaluation.threat import attacks_behind
 from gat_lightning.run_directory import RESULT
 
 
@@ -56,8 +56,9 @@ def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]
             raise UserError(f"'{path}' has no view '{view}'; it has: {', '.join(predictions.views)}.")
         if predictions.kind == "regression":
             raise UserError(f"'{path}' is about a number, which is not right or wrong: McNemar's test is for classes.")
-        first, attacks = first or predictions, attacks or attacks_behind(path, view)
-        if attacks_behind(path, view) not in (None, attacks):
+        found = _attacks(path, view)
+        first, attacks = first or predictions, attacks or found
+        if found not in (None, attacks):
             raise UserError(
                 f"'{path}' has other attacks behind its view '{view}' than the first evaluation: evaluate both with the"
                 " same evaluation=, attack.norm and attack.eps, or choose a view that they share with view=NAME."
@@ -71,17 +72,13 @@ def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]
     return correct
 
 
-def attacks_behind(path: str | Path, view: str) -> dict[str, dict[str, Any]] | None:
-    """Settings, but the seed, of the attacks that decide a view; None where the evaluation has no ``result.json``."""
+def _attacks(path: str, view: str) -> dict[str, dict[str, Any]] | None:
+    """Of an evaluation; None where its ``result.json`` is not there."""
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     try:
-        views = json.loads((folder / RESULT).read_text())["config"]["evaluation"] or {}
-        attacks = {name: dict(settings["attack"]) for name, settings in views.items()}
+        return attacks_behind(json.loads((folder / RESULT).read_text())["config"], view)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    for settings in attacks.values():
-        settings.pop("seed", None)
-    return {name: settings for name, settings in attacks.items() if view in (WORST, name)}
 
 
 main = command("compare", run)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from gat_lightning.configuration import check
 from gat_lightning.errors import UserError
+from gat_lightning.overrides import setting_of
 from gat_lightning.run_directory import is_finished
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,7 @@ def compose_before(overrides: Sequence[str], directory: Path) -> DictConfig:
     if not HydraConfig.initialized():
         raise UserError("pretraining works in commands only; in a program, train twice and give init=CHECKPOINT.")
     hydra = HydraConfig.get()
-    latest = {_key(text): text for text in [*hydra.overrides.task, *overrides]}
+    latest = {setting_of(text): text for text in [*hydra.overrides.task, *overrides]}
     latest |= {key: f"{key}={value}" for key, value in (("pretraining", "null"), ("init", "null"), ("resume", "auto"))}
     latest["paths.run"] = f"paths.run='{directory.absolute()}'"
     return compose(hydra.job.config_name, list(latest.values()))
-
-
-def _key(override: str) -> str:
-    return override.split("=", 1)[0].lstrip("+~")

@@ -47,8 +47,8 @@ def _check_training(config: DictConfig) -> None:
         if attack.needs_decision and (path != "attack" or _trains_on_attack(config)):
             raise UserError(
                 f"{path} is {attack.name}, an attack for evaluations, which training and its scores cannot use: choose"
-                " pgd, fgsm, bim, mim or square here, and after training run python -m gat_lightning.evaluate"
-                " checkpoint=RUN/checkpoints/best.ckpt evaluation=autoattack (or apgd_ce, apgd_t, fab, cw)."
+                " another here, such as pgd, and after training run python -m gat_lightning.evaluate"
+                f" checkpoint=RUN/checkpoints/best.ckpt evaluation={attack.name}."
             )
     assembly.build_test_attacks(config)
     _check_objectives(config)

@@ -139,8 +139,10 @@ class ROBIN(ListedPictures):
         Raises:
             UserError: see there; or the target is ``nuisance``, and no training picture has one.
         """
+        if self.target != "nuisance":
+            return super().describe()
         labels = self._labels_of(self.parts["train"])["nuisance"]
-        if self.target == "nuisance" and bool((labels == MISSING).all()):
+        if bool((labels == MISSING).all()):
             source = "without data.csv" if self.csv is None else f"in data.csv={self.csv}"
             raise UserError(
                 f"data.target=nuisance: none of {len(labels):,} training pictures has a nuisance {source}; set"

@@ -21,6 +21,7 @@ from gat_lightning.formats.safetensors import Safetensors, read_classifier
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.normalize import normalized
 from gat_lightning.models.weights import read_weights
+from gat_lightning.overrides import setting_of
 from gat_lightning.tasks import Task, target_task
 
 SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
@@ -117,7 +118,7 @@ def _typed() -> set[str]:
     """The settings that the command line changes."""
     if not HydraConfig.initialized():
         return set()
-    return {override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
+    return {setting_of(override) for override in HydraConfig.get().overrides.task}
 
 
 def _is_export(config: DictConfig) -> bool:

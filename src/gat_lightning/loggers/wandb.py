@@ -25,6 +25,7 @@ from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.html import html_table
 from gat_lightning.loggers.privacy import public_override, public_text
+from gat_lightning.overrides import setting_of
 from gat_lightning.reporting.groups import LOWER_IS_BETTER
 
 ID_FILE = "wandb_id.txt"
@@ -194,7 +195,7 @@ def group() -> str | None:
     """The overrides but for the seed, so that the runs of one setting are together, where Hydra started the run."""
     if not HydraConfig.initialized():
         return None
-    parts = [override for override in _overrides() if override.partition("=")[0] != "seed"]
+    parts = [override for override in _overrides() if setting_of(override) != "seed"]
     text = " ".join(map(public_override, sorted(parts))) or "defaults"
     if len(text) <= _LONGEST_GROUP:
         return text
@@ -206,8 +207,7 @@ def _overrides() -> list[str]:
 
 
 def _is_setting(override: str) -> bool:
-    name = override.partition("=")[0].lstrip("+~")
-    return name.partition(".")[0].partition("/")[0] not in _NO_TAG
+    return setting_of(override).partition(".")[0].partition("/")[0] not in _NO_TAG
 
 
 def _is_tag(tag: str) -> bool:

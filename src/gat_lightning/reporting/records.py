@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gat_lightning.evaluation.threat import Threat
 from gat_lightning.pretraining import DIRECTORY as PRETRAINING
-from gat_lightning.reporting.threat import Threat
 from gat_lightning.reporting.weight_shares import read_rows
 from gat_lightning.result import SCHEMA
 from gat_lightning.run_directory import RESULT

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from gat_lightning.compare import attacks_behind, load_correct
+from gat_lightning.compare import load_correct
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.robustness import WORST
 from gat_lightning.evaluation.statistics import compare_pairs
 from gat_lightning.evaluation.statistics.comparison import Named
+from gat_lightning.evaluation.threat import attacks_behind
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
 
@@ -46,13 +48,9 @@ def _evaluations(each: Group, seed: int, checkpoint: str) -> list[Record]:
 
 def _alike(first: Sequence[Record], second: Sequence[Record]) -> tuple[Record, Record] | None:
     """The evaluations of two models that have the same attacks and as many images, by the most attacks and images."""
-    pairs = [(one, other) for one in first for other in second if one.images == other.images and _same(one, other)]
-    return max(pairs, key=lambda pair: _size(pair[0]), default=None)
+    pairs = [(one, other) for one in first for other in second if _faced(one) == _faced(other)]
+    return max(pairs, key=lambda pair: (len(_faced(pair[0])[0]), pair[0].result["images"]), default=None)
 
 
-def _same(one: Record, other: Record) -> bool:
-    return attacks_behind(one.directory, WORST) == attacks_behind(other.directory, WORST)
-
-
-def _size(record: Record) -> tuple[int, int]:
-    return len(attacks_behind(record.directory, WORST) or ()), int(record.result.get("images") or 0)
+def _faced(record: Record) -> tuple[dict[str, dict[str, Any]], int | None]:
+    return attacks_behind(record.result["config"], WORST), record.images

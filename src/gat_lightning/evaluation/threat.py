@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gat_lightning.attacks import parse_budget
+from gat_lightning.evaluation.robustness import CLEAN, WORST
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,26 @@ class Threat:
     @classmethod
     def of_evaluation(cls, config: Mapping[str, Any], view: str) -> Threat | None:
         """That of a view; None for clean images and for an attack that has no norm to choose, such as C&W."""
-        if view == "clean":
+        if view == CLEAN:
             return None
         views = config.get("evaluation") or {}
         return _of(views[view]["attack"] if view in views else config.get("attack"))
+
+
+def attacks_behind(config: Mapping[str, Any], view: str) -> dict[str, dict[str, Any]]:
+    """The attacks that decide a view of an evaluation, by name: what they are set to, but for the seed.
+
+    Args:
+        config: of the evaluation.
+        view: the name of an attack, or ``worst`` for all of them; no attack decides ``clean``.
+    """
+    found = {}
+    for name, node in (config.get("evaluation") or {}).items():
+        if view in (WORST, name):
+            found[name] = {key: value for key, value in node["attack"].items() if key != "seed"}
+            if "eps" in found[name]:
+                found[name]["eps"] = parse_budget(found[name]["eps"], "eps")
+    return found
 
 
 def _of(attack: Mapping[str, Any] | None) -> Threat | None:
