@@ -134,7 +134,7 @@ def clean_pass(model, images, labels):
     losses = dict(zip(names, model.losses(images, labels), strict=True))
     valid = {name: label != -1 for name, label in zip(names, labels, strict=True)}
     counts = {frozenset((a, b)): (valid[a] & valid[b]).sum().clamp(min=1) for a in names for b in names}
-    return ForwardPass(images, {}, losses, valid, Views(images, {}, counts=counts))
+    return ForwardPass(images, {}, losses, valid, Views(images, {}, counts=counts), encode=None)
 
 
 def by_hand(model, images, labels):

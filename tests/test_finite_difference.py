@@ -20,7 +20,7 @@ def setting(seed=0):
 
 
 def terms(model, images, labels, passes=None, **settings):
-    def losses_at(displaced, task):
+    def losses_at(clean, displaced, task):
         if passes is not None:
             passes.append(task)
         return model.losses(displaced, labels)[NAMES.index(task)]

@@ -102,6 +102,42 @@ def test_a_step_by_differences_is_near_the_exact_one(mode):
     assert 0 < largest_difference(exact, differences) < 1e-6
 
 
+def with_dropout():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Softplus(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(12, 4))
+    return net.double()
+
+
+@pytest.mark.parametrize("micro_batch", [None, 4])
+def test_displaced_passes_have_the_masks_of_the_clean_one(micro_batch):
+    """With masks of their own the difference would be noise, which grows as the step shrinks."""
+    settings = {"derivative": "finite_difference", "step": 1e-4, "scheme": "central"}
+    exact, differences = (
+        gradients_after(
+            toy_module(Madry("separate"), curvature, None, False, Equal(), net=with_dropout(), micro_batch=micro_batch)
+        )
+        for curvature in (Curvature("objective"), Curvature("objective", **settings))
+    )
+    assert 0 < largest_difference(exact, differences) < 1e-6
+
+
+def test_displaced_passes_of_separate_views_have_the_masks_of_the_clean_ones():
+    first, second = (
+        gradients_after(
+            toy_module(
+                Madry("separate"),
+                Curvature("objective", derivative="finite_difference", step=step, scheme="central"),
+                None,
+                True,
+                Equal(),
+                net=with_dropout(),
+            )
+        )
+        for step in (1e-4, 1e-3)
+    )
+    assert 0 < largest_difference(first, second) < 1e-5
+
+
 def test_channels_last_gives_the_same_step():
     plain, last = (
         gradients_after(toy_module(Madry("separate"), "objective", None, True, channels_last=channels_last))

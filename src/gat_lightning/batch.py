@@ -50,6 +50,12 @@ class Batch:
     shard: Shard
     mixed: Mixed | None = None
 
+    def __getitem__(self, rows: slice) -> Batch:
+        """Some of its samples: a slice with a start and a stop."""
+        labels = {name: label[rows] for name, label in self.labels.items()}
+        mixed = None if self.mixed is None else self.mixed[rows]
+        return Batch(self.images[rows], labels, self.index[rows], self.shard.piece(rows), mixed)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """A copy with every tensor on ``device``."""
         return Batch(
@@ -63,6 +69,15 @@ class Batch:
         """A copy whose images and dense labels ``[B, c, h, w]`` are what ``move`` makes of them."""
         labels = {name: move(label) if label.dim() == 4 else label for name, label in self.labels.items()}
         return replace(self, images=move(self.images), labels=labels)
+
+
+def pieces(total: int, most: int | None) -> list[slice]:
+    """Where to cut ``total`` samples into the fewest micro-batches of at most ``most``; one of all where None.
+
+    Their sizes differ by one sample at most, so that BatchNorm takes no statistics of a small rest.
+    """
+    count = -(-total // most) if most and total else 1
+    return [slice(part * total // count, (part + 1) * total // count) for part in range(count)]
 
 
 def has_label(label: Tensor) -> Tensor:

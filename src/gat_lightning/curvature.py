@@ -197,7 +197,8 @@ class Curvature:
         Args:
             clean: forward pass on clean images that require a gradient; None where no term is :meth:`enabled`.
             tasks: names, the target's first.
-            losses_at: (displaced images, task) -> loss of each sample ``[B]``; used by ``finite_difference``.
+            losses_at: (clean pass, displaced images, task) -> loss of each sample ``[B]``; used by
+                ``finite_difference``.
         """
         if clean is None or not self.enabled(tasks):
             return [], None

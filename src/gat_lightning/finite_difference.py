@@ -21,8 +21,9 @@ from torch import Tensor
 
 from gat_lightning.forward import ForwardPass
 
-LossesAt = Callable[[Tensor, str], Tensor]
-"""(images ``[B, C, H, W]``, task) -> loss of each sample ``[B]``, by a forward pass with a graph."""
+LossesAt = Callable[[ForwardPass, Tensor, str], Tensor]
+"""(pass, other images ``[B, C, H, W]``, task) -> loss of each sample ``[B]``, by a pass with a graph that differs from
+the first in the images alone: what the network draws (dropout, stochastic depth) is the same."""
 
 
 def displaced(
@@ -35,7 +36,7 @@ def displaced(
         clean: the forward pass on clean images.
         gradients: g_k ``[B, C, H, W]`` by task, leaves of the term's graph; those that it does not depend on are left
             out, and cost no pass.
-        losses_at: forward pass of one task on other images.
+        losses_at: forward pass of one task on other images, with the same draws.
         step: h, above 0, the L2 length of a sample's displacement in pixels of [0, 1].
         central: displace in both directions.
     """
@@ -48,9 +49,9 @@ def displaced(
             continue
         length, unit = _split(direction)
         scale = length / step
-        ahead = losses_at(clean.images.detach() + step * unit, task)
+        ahead = losses_at(clean, clean.images.detach() + step * unit, task)
         if central:
-            behind = losses_at(clean.images.detach() - step * unit, task)
+            behind = losses_at(clean, clean.images.detach() - step * unit, task)
             quotient = quotient + (scale / 2 * (ahead - behind)).sum()
         else:
             quotient = quotient + (scale * (ahead - clean.losses[task])).sum()

@@ -10,7 +10,7 @@ from itertools import combinations_with_replacement
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.batch import Batch, Mixed, has_label
+from gat_lightning.batch import Batch, Mixed, has_label, pieces
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.models import Features, MultiTaskModel
 from gat_lightning.randomness import BatchGenerator, Shard
@@ -58,23 +58,15 @@ class Views:
         return self.mixed.share * loss + (1 - self.mixed.share) * loss_for(self.mixed.labels[task])
 
     def parts(self, size: int | None) -> Iterator[Views]:
-        """Micro-batches of at most ``size`` samples, or the whole where None; counts stay those of the joined batch.
-
-        Their sizes differ by one sample at most, so that BatchNorm takes no statistics of a small rest.
-        """
-        total = len(self.images)
-        if size is None or size >= total:
+        """Micro-batches of at most ``size`` samples, or the whole where None; counts stay those of the joined batch."""
+        if size is None or size >= len(self.images):
             yield self
             return
         assert self.shard is not None
-        count = -(-total // size)
-        for part in range(count):
-            start = part * total // count
-            piece = slice(start, (part + 1) * total // count)
-            shard = self.shard._replace(offset=self.shard.offset + start, size=piece.stop - start)
+        for piece in pieces(len(self.images), size):
             labels = {name: label[piece] for name, label in self.labels.items()}
             mixed = None if self.mixed is None else self.mixed[piece]
-            yield Views(self.images[piece], labels, self.own, self.counts, shard, mixed)
+            yield Views(self.images[piece], labels, self.own, self.counts, self.shard.piece(piece), mixed)
 
 
 @dataclass
@@ -87,6 +79,7 @@ class ForwardPass:
         losses: by task, ``[B]``, 0 where a label is missing.
         valid: by task, which samples have a label, bool ``[B]``.
         views: the prepared batch.
+        encode: how the encoder was run.
         representation: what the encoder handed to the decoders, the tensors at which gradients of ``engine.space:
             representation`` are taken.
     """
@@ -96,6 +89,7 @@ class ForwardPass:
     losses: dict[str, Tensor]
     valid: dict[str, Tensor]
     views: Views
+    encode: Encode
     representation: list[Tensor] = field(default_factory=list)
 
     def mean_loss(self, task: str) -> Tensor:
@@ -174,10 +168,11 @@ def forward_pass(
         encode: how the encoder is run; the model's own way if None.
     """
     names = [task.name for task in tasks]
-    outputs, representation = task_outputs(encode or model.encode, model, images, views, names)
+    encode = encode or model.encode
+    outputs, representation = task_outputs(encode, model, images, views, names)
     losses = {task.name: views.loss(task.name, partial(task.loss, outputs[task.name])) for task in tasks}
     valid = {name: has_label(views.labels[name]) for name in names}
-    return ForwardPass(images, outputs, losses, valid, views, representation)
+    return ForwardPass(images, outputs, losses, valid, views, encode, representation)
 
 
 class TaskProblem:

@@ -18,11 +18,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from gat_lightning.attacks import Attack
 from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.augment import Augmentation, Identity
-from gat_lightning.batch import Batch
+from gat_lightning.batch import Batch, pieces
 from gat_lightning.curvature import Curvature
-from gat_lightning.distributed import copy_to_ranks
 from gat_lightning.errors import NonFiniteError, UserError
-from gat_lightning.evaluation.scoring import Scoring
 from gat_lightning.forward import Encode, ForwardPass, TaskProblem, Views, forward_pass, prepare_views
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method
@@ -33,9 +31,12 @@ from gat_lightning.passes import (
     full_precision,
     has_moving_statistics,
     recomputed,
+    undrawn,
+    with_equal_draws,
 )
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.schedules import steps_of_run
+from gat_lightning.scored_module import ScoredModule
 from gat_lightning.tasks import Task, attacked_tasks
 from gat_lightning.weight_perturbation import WeightPerturbation
 
@@ -45,7 +46,7 @@ MOST_SKIPPED = 10
 """So many non-finite batches in a row end a training that leaves them out."""
 
 
-class GATModule(pl.LightningModule):
+class GATModule(ScoredModule):
     """Guided Adversarial Training of a multi-task model, with manual optimisation.
 
     Args:
@@ -98,10 +99,17 @@ class GATModule(pl.LightningModule):
         validation_images: int | None = None,
         origin: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            model=model.to(memory_format=torch.channels_last) if channels_last else model,
+            tasks=tasks,
+            validation_attacks=validation_attacks,
+            test_attacks=test_attacks,
+            robust_selection=method.selection == "robust",
+            validation_images=validation_images,
+            micro_batch=micro_batch,
+            seed=seed,
+        )
         self.automatic_optimization = False
-        self.model = model.to(memory_format=torch.channels_last) if channels_last else model
-        self.tasks = list(tasks)
         self.task_names = [task.name for task in tasks]
         self.method = method
         self.attack = method.attack or attack
@@ -110,14 +118,10 @@ class GATModule(pl.LightningModule):
         self.weight_perturbation = weight_perturbation or WeightPerturbation(None)
         self.curvature = curvature
         self.separate_views = separate_views
-        self.micro_batch = micro_batch
         self.channels_last = channels_last
         self.compiled = compiled
         self.skip_non_finite = skip_non_finite
         self.skipped = self._skipped_in_a_row = 0
-        self.seed = seed
-        self.attacks = {"val": validation_attacks, "test": test_attacks}
-        self.validation_images = validation_images
         self.origin = origin or {}
         self._make_optimizer = optimizer
         self._make_schedule = schedule
@@ -165,7 +169,7 @@ class GATModule(pl.LightningModule):
             self.method.observe(adversarial, self.attacked_tasks)
         objectives = self.method.objectives(self.tasks, clean, adversarial)
         with full_precision(self.device):
-            terms, penalty = self.curvature(clean, self.task_names, partial(self._losses_at, part))
+            terms, penalty = self.curvature(clean, self.task_names, self._losses_at)
         representation = [tensor for each in (clean, adversarial) if each for tensor in each.representation]
         try:
             self.engine.accumulate([*objectives, *terms], penalty, representation)
@@ -191,7 +195,11 @@ class GATModule(pl.LightningModule):
         """The target's loss on each of some clean images, ``[B]``, by a pass that leaves no trace in the model."""
         target = self.tasks[0]
         with torch.no_grad(), unchanged_buffers(self.model):
-            return target.loss(self.model(images, [target.name])[target.name], labels[target.name])
+            losses = [
+                target.loss(self.model(images[part], [target.name])[target.name], labels[target.name][part])
+                for part in pieces(len(images), self.micro_batch)
+            ]
+        return torch.cat(losses)
 
     def _in_layout(self, batch: Batch) -> Batch:
         if not self.channels_last:
@@ -231,14 +239,16 @@ class GATModule(pl.LightningModule):
             return self._pass(part.images, part)
         images = part.images.detach().requires_grad_()
         with full_precision(images.device):
-            encode = self.model.encode_eagerly if self.curvature.exact else self._encode
+            encode = (
+                self.model.encode_eagerly if self.curvature.exact else with_equal_draws(self._encode, images.device)
+            )
             return forward_pass(self.model, images, part, self.tasks, encode)
 
-    def _losses_at(self, part: Views, images: Tensor, task: str) -> Tensor:
-        """Loss of each sample at other images, by a pass that leaves no trace in the model."""
-        with unchanged_buffers(self.model):
-            task_of_name = self.tasks[self.task_names.index(task)]
-            return TaskProblem(self.model, part, [task_of_name], encode=self._encode).loss(images)
+    def _losses_at(self, clean: ForwardPass, images: Tensor, task: str) -> Tensor:
+        """Loss of each sample at other images, by a pass that differs in these alone and leaves no trace."""
+        attacked = [self.tasks[self.task_names.index(task)]]
+        with undrawn(images.device), unchanged_buffers(self.model):
+            return TaskProblem(self.model, clean.views, attacked, encode=clean.encode).loss(images)
 
     def _finish_gradients(self) -> GradientStep | None:
         """Gradients into ``.grad``; None, and nothing there, for a batch that is to be left out."""
@@ -282,33 +292,6 @@ class GATModule(pl.LightningModule):
         steps = steps_of_run(self.trainer, self.method.replays)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._make_schedule(optimizer, steps)}}
 
-    def on_validation_epoch_start(self) -> None:
-        """Fresh metrics; only the first ``validation_images`` are attacked."""
-        copy_to_ranks(self.model.buffers())
-        self._scoring = self._new_scoring("val", self.validation_images)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """The target on plain images, clean and under the validation attacks."""
-        self._scoring.update(batch, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the scores, and the one that chooses the best checkpoint as ``val/selection``."""
-        scores = self._log_scores("val")
-        view = next(iter(self.attacks["val"])) if self.method.selection == "robust" else "clean"
-        self.log("val/selection", self._scoring.selection(scores, view), sync_dist=True)
-
-    def on_test_epoch_start(self) -> None:
-        """Fresh metrics."""
-        self._scoring = self._new_scoring("test", None)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The target on plain images, clean and under the test attacks."""
-        self._scoring.update(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the scores."""
-        self._log_scores("test")
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the weights mean nothing without, as plain types and tensors."""
         checkpoint["gat_lightning"] = self.origin
@@ -324,11 +307,3 @@ class GATModule(pl.LightningModule):
         self.method.load_state(checkpoint.get("method", {}))
         for task in self.tasks:
             task.load_state(checkpoint["tasks"][task.name])
-
-    def _new_scoring(self, split: str, images: int | None) -> Scoring:
-        return Scoring(self.model, self.tasks[0], self.attacks[split], self.seed, split, images)
-
-    def _log_scores(self, split: str) -> dict[str, float]:
-        scores = self._scoring.compute()
-        self.log_dict({f"{split}/{name}": value for name, value in scores.items()}, sync_dist=True)
-        return scores

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.errors import UserError
+from gat_lightning.forward import Encode
 from gat_lightning.models import Features, MultiTaskModel
 
 _FEWEST_CHANNELS = 16
@@ -61,6 +62,25 @@ def has_moving_statistics(model: MultiTaskModel) -> bool:
     return any(
         isinstance(module, _BatchNorm) and module.track_running_stats and module.training for module in model.modules()
     )
+
+
+def with_equal_draws(encode: Encode, device: torch.device) -> Encode:
+    """An encoder that draws the same numbers (dropout, stochastic depth) in every pass: those that come next now."""
+    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    on_cpu = torch.get_rng_state()
+
+    def run(images: Tensor) -> Features:
+        torch.set_rng_state(on_cpu)
+        if on_device is not None:
+            torch.cuda.set_rng_state(on_device, device)
+        return encode(images)
+
+    return run
+
+
+def undrawn(device: torch.device) -> AbstractContextManager[None]:
+    """Puts torch's generators back, so that what follows draws as if the block had not."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda")
 
 
 def recomputed(model: MultiTaskModel, images: Tensor) -> Features:

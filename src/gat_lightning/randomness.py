@@ -33,6 +33,10 @@ class Shard(NamedTuple):
         """The shard of a process that holds the joined batch alone."""
         return cls(0, size, size)
 
+    def piece(self, rows: slice) -> Shard:
+        """The shard of some of its samples: ``rows`` from its first on."""
+        return self._replace(offset=self.offset + rows.start, size=rows.stop - rows.start)
+
 
 class BatchGenerator:
     """Draws one value (or array) per sample of this process's shard; two objects with equal keys draw equal numbers.

@@ -146,6 +146,18 @@ def test_statistics_are_those_of_the_training_images(run):
     assert not any(torch.equal(plain[f"{name}.running_mean"], statistics[f"{name}.running_mean"]) for name in layers)
 
 
+def test_no_pass_of_training_scores_or_statistics_is_larger_than_a_micro_batch(tmp_path, monkeypatch):
+    sizes, forward = [], torch.nn.Conv2d.forward
+
+    def counted(layer, images):
+        sizes.append(len(images))
+        return forward(layer, images)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", counted)
+    fit(tmp_path, EMA, "engine.micro_batch=20", "trainer.max_epochs=1")
+    assert max(sizes) <= 20
+
+
 def test_a_run_is_the_same_without_the_average(run, tmp_path):
     plain = fit(tmp_path / "plain")
     assert plain.averaging is None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gat_lightning.averaging import AveragingRule, WeightAverage, recompute_batchnorm
-from gat_lightning.batch import Batch
+from gat_lightning.batch import Batch, pieces
 from gat_lightning.data import ImageDataModule
 from gat_lightning.data.loader import BatchLoader
 from gat_lightning.errors import UserError
@@ -98,8 +98,7 @@ class WeightAveraging(pl.Callback):
         if self.average is None or not self.average.steps:
             return
         self._recompute_statistics(trainer, pl_module)
-        model, limit = self.average.model, pl_module.validation_images
-        self._scoring = Scoring(model, pl_module.tasks[0], pl_module.attacks["val"], pl_module.seed, "val", limit)
+        self._scoring = pl_module.new_scoring("val", self.average.model)
 
     def on_validation_batch_end(
         self,
@@ -124,6 +123,7 @@ class WeightAveraging(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the checkpoint."""
         assert self.average is not None
+        assert isinstance(pl_module, GATModule)
         if not self.average.steps:
             return
         self._recompute_statistics(trainer, pl_module)
@@ -143,17 +143,18 @@ class WeightAveraging(pl.Callback):
         if self._rule.takes(step, steps, trainer.is_last_batch and step % replays == 0):
             self.average.update()
 
-    def _recompute_statistics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _recompute_statistics(self, trainer: pl.Trainer, pl_module: GATModule) -> None:
         """Unless they already belong to the average as it is now."""
         assert self.average is not None
         if self._statistics_of != self.average.steps:
             with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed for its workers, even without any
-                recompute_batchnorm(self.average.model, _training_images(trainer, pl_module.device))
+                images = _training_images(trainer, pl_module.device, pl_module.micro_batch)
+                recompute_batchnorm(self.average.model, images)
             self._statistics_of = self.average.steps
 
 
-def _training_images(trainer: pl.Trainer, device: torch.device) -> Iterator[Tensor]:
-    """This rank's part of the epoch's images in joined batches, in the order of the first epoch.
+def _training_images(trainer: pl.Trainer, device: torch.device, micro_batch: int | None) -> Iterator[Tensor]:
+    """This rank's part of the epoch's images, as many at once as in training, in the order of the first epoch.
 
     By a loader of its own, since the trainer's may be in the middle of the epoch.
     """
@@ -161,7 +162,8 @@ def _training_images(trainer: pl.Trainer, device: torch.device) -> Iterator[Tens
     assert isinstance(data, ImageDataModule)
     loader = BatchLoader(data.training_split(), data.training_sampler(), data.workers)
     for batch in islice(loader, int(trainer.num_training_batches)):
-        yield data.augmented(batch.to(device), trainer.current_epoch).images
+        images = data.augmented(batch.to(device), trainer.current_epoch).images
+        yield from (images[rows] for rows in pieces(len(images), micro_batch))
 
 
 def _data(trainer: pl.Trainer) -> pl.LightningDataModule | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from gat_lightning.attacks import Attack
-from gat_lightning.batch import Batch
+from gat_lightning.batch import Batch, pieces
 from gat_lightning.forward import TaskProblem, Views
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.passes import full_precision
@@ -29,6 +29,7 @@ class Scoring:
         seed: of the attacks' random starts.
         split: name of the split, part of the random key.
         attacked_images: how many images, from the first of the split on, are attacked; all if None.
+        micro_batch: most images that go through the model at once; all of a batch if None.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Scoring:
         seed: int,
         split: str,
         attacked_images: int | None = None,
+        micro_batch: int | None = None,
     ) -> None:
         self._model = model
         self._target = target
         self._attacks = attacks
         self._key = (seed, split)
         self._limit = attacked_images
+        self._micro_batch = micro_batch
         device = next(model.parameters()).device
         self._metrics: dict[str, MetricCollection] = {view: target.metrics().to(device) for view in ("clean", *attacks)}
 
@@ -52,7 +55,8 @@ class Scoring:
     def update(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch in every view, in full precision."""
         with full_precision(batch.images.device):
-            self._update(batch, batch_idx)
+            for rows in pieces(len(batch.images), self._micro_batch):
+                self._update(batch[rows], batch_idx)
 
     def _update(self, batch: Batch, batch_idx: int) -> None:
         self._score("clean", batch.images, self._views(batch, batch_idx))
@@ -95,6 +99,4 @@ class Scoring:
     def _within_limit(self, batch: Batch) -> Batch:
         if self._limit is None:
             return batch
-        size = int((batch.index < self._limit).sum())
-        labels = {name: label[:size] for name, label in batch.labels.items()}
-        return Batch(batch.images[:size], labels, batch.index[:size], batch.shard._replace(size=size))
+        return batch[0 : int((batch.index < self._limit).sum())]

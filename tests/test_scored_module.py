@@ -1,0 +1,74 @@
+"""Validation and test in parts of a batch."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from gat_lightning.attacks import PGD
+from gat_lightning.augment import Identity, MaxUp
+from gat_lightning.batch import Batch
+from gat_lightning.methods import Madry
+from gat_lightning.randomness import Shard
+from test_training_step import EPS, fit_one_step, toy_batch, toy_module
+
+LARGEST = 4
+
+
+def module_for(micro_batch, augment=None):
+    module = toy_module(
+        Madry(), "off", None, False, micro_batch=micro_batch, validation_images=14, augment=augment or Identity()
+    )
+    random_start = PGD(eps=EPS, steps=2)
+    module.attacks = {"val": {"pgd": random_start}, "test": {"pgd": random_start}}
+    return module
+
+
+def sizes_of_passes(module):
+    """How many images went through the first layer at once, for all that follows."""
+    sizes = []
+    layer = next(part for part in module.model.modules() if isinstance(part, nn.Conv2d))
+    layer.register_forward_hook(lambda layer, given, out: sizes.append(len(given[0])))
+    return sizes
+
+
+def batches():
+    """Two of nine images: the one whole, the other the rest of the validation images' limit."""
+    first, second = toy_batch(9), toy_batch(9)
+    return [
+        Batch(first.images, first.labels, torch.arange(9), Shard.whole(9)),
+        Batch(second.images.flip(0), second.labels, torch.arange(9, 18), Shard.whole(9)),
+    ]
+
+
+def quiet_trainer():
+    return pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        inference_mode=False,
+    )
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_scores_in_parts_are_those_of_whole_batches(stage):
+    scores = []
+    for micro_batch in (None, LARGEST):
+        module = module_for(micro_batch)
+        sizes = sizes_of_passes(module)
+        run = getattr(quiet_trainer(), stage)
+        scores.append(run(module, DataLoader(batches(), batch_size=None), verbose=False)[0])
+        assert max(sizes) <= (micro_batch or 9)
+        assert sum(sizes) == 2 * 9 + 3 * (14 if stage == "validate" else 18)
+    assert scores[0] == pytest.approx(scores[1], abs=1e-12)
+    assert any("pgd" in name for name in scores[0])
+
+
+def test_maxup_looks_at_its_copies_in_parts():
+    module = module_for(LARGEST, MaxUp(Identity(), copies=3))
+    sizes = sizes_of_passes(module)
+    fit_one_step(module, toy_batch(9))
+    assert max(sizes) <= LARGEST
