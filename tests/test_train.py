@@ -92,6 +92,14 @@ def test_metrics_csv_has_every_objective(quickstart):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_rows_of_a_method_that_replays_its_batches_are_as_far_apart_as_of_others(tmp_path):
+    """Three steps on a batch: the first batch after each fourth step has a row."""
+    trained(tmp_path, *SHORT, "method=free", "method.replays=3", "trainer.log_every_n_steps=4", "data.batch_size=16")
+    steps = [int(row["step"]) for row in rows(tmp_path) if row["weight/class/adv"]]
+    assert steps[:4] == [6, 9, 12, 18]
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_weights_of_mgda_sum_to_one(tmp_path):
     trained(tmp_path, *SHORT, "weighting=mgda", "data.fraction=0.2")
     steps = [row for row in rows(tmp_path) if row["weight/class/adv"]]

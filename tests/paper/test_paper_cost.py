@@ -45,13 +45,16 @@ def test_replays_and_missing_attacks_are_counted() -> None:
 
 
 def test_steps_follow_from_epochs_and_limits() -> None:
-    def steps(*overrides: str) -> int:
-        return count_steps(compose("train", ["data=digits", "paths.run=run", "trainer.max_epochs=3", *overrides]), 10)
+    def steps(*overrides: str, replays: int = 1) -> int:
+        config = compose("train", ["data=digits", "paths.run=run", "trainer.max_epochs=3", *overrides])
+        return count_steps(config, 10, replays)
 
     assert steps() == 30
     assert steps("+trainer.limit_train_batches=4") == 12
     assert steps("+trainer.limit_train_batches=0.5") == 15
     assert steps("+trainer.max_steps=7") == 7
+    assert steps("+trainer.max_steps=7", replays=4) == 2
+    assert steps(replays=4) == 30
 
 
 @pytest.mark.filterwarnings("ignore:The .srun. command is available")

@@ -21,7 +21,8 @@ class Ensemble(Attack):
 
     An image that no member fools, or that is misclassified to begin with, comes back as it was. An evaluation over many
     batches runs each member over all batches before the next (:mod:`gat_lightning.evaluation.robustness`), with the
-    same result.
+    same result where the ensemble has a seed; where it has none, its members begin with one draw there, and each with
+    its own here.
     """
 
     needs_decision: ClassVar[bool] = True

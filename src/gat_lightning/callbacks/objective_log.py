@@ -27,11 +27,12 @@ class ObjectiveLog(pl.Callback):
     had, and once a warning where it stays lopsided.
 
     Args:
-        every_n_steps: how many steps lie between two rows.
+        every_n_steps: how many steps lie between two rows, or as many more as it takes to finish a batch.
     """
 
     def __init__(self, every_n_steps: int = 10) -> None:
         self._every = every_n_steps
+        self._rows = 0
         self._started = 0.0
         self._images = 0
         self._empty = 0
@@ -49,6 +50,7 @@ class ObjectiveLog(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        self._rows = trainer.global_step // self._every
         self._restart_clock()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -68,8 +70,9 @@ class ObjectiveLog(pl.Callback):
         self._empty += len(step.empty)
         for name, weight in zip(step.names, step.weights.tolist(), strict=True):
             self._weights[name] = self._weights.get(name, 0.0) + weight
-        if trainer.global_step % self._every:
+        if trainer.global_step // self._every == self._rows:
             return
+        self._rows = trainer.global_step // self._every
         elapsed = time.perf_counter() - self._started
         values = describe(step) | {
             "empty_objectives": float(self._empty),

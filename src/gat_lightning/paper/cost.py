@@ -41,7 +41,7 @@ class Cost:
     Attributes:
         job: what was typed for it.
         device: name of the device.
-        steps: of the whole training.
+        steps: of the whole training; all that is made of one batch counts as one here.
         attack_passes: in one step, forward and backward through the encoder with fixed parameters, per batch.
         forward_passes: in one step, other forward passes of the encoder, per batch; differences for the curvature, and
             augmentations that look at the loss, among them.
@@ -186,7 +186,7 @@ def measure(config: DictConfig, job: str) -> Cost:
         torch.cuda.reset_peak_memory_stats(device)
     trainer.fit(module, datamodule=data)
     trainer.test(module, datamodule=data, verbose=False)
-    steps = count_steps(config, len(data.train_dataloader()))
+    steps = count_steps(config, len(data.train_dataloader()), module.method.replays)
     timed = watch.seconds["train"][_WARM_UP:] or watch.seconds["train"]
     step = median(timed)
     assert module.last_step is not None
@@ -207,12 +207,12 @@ def measure(config: DictConfig, job: str) -> Cost:
     )
 
 
-def count_steps(config: DictConfig, batches: int) -> int:
-    """Steps of the whole training, with ``batches`` in an epoch before any limit."""
+def count_steps(config: DictConfig, batches: int, replays: int) -> int:
+    """Batches of the whole training, with ``batches`` in an epoch before any limit and ``replays`` steps on each."""
     limited = _limited(batches, config.trainer.get("limit_train_batches"))
     epochs, most = config.trainer.max_epochs, config.trainer.get("max_steps", -1)
     bounds = [epochs * limited] if epochs is not None and epochs > 0 else []
-    return min([*bounds, *([most] if most > 0 else [])])
+    return min([*bounds, *([math.ceil(most / replays)] if most > 0 else [])])
 
 
 def show(cost: Cost) -> None:
