@@ -9,6 +9,7 @@ import pytest
 from test_evaluate_command import OWN, checkpoint, evaluated
 
 from gat_lightning.errors import UserError
+from test_run_directory_page import DESCRIBED, undescribed_files
 from test_train import trained
 
 __all__ = ["checkpoint"]
@@ -50,6 +51,8 @@ def test_everything_that_was_asked_for_is_in_the_result(runs: dict[str, Path], t
     }
     for name in (*result["files"]["images"], "audit.md"):
         assert (tmp_path / name).stat().st_size > 100
+    assert not set(result) - DESCRIBED
+    assert not undescribed_files(tmp_path)
 
 
 def test_what_cannot_be_had_becomes_a_note_and_the_metrics_stay(checkpoint: Path, tmp_path: Path) -> None:
