@@ -168,8 +168,8 @@ def _choice(entry: str | dict[str, str | None]) -> str:
 def _index(conf: Path, known: dict[str, list[str]]) -> str:
     parts = [
         "# Configuration\n\nMade of the YAML files under `conf/`. A setting is typed as `KEY=VALUE`, an option as"
-        " `GROUP=OPTION`; what is not typed keeps its default. `python -m gat_lightning.train --help` prints the same"
-        " for the choices that were typed, and values of the form `${...}` follow another setting.\n\n"
+        " `GROUP=OPTION`; what is not typed keeps its default. `python -m gat_lightning.train --help` prints"
+        " names and values as the typed choices make them. Values of the form `${...}` follow another setting.\n\n"
         "| group | options |\n|---|---|\n",
     ]
     for name, options in known.items():

@@ -3,6 +3,9 @@
 import pytest
 import torch
 from documents import PAGES, name_of, python_of
+from stand_ins import cifar10
+
+from gat_lightning.data import CIFAR10
 
 PAGES_WITH_PYTHON = [page for page in PAGES if python_of(page)]
 
@@ -10,6 +13,7 @@ PAGES_WITH_PYTHON = [page for page in PAGES if python_of(page)]
 @pytest.mark.parametrize("page", PAGES_WITH_PYTHON, ids=name_of)
 def test_it_runs(page, workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
+    monkeypatch.setattr(CIFAR10, "load", lambda _: cifar10())
     torch.manual_seed(0)
     variables = {"__name__": "example"}
     for number, code in enumerate(python_of(page)):
