@@ -1,0 +1,92 @@
+"""The check of a configuration: what is right passes it, and how values and parameters are compared."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gat_lightning.assembly import find_conf
+from gat_lightning.configuration import check
+from gat_lightning.configuration.annotations import fits
+from gat_lightning.configuration.constructors import parameters
+from gat_lightning.data import Arrays
+from gat_lightning.errors import UserError
+from gat_lightning.run_directory import register_resolvers
+
+CONF = find_conf()
+INDEPENDENT = (
+    "augment", "encoder", "attack", "weighting", "optimizer", "schedule", "callbacks", "logger", "trainer", "debug",
+)  # fmt: skip
+FOR_EVALUATIONS = ("apgd_ce", "apgd_t", "autoattack", "cw", "fab")
+
+
+def composed(directory, *overrides):
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", ["data=digits", f"paths.run={directory}", *overrides])
+
+
+def options(group):
+    """Those that a training can have."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem not in FOR_EVALUATIONS)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *(
+            ["task=macro+rotation+jigsaw"]
+            + [f"{group}='{options(group)[turn % len(options(group))]}'" for group in INDEPENDENT]
+            for turn in range(max(len(options(group)) for group in INDEPENDENT))
+        ),
+        *([f"method={method}", "weighting=equal"] for method in options("method")),
+        *([f"experiment={experiment}"] for experiment in options("experiment")),
+        ["method=standard", "attack=autoattack", "weighting=equal", "curvature.mode=off"],
+        ["data=cifar10", "attack.eps=8/255", "attack.step_size=null", "attack.norm=L2", "validation.images=null"],
+        ["trainer.max_epochs=-1", "+trainer.max_steps=10", "trainer.precision=64-true", "+trainer.limit_val_batches=1"],
+        ["trainer.devices=[0, 1]", "+trainer.strategy=ddp", "+optimizer.nesterov=true", "method=adversarial",
+         "weighting.floor={class/adv: 0.1}"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_right_is_not_refused(overrides, tmp_path):
+    config = composed(tmp_path, *overrides)
+    OmegaConf.to_container(config, resolve=True)
+    check(config)
+
+
+def test_a_value_without_a_default_is_asked_for(tmp_path):
+    config = composed(tmp_path)
+    config.data.target = "???"
+    with pytest.raises(UserError, match=r"data.target has no value yet: set data.target=VALUE"):
+        check(config)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        (1, int, True), (True, int, False), (1.0, int, False), ("1", int, False),
+        (1, float, True), (0.5, float, True), (False, float, False), ("0.5", float, False),
+        (False, bool, True), (0, bool, False), (None, int | None, True), ("8/255", float | str, True),
+        ("l2", Literal["none", "l2"] | None, True), ("l3", Literal["none", "l2"] | None, False),
+        ([0, 1], list[int] | str | int, True), (0.5, list[int] | str | int, False), (["a"], Sequence[int], False),
+        ({"a": 0.5}, Mapping[str, float] | None, True), ({"a": "b"}, Mapping[str, float] | None, False),
+        ("abc", Sequence[str], False), ("anything", Path, True), (3, Any, True),
+    ],
+)  # fmt: skip
+def test_plain_values_and_annotations(value, annotation, expected):
+    assert fits(value, annotation) is expected
+
+
+def test_parameters_of_a_class_and_of_the_bases_that_its_keywords_go_to():
+    accepted, takes_any = parameters(Arrays)
+    assert {"path", "classes", "batch_size", "augment"} <= set(accepted)
+    assert not takes_any
+
+    def somebodys(width: int, **kwargs):
+        """Takes whatever there is."""
+
+    assert parameters(somebodys) == ({"width": int}, True)
