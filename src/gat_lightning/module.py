@@ -30,8 +30,8 @@ from gat_lightning.passes import (
     compile_encoder,
     full_precision,
     has_moving_statistics,
+    keep_generators,
     recomputed,
-    undrawn,
     with_equal_draws,
 )
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
@@ -247,7 +247,7 @@ class GATModule(ScoredModule):
     def _losses_at(self, clean: ForwardPass, images: Tensor, task: str) -> Tensor:
         """Loss of each sample at other images, by a pass that differs in these alone and leaves no trace."""
         attacked = [self.tasks[self.task_names.index(task)]]
-        with undrawn(images.device), unchanged_buffers(self.model):
+        with keep_generators(images.device), unchanged_buffers(self.model):
             return TaskProblem(self.model, clean.views, attacked, encode=clean.encode).loss(images)
 
     def _finish_gradients(self) -> GradientStep | None:

@@ -78,7 +78,7 @@ def with_equal_draws(encode: Encode, device: torch.device) -> Encode:
     return run
 
 
-def undrawn(device: torch.device) -> AbstractContextManager[None]:
+def keep_generators(device: torch.device) -> AbstractContextManager[None]:
     """Puts torch's generators back, so that what follows draws as if the block had not."""
     return torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda")
 
