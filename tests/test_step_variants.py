@@ -1,6 +1,7 @@
 """Other ways to compute a step: in parts, in another space, layout or precision, compiled."""
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -106,6 +107,22 @@ def with_dropout():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Softplus(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(12, 4))
     return net.double()
+
+
+def test_what_the_model_draws_follows_from_the_step_and_the_process():
+    batch = toy_batch(6)
+
+    def drawn(batch, step):
+        module = toy_module(Madry(), "off", None, False)
+        module.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+        module.on_train_batch_start(batch, step)
+        return torch.rand(4).tolist()
+
+    keys = [(batch, 0), (batch, 1), (batch[0:3], 0), (batch[3:6], 0)]
+    found = [drawn(*key) for key in keys]
+    assert found == [drawn(*key) for key in keys]
+    assert found[2] == found[0]  # the first process
+    assert len({tuple(each) for each in found}) == 3
 
 
 @pytest.mark.parametrize("micro_batch", [None, 4])

@@ -131,8 +131,9 @@ class GATModule(ScoredModule):
         self.last_step: GradientStep | None = None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Make what the model itself draws (dropout) follow from seed, epoch and step, as all else does."""
-        torch.manual_seed(generator_for(self.seed, self.current_epoch, batch_idx, "model").initial_seed())
+        """Make what the model itself draws (dropout) follow from seed, epoch and step, each process for its images."""
+        key = (self.seed, self.current_epoch, batch_idx, "model", batch.shard.offset)
+        torch.manual_seed(generator_for(*key).initial_seed())
 
     def setup(self, stage: str) -> None:
         """Compile, in the process that trains; refuse a memory layout that torch cannot keep."""

@@ -40,7 +40,7 @@ class Depth(DenseTask):
             teacher, the data set has the label ``depth``, such as ``data=arrays`` with ``train_depth``:
             ``[B, 1, H, W]`` of the images' size, NaN where it is unknown.
 
-    Nothing is downloaded: :class:`MiDaS` makes a file of the paper's teacher, MiDaS v2.1 small (Ranftl et al., TPAMI
+    Nothing is downloaded: :class:`MiDaS` makes a file of the authors' teacher, MiDaS v2.1 small (Ranftl et al., TPAMI
     2022). The teacher is loaded before training, or when the first label is made; evaluations that make none need none.
     """
 
