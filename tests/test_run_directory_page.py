@@ -22,6 +22,7 @@ def kind_of(column):
     """A column's name as the page writes it."""
     column = re.sub(r"^(objective|weight|norm)/\w+/\w+$", r"\1/NAME", column)
     column = re.sub(r"^cosine/.*", r"cosine/A\\|B", column)
+    column = re.sub(r"^(val|test)/clean/\w+/\w+$", r"\1/clean/TASK/METRIC", column)
     return re.sub(r"(val|test)/\w+/\w+$", r"\1/VIEW/METRIC", column)
 
 

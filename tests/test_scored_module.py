@@ -10,8 +10,8 @@ from gat_lightning.attacks import PGD
 from gat_lightning.augment import Identity, MaxUp
 from gat_lightning.batch import Batch
 from gat_lightning.methods import Madry
-from gat_lightning.randomness import Shard
-from test_training_step import EPS, fit_one_step, toy_batch, toy_module
+from gat_lightning.randomness import BatchGenerator, Shard
+from test_training_step import EPS, SEED, fit_one_step, toy_batch, toy_module
 
 LARGEST = 4
 
@@ -62,9 +62,27 @@ def test_scores_in_parts_are_those_of_whole_batches(stage):
         run = getattr(quiet_trainer(), stage)
         scores.append(run(module, DataLoader(batches(), batch_size=None), verbose=False)[0])
         assert max(sizes) <= (micro_batch or 9)
-        assert sum(sizes) == 2 * 9 + 3 * (14 if stage == "validate" else 18)
+        assert sum(sizes) == 3 * 18 + 3 * (14 if stage == "validate" else 18)
     assert scores[0] == pytest.approx(scores[1], abs=1e-12)
     assert any("pgd" in name for name in scores[0])
+
+
+def test_auxiliary_tasks_are_scored_on_clean_images():
+    """Macro classes where they are known, rotation on turned images."""
+    module = module_for(None)
+    scores = quiet_trainer().validate(module, DataLoader(batches(), batch_size=None), verbose=False)[0]
+    right = {"macro": [], "rotation": []}
+    for number, batch in enumerate(batches()):
+        turns = BatchGenerator(batch.shard, SEED, "val", number, "rotation").integers(4)
+        turned = torch.stack([image.rot90(int(k), (1, 2)) for image, k in zip(batch.images, turns, strict=True)])
+        with torch.no_grad():
+            macro = module.model(batch.images)["macro"].argmax(1)
+            right["rotation"] += (module.model(turned)["rotation"].argmax(1) == turns).tolist()
+        known = batch.labels["macro"] != -1
+        right["macro"] += (macro == batch.labels["macro"])[known].tolist()
+    assert len(right["macro"]) == 16
+    for task, each in right.items():
+        assert scores[f"val/clean/{task}/accuracy"] == pytest.approx(sum(each) / len(each))
 
 
 def test_maxup_looks_at_its_copies_in_parts():

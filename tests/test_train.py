@@ -68,7 +68,8 @@ def test_result_is_complete(quickstart):
     assert result["device"]["type"] == "cpu"
     for checkpoint in ("best", "last"):
         scores = result["metrics"][checkpoint]
-        assert set(scores) == {"epoch", "test/clean/accuracy", "test/pgd2/accuracy"}
+        auxiliary = {f"test/clean/{task}/accuracy" for task in ("macro", "rotation")}
+        assert set(scores) == {"epoch", "test/clean/accuracy", "test/pgd2/accuracy", *auxiliary}
         assert 0 <= scores["test/pgd2/accuracy"] <= scores["test/clean/accuracy"] <= 1
     for name in (result["files"]["metrics"], *result["files"]["checkpoints"].values(), *result["files"]["images"]):
         assert (directory / name).is_file()

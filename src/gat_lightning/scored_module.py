@@ -1,4 +1,4 @@
-"""Validation and test of a LightningModule: the target's scores on plain images, clean and under attack."""
+"""Validation and test of a LightningModule: the target's scores, clean and under attack, and the other tasks'."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gat_lightning.tasks import Task
 
 
 class ScoredModule(pl.LightningModule):
-    """A multi-task model whose target is scored; how it is trained is the subclass's business.
+    """A multi-task model whose tasks are scored; how it is trained is the subclass's business.
 
     Args:
         model: the multi-task model.
@@ -51,7 +51,7 @@ class ScoredModule(pl.LightningModule):
     def new_scoring(self, split: str, model: MultiTaskModel) -> Scoring:
         """Fresh metrics of ``val`` or ``test`` for the model or an average of it."""
         images = self._attacked_images[split]
-        return Scoring(model, self.tasks[0], self.attacks[split], self.seed, split, images, self.micro_batch)
+        return Scoring(model, self.tasks, self.attacks[split], self.seed, split, images, self.micro_batch)
 
     def on_validation_epoch_start(self) -> None:
         """Fresh metrics; only the first ``validation_images`` are attacked."""
@@ -59,7 +59,7 @@ class ScoredModule(pl.LightningModule):
         self._scoring = self.new_scoring("val", self.model)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """The target on plain images, clean and under the validation attacks."""
+        """The target clean and under the validation attacks, the other tasks clean."""
         self._scoring.update(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
@@ -72,7 +72,7 @@ class ScoredModule(pl.LightningModule):
         self._scoring = self.new_scoring("test", self.model)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The target on plain images, clean and under the test attacks."""
+        """The target clean and under the test attacks, the other tasks clean."""
         self._scoring.update(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:

@@ -179,7 +179,7 @@ def profile_files(directory: Path) -> list[str]:
 
 def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None:
     """The table at the end of a run, with how much was lost between the best and the last checkpoint."""
-    names = [name for name in next(iter(metrics.values()), {}) if name.startswith("test/")]
+    names = [name for name in next(iter(metrics.values()), {}) if name.startswith("test/") and name.count("/") == 2]
     table = Table("checkpoint", "epoch", *(name.removeprefix("test/") for name in names), title="Test images")
     for checkpoint, scores in metrics.items():
         table.add_row(checkpoint, str(scores["epoch"]), *(written(name, scores[name]) for name in names))

@@ -187,7 +187,7 @@ def test_a_resumed_run_equals_one_without_interruption(run, tmp_path, step):
         assert (one["epoch"], one["global_step"]) == (other["epoch"], other["global_step"]) == (1, 8)
         assert_equal(one["state_dict"], other["state_dict"])
     assert last_scores(resumed) == last_scores(run)
-    assert len(last_scores(run)) == 5
+    assert len(last_scores(run)) == 9
 
 
 def test_the_average_does_not_depend_on_validation_or_loading_processes(run, tmp_path):

@@ -1,8 +1,8 @@
-"""Clean and robust metrics of the target task, on plain images that no task transforms."""
+"""Clean and robust metrics of the target task on plain images, and clean ones of the auxiliary tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,13 +18,14 @@ from gat_lightning.tasks import Task
 
 
 class Scoring:
-    """Collects the target's metrics over batches, for the view ``clean`` and one view per attack.
+    """Collects metrics over batches: the target's for the view ``clean`` and one per attack, the others' for ``clean``.
 
+    Images are plain but for a self-supervised task, which sees its own f_t of them.
     Each image counts once on any number of ranks: states are sums, added over ranks in :meth:`compute`.
 
     Args:
-        model: in eval mode; only the target's head is used.
-        target: the task.
+        model: in eval mode.
+        tasks: the target first.
         attacks: by the name of the view.
         seed: of the attacks' random starts.
         split: name of the split, part of the random key.
@@ -35,7 +36,7 @@ class Scoring:
     def __init__(
         self,
         model: MultiTaskModel,
-        target: Task,
+        tasks: Sequence[Task],
         attacks: Mapping[str, Attack],
         seed: int,
         split: str,
@@ -43,13 +44,16 @@ class Scoring:
         micro_batch: int | None = None,
     ) -> None:
         self._model = model
-        self._target = target
+        self._target, *self._auxiliary = tasks
         self._attacks = attacks
         self._key = (seed, split)
         self._limit = attacked_images
         self._micro_batch = micro_batch
         device = next(model.parameters()).device
-        self._metrics: dict[str, MetricCollection] = {view: target.metrics().to(device) for view in ("clean", *attacks)}
+        self._metrics: dict[str, MetricCollection] = {
+            **{view: self._target.metrics().to(device) for view in ("clean", *attacks)},
+            **{_of(task): task.metrics().to(device) for task in self._auxiliary},
+        }
 
     @torch.no_grad()
     def update(self, batch: Batch, batch_idx: int) -> None:
@@ -59,27 +63,26 @@ class Scoring:
                 self._update(batch[rows], batch_idx)
 
     def _update(self, batch: Batch, batch_idx: int) -> None:
-        self._score("clean", batch.images, self._views(batch, batch_idx))
+        self._score("clean", batch.images, self._views(batch, batch_idx, self._target), self._target)
+        for task in self._auxiliary:
+            self._score(_of(task), batch.images, self._views(batch, batch_idx, task), task)
         attacked = self._within_limit(batch)
         if len(attacked.images) == 0:
             return
-        views = self._views(attacked, batch_idx)
+        views = self._views(attacked, batch_idx, self._target)
         problem = TaskProblem(self._model, views, [self._target])
         for view, attack in self._attacks.items():
             generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
-            self._score(view, attack(problem, attacked.images, generator), views)
+            self._score(view, attack(problem, attacked.images, generator), views, self._target)
 
-    def _views(self, batch: Batch, batch_idx: int) -> Views:
-        """The images, and what the target sees of them if it makes its own labels."""
-        name = self._target.name
-        if not self._target.transforms:
-            return Views(batch.images, batch.labels)
-        generator = BatchGenerator(batch.shard, *self._key, batch_idx, name)
-        label = self._target.label(batch.images, batch.labels, generator)
-        return Views(batch.images, {**batch.labels, name: label}, {name: self._target})
+    def _views(self, batch: Batch, batch_idx: int, task: Task) -> Views:
+        """The images, the task's labels, and what it sees of the images if it transforms them."""
+        generator = BatchGenerator(batch.shard, *self._key, batch_idx, task.name)
+        label = task.label(batch.images, batch.labels, generator)
+        return Views(batch.images, {**batch.labels, task.name: label}, {task.name: task} if task.transforms else {})
 
     def compute(self) -> dict[str, float]:
-        """``{"view/metric": value}``, the same on every rank."""
+        """``{"view/metric": value, "clean/task/metric": value}``, the same on every rank."""
         return {
             f"{view}/{name}": float(value)
             for view, metrics in self._metrics.items()
@@ -92,11 +95,16 @@ class Scoring:
         value = scores[f"{view}/{name}"]
         return value if metric.higher_is_better else -value
 
-    def _score(self, view: str, images: Tensor, views: Views) -> None:
-        name = self._target.name
-        self._metrics[view].update(self._model(views.of(name, images), [name])[name], views.labels[name])
+    def _score(self, key: str, images: Tensor, views: Views, task: Task) -> None:
+        name = task.name
+        self._metrics[key].update(self._model(views.of(name, images), [name])[name], views.labels[name])
 
     def _within_limit(self, batch: Batch) -> Batch:
         if self._limit is None:
             return batch
         return batch[0 : int((batch.index < self._limit).sum())]
+
+
+def _of(task: Task) -> str:
+    """Under which an auxiliary task's metrics are."""
+    return f"clean/{task.name}"

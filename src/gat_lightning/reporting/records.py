@@ -74,7 +74,7 @@ class Record:
         return int(self.result["images"]) if limited else None
 
     def scores(self, checkpoint: str) -> dict[str, float]:
-        """Test metrics of a checkpoint, or of the one model there is, by ``test/VIEW/METRIC``.
+        """The target's test metrics of a checkpoint, or of the one model there is, by ``test/VIEW/METRIC``.
 
         Where an evaluation's threat is not that of the training's test, the view says which: ``pgd20 L2 0.5``.
         """
@@ -83,7 +83,8 @@ class Record:
         for name, value in metrics.items():
             split, _, rest = name.partition("/")
             view, _, metric = rest.partition("/")
-            if split == "test" and metric and value is not None:
+            of_target = metric and "/" not in metric
+            if split == "test" and of_target and value is not None:
                 found[f"test/{view}{self._other_threat(view)}/{metric}"] = float(value)
         return found
 
