@@ -238,7 +238,7 @@ def test_the_checkpoint_loads_into_the_module(run):
     scores = run.trainer.test(run.module, datamodule=run.data, ckpt_path=run.ema, weights_only=True, verbose=False)[0]
     assert_equal(run.module.state_dict(), checkpoint["state_dict"])
     run.module.load_state_dict(before)
-    assert set(scores) == {"test/clean/accuracy", "test/pgd20/accuracy"}
+    assert {"test/clean/accuracy", "test/pgd20/accuracy"} < set(scores)
 
 
 @pytest.mark.parametrize(("setting", "message"), [("decay=1.0", "below 1"), ("warmup=soon", "true or false")])
