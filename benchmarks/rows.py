@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import agreement, solvers, transforms, weighting
+from benchmarks import agreement, autoattack, solvers, transforms, weighting
 from benchmarks.arithmetic import operations
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.memory import peak_memory
@@ -192,6 +192,13 @@ def solved(work: Work, rounds: int, tick: Tick) -> list[Row]:
     return [Row("solvers", what, ratio, Bar(most=1 + 1e-6), None, found)]
 
 
+def attacked(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """AutoAttack of the digits' test images, after the check that the same images withstand it."""
+    times, detail = autoattack.compare(work, min(rounds, FEW), tick)
+    row = _row("autoattack", "AutoAttack: ours / torchattacks", times, "ours", "torchattacks", Bar(most=1.05))
+    return [replace(row, detail={**row.detail, **detail})]
+
+
 def gpu(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """One GPU: our fast step against our own in fp32 and eager, ResNet-50, batch 128."""
     bar, what = Bar(least=2.5), "GPU: fp32 eager / bf16 compiled channels-last"
@@ -219,5 +226,6 @@ GROUPS: dict[str, Callable[[Work, int, Tick], list[Row]]] = {
     "transforms": transformed,
     "representation": representation,
     "solvers": solved,
+    "autoattack": attacked,
     "gpu": gpu,
 }

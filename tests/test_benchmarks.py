@@ -16,7 +16,7 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are in the checkout only", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import agreement, report, rows  # noqa: E402
+from benchmarks import agreement, autoattack, report, rows  # noqa: E402
 from benchmarks.arithmetic import operations  # noqa: E402
 from benchmarks.timing import Ratio  # noqa: E402
 from benchmarks.work import Work  # noqa: E402
@@ -56,12 +56,31 @@ def test_a_bar_is_met_by_the_median():
     assert "1.30" in report.markdown(document)
 
 
-def test_the_readme_has_the_figures_of_the_kept_run():
-    kept = json.loads((ROOT / "benchmarks" / "results" / "cpu.json").read_text())
+@pytest.mark.parametrize("name", ["cpu", "autoattack"])
+def test_the_readme_has_the_figures_of_the_kept_runs(name):
+    kept = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
     said = (ROOT / "benchmarks" / "README.md").read_text()
     assert f"<!-- {kept['command']} -->\n{report.markdown(kept)}\n" in said
+
+
+def test_the_readme_has_the_details_of_the_kept_runs():
+    kept, attack = (
+        json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text()) for name in ("cpu", "autoattack")
+    )
+    said = " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
+    detail = attack["rows"][0]["detail"]
+    assert f"the {detail['images']} test images of the digits" in said
+    assert f"the same {100 * detail['robust accuracy']:.1f} % of the images withstand both" in said
     differences = kept["rows"][0]["detail"]["differences"]["float32"]
     assert f"at most {max(differences['LibMTL'], differences['TorchJD']):.1e} of their length" in said
+
+
+@pytest.mark.slow
+def test_autoattack_leaves_the_same_images_standing_as_torchattacks():
+    times, detail = autoattack.compare(TINY, 1, lambda text: None, images=30)
+    assert set(times.spans) == {"ours", "torchattacks"}
+    assert detail["images"] == 30
+    assert 0 < detail["robust accuracy"] < 1
 
 
 @pytest.mark.slow
