@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_evaluate_command import OWN, checkpoint, evaluated
@@ -81,3 +82,20 @@ def test_wrong_wishes_are_refused_before_the_evaluation(
 def test_a_model_without_tasks_has_no_vulnerability(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a checkpoint"):
         evaluated(tmp_path, *OWN, "vulnerability=true")
+
+
+def test_the_curve_has_the_point_that_the_same_attack_was_measured_at(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "gat_lightning.evaluation.supplements.accuracy_against_eps", lambda curves, *_, **__: drawn.update(curves)
+    )
+    result = evaluated(
+        tmp_path, f"checkpoint={checkpoint}", *FEW, "images=30", "curve.eps=[0.05,0.3]", "curve.attack.steps=2"
+    )
+    ((name, points),) = drawn.items()
+    eps = result["trained"]["data"]["eps"]
+    assert (name, sorted(points)) == ("pgd2", sorted([0.0, 0.05, 0.3, eps]))
+    right, images = points[eps]
+    assert right / images == pytest.approx(result["metrics"]["best"]["test/pgd10/accuracy"])

@@ -162,6 +162,8 @@ class Supplementary:
             points = {radius: _count(views[view]) for view, (radius, _) in curve.items()}
             name = next(iter(curve)).partition("@")[0]
             norm = next(iter(curve.values()))[1].norm.name
+            same = {view: a for view, a in attacks.items() if (a.name, a.norm.name) == (name, norm)}
+            points |= {attack.eps: _count(views[view]) for view, attack in same.items()}
             curves = {name: {0.0: _count(views[CLEAN]), **points}}
             accuracy_against_eps(curves, self._picture("curve.png"), norm=norm, claimed=eps)
 
