@@ -96,6 +96,11 @@ MORE = {
     "key like another": (DIGITS + "epochs=3", "no setting or group epochs", "did you mean trainer.max_epochs?"),
     "key to append": (DIGITS + "trainer.max_steps=3", "trainer.max_steps is possible", "+trainer.max_steps=VALUE"),
     "data argument": (DIGITS + "+data.batchsize=4", "Digits has no such setting", "did you mean data.batch_size?"),
+    "setting of the default": (
+        DIGITS + "encoder._target_=gat_lightning.models.wide_resnet28_10",
+        "encoder.width: wide_resnet28_10 has no such setting",
+        "leave it out, by ~encoder.width",
+    ),
     "target": (DIGITS + "attack._target_=gat_lightning.attacks.PDG", "no attribute 'PDG'", "did you mean PGD?"),
     "no equals sign": (DIGITS + "task=macro rotation", "'rotation' cannot be read", "task=macro+rotation"),
     "sweep without -m": (DIGITS + "seed=1,2", "Ambiguous value for argument 'seed=1,2'", "--multirun"),

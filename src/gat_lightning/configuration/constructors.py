@@ -49,7 +49,8 @@ def _check_node(config: DictConfig, path: str, node: DictConfig, foreign: Sequen
         if key in accepted:
             _check_type(config, f"{path}.{key}", node[key], accepted[key])
         elif not takes_any:
-            meant = did_you_mean(nearest(key, accepted), f"{path}.", ".")
+            remedy = f"; leave it out, by ~{path}.{key} where you did not type it."
+            meant = did_you_mean(nearest(key, accepted), f"{path}.", remedy)
             raise UserError(f"{path}.{key}: {target.__name__} has no such setting{meant}{listed('It has', accepted)}")
 
 
