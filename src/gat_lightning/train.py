@@ -35,6 +35,7 @@ from gat_lightning.pretraining import pretrained
 from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
 from gat_lightning.result import environment, read_result, write_result
+from gat_lightning.resuming import announce
 from gat_lightning.run_directory import is_finished
 from gat_lightning.run_lock import only_run_in
 
@@ -74,6 +75,7 @@ def _run(config: DictConfig) -> dict[str, Any]:
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
     trainer = build_trainer(config)
     rank_zero_only(data.prepare_data)()
+    announce(config, resumed)  # only now: a command refused before leaves no directory if nothing was logged
     result: dict[str, Any] = {
         "status": "failed",
         "config": plain(config),
