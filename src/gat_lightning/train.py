@@ -26,6 +26,7 @@ from gat_lightning.data import ImageDataModule
 from gat_lightning.distributed import is_lost_process, loss_of_process
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
+from gat_lightning.loggers.csv import FILE
 from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
 from gat_lightning.paper import prepare_paper, register_resolvers
@@ -38,6 +39,7 @@ from gat_lightning.result import environment, read_result, write_result
 from gat_lightning.resuming import announce
 from gat_lightning.run_directory import is_finished
 from gat_lightning.run_lock import only_run_in
+from gat_lightning.selection import doubt, read_scores
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -82,7 +84,7 @@ def _run(config: DictConfig) -> dict[str, Any]:
         "seed": config.seed,
         "started": started.isoformat(timespec="seconds"),
         "durations": {},
-        "files": {"metrics": "metrics.csv"},
+        "files": {"metrics": FILE},
         "metrics": {},
         "resumed": None if resumed is None else str(resumed),
         **environment(trainer.strategy.root_device),
@@ -91,6 +93,8 @@ def _run(config: DictConfig) -> dict[str, Any]:
         start(trainer.loggers, config, None if resumed is None else load_checkpoint(resumed)["global_step"])
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
         result["durations"]["train"] = time.perf_counter() - clock
+        if trainer.is_global_zero:
+            warn_of_selection(module, data, directory)
         result["metrics"] = test(trainer, module, data, directory / "checkpoints")
         result["files"] |= {
             "checkpoints": {name: f"checkpoints/{name}.ckpt" for name in result["metrics"]},
@@ -133,6 +137,15 @@ def _run(config: DictConfig) -> dict[str, Any]:
         for name in result["files"].get("profiles", ()):
             Console().print(f"Profile: {directory / name}", soft_wrap=True)
     return result
+
+
+def warn_of_selection(module: GATModule, data: ImageDataModule, directory: Path) -> None:
+    """Say so where there is a best checkpoint that the validation chose by too little."""
+    if (directory / "checkpoints" / "best.ckpt").is_file():
+        data.setup("validate")
+        message = doubt(read_scores(directory / FILE), len(data.split("val")), module.selection_limit)
+        if message:
+            log.warning(message)
 
 
 def test(

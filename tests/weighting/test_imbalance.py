@@ -38,8 +38,9 @@ def test_one_objective_that_has_it_all() -> None:
     [
         (MGDA(), "Try weighting=mgda_floor or weighting.normalize=l2."),
         (MGDA(normalize="l2"), "Try weighting=mgda_floor."),
-        (MGDA(floor={"macro/clean+adv": 0.1}), "Try weighting.normalize=l2."),
-        (MGDA(normalize="l2", floor={"macro/clean+adv": 0.1}), "hardly becomes robust."),
+        (MGDA(floor={"class/clean+adv": 0.01}), "Try weighting.normalize=l2."),
+        (MGDA(floor={"macro/clean+adv": 0.1}), "Try weighting=mgda_floor or weighting.normalize=l2."),
+        (MGDA(normalize="l2", floor={"target": 0.01}), "hardly becomes robust."),
         (Equal(), "Try weighting=mgda_floor."),
     ],
 )

@@ -80,7 +80,8 @@ class MGDA(Weighting):
 
     def remedies(self) -> list[str]:
         """See :meth:`Weighting.remedies`."""
-        floor = [] if self.floor else super().remedies()
+        has_floor = TARGET in self.floor or adversarial_names(list(self.floor), self.target)
+        floor = [] if has_floor else super().remedies()
         return floor if self.normalize == "l2" else [*floor, "weighting.normalize=l2"]
 
     def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
