@@ -22,6 +22,7 @@ from gat_lightning.attacks.problem import ClassifierProblem
 from gat_lightning.batch import has_label
 from gat_lightning.checkpoint import check_fits, find_resumable, initialise, last_good, load_checkpoint
 from gat_lightning.command_line import command
+from gat_lightning.configuration.own_attack import without_effect
 from gat_lightning.data import ImageDataModule
 from gat_lightning.distributed import is_lost_process, loss_of_process
 from gat_lightning.errors import NonFiniteError, UserError
@@ -29,6 +30,7 @@ from gat_lightning.loggers import close, start
 from gat_lightning.loggers.csv import FILE
 from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
+from gat_lightning.overrides import typed
 from gat_lightning.paper import prepare_paper, register_resolvers
 from gat_lightning.paper.cost import estimate
 from gat_lightning.preemption import stopping_at_once, was_requeued
@@ -77,6 +79,8 @@ def _run(config: DictConfig) -> dict[str, Any]:
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
     trainer = build_trainer(config)
     rank_zero_only(data.prepare_data)()
+    if (message := without_effect(config, typed())) and trainer.is_global_zero:
+        log.warning(message)
     announce(config, resumed)  # only now: a command refused before leaves no directory if nothing was logged
     result: dict[str, Any] = {
         "status": "failed",
