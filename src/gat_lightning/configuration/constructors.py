@@ -115,6 +115,10 @@ def _target(path: str, node: DictConfig) -> Callable[..., Any]:
     except AttributeError as error:
         meant = did_you_mean(nearest(error.name, dir(error.obj)), otherwise=".")
         raise UserError(f"{path}._target_={name}: {error}{meant}") from error
+    except ModuleNotFoundError as error:
+        outer = name.partition(".")[0]
+        where = f" The folder of {outer}.py must be on PYTHONPATH." if error.name == outer else ""
+        raise UserError(f"{path}._target_={name} cannot be imported: {error}.{where}") from error
     except Exception as error:  # whatever the import of somebody's module provokes
         raise UserError(f"{path}._target_={name} cannot be imported: {' '.join(str(error).split())}.") from error
     if not callable(found):
