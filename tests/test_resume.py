@@ -1,6 +1,7 @@
 """A run that was killed and resumed ends as the run that was not, bit by bit."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -111,7 +112,10 @@ def test_interrupted_in_the_middle_of_an_epoch_and_resumed(quickstart, tmp_path,
     last = tmp_path / "checkpoints" / "last.ckpt"
     assert load_checkpoint(last)["global_step"] == 5 + 3
     assert f"resume=auto goes on from {last}" in caplog.text
-    trained(tmp_path, "resume=auto", every_step)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        trained(tmp_path, "resume=auto", every_step)
+    assert f"Resumed from {last}, saved after 8 steps, in epoch 2 of 2." in caplog.text
     assert_same_run(quickstart[0], tmp_path)
 
 

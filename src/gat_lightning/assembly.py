@@ -34,6 +34,8 @@ READ_ELSEWHERE = {
     "engine": ("micro_batch", "channels_last", "compile"),
 }
 """Settings, by node, that others read than the constructor of the node: the attack, the augmentation, the module."""
+GIVEN_TO_ENCODERS = ("num_classes", "image", "mean", "std")
+"""What every encoder is called with beside its settings."""
 
 
 def find_conf() -> Path:
@@ -60,9 +62,8 @@ def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
 
 def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:
     """The encoder with a decoder for each task."""
-    classifier = instantiate(config.encoder)(
-        num_classes=tasks[0].outputs, image=info.image, mean=info.mean, std=info.std
-    )
+    given = dict(zip(GIVEN_TO_ENCODERS, (tasks[0].outputs, info.image, info.mean, info.std), strict=True))
+    classifier = instantiate(config.encoder)(**given)
     return attach_tasks(classifier, tasks[1:], target=tasks[0].name, image=info.image)
 
 

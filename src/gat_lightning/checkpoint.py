@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gat_lightning.assembly import CHECKPOINT_SCHEMA, build_model, build_tasks, plain
 from gat_lightning.checkpoint_io import PREVIOUS
+from gat_lightning.configuration.nearest import nearest
 from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
 from gat_lightning.formats.description import Description
@@ -35,6 +36,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         UserError: there is no such file, it is not a checkpoint of ours, a newer version of this program wrote it, or
             it holds anything but plain types and tensors (nothing of it is then executed).
     """
+    if Path(path).is_dir():
+        raise UserError(f"'{path}' is a folder, not a checkpoint: name a file, as {path}/checkpoints/best.ckpt.")
     if not Path(path).is_file():
         raise UserError(f"There is no checkpoint '{path}'. Runs keep theirs in RUN/checkpoints.")
     try:
@@ -157,6 +160,8 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
             return None
     else:
         path = Path(resume)
+        if not path.exists() and nearest(resume, ["auto"]):
+            raise UserError(f"resume={resume}: there is no such checkpoint; did you mean auto?")
         path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
     return whole_checkpoint(path)
 

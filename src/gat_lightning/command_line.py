@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -69,6 +70,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
         sys.argv[1:] = map(_with_text_option, sys.argv[1:])
         traceback, started = _traceback_wanted(sys.argv[1:]), False
         try:
+            _check_dashes(sys.argv[1:])
             with _full_errors(True):
                 job()
         except Exception as error:
@@ -92,6 +94,15 @@ def _check_launcher() -> None:
     launcher = hydra_config.runtime.choices["hydra/launcher"]
     if hydra_config.mode is RunMode.RUN and launcher != "basic":
         raise UserError(f"hydra/launcher={launcher} launches sweeps: add -m, also for a sweep of one run.")
+
+
+def _check_dashes(arguments: list[str]) -> None:
+    """Refuse what is no option of Hydra's: it would take ``--experiment=NAME`` for a short ``--experimental-rerun``."""
+    parser = get_args_parser()
+    parser.allow_abbrev = False
+    for word in parser.parse_known_args(arguments)[1]:
+        if word.startswith("--"):
+            raise UserError(f"There is no option {word}: groups and settings have no dashes, {word.lstrip('-')}.")
 
 
 def _stop(error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from gat_lightning.evaluation.settings import check_evaluation, register_resolve
 from gat_lightning.evaluation.subject import Subject, data_settings, load_subject
 from gat_lightning.evaluation.supplements import Supplementary, check_supplements, load_surrogates
 from gat_lightning.evaluation.target import Target
+from gat_lightning.preemption import Stopped
 from gat_lightning.result import environment, write_result
 from gat_lightning.tasks import attacked_tasks
 
@@ -40,6 +42,9 @@ def run(config: DictConfig) -> dict[str, Any]:
 
     Returns:
         What ``result.json`` holds.
+
+    Raises:
+        Stopped: Ctrl-C; what is done so far is kept, for the same command to go on with.
     """
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = Path(config.paths.run)
@@ -80,15 +85,15 @@ def run(config: DictConfig) -> dict[str, Any]:
     except KeyboardInterrupt:
         result["status"] = "interrupted"
         log.warning("Interrupted; the same command goes on where this one stopped.")
+        raise Stopped(signal.SIGINT) from None
     finally:
         result["durations"]["total"] = time.perf_counter() - clock
         write_result(directory, result)
-    if result["status"] == "finished":
-        for note in notes:
-            log.warning(note)
-        title = f"{subject.name}, {result['images']} {config.split} images of {subject.data.info.name}"
-        views = attacks | {view: attack for view, (_, attack) in _curve_views(curve).items()}
-        print_metrics(scores.metrics, scores.intervals, views, title, more.found.shown, directory)
+    for note in notes:
+        log.warning(note)
+    title = f"{subject.name}, {result['images']} {config.split} images of {subject.data.info.name}"
+    views = attacks | {view: attack for view, (_, attack) in _curve_views(curve).items()}
+    print_metrics(scores.metrics, scores.intervals, views, title, more.found.shown, directory)
     return result
 
 

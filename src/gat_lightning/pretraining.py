@@ -58,6 +58,7 @@ def compose_before(overrides: Sequence[str], directory: Path) -> DictConfig:
         raise UserError("pretraining works in commands only; in a program, train twice and give init=CHECKPOINT.")
     hydra = HydraConfig.get()
     latest = {setting_of(text): text for text in [*hydra.overrides.task, *overrides]}
-    latest |= {key: f"{key}={value}" for key, value in (("pretraining", "null"), ("init", "null"), ("resume", "auto"))}
+    resume = "auto" if directory.is_dir() else "null"
+    latest |= {key: f"{key}={value}" for key, value in (("pretraining", "null"), ("init", "null"), ("resume", resume))}
     latest["paths.run"] = f"paths.run='{directory.absolute()}'"
     return compose(hydra.job.config_name, list(latest.values()))

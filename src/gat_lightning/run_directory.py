@@ -37,6 +37,13 @@ def run_name(config: DictConfig) -> str:
     return name
 
 
+def finished_before(config: DictConfig) -> Path | None:
+    """The first run of the same settings where it is finished, so that this run has a directory of another number."""
+    first = Path(config.paths.output) / f"{config.name}-{configuration_hash(config)}"
+    repeats = Path(config.paths.run).name.startswith(f"{first.name}-")
+    return first if repeats and is_finished(first) else None
+
+
 def is_finished(directory: Path) -> bool:
     """Whether a run ended well in this directory."""
     result = directory / RESULT

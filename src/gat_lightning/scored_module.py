@@ -48,6 +48,11 @@ class ScoredModule(pl.LightningModule):
         self._attacked_images = {"val": validation_images, "test": None}
         self._selection_view = next(iter(validation_attacks)) if robust_selection else "clean"
 
+    @property
+    def selection_limit(self) -> int | None:
+        """How many images of the validation split choose the best checkpoint; all if None."""
+        return None if self._selection_view == "clean" else self._attacked_images["val"]
+
     def new_scoring(self, split: str, model: MultiTaskModel) -> Scoring:
         """Fresh metrics of ``val`` or ``test`` for the model or an average of it."""
         images = self._attacked_images[split]

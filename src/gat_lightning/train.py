@@ -22,12 +22,15 @@ from gat_lightning.attacks.problem import ClassifierProblem
 from gat_lightning.batch import has_label
 from gat_lightning.checkpoint import check_fits, find_resumable, initialise, last_good, load_checkpoint
 from gat_lightning.command_line import command
+from gat_lightning.configuration.own_attack import without_effect
 from gat_lightning.data import ImageDataModule
 from gat_lightning.distributed import is_lost_process, loss_of_process
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
+from gat_lightning.loggers.csv import FILE
 from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
+from gat_lightning.overrides import typed
 from gat_lightning.paper import prepare_paper, register_resolvers
 from gat_lightning.paper.cost import estimate
 from gat_lightning.preemption import stopping_at_once, was_requeued
@@ -35,8 +38,10 @@ from gat_lightning.pretraining import pretrained
 from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
 from gat_lightning.result import environment, read_result, write_result
+from gat_lightning.resuming import announce
 from gat_lightning.run_directory import is_finished
 from gat_lightning.run_lock import only_run_in
+from gat_lightning.selection import doubt, read_scores
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -74,13 +79,16 @@ def _run(config: DictConfig) -> dict[str, Any]:
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
     trainer = build_trainer(config)
     rank_zero_only(data.prepare_data)()
+    if (message := without_effect(config, typed())) and trainer.is_global_zero:
+        log.warning(message)
+    announce(config, resumed)  # only now: a command refused before leaves no directory if nothing was logged
     result: dict[str, Any] = {
         "status": "failed",
         "config": plain(config),
         "seed": config.seed,
         "started": started.isoformat(timespec="seconds"),
         "durations": {},
-        "files": {"metrics": "metrics.csv"},
+        "files": {"metrics": FILE},
         "metrics": {},
         "resumed": None if resumed is None else str(resumed),
         **environment(trainer.strategy.root_device),
@@ -89,6 +97,8 @@ def _run(config: DictConfig) -> dict[str, Any]:
         start(trainer.loggers, config, None if resumed is None else load_checkpoint(resumed)["global_step"])
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
         result["durations"]["train"] = time.perf_counter() - clock
+        if trainer.is_global_zero:
+            warn_of_selection(module, data, directory)
         result["metrics"] = test(trainer, module, data, directory / "checkpoints")
         result["files"] |= {
             "checkpoints": {name: f"checkpoints/{name}.ckpt" for name in result["metrics"]},
@@ -131,6 +141,15 @@ def _run(config: DictConfig) -> dict[str, Any]:
         for name in result["files"].get("profiles", ()):
             Console().print(f"Profile: {directory / name}", soft_wrap=True)
     return result
+
+
+def warn_of_selection(module: GATModule, data: ImageDataModule, directory: Path) -> None:
+    """Say so where there is a best checkpoint that the validation chose by too little."""
+    if (directory / "checkpoints" / "best.ckpt").is_file():
+        data.setup("validate")
+        message = doubt(read_scores(directory / FILE), len(data.split("val")), module.selection_limit)
+        if message:
+            log.warning(message)
 
 
 def test(

@@ -261,7 +261,10 @@ def test_an_interrupted_evaluation_goes_on(checkpoint: Path, tmp_path: Path, mon
         return perturb(self, *given)
 
     monkeypatch.setattr(PGD, "perturb", interrupted)
-    assert evaluated(tmp_path / "run", *arguments)["status"] == "interrupted"
+    with pytest.raises(SystemExit) as stopped:
+        evaluated(tmp_path / "run", *arguments)
+    assert stopped.value.code == 128 + signal.SIGINT
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "interrupted"
     assert evaluated(tmp_path / "run", *arguments)["metrics"] == whole["metrics"]
     assert len(calls) == 3
 
@@ -272,6 +275,19 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_command_with_the_status_of_an_interrupted_one(checkpoint: Path, tmp_path: Path) -> None:
+    process = start(f"checkpoint={checkpoint}", "evaluation=pgd20", "evaluation.pgd20.attack.steps=3000", cwd=tmp_path)
+    while not list(tmp_path.glob("outputs/*/progress/*/*.npz")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    (result,) = tmp_path.glob("outputs/*/result.json")
+    assert json.loads(result.read_text())["status"] == "interrupted"
 
 
 @pytest.mark.slow

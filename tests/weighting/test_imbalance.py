@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gat_lightning.weighting import adversarial_share, imbalance
+from gat_lightning.weighting import MGDA, Equal, Weighting, adversarial_share, imbalance
 
 SEPARATE = ["class/clean", "class/adv", "macro/clean", "macro/adv"]
-REMEDIES = "Try weighting=mgda_floor, weighting.normalize=l2 or method.pairing=combined."
+COMBINED = ["class/clean+adv", "macro/clean+adv"]
+REMEDIES = "Try weighting=mgda_floor or method.pairing=combined."
+WITHOUT_PAIRING = "Try weighting=mgda_floor."
 
 
 def test_balanced_weights_need_no_warning() -> None:
@@ -20,13 +22,39 @@ def test_a_starved_target() -> None:
 
 
 def test_a_starved_target_with_combined_objectives() -> None:
-    message = imbalance(["class/clean+adv", "macro/clean+adv"], torch.tensor([0.05, 0.95]), "class")
-    assert message == f"class/clean+adv got only 5.0% of the weight: 'class' hardly becomes robust. {REMEDIES}"
+    message = imbalance(COMBINED, torch.tensor([0.05, 0.95]), "class")
+    assert message == f"class/clean+adv got only 5.0% of the weight: 'class' hardly becomes robust. {WITHOUT_PAIRING}"
 
 
 def test_one_objective_that_has_it_all() -> None:
-    message = imbalance(["class/clean+adv", "macro/clean+adv"], [0.995, 0.005], "class")
-    assert message == f"class/clean+adv got 99.5% of the weight: the other objectives are hardly trained. {REMEDIES}"
+    message = imbalance(COMBINED, [0.995, 0.005], "class")
+    assert message == (
+        f"class/clean+adv got 99.5% of the weight: the other objectives are hardly trained. {WITHOUT_PAIRING}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("weighting", "tried"),
+    [
+        (MGDA(), "Try weighting=mgda_floor or weighting.normalize=l2."),
+        (MGDA(normalize="l2"), "Try weighting=mgda_floor."),
+        (MGDA(floor={"class/clean+adv": 0.01}), "Try weighting.normalize=l2."),
+        (MGDA(floor={"macro/clean+adv": 0.1}), "Try weighting=mgda_floor or weighting.normalize=l2."),
+        (MGDA(normalize="l2", floor={"target": 0.01}), "hardly becomes robust."),
+        (Equal(), "Try weighting=mgda_floor."),
+    ],
+)
+def test_what_is_in_effect_already_is_not_proposed(weighting: Weighting, tried: str) -> None:
+    message = imbalance(COMBINED, [0.05, 0.95], "class", weighting.remedies())
+    assert message is not None
+    assert message.endswith(tried)
+
+
+def test_pairing_is_proposed_where_objectives_could_be_paired() -> None:
+    for names in (["class/adv", "macro/adv"], ["class/adv", "macro/clean"], ["class/clean+kl", "class/curvature"]):
+        message = imbalance(names, [0.05, 0.95], "class")
+        assert message is not None
+        assert "pairing" not in message
 
 
 def test_both_at_once() -> None:

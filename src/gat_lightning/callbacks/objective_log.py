@@ -95,7 +95,7 @@ class ObjectiveLog(pl.Callback):
         if share is not None:
             for logger in trainer.loggers:
                 logger.log_metrics({"weight/target_adversarial": share}, step=trainer.global_step)
-        message = imbalance(names, weights, target)
+        message = imbalance(names, weights, target, pl_module.engine.weighting.remedies())
         if message and not self._warned and trainer.is_global_zero:
             log.warning("Epoch %d: %s", trainer.current_epoch + 1, message)
             self._warned = True

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning import assembly
 from gat_lightning.configuration.constructors import check_constructors, origin_of
+from gat_lightning.configuration.encoder import check_encoder
 from gat_lightning.configuration.messages import explain, is_for_user
 from gat_lightning.configuration.settings import check_settings
 from gat_lightning.data.info import NO_TARGET
@@ -36,6 +37,7 @@ def check(config: DictConfig) -> None:
 
 
 def _check_training(config: DictConfig) -> None:
+    check_encoder(config.encoder)
     _check_length(config.trainer)
     _check_checkpoints(config)
     further = [f"test.also.{name}.attack" for name in config.test.also]

@@ -49,7 +49,8 @@ def _check_node(config: DictConfig, path: str, node: DictConfig, foreign: Sequen
         if key in accepted:
             _check_type(config, f"{path}.{key}", node[key], accepted[key])
         elif not takes_any:
-            meant = did_you_mean(nearest(key, accepted), f"{path}.", ".")
+            remedy = f"; leave it out, by ~{path}.{key} where you did not type it."
+            meant = did_you_mean(nearest(key, accepted), f"{path}.", remedy)
             raise UserError(f"{path}.{key}: {target.__name__} has no such setting{meant}{listed('It has', accepted)}")
 
 
@@ -114,6 +115,10 @@ def _target(path: str, node: DictConfig) -> Callable[..., Any]:
     except AttributeError as error:
         meant = did_you_mean(nearest(error.name, dir(error.obj)), otherwise=".")
         raise UserError(f"{path}._target_={name}: {error}{meant}") from error
+    except ModuleNotFoundError as error:
+        outer = name.partition(".")[0]
+        where = f" The folder of {outer}.py must be on PYTHONPATH." if error.name == outer else ""
+        raise UserError(f"{path}._target_={name} cannot be imported: {error}.{where}") from error
     except Exception as error:  # whatever the import of somebody's module provokes
         raise UserError(f"{path}._target_={name} cannot be imported: {' '.join(str(error).split())}.") from error
     if not callable(found):

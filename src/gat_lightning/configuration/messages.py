@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
 
@@ -23,6 +24,8 @@ from gat_lightning.errors import NonFiniteError, UserError
 
 _OF_EXTRAS = {"hydra/launcher=joblib": "sweep"}
 """Options that are there once an extra is installed, which brings them."""
+_JOINED = ("task", "callbacks", "logger")
+"""Groups of which a run may have several options."""
 _OWN = (UserError, NonFiniteError)
 _FOR_THE_USER = (*_OWN, HydraException, OmegaConfBaseException, MisconfigurationException)
 _REFUSALS = (*_FOR_THE_USER, ValueError, TypeError, OSError, ImportError)
@@ -93,6 +96,11 @@ def _(error: ConfigCompositionException) -> str:
     cause = error.__cause__
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
         return _text(cause)
+    if several := re.match(r"Ambiguous value for argument '(\w+)=([\w,]+)'", str(error)):
+        group, options = several.groups()
+        if group in _JOINED:
+            joined = f"{group}={options.replace(',', '+')}"
+            return f"{several[0]}: several are joined by +, as in {joined}; -m runs them one after another."
     lines = [*str(error).splitlines(), *str(cause or "").splitlines()[:1]]
     return " ".join(line.strip() for line in lines)
 

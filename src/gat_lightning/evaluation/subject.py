@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from gat_lightning.formats.safetensors import Safetensors, read_classifier
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.normalize import normalized
 from gat_lightning.models.weights import read_weights
-from gat_lightning.overrides import setting_of
+from gat_lightning.overrides import setting_of, typed
 from gat_lightning.tasks import Task, target_task
 
 SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
@@ -116,9 +115,7 @@ def check_fit(subject: Subject) -> None:
 
 def _typed() -> set[str]:
     """The settings that the command line changes."""
-    if not HydraConfig.initialized():
-        return set()
-    return {setting_of(override) for override in HydraConfig.get().overrides.task}
+    return {setting_of(override) for override in typed()}
 
 
 def _is_export(config: DictConfig) -> bool:

@@ -43,6 +43,10 @@ class Weighting(ABC):
             UserError: a setting does not fit these objectives.
         """
 
+    def remedies(self) -> list[str]:
+        """Settings to propose where the weights are lopsided, without those that are in effect."""
+        return ["weighting=mgda_floor"]
+
     def state(self) -> dict[str, Any]:
         """What earlier calls leave to later ones, for the checkpoint; nothing by default.
 

@@ -40,7 +40,12 @@ def adversarial_share(names: Sequence[str], weights: Tensor | Sequence[float], t
     return sum(shares[name] for name in adversarial) if adversarial else None
 
 
-def imbalance(names: Sequence[str], weights: Tensor | Sequence[float], target: str) -> str | None:
+def imbalance(
+    names: Sequence[str],
+    weights: Tensor | Sequence[float],
+    target: str,
+    remedies: Sequence[str] = ("weighting=mgda_floor",),
+) -> str | None:
     """A warning where weights starve the target's adversarial objectives, or feed one objective alone.
 
     Give it the mean weights of many steps: in a single step any weights may be right.
@@ -49,6 +54,7 @@ def imbalance(names: Sequence[str], weights: Tensor | Sequence[float], target: s
         names: names of the objectives, ``[K]``.
         weights: their weights, ``[K]``.
         target: name of the target task.
+        remedies: settings of the weighting that help, and are not in effect: :meth:`Weighting.remedies`.
 
     Returns:
         What is out of balance and what helps: the :func:`adversarial_share` is under 10 %, or one objective has above
@@ -67,7 +73,13 @@ def imbalance(names: Sequence[str], weights: Tensor | Sequence[float], target: s
         found.append(f"{largest} got {shares[largest]:.1%} of the weight: the other objectives are hardly trained.")
     if not found:
         return None
-    return " ".join([*found, "Try weighting=mgda_floor, weighting.normalize=l2 or method.pairing=combined."])
+    proposed = [*remedies, *(["method.pairing=combined"] if _apart(names, target) else [])]
+    return " ".join([*found, *([f"Try {' or '.join(proposed)}."] if proposed else [])])
+
+
+def _apart(names: Sequence[str], target: str) -> bool:
+    """Whether the target has its clean objective beside an adversarial one, so that they could be combined."""
+    return f"{target}/clean" in names and bool(adversarial_names(names, target))
 
 
 def _shares(names: Sequence[str], weights: Tensor | Sequence[float]) -> dict[str, float]:

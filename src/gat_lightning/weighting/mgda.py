@@ -78,6 +78,12 @@ class MGDA(Weighting):
                 raise UserError(self._unknown(key, names))
         self._bounds(len(names), names)
 
+    def remedies(self) -> list[str]:
+        """See :meth:`Weighting.remedies`."""
+        has_floor = TARGET in self.floor or adversarial_names(list(self.floor), self.target)
+        floor = [] if has_floor else super().remedies()
+        return floor if self.normalize == "l2" else [*floor, "weighting.normalize=l2"]
+
     def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
         """Coefficients c w of the original gradients, ``[K]``, float64 on the CPU; their sum is 1 unless ``rescale``.
 
