@@ -20,7 +20,8 @@ FIRST = "pretraining=['method=standard','trainer.max_epochs=3']"
 
 def test_without_a_target_the_first_task_is_attacked_and_scored(tmp_path, undrawn):
     result = trained(tmp_path / "first", *NO_TARGET, *SHORT)
-    assert set(result["metrics"]["last"]) == {"epoch", "test/clean/accuracy", "test/pgd2/accuracy"}
+    scores = {"test/clean/accuracy", "test/pgd2/accuracy", "test/clean/jigsaw/accuracy"}
+    assert set(result["metrics"]["last"]) == {"epoch", *scores}
     again = trained(tmp_path / "again", *NO_TARGET, *SHORT)
     assert again["metrics"] == result["metrics"]
     checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
