@@ -80,7 +80,7 @@ def models(groups: Sequence[Group], robust: str, checkpoint: str) -> list[Model]
             for record in records:
                 if not record.is_evaluation:
                     measures |= of_training(record.history())
-                elif {checkpoint, "model"} & record.result["metrics"].keys():
+                elif record.metrics(checkpoint):
                     measures |= of_evaluation(record)
             if measures and math.isfinite(score):
                 found.append(Model(each.label, seed, _method(records[0]), score, measures))

@@ -1,9 +1,11 @@
-"""What settings are called in a report: what was typed for them, or else what they differ in."""
+"""What settings are called in a report: what was typed for them, or what they differ in; foreign models by file."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from gat_lightning.reporting.records import Record
 
@@ -17,8 +19,16 @@ def label(settings: Sequence[Sequence[Record]]) -> list[str]:
     """One label for each setting, no two of them the same.
 
     Args:
-        settings: the runs of each, which are equal but for the seed.
+        settings: the runs of each, which are equal but for the seed; or evaluations of one foreign model.
     """
+    trained = [records for records in settings if not records[0].is_foreign]
+    foreign = [records[0] for records in settings if records[0].is_foreign]
+    everything = [record for records in settings for record in records]
+    ours, theirs = iter(_of_trainings(trained)), iter(_of_models(foreign, everything))
+    return [next(theirs) if records[0].is_foreign else next(ours) for records in settings]
+
+
+def _of_trainings(settings: Sequence[Sequence[Record]]) -> list[str]:
     typed = [_typed(records) for records in settings]
     labels = ["" for _ in settings]
     if all(words is not None for words in typed):
@@ -33,6 +43,26 @@ def label(settings: Sequence[Sequence[Record]]) -> list[str]:
 
 def _typed(records: Sequence[Record]) -> tuple[str, ...] | None:
     return next((record.overrides for record in records if record.overrides is not None), None)
+
+
+def _of_models(models: Sequence[Record], records: Sequence[Record]) -> list[str]:
+    """The paths of their files without the folders that all runs and files are in, or the functions that make them."""
+    if not models:
+        return []
+    paths = [model.result["config"].get("checkpoint") for model in models]
+    files = [Path(path).absolute() for path in paths if path is not None]
+    common = Path(os.path.commonpath([*files, *(record.directory.absolute().parent for record in records)]))
+    inside = common != Path(common.anchor)
+    labels = []
+    for model, path in zip(models, paths, strict=True):
+        if path is None:
+            labels.append(str(model.result["config"]["model"]["_target_"]).rpartition(".")[2])
+        else:
+            labels.append(str(Path(path).absolute().relative_to(common)) if inside else path)
+    if len(set(labels)) < len(labels):
+        more = _different([model.settings for model in models])
+        labels = [f"{text} {_words(model.settings, more)}".strip() for text, model in zip(labels, models, strict=True)]
+    return labels
 
 
 def _by_settings(tables: Sequence[dict[str, str]]) -> list[str]:

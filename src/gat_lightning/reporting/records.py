@@ -19,6 +19,7 @@ from gat_lightning.run_directory import RESULT
 
 _NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "skip_finished", "name", "seed", "callbacks")
 _FOLLOW_THE_SEED = ("data.seed", "weighting.seed")
+_THE_MODEL = ("checkpoint", "model", "weights", "normalize")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Record:
         """Whether it scores a model that was trained before."""
         return "trained" in self.result
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is an evaluation of a model of whose training nothing is known, such as an export."""
+        return self.is_evaluation and not self.result["trained"]
+
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """Of the training; of the evaluation where the model is not ours."""
@@ -50,7 +56,9 @@ class Record:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides what was trained, but the seed: flat, by dotted names."""
+        """Everything that decides what was trained, but the seed: flat, by dotted names; a foreign model's origin."""
+        if self.is_foreign:
+            return dict(_flat({key: self.configuration.get(key) for key in _THE_MODEL}))
         kept = {key: value for key, value in self.configuration.items() if key not in _NOT_A_SETTING}
         return {name: value for name, value in _flat(kept) if name not in _FOLLOW_THE_SEED}
 
@@ -74,19 +82,23 @@ class Record:
         return int(self.result["images"]) if limited else None
 
     def scores(self, checkpoint: str) -> dict[str, float]:
-        """The target's test metrics of a checkpoint, or of the one model there is, by ``test/VIEW/METRIC``.
+        """The target's test metrics of a checkpoint, by ``test/VIEW/METRIC``.
 
         Where an evaluation's threat is not that of the training's test, the view says which: ``pgd20 L2 0.5``.
         """
-        metrics = self.result["metrics"].get(checkpoint) or self.result["metrics"].get("model") or {}
         found = {}
-        for name, value in metrics.items():
+        for name, value in self.metrics(checkpoint).items():
             split, _, rest = name.partition("/")
             view, _, metric = rest.partition("/")
             of_target = metric and "/" not in metric
             if split == "test" and of_target and value is not None:
                 found[f"test/{view}{self._other_threat(view)}/{metric}"] = float(value)
         return found
+
+    def metrics(self, checkpoint: str) -> dict[str, Any]:
+        """All that was measured of a checkpoint; a foreign model is the one that there is, whatever its name."""
+        measured: dict[str, dict[str, Any]] = self.result["metrics"]
+        return (next(iter(measured.values()), {}) if self.is_foreign else measured.get(checkpoint)) or {}
 
     def _other_threat(self, view: str) -> str:
         trained = Threat.of_training(self.result.get("trained") or {})

@@ -43,7 +43,7 @@ def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
 
 
 def _evaluations(each: Group, seed: int, checkpoint: str) -> list[Record]:
-    return [r for r in each.records if r.is_evaluation and r.seed == seed and checkpoint in r.result["metrics"]]
+    return [r for r in each.records if r.is_evaluation and r.seed == seed and r.metrics(checkpoint)]
 
 
 def _alike(first: Sequence[Record], second: Sequence[Record]) -> tuple[Record, Record] | None:
