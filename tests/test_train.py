@@ -66,6 +66,7 @@ def test_result_is_complete(quickstart):
     assert result["durations"]["total"] >= result["durations"]["train"] > 0
     assert result["versions"]["torch"].startswith(torch.__version__.split("+")[0])
     assert result["device"]["type"] == "cpu"
+    assert result["images"] == 360
     for checkpoint in ("best", "last"):
         scores = result["metrics"][checkpoint]
         auxiliary = {f"test/clean/{task}/accuracy" for task in ("macro", "rotation")}

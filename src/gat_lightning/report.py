@@ -18,10 +18,11 @@ from gat_lightning.reporting import charts, correlations, page
 from gat_lightning.reporting import published as beside
 from gat_lightning.reporting.figures import is_share
 from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
+from gat_lightning.reporting.image_counts import image_counts
 from gat_lightning.reporting.page import Section
 from gat_lightning.reporting.records import Unusable, collect
 from gat_lightning.reporting.significance import against
-from gat_lightning.reporting.tables import comma_separated, different_images, latex, markdown, summarise
+from gat_lightning.reporting.tables import comma_separated, latex, markdown, summarise
 
 _MOST_GALLERIES = 6
 
@@ -46,11 +47,11 @@ def run(config: DictConfig) -> Path:
     output = Path(config.output)
     (output / "figures").mkdir(parents=True, exist_ok=True)
     summary = summarise(groups, config.checkpoint)
-    remark = different_images(groups, config.checkpoint)
-    (output / "tables.md").write_text(markdown(summary) + (f"\n{remark}\n" if remark else ""), encoding="utf-8")
-    (output / "tables.tex").write_text(latex(summary), encoding="utf-8")
+    remark = image_counts(groups, config.checkpoint)
+    (output / "tables.md").write_text(markdown(summary) + f"\n{remark}\n", encoding="utf-8")
+    (output / "tables.tex").write_text(f"% {remark}\n{latex(summary)}", encoding="utf-8")
     (output / "results.csv").write_text(comma_separated(groups, config.checkpoint), encoding="utf-8")
-    sections = [Section("Results", page.table(summary) + (page.note(remark) if remark else ""))]
+    sections = [Section("Results", page.table(summary) + page.note(remark))]
     if paper is not None:
         lines = beside.beside_published(records, paper, config.checkpoint)
         (output / "published.md").write_text(beside.markdown(lines, paper), encoding="utf-8")
@@ -66,7 +67,7 @@ def run(config: DictConfig) -> Path:
     path = output / "report.html"
     path.write_text(page.page(config.title, subtitle, sections), encoding="utf-8")
     shown = [markdown(summary)] if paper is None else [markdown(summary), beside.markdown(lines, paper)]
-    show("\n".join([*shown, *([remark] if remark else [])]), unusable, path)
+    show("\n".join([*shown, remark]), unusable, path)
     return path
 
 

@@ -100,6 +100,7 @@ def _run(config: DictConfig) -> dict[str, Any]:
         if trainer.is_global_zero:
             warn_of_selection(module, data, directory)
         result["metrics"] = test(trainer, module, data, directory / "checkpoints")
+        result["images"] = count_test_images(data)
         result["files"] |= {
             "checkpoints": {name: f"checkpoints/{name}.ckpt" for name in result["metrics"]},
             "images": [],
@@ -164,6 +165,13 @@ def test(
         scores = trainer.test(module, datamodule=data, verbose=False)[0]
         metrics[name] = {"epoch": int(checkpoint["epoch"]) + 1, **scores}
     return {name: metrics[name] for name in names}
+
+
+def count_test_images(data: ImageDataModule) -> int:
+    """How many images the test scores are over: those that have the target's label, all where there is no target."""
+    data.setup("test")
+    labels = data.split("test").labels
+    return int(has_label(labels[data.target]).sum()) if data.target in labels else len(data.split("test"))
 
 
 def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> bool:

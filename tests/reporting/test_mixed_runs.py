@@ -118,12 +118,6 @@ def test_of_several_evaluations_the_one_of_most_images_counts_and_differences_ar
         assert "over the same test images; clean accuracy (%): 1,000; fgsm accuracy (%): 50;" in text
 
 
-def test_figures_over_the_same_images_have_no_remark(tmp_path: Path) -> None:
-    evaluation(training(tmp_path / "runs", "run"), "a", 0.4, pgd20=ATTACK)
-    table(tmp_path)
-    assert "Not all figures" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-
-
 def test_validation_scores_are_not_shown_as_test_scores(tmp_path: Path) -> None:
     trained = training(tmp_path / "runs", "run")
     directory = evaluation(trained, "val", 0.4, pgd20=ATTACK)

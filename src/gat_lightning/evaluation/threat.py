@@ -51,10 +51,20 @@ def attacks_behind(config: Mapping[str, Any], view: str) -> dict[str, dict[str, 
     found = {}
     for name, node in (config.get("evaluation") or {}).items():
         if view in (WORST, name):
-            found[name] = {key: value for key, value in node["attack"].items() if key != "seed"}
-            if "eps" in found[name]:
-                found[name]["eps"] = parse_budget(found[name]["eps"], "eps")
+            found[name] = _comparable(node["attack"])
     return found
+
+
+def attacks_in_test(config: Mapping[str, Any], view: str) -> dict[str, dict[str, Any]]:
+    """The same for the test of a training, whose first attack has a name of its own."""
+    test = config.get("test") or {}
+    attack = ((test.get("also") or {}).get(view) or test).get("attack")
+    return {} if view == CLEAN or attack is None else {view: _comparable(attack)}
+
+
+def _comparable(attack: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in attack.items() if key != "seed"}
+    return found | {"eps": parse_budget(found["eps"], "eps")} if "eps" in found else found
 
 
 def _of(attack: Mapping[str, Any] | None) -> Threat | None:

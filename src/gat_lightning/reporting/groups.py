@@ -32,12 +32,16 @@ class Group:
         return sorted({record.seed for record in self.records})
 
     def values(self, metric: str, checkpoint: str) -> dict[int, float]:
-        """A metric by seed; an evaluation's before a training's, and of several the one of most images."""
+        """A metric by seed: of several evaluations that of the most images.
+
+        A training's own score counts where there is no other, or where it is known to be over more images under the
+        same attack.
+        """
         return {seed: record.scores(checkpoint)[metric] for seed, record in self._scored(metric, checkpoint).items()}
 
-    def images(self, metric: str, checkpoint: str) -> set[int | None]:
-        """Numbers of images that the values are over; None is the whole test split."""
-        return {record.images for record in self._scored(metric, checkpoint).values()}
+    def images(self, metric: str, checkpoint: str) -> dict[int, int | None]:
+        """How many images each of the values is over; None is the whole test split, of a number that is not known."""
+        return {seed: record.images for seed, record in self._scored(metric, checkpoint).items()}
 
     def summary(self, metric: str, checkpoint: str) -> MeanStd | None:
         """Mean and standard deviation over the seeds."""
@@ -51,7 +55,11 @@ class Group:
     def _scored(self, metric: str, checkpoint: str) -> dict[int, Record]:
         having = [record for record in self.records if metric in record.scores(checkpoint)]
         having.sort(key=lambda record: (record.is_evaluation, math.inf if record.images is None else record.images))
-        return {record.seed: record for record in having}
+        scored: dict[int, Record] = {}
+        for record in having:
+            if not _is_over_more(scored.get(record.seed), record, metric.split("/")[1]):
+                scored[record.seed] = record
+        return scored
 
 
 def group(records: Sequence[Record]) -> list[Group]:
@@ -95,6 +103,13 @@ def clean_metric(names: Sequence[str]) -> str | None:
 def lower_is_better(metric: str) -> bool:
     """Whether the metric is an error."""
     return metric.rpartition("/")[2] in LOWER_IS_BETTER
+
+
+def _is_over_more(first: Record | None, second: Record, view: str) -> bool:
+    """Whether the first has faced the same attack on more images, as far as is known."""
+    if first is None or first.images is None or second.images is None or first.images <= second.images:
+        return False
+    return first.attacks(view) == second.attacks(view)
 
 
 def _rank(view: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gat_lightning.evaluation.threat import Threat
+from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
 from gat_lightning.pretraining import DIRECTORY as PRETRAINING
 from gat_lightning.reporting.weight_shares import read_rows
 from gat_lightning.result import SCHEMA
@@ -77,9 +77,18 @@ class Record:
 
     @property
     def images(self) -> int | None:
-        """How many images an evaluation that was limited to some has scored; None for the whole split."""
-        limited = self.is_evaluation and self.result["config"].get("images") is not None
-        return int(self.result["images"]) if limited else None
+        """How many images its test scores are over; None for the whole split where its number is not known."""
+        number = self.result.get("images")
+        return None if number is None else int(number)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it is an evaluation of some of the images."""
+        return self.is_evaluation and self.result["config"].get("images") is not None
+
+    def attacks(self, view: str) -> dict[str, dict[str, Any]]:
+        """The attacks that decide a view, by name: what they are set to."""
+        return (attacks_behind if self.is_evaluation else attacks_in_test)(self.result["config"], view)
 
     def scores(self, checkpoint: str) -> dict[str, float]:
         """The target's test metrics of a checkpoint, by ``test/VIEW/METRIC``.

@@ -53,8 +53,8 @@ class Summary:
 
     @property
     def headers(self) -> list[str]:
-        """What stands above the metrics: ``pgd20 accuracy (%)``."""
-        return [_header(metric) for metric in self.metrics]
+        """What stands above the metrics."""
+        return [header(metric) for metric in self.metrics]
 
 
 def summarise(groups: Sequence[Group], checkpoint: str) -> Summary:
@@ -102,34 +102,21 @@ def latex(table: Summary) -> str:
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
 
-def different_images(groups: Sequence[Group], checkpoint: str) -> str | None:
-    """What each column is over, where some evaluations were limited to a number of images and others were not."""
-    seen = {
-        metric: set().union(*(each.images(metric, checkpoint) for each in groups))
-        for metric in columns(groups, checkpoint)
-    }
-    if len(set().union(*seen.values())) < 2:
-        return None
-    texts = []
-    for metric, counts in seen.items():
-        numbers = [f"{count:,}" for count in sorted(count for count in counts if count is not None)]
-        texts.append(f"{_header(metric)}: {' or '.join([*numbers, *(['all'] if None in counts else [])])}")
-    return f"Not all figures are over the same test images; {'; '.join(texts)}."
-
-
 def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
-    """Every figure, not rounded: one line per setting, seed and metric."""
+    """Every figure, not rounded: one line per setting, seed and metric; ``images`` is empty where it is not known."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["setting", "seed", "checkpoint", "metric", "value"])
+    writer.writerow(["setting", "seed", "checkpoint", "metric", "value", "images"])
     for each in groups:
         for metric in columns([each], checkpoint):
+            images = each.images(metric, checkpoint)
             for seed, value in sorted(each.values(metric, checkpoint).items()):
-                writer.writerow([each.label, seed, checkpoint, metric, repr(value)])
+                writer.writerow([each.label, seed, checkpoint, metric, repr(value), images[seed]])
     return text.getvalue()
 
 
-def _header(metric: str) -> str:
+def header(metric: str) -> str:
+    """What stands above a metric: ``pgd20 accuracy (%)``."""
     _, view, *rest = metric.split("/")
     unit = " (%)" if is_share(metric) else ""
     return f"{view} {' '.join(rest)}{unit}"

@@ -1,0 +1,80 @@
+"""Over how many images a report's figures are, which it says, and which of several figures counts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from test_mixed_runs import ATTACK, evaluation, table, training
+
+
+def run_of(folder: Path, name: str, images: int | None, task: str = "none") -> Path:
+    """A training that says, or not, on how many images it was tested."""
+    directory = training(folder, name, task=task, typed=[f"task={task}"])
+    result = json.loads((directory / "result.json").read_text()) | ({} if images is None else {"images": images})
+    (directory / "result.json").write_text(json.dumps(result))
+    return directory
+
+
+def said(tmp_path: Path) -> str:
+    """The sentence, which is the same in all files."""
+    table(tmp_path)
+    texts = [(tmp_path / "out" / name).read_text() for name in ("report.html", "tables.md", "tables.tex")]
+    sentence = next(line for line in texts[1].splitlines() if "test images" in line or "test split" in line)
+    assert sentence in texts[0]
+    assert f"% {sentence}\n" in texts[2]
+    return sentence
+
+
+def figures(tmp_path: Path) -> dict[str, tuple[str, str]]:
+    with (tmp_path / "out" / "results.csv").open() as file:
+        return {row["metric"].split("/")[1]: (row["value"], row["images"]) for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (360, "All figures are over 360 test images."),
+        (None, "All figures are over the whole test split; the runs do not say how many images it has."),
+    ],
+)
+def test_trainings_are_over_the_whole_split(tmp_path: Path, images: int | None, sentence: str) -> None:
+    run_of(tmp_path / "runs", "run", images)
+    assert said(tmp_path) == sentence
+
+
+def test_a_score_of_training_over_more_images_is_kept(tmp_path: Path) -> None:
+    evaluation(run_of(tmp_path / "runs", "run", 360), "few", 0.4, images=40, pgd20=ATTACK)
+    sentence = said(tmp_path)
+    assert "clean accuracy (%): 360; pgd20 accuracy (%): 360; worst accuracy (%): 40" in sentence
+    assert figures(tmp_path) == {"clean": ("0.9", "360"), "pgd20": ("0.5", "360"), "worst": ("0.4", "40")}
+
+
+@pytest.mark.parametrize(
+    ("images", "limit", "attack"),
+    [(360, 40, ATTACK | {"restarts": 5}), (200, None, ATTACK), (None, 40, ATTACK)],
+    ids=["other attack", "as many images", "number not known"],
+)
+def test_else_the_evaluation_counts(tmp_path: Path, images: int | None, limit: int | None, attack: dict) -> None:
+    trained = run_of(tmp_path / "runs", "run", images)
+    evaluation(trained, "again", 0.4, images=limit, pgd20=attack)
+    table(tmp_path)
+    assert figures(tmp_path)["pgd20"][0] == "0.4"
+
+
+def test_figures_over_some_of_the_images_say_of_how_many(tmp_path: Path) -> None:
+    for task in ("none", "macro"):
+        directory = run_of(tmp_path / "runs", task, 360, task)
+        evaluation(directory, "few", 0.4, images=40, pgd20=ATTACK | {"restarts": 5})
+        result = json.loads((directory / "result.json").read_text())
+        result["metrics"]["best"] = {"test/pgd20/accuracy": 0.5}
+        (directory / "result.json").write_text(json.dumps(result))
+    assert said(tmp_path) == "All figures are over 40 of the 360 test images."
+
+
+def test_a_number_that_one_run_knows_holds_for_all(tmp_path: Path) -> None:
+    run_of(tmp_path / "runs", "old", None, "none")
+    run_of(tmp_path / "runs", "new", 360, "macro")
+    assert said(tmp_path) == "All figures are over 360 test images."
