@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from itertools import islice
@@ -18,11 +19,11 @@ from gat_lightning.reporting import charts, correlations, page
 from gat_lightning.reporting import published as beside
 from gat_lightning.reporting.figures import is_share
 from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
-from gat_lightning.reporting.image_counts import image_counts
 from gat_lightning.reporting.page import Section
 from gat_lightning.reporting.records import Unusable, collect
+from gat_lightning.reporting.results import Results, as_latex, as_markdown, results
 from gat_lightning.reporting.significance import against
-from gat_lightning.reporting.tables import comma_separated, latex, markdown, summarise
+from gat_lightning.reporting.tables import comma_separated
 
 _MOST_GALLERIES = 6
 
@@ -30,7 +31,7 @@ _MOST_GALLERIES = 6
 def run(config: DictConfig) -> Path:
     """Write ``report.html``, ``tables.md``, ``tables.tex``, ``results.csv`` and figures into ``config.output``.
 
-    With ``config.paper``, of the runs of that table of the paper, and ``published.md`` with its numbers beside theirs.
+    Runs on several data sets or under several threats have a table, and figures, for each. With ``config.paper``, of the runs of that table of the paper, and ``published.md`` with its numbers beside theirs.
     """
     folders = [config.runs] if isinstance(config.runs, str) else list(config.runs or [])
     if not folders:
@@ -44,20 +45,22 @@ def run(config: DictConfig) -> Path:
         records = beside.runs_of(records, paper)
     groups = group(records)
     baseline = find_baseline(groups, config.baseline)
-    output = Path(config.output)
-    (output / "figures").mkdir(parents=True, exist_ok=True)
-    summary = summarise(groups, config.checkpoint)
-    remark = image_counts(groups, config.checkpoint)
-    (output / "tables.md").write_text(markdown(summary) + f"\n{remark}\n", encoding="utf-8")
-    (output / "tables.tex").write_text(f"% {remark}\n{latex(summary)}", encoding="utf-8")
+    output = Path(config.output).absolute()
+    output.mkdir(parents=True, exist_ok=True)
+    tables = results(groups, config.checkpoint)
+    (output / "tables.md").write_text(as_markdown(tables), encoding="utf-8")
+    (output / "tables.tex").write_text(as_latex(tables), encoding="utf-8")
     (output / "results.csv").write_text(comma_separated(groups, config.checkpoint), encoding="utf-8")
-    sections = [Section("Results", page.table(summary) + page.note(remark))]
+    sections = [each.section() for each in tables]
+    shown = [as_markdown(tables)]
     if paper is not None:
         lines = beside.beside_published(records, paper, config.checkpoint)
         (output / "published.md").write_text(beside.markdown(lines, paper), encoding="utf-8")
         sections.insert(0, beside.section(lines, paper))
-    sections += figures(groups, config.checkpoint, config.view, output / "figures")
-    sections += gradients(groups, config.checkpoint, config.view, output)
+        shown.append(beside.markdown(lines, paper))
+    for each in tables:
+        sections += figures(each, config.checkpoint, config.view, output / "figures" / each.folder)
+        sections += gradients(each, config.checkpoint, config.view, output)
     if baseline is not None:
         sections.append(Section(f"Against {baseline.label}", page.text(against(groups, baseline, config.checkpoint))))
     sections += galleries(groups)
@@ -66,8 +69,7 @@ def run(config: DictConfig) -> Path:
     subtitle = f"{len(records)} runs, {len(groups)} settings, checkpoint {config.checkpoint}"
     path = output / "report.html"
     path.write_text(page.page(config.title, subtitle, sections), encoding="utf-8")
-    shown = [markdown(summary)] if paper is None else [markdown(summary), beside.markdown(lines, paper)]
-    show("\n".join([*shown, remark]), unusable, path)
+    show("\n".join(shown), unusable, path)
     return path
 
 
@@ -79,54 +81,65 @@ def find_baseline(groups: Sequence[Group], wanted: str | None) -> Group | None:
     """
     if wanted is None:
         return None
-    labels = [each.label for each in groups]
-    found = [each for each in groups if each.label == wanted]
-    found = found or [each for each in groups if set(wanted.split()) <= set(each.label.split())]
-    if len(found) != 1:
-        many = "several settings fit" if found else "no setting fits"
-        raise UserError(f"baseline={wanted}: {many}; there are: {'; '.join(labels)}.")
-    return found[0]
+    labels = list(dict.fromkeys(each.label for each in groups))
+    found = [wanted] if wanted in labels else [text for text in labels if set(wanted.split()) <= set(text.split())]
+    if not found:
+        raise UserError(f"baseline={wanted}: no setting fits; there are: {'; '.join(labels)}.")
+    if len(found) > 1:
+        raise UserError(
+            f"baseline={wanted}: several settings fit: {'; '.join(found)}. Write the whole name of one, such as"
+            f" baseline={shlex.quote(found[0])}."
+        )
+    return next(each for each in groups if each.label == found[0])
 
 
-def figures(groups: Sequence[Group], checkpoint: str, view: str | None, folder: Path) -> list[Section]:
+def figures(part: Results, checkpoint: str, view: str | None, folder: Path) -> list[Section]:
     """Front, learning curves and weights, as far as the runs have what they need."""
+    groups = part.groups
+    folder.mkdir(parents=True, exist_ok=True)
     clean, robust = clean_metric(columns(groups, checkpoint)), robust_metric(groups, checkpoint, view)
     sections = []
     if clean is not None and robust is not None:
         path = charts.front(groups, clean, robust, checkpoint, folder / "front.png")
         sections.append(
-            Section("Clean and robust", page.picture(path, front_caption(groups, clean, robust, checkpoint)))
+            Section(
+                part.titled("Clean and robust"), page.picture(path, front_caption(groups, clean, robust, checkpoint))
+            )
         )
     curves = charts.learning_curves(groups, folder)
     if curves:
         caption = f"Mean over the seeds of each setting{_left_out(charts.MOST_CURVES, len(groups))}."
-        sections.append(Section("Validation", page.panels(curves, caption)))
+        sections.append(Section(part.titled("Validation"), page.panels(curves, caption)))
     stacked = charts.weights(groups, folder)
     if stacked:
         left_out = _left_out(charts.MOST_PANELS, len(groups))
         caption = f"Share of each objective in the sum of the absolute weights; first seed of each setting{left_out}."
-        sections.append(Section("Weights of the objectives", page.panels(stacked, caption)))
+        sections.append(Section(part.titled("Weights of the objectives"), page.panels(stacked, caption)))
     return sections
 
 
-def gradients(groups: Sequence[Group], checkpoint: str, view: str | None, output: Path) -> list[Section]:
+def gradients(part: Results, checkpoint: str, view: str | None, output: Path) -> list[Section]:
     """How measures of the gradients go with the robust score, where at least three models have them.
 
     Writes ``gradients.csv`` (the points), ``correlations.csv`` and figures; adds the correlations to ``tables.md``.
+    Where there are several data sets or threats, each has its files in a folder of its own.
     """
-    robust = robust_metric(groups, checkpoint, view)
-    points = [] if robust is None else correlations.models(groups, robust, checkpoint)
+    robust = robust_metric(part.groups, checkpoint, view)
+    points = [] if robust is None else correlations.models(part.groups, robust, checkpoint)
     lines = correlations.correlate(points)
     if robust is None or not lines:
         return []
-    (output / "gradients.csv").write_text(correlations.points_as_csv(points, robust), encoding="utf-8")
-    (output / "correlations.csv").write_text(correlations.lines_as_csv(lines), encoding="utf-8")
+    folder = output / part.folder
+    folder.mkdir(exist_ok=True)
+    (folder / "gradients.csv").write_text(correlations.points_as_csv(points, robust), encoding="utf-8")
+    (folder / "correlations.csv").write_text(correlations.lines_as_csv(lines), encoding="utf-8")
     caption = correlations.caption(robust)
     with (output / "tables.md").open("a", encoding="utf-8") as file:
-        file.write(f"\n{caption}\n\n{correlations.markdown(lines)}")
-    pictures = charts.measures(points, lines, robust, output / "figures")
+        heading = f"## {part.titled('Gradients and robustness')}\n\n" if part.title else ""
+        file.write(f"\n{heading}{caption}\n\n{correlations.markdown(lines)}")
+    pictures = charts.measures(points, lines, robust, output / "figures" / part.folder)
     body = page.rows(correlations.HEADERS, [line.texts for line in lines]) + page.panels(pictures, caption)
-    return [Section("Gradients and robustness", body)]
+    return [Section(part.titled("Gradients and robustness"), body)]
 
 
 def front_caption(groups: Sequence[Group], clean: str, robust: str, checkpoint: str) -> str:

@@ -33,6 +33,11 @@ class Threat:
         return _of((config.get("test") or {}).get("attack"))
 
     @classmethod
+    def of_foreign(cls, config: Mapping[str, Any]) -> Threat | None:
+        """What an evaluation sets for all of its attacks, which stands for the training's where that is not known."""
+        return _of(config.get("attack"))
+
+    @classmethod
     def of_evaluation(cls, config: Mapping[str, Any], view: str) -> Threat | None:
         """That of a view; None for clean images and for an attack that has no norm to choose, such as C&W."""
         if view == CLEAN:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gat_lightning.evaluation.statistics import MeanStd, mean_std
+from gat_lightning.reporting.conditions import Conditions
 from gat_lightning.reporting.labels import label
 from gat_lightning.reporting.records import Record
 
@@ -16,14 +17,16 @@ _STRONGEST_FIRST = ("autoattack", "worst", "full", "apgd_t", "apgd_ce", "pgd100"
 
 @dataclass
 class Group:
-    """One setting.
+    """One setting, on one data set and under one threat.
 
     Attributes:
-        label: what tells it from the other groups.
+        label: what tells it from the other groups on these data.
+        conditions: the data set and the threat.
         records: its trainings and evaluations, of any number of seeds.
     """
 
     label: str
+    conditions: Conditions
     records: list[Record] = field(default_factory=list)
 
     @property
@@ -63,15 +66,24 @@ class Group:
 
 
 def group(records: Sequence[Record]) -> list[Group]:
-    """Groups of equal settings, with labels that tell them apart and in the labels' order."""
-    groups: dict[tuple[tuple[str, str], ...], Group] = {}
+    """Groups of equal settings and conditions, with labels that tell settings apart and in the labels' order."""
+    settings: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for record in records:
-        key = tuple(sorted(record.settings.items()))
-        groups.setdefault(key, Group("")).records.append(record)
-    found = list(groups.values())
-    for each, text in zip(found, label([each.records for each in found]), strict=True):
-        each.label = text
-    return sorted(found, key=lambda each: each.label)
+        settings.setdefault(tuple(sorted(record.settings.items())), []).append(record)
+    groups: dict[tuple[str, Conditions], Group] = {}
+    for text, equal in zip(label(list(settings.values())), settings.values(), strict=True):
+        for record in equal:
+            each = groups.setdefault((text, record.conditions), Group(text, record.conditions))
+            each.records.append(record)
+    return sorted(groups.values(), key=lambda each: (each.label, str(each.conditions)))
+
+
+def comparable(groups: Sequence[Group]) -> dict[Conditions, list[Group]]:
+    """The groups of each data set and threat, in the order of their names."""
+    found: dict[Conditions, list[Group]] = {}
+    for each in sorted(groups, key=lambda each: str(each.conditions)):
+        found.setdefault(each.conditions, []).append(each)
+    return found
 
 
 def columns(groups: Sequence[Group], checkpoint: str) -> list[str]:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
 from gat_lightning.pretraining import DIRECTORY as PRETRAINING
+from gat_lightning.reporting.conditions import Conditions, data_name
 from gat_lightning.reporting.weight_shares import read_rows
 from gat_lightning.result import SCHEMA
 from gat_lightning.run_directory import RESULT
@@ -109,10 +110,18 @@ class Record:
         measured: dict[str, dict[str, Any]] = self.result["metrics"]
         return (next(iter(measured.values()), {}) if self.is_foreign else measured.get(checkpoint)) or {}
 
+    @cached_property
+    def conditions(self) -> Conditions:
+        """Data set and threat that its scores are to be compared within."""
+        usual = self.configuration.get("data") or {}
+        data = self.result["config"].get("data") or {}
+        threat = (Threat.of_foreign if self.is_foreign else Threat.of_training)(self.configuration)
+        return Conditions(data_name(data if "_target_" in data else usual, usual), threat)
+
     def _other_threat(self, view: str) -> str:
-        trained = Threat.of_training(self.result.get("trained") or {})
+        usual = self.conditions.threat
         threat = Threat.of_evaluation(self.result["config"], view) if self.is_evaluation else None
-        return "" if None in (trained, threat) or trained == threat else f" {threat}"
+        return "" if None in (usual, threat) or usual == threat else f" {threat}"
 
     @property
     def files(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gat_lightning.compare import load_correct
@@ -10,7 +10,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.evaluation.robustness import WORST
 from gat_lightning.evaluation.statistics import compare_pairs
 from gat_lightning.evaluation.statistics.comparison import Named
-from gat_lightning.evaluation.threat import attacks_behind
+from gat_lightning.evaluation.threat import Threat
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
 
@@ -18,12 +18,13 @@ from gat_lightning.reporting.records import Record
 def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
     """McNemar's test of every setting with the baseline under the worst of the attacks, seed by seed.
 
-    Holm's correction is over all of the tests. Only evaluations with the same attacks are compared; of several such
-    pairs those with the most attacks.
+    Holm's correction is over all of the tests. Only evaluations on the same data with the same attacks are compared; of
+    several such pairs those with the most attacks. Says which attacks these are, and over how many images.
     """
     pairs: list[tuple[Named, Named]] = []
+    about: dict[str, str] = {}
     left_out = []
-    for each in groups:
+    for each in (each for each in groups if each.conditions.data == baseline.conditions.data):
         for seed in each.seeds if each is not baseline else ():
             names = [f"{part.label}, seed {seed}" for part in (each, baseline)]
             found = [_evaluations(part, seed, checkpoint) for part in (each, baseline)]
@@ -35,11 +36,27 @@ def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
             try:
                 correct = load_correct(runs, WORST)
                 pairs.append(((names[0], correct[names[0]]), (names[1], correct[names[1]])))
+                about[names[0]] = f"{_attacks(chosen[0])}, over {len(correct[names[0]]):,} test images"
             except UserError as error:
                 left_out.append(f"- {names[0]}: {error}")
-    lines = [compare_pairs(pairs).text()] if pairs else []
+    lines = [_introduction(about), compare_pairs(pairs).text()] if pairs else []
     lines += ["Not compared:", *left_out] if left_out else []
     return "\n".join(lines) or "No setting was evaluated with the baseline's seeds (python -m gat_lightning.evaluate)."
+
+
+def _introduction(about: Mapping[str, str]) -> str:
+    start = "McNemar's test of which images are classified rightly"
+    if len(set(about.values())) == 1:
+        return f"{start} under {next(iter(about.values()))}:\n"
+    return "\n".join([f"{start}:", *(f"- {name}: under {text}" for name, text in about.items()), ""])
+
+
+def _attacks(record: Record) -> str:
+    """Such as ``the worst of pgd20 (Linf 0.15) and square (Linf 0.15)``."""
+    threats = {name: Threat.of_evaluation(record.result["config"], name) for name in record.attacks(WORST)}
+    names = [name if threat is None else f"{name} ({threat})" for name, threat in threats.items()]
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return listed if len(names) == 1 else f"the worst of {listed} (view {WORST})"
 
 
 def _evaluations(each: Group, seed: int, checkpoint: str) -> list[Record]:
@@ -53,4 +70,4 @@ def _alike(first: Sequence[Record], second: Sequence[Record]) -> tuple[Record, R
 
 
 def _faced(record: Record) -> tuple[dict[str, dict[str, Any]], int | None]:
-    return attacks_behind(record.result["config"], WORST), record.images
+    return record.attacks(WORST), record.images

@@ -106,12 +106,12 @@ def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
     """Every figure, not rounded: one line per setting, seed and metric; ``images`` is empty where it is not known."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["setting", "seed", "checkpoint", "metric", "value", "images"])
+    writer.writerow(["setting", "seed", "checkpoint", "metric", "value", "images", "conditions"])
     for each in groups:
         for metric in columns([each], checkpoint):
             images = each.images(metric, checkpoint)
             for seed, value in sorted(each.values(metric, checkpoint).items()):
-                writer.writerow([each.label, seed, checkpoint, metric, repr(value), images[seed]])
+                writer.writerow([each.label, seed, checkpoint, metric, repr(value), images[seed], each.conditions])
     return text.getvalue()
 
 

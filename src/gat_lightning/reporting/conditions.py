@@ -1,0 +1,48 @@
+"""What figures must have in common to be compared: the data set and the threat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gat_lightning.evaluation.threat import Threat
+
+_NAMED_BY_THEIR_FILES = {"Arrays": "path", "Images": "root"}
+_USUAL_TARGET = "class"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """A data set with its target, and the threat of the test.
+
+    Attributes:
+        data: such as ``Digits``, ``CheXpert edema`` or ``Images pictures/pets``; empty where it is not known.
+        threat: None where it is not known.
+    """
+
+    data: str
+    threat: Threat | None
+
+    def __str__(self) -> str:
+        return ", ".join(str(part) for part in (self.data or "unknown data", self.threat) if part is not None)
+
+
+def data_name(data: Mapping[str, Any], usual: Mapping[str, Any] | None = None) -> str:
+    """The data set that some settings of ``data`` choose.
+
+    Args:
+        data: of a training, or of an evaluation.
+        usual: of the evaluated model's training; if its folder or file has the same name, it has only been moved.
+    """
+    kind = str(data.get("_target_", "")).rpartition(".")[2]
+    words = [kind]
+    place = _NAMED_BY_THEIR_FILES.get(kind)
+    if place is not None and data.get(place) is not None:
+        before = (usual or {}).get(place)
+        moved = before is not None and Path(before).name == Path(data[place]).name
+        words.append(str(before if moved else data[place]))
+    if data.get("target", _USUAL_TARGET) != _USUAL_TARGET:
+        words.append(str(data["target"]))
+    return " ".join(filter(None, words))
