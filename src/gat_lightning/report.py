@@ -31,7 +31,8 @@ _MOST_GALLERIES = 6
 def run(config: DictConfig) -> Path:
     """Write ``report.html``, ``tables.md``, ``tables.tex``, ``results.csv`` and figures into ``config.output``.
 
-    Runs on several data sets or under several threats have a table, and figures, for each. With ``config.paper``, of the runs of that table of the paper, and ``published.md`` with its numbers beside theirs.
+    Runs on several data sets or under several threats have a table, and figures, for each. With ``config.paper``, of the
+    runs of that table of the paper, and ``published.md`` with its numbers beside theirs.
     """
     folders = [config.runs] if isinstance(config.runs, str) else list(config.runs or [])
     if not folders:
@@ -101,11 +102,8 @@ def figures(part: Results, checkpoint: str, view: str | None, folder: Path) -> l
     sections = []
     if clean is not None and robust is not None:
         path = charts.front(groups, clean, robust, checkpoint, folder / "front.png")
-        sections.append(
-            Section(
-                part.titled("Clean and robust"), page.picture(path, front_caption(groups, clean, robust, checkpoint))
-            )
-        )
+        picture = page.picture(path, front_caption(groups, clean, robust, checkpoint))
+        sections.append(Section(part.titled("Clean and robust"), picture))
     curves = charts.learning_curves(groups, folder)
     if curves:
         caption = f"Mean over the seeds of each setting{_left_out(charts.MOST_CURVES, len(groups))}."

@@ -54,7 +54,8 @@ def front(groups: Sequence[Group], clean: str, robust: str, checkpoint: str, pat
         table = np.array(means)
         best = table[pareto(table * [-1 if lower_is_better(name) else 1 for name in (clean, robust)])]
         best = best[best[:, 0].argsort()]
-        axes.plot(*best.T, color="black", linewidth=1, linestyle="--", zorder=1, label="Pareto front of the means")
+        if len(best) > 1:  # one point is no line
+            axes.plot(*best.T, color="black", linewidth=1, linestyle="--", zorder=1, label="Pareto front of the means")
     axes.set_xlabel(clean.removeprefix("test/"))
     axes.set_ylabel(robust.removeprefix("test/"))
     _grid(axes, clean, robust)
@@ -110,7 +111,7 @@ def _learning_curve(groups: Sequence[Group], name: str, folder: Path) -> Path:
         if series:
             epochs = sorted(set(series[0]).intersection(*series))
             mean = [np.mean([scores[epoch] for scores in series]) for epoch in epochs]
-            axes.plot(epochs, mean, color=_colour(number, len(groups)), label=each.label)
+            axes.plot(epochs, mean, marker="o", markersize=3, color=_colour(number, len(groups)), label=each.label)
     axes.set_title(name.removeprefix("val/"), fontsize=10)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
