@@ -31,8 +31,8 @@ _MOST_GALLERIES = 6
 def run(config: DictConfig) -> Path:
     """Write ``report.html``, ``tables.md``, ``tables.tex``, ``results.csv`` and figures into ``config.output``.
 
-    Runs on several data sets or under several threats have a table, and figures, for each. With ``config.paper``, of the
-    runs of that table of the paper, and ``published.md`` with its numbers beside theirs.
+    Runs on several data sets or under several threats have a table, and figures, for each. With ``config.paper``, of
+    the runs of that table of the paper, and ``published.md`` with its numbers beside theirs.
     """
     folders = [config.runs] if isinstance(config.runs, str) else list(config.runs or [])
     if not folders:
@@ -91,7 +91,8 @@ def find_baseline(groups: Sequence[Group], wanted: str | None) -> Group | None:
             f"baseline={wanted}: several settings fit: {'; '.join(found)}. Write the whole name of one, such as"
             f" baseline={shlex.quote(found[0])}."
         )
-    return next(each for each in groups if each.label == found[0])
+    named = [each for each in groups if each.label == found[0]]
+    return min(named, key=lambda each: all(record.is_evaluation for record in each.records))  # on its own data first
 
 
 def figures(part: Results, checkpoint: str, view: str | None, folder: Path) -> list[Section]:

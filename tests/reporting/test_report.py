@@ -195,7 +195,14 @@ def test_wrong_inputs_are_refused(tmp_path: Path, overrides: list[str], message:
 
 @pytest.mark.parametrize(
     ("baseline", "message"),
-    [("task=non", "no setting fits; there are: task=macro"), ("weighting=mgda", "several settings fit")],
+    [
+        ("task=non", "no setting fits; there are: task=macro"),
+        (
+            "weighting=mgda",
+            "several settings fit: task=macro weighting=mgda; task=none weighting=mgda. Write the whole name of one,"
+            " such as baseline='task=macro weighting=mgda'",
+        ),
+    ],
 )
 def test_a_baseline_must_be_one_setting(tmp_path: Path, baseline: str, message: str) -> None:
     for task in TASKS[:2]:
@@ -203,6 +210,15 @@ def test_a_baseline_must_be_one_setting(tmp_path: Path, baseline: str, message: 
             training(tmp_path / "runs", task, weighting, 0)
     with pytest.raises(UserError, match=message):
         run(config(f"runs={tmp_path / 'runs'}", f"output={tmp_path / 'out'}", f"baseline='{baseline}'"))
+
+
+def test_the_page_is_named_by_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    training(Path("runs"), "none", "mgda", 0)
+    assert run(config("runs=runs")) == tmp_path / "report" / "report.html"
+    assert f"Report: {tmp_path}/report/report.html\n" in capsys.readouterr().out
 
 
 def test_the_baseline_is_typed_without_quotes() -> None:

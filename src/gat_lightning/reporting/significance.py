@@ -30,7 +30,11 @@ def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
             found = [_evaluations(part, seed, checkpoint) for part in (each, baseline)]
             chosen = _alike(*found)
             if chosen is None:
-                left_out += [f"- {names[0]}: evaluated with other attacks than the baseline."] if all(found) else []
+                left_out += (
+                    [f"- {names[0]}: evaluated with other attacks than the baseline, or on another number of images."]
+                    if all(found)
+                    else []
+                )
                 continue
             runs = {name: str(record.directory) for name, record in zip(names, chosen, strict=True)}
             try:

@@ -1,0 +1,47 @@
+"""What a report's figures show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+from test_mixed_runs import training
+
+from gat_lightning.reporting import charts
+from gat_lightning.reporting.groups import group
+from gat_lightning.reporting.records import collect
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures, in place of their files."""
+    found: list[Figure] = []
+    monkeypatch.setattr(charts, "_saved", lambda figure, path: found.append(figure) or path)
+    return found
+
+
+def front(tmp_path: Path, *scores: tuple[float, float]) -> None:
+    for number, (clean, robust) in enumerate(scores):
+        path = training(tmp_path, str(number), typed=[f"task={number}"], task=number) / "result.json"
+        path.write_text(path.read_text().replace(": 0.9", f": {clean}").replace(": 0.5", f": {robust}"))
+    groups = group(collect([tmp_path])[0])
+    charts.front(groups, "test/clean/accuracy", "test/pgd20/accuracy", "best", tmp_path / "front.png")
+
+
+@pytest.mark.parametrize(("second", "line"), [((0.8, 0.4), False), ((0.8, 0.6), True)])
+def test_a_front_of_one_point_has_no_line(
+    tmp_path: Path, drawn: list[Figure], second: tuple[float, float], line: bool
+) -> None:
+    front(tmp_path, (0.9, 0.5), second)
+    names = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert ("Pareto front of the means" in names) == line
+    assert len(drawn[0].axes[0].lines) == line
+
+
+def test_a_curve_of_one_epoch_is_seen(tmp_path: Path, drawn: list[Figure]) -> None:
+    (training(tmp_path, "run") / "metrics.csv").write_text("epoch,val/clean/accuracy\n0,0.5\n")
+    charts.learning_curves(group(collect([tmp_path])[0]), tmp_path)
+    (line,) = drawn[0].axes[0].lines
+    assert line.get_xydata().tolist() == [[1, 0.5]]
+    assert line.get_marker() == "o"
