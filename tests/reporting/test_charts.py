@@ -45,3 +45,4 @@ def test_a_curve_of_one_epoch_is_seen(tmp_path: Path, drawn: list[Figure]) -> No
     (line,) = drawn[0].axes[0].lines
     assert line.get_xydata().tolist() == [[1, 0.5]]
     assert line.get_marker() == "o"
+    assert all(place == int(place) for place in drawn[0].axes[0].get_xticks())

@@ -114,7 +114,7 @@ def _learning_curve(groups: Sequence[Group], name: str, folder: Path) -> Path:
             axes.plot(epochs, mean, marker="o", markersize=3, color=_colour(number, len(groups)), label=each.label)
     axes.set_title(name.removeprefix("val/"), fontsize=10)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _grid(axes, None, name)
     _legend(figure, axes)
     return _saved(figure, folder / f"curve_{'_'.join(name.split('/')[1:])}.png")

@@ -14,6 +14,8 @@ from gat_lightning.evaluation.threat import Threat
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
 
+_OTHERWISE_EVALUATED = "evaluated with other attacks than the baseline, or on another number of images"
+
 
 def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
     """McNemar's test of every setting with the baseline under the worst of the attacks, seed by seed.
@@ -30,11 +32,8 @@ def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
             found = [_evaluations(part, seed, checkpoint) for part in (each, baseline)]
             chosen = _alike(*found)
             if chosen is None:
-                left_out += (
-                    [f"- {names[0]}: evaluated with other attacks than the baseline, or on another number of images."]
-                    if all(found)
-                    else []
-                )
+                if all(found):
+                    left_out.append(f"- {names[0]}: {_OTHERWISE_EVALUATED}.")
                 continue
             runs = {name: str(record.directory) for name, record in zip(names, chosen, strict=True)}
             try:
