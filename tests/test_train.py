@@ -172,6 +172,7 @@ def test_combinations_run(tmp_path, overrides):
 @pytest.mark.usefixtures("undrawn")
 def test_the_average_is_tested_beside_the_plain_model(tmp_path):
     result = trained(tmp_path, *SHORT, "callbacks=default+ema")
+    assert result["images"] == result["config"]["data"]["batch_size"]
     assert list(result["metrics"]) == ["best", "last", "ema"]
     assert set(result["metrics"]["ema"]) == set(result["metrics"]["best"])
 

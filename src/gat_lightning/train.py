@@ -100,7 +100,7 @@ def _run(config: DictConfig) -> dict[str, Any]:
         if trainer.is_global_zero:
             warn_of_selection(module, data, directory)
         result["metrics"] = test(trainer, module, data, directory / "checkpoints")
-        result["images"] = count_test_images(data)
+        result["images"] = count_test_images(trainer, data)
         result["files"] |= {
             "checkpoints": {name: f"checkpoints/{name}.ckpt" for name in result["metrics"]},
             "images": [],
@@ -167,11 +167,12 @@ def test(
     return {name: metrics[name] for name in names}
 
 
-def count_test_images(data: ImageDataModule) -> int:
-    """How many images the test scores are over: those that have the target's label, all where there is no target."""
+def count_test_images(trainer: pl.Trainer, data: ImageDataModule) -> int:
+    """How many images the test scores are over: those of the split's tested batches that have the target's label."""
     data.setup("test")
-    labels = data.split("test").labels
-    return int(has_label(labels[data.target]).sum()) if data.target in labels else len(data.split("test"))
+    split = data.split("test")
+    tested = min(len(split), int(sum(trainer.num_test_batches)) * data.batch_size)
+    return int(has_label(split.labels[data.target][:tested]).sum()) if data.target in split.labels else tested
 
 
 def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from test_mixed_runs import ATTACK, evaluation, table, training
 
+from gat_lightning.reporting.records import Record
+
 
 def run_of(folder: Path, name: str, images: int | None, task: str = "none") -> Path:
     """A training that says, or not, on how many images it was tested."""
@@ -72,6 +74,12 @@ def test_figures_over_some_of_the_images_say_of_how_many(tmp_path: Path) -> None
         result["metrics"]["best"] = {"test/pgd20/accuracy": 0.5}
         (directory / "result.json").write_text(json.dumps(result))
     assert said(tmp_path) == "All figures are over 40 of the 360 test images."
+
+
+@pytest.mark.parametrize(("batches", "some"), [(1, True), (1.0, False), (None, False), (0.5, True)])
+def test_a_training_may_have_tested_some_batches(tmp_path: Path, batches: float | None, some: bool) -> None:
+    directory = training(tmp_path, "run", trainer={"limit_test_batches": batches})
+    assert Record(directory, json.loads((directory / "result.json").read_text())).is_limited == some
 
 
 def test_a_number_that_one_run_knows_holds_for_all(tmp_path: Path) -> None:

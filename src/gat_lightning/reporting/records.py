@@ -84,8 +84,11 @@ class Record:
 
     @property
     def is_limited(self) -> bool:
-        """Whether it is an evaluation of some of the images."""
-        return self.is_evaluation and self.result["config"].get("images") is not None
+        """Whether its test scores are over some of the images alone."""
+        if self.is_evaluation:
+            return self.result["config"].get("images") is not None
+        batches = (self.configuration.get("trainer") or {}).get("limit_test_batches")
+        return batches is not None and not (isinstance(batches, float) and batches == 1)  # 1 is one batch, 1.0 all
 
     def attacks(self, view: str) -> dict[str, dict[str, Any]]:
         """The attacks that decide a view, by name: what they are set to."""
