@@ -59,10 +59,7 @@ def _of_models(models: Sequence[Record], records: Sequence[Record]) -> list[str]
             labels.append(str(model.result["config"]["model"]["_target_"]).rpartition(".")[2])
         else:
             labels.append(str(Path(path).absolute().relative_to(common)) if inside else path)
-    if len(set(labels)) < len(labels):
-        more = _different([model.settings for model in models])
-        labels = [f"{text} {_words(model.settings, more)}".strip() for text, model in zip(labels, models, strict=True)]
-    return labels
+    return _told_apart(labels, [model.settings for model in models])
 
 
 def _by_settings(tables: Sequence[dict[str, str]]) -> list[str]:
@@ -70,7 +67,12 @@ def _by_settings(tables: Sequence[dict[str, str]]) -> list[str]:
     different = _different(tables)
     components = {name.removesuffix("._target_") for name in different if name.endswith("._target_")}
     shown = [name for name in different if name.endswith("._target_") or not _inside(name, components)]
-    labels = [_words(table, shown) for table in tables]
+    return _told_apart([_words(table, shown) for table in tables], tables)
+
+
+def _told_apart(texts: Sequence[str], tables: Sequence[dict[str, str]]) -> list[str]:
+    """The texts; those that are the same with the settings in which they differ."""
+    labels = list(texts)
     for text in [text for text, count in Counter(labels).items() if count > 1]:
         same = [number for number, other in enumerate(labels) if other == text]
         more = _different([tables[number] for number in same])
