@@ -19,6 +19,7 @@ from gat_lightning.reporting import charts, correlations, page
 from gat_lightning.reporting import published as beside
 from gat_lightning.reporting.figures import is_share
 from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
+from gat_lightning.reporting.image_counts import image_counts
 from gat_lightning.reporting.page import Section
 from gat_lightning.reporting.records import Unusable, collect
 from gat_lightning.reporting.results import Results, as_latex, as_markdown, results
@@ -103,8 +104,9 @@ def figures(part: Results, checkpoint: str, view: str | None, folder: Path) -> l
     sections = []
     if clean is not None and robust is not None:
         path = charts.front(groups, clean, robust, checkpoint, folder / "front.png")
-        picture = page.picture(path, front_caption(groups, clean, robust, checkpoint))
-        sections.append(Section(part.titled("Clean and robust"), picture))
+        caption = front_caption(groups, clean, robust, checkpoint)
+        caption = f"{caption} {image_counts(groups, [clean, robust], checkpoint)}"
+        sections.append(Section(part.titled("Clean and robust"), page.picture(path, caption)))
     curves = charts.learning_curves(groups, folder)
     if curves:
         caption = f"Mean over the seeds of each setting{_left_out(charts.MOST_CURVES, len(groups))}."

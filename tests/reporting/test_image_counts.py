@@ -51,6 +51,8 @@ def test_a_score_of_training_over_more_images_is_kept(tmp_path: Path) -> None:
     evaluation(run_of(tmp_path / "runs", "run", 360), "few", 0.4, images=40, pgd20=ATTACK)
     sentence = said(tmp_path)
     assert "clean accuracy (%): 360; pgd20 accuracy (%): 360; worst accuracy (%): 40" in sentence
+    caption = "same test images; clean accuracy (%): 360; worst accuracy (%): 40.</figcaption>"
+    assert caption in (tmp_path / "out" / "report.html").read_text()
     assert figures(tmp_path) == {"clean": ("0.9", "360"), "pgd20": ("0.5", "360"), "worst": ("0.4", "40")}
 
 

@@ -1,18 +1,18 @@
-"""Over how many test images the figures of a table are."""
+"""Over how many test images figures are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gat_lightning.reporting.groups import Group, columns
+from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.tables import header
 
 
-def image_counts(groups: Sequence[Group], checkpoint: str) -> str:
-    """One sentence where all figures are over as many images; else what each column is over."""
+def image_counts(groups: Sequence[Group], metrics: Sequence[str], checkpoint: str) -> str:
+    """One sentence where the figures of all metrics are over as many images; else what those of each are over."""
     whole = _whole_split(groups, checkpoint)
     seen: dict[str, set[int | None]] = {}
-    for metric in columns(groups, checkpoint):
+    for metric in metrics:
         counts = {count for each in groups for count in each.images(metric, checkpoint).values()}
         seen[metric] = {whole if count is None else count for count in counts}
     everywhere = set().union(*seen.values())

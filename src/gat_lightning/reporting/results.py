@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gat_lightning.reporting import page
-from gat_lightning.reporting.groups import Group, comparable
+from gat_lightning.reporting.groups import Group, columns, comparable
 from gat_lightning.reporting.image_counts import image_counts
 from gat_lightning.reporting.tables import Summary, latex, markdown, summarise
 
@@ -50,7 +50,7 @@ def results(groups: Sequence[Group], checkpoint: str) -> list[Results]:
             str(conditions) if len(found) > 1 else "",
             members,
             summarise(members, checkpoint),
-            image_counts(members, checkpoint),
+            image_counts(members, columns(members, checkpoint), checkpoint),
         )
         for conditions, members in found.items()
     ]
