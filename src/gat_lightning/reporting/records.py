@@ -186,7 +186,7 @@ def _read(directory: Path) -> Record | str:
     if schema != SCHEMA:
         return f"its {RESULT} has schema {schema}, and this version reads {SCHEMA}"
     if status != "finished":
-        return f"the run has {status}"
+        return "the run was interrupted" if status == "interrupted" else f"the run has {status}"
     if not isinstance(result.get("config"), dict) or not isinstance(result.get("metrics"), dict):
         return f"its {RESULT} lacks its configuration or its metrics"
     if result["config"].get("debug") not in (None, False, True):
