@@ -50,7 +50,7 @@ def cifar10():
 
 
 def make_run(folder):
-    """``RUN``, with an export; ``outputs``, with the same run and others without auxiliary tasks and of a table."""
+    """``RUN``, with an export; ``outputs``, with that run, others without tasks and of a table, and a sweep."""
     kinds = {"quickstart": [], "none": ["task=none", "weighting=equal"], "table2": ["task=macro", "paper.table=table2"]}
     for name, settings in kinds.items():
         directory = folder / "outputs" / f"{name}-00000000"
@@ -65,6 +65,8 @@ def make_run(folder):
     (folder / "RUN").symlink_to(run)
     (folder / "outputs" / "demo").mkdir()
     (folder / "outputs" / "demo" / "quickstart").symlink_to(run)
+    for name in ("quickstart", "none"):
+        shutil.copytree(folder / "outputs" / f"{name}-00000000", folder / "outputs" / "sweep" / name)
     for name, checkpoint in (("A", "best"), ("B", "last")):
         (folder / f"{name}.ckpt").symlink_to(run / "checkpoints" / f"{checkpoint}.ckpt")
     (config,) = composed("export", [f"checkpoint={run}/checkpoints/best.ckpt"])
@@ -72,14 +74,14 @@ def make_run(folder):
 
 
 def make_evaluations(folder):
-    """``RUN_A``, ``RUN_B`` and ``RUN_C``, of the same images under AutoAttack."""
+    """``RUN_A`` to ``RUN_D``, of the same images under AutoAttack."""
     words = [
         f"checkpoint={folder}/RUN/checkpoints/best.ckpt", "evaluation=autoattack", "images=6", "pictures=false",
         "evaluation.autoattack.attack.steps=1", "evaluation.autoattack.attack.queries=3", f"paths.run={folder}/RUN_A",
     ]  # fmt: skip
     (folder / "RUN_A").mkdir()
     quietly(evaluate, *composed("evaluate", words))
-    for name in ("RUN_B", "RUN_C"):
+    for name in ("RUN_B", "RUN_C", "RUN_D"):
         shutil.copytree(folder / "RUN_A", folder / name)
 
 
