@@ -74,7 +74,10 @@ def imbalance(
     if not found:
         return None
     proposed = [*remedies, *(["method.pairing=combined"] if _apart(names, target) else [])]
-    return " ".join([*found, *([f"Try {' or '.join(proposed)}."] if proposed else [])])
+    if proposed:
+        *others, last = proposed
+        found.append(f"Try {', '.join(others)}{' or ' if others else ''}{last}.")
+    return " ".join(found)
 
 
 def _apart(names: Sequence[str], target: str) -> bool:
