@@ -6,7 +6,7 @@ import logging
 import pytest
 from lightning_utilities.core.rank_zero import rank_zero_only
 
-from gat_lightning.resuming import announce
+from gat_lightning.resuming import announce, progress_of
 from gat_lightning.run_directory import run_name
 from test_train import tiny
 
@@ -21,7 +21,7 @@ def said(tmp_path, caplog, monkeypatch):
         config.paths.run = str(tmp_path / run_name(config))
         caplog.clear()
         with caplog.at_level(logging.INFO, "gat_lightning"):
-            announce(config, resumed)
+            announce(config, None if resumed is None else progress_of(resumed))
         return config.paths.run, caplog.text
 
     return announced

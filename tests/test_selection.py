@@ -2,7 +2,8 @@
 
 import pytest
 
-from gat_lightning.selection import doubt, read_scores
+from gat_lightning.loggers.csv import read_rows
+from gat_lightning.selection import doubt, scores_of
 from test_train import SHORT, trained
 
 
@@ -33,5 +34,5 @@ def test_a_run_warns_once(tmp_path, caplog):
     warned = [record.message for record in caplog.records if "best.ckpt" in record.message]
     assert len(warned) == 1
     assert "by 4 validation images" in warned[0]
-    assert len(read_scores(tmp_path / "metrics.csv")) == 2
-    assert read_scores(tmp_path / "gone.csv") == []
+    assert len(scores_of(read_rows(tmp_path / "metrics.csv"))) == 2
+    assert read_rows(tmp_path / "gone.csv") == []

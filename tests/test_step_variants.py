@@ -1,7 +1,6 @@
 """Other ways to compute a step: in parts, in another space, layout or precision, compiled."""
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -11,7 +10,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.forward import Views
 from gat_lightning.methods import Madry
 from gat_lightning.weighting import MGDA, Equal
-from test_training_step import fit_one_step, toy_batch, toy_module
+from test_training_step import fit_one_step, quiet_trainer, toy_batch, toy_module
 
 DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
 
@@ -114,7 +113,7 @@ def test_what_the_model_draws_follows_from_the_step_and_the_process():
 
     def drawn(batch, step):
         module = toy_module(Madry(), "off", None, False)
-        module.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+        module.trainer = quiet_trainer()
         module.on_train_batch_start(batch, step)
         return torch.rand(4).tolist()
 

@@ -73,12 +73,16 @@ def toy_module(method, curvature, floor, separate, weighting=None, space="parame
     )
 
 
-def fit_one_step(module, batch=None, **settings):
-    loader = DataLoader([batch or toy_batch()], batch_size=None)
-    trainer = pl.Trainer(
-        max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+def quiet_trainer(**settings):
+    return pl.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, **settings,
     )  # fmt: skip
+
+
+def fit_one_step(module, batch=None, **settings):
+    loader = DataLoader([batch or toy_batch()], batch_size=None)
+    trainer = quiet_trainer(max_steps=1, **settings)
     trainer.fit(module, loader)
     return trainer
 

@@ -104,10 +104,24 @@ class ForwardPass:
 def prepare_views(
     batch: Batch, tasks: Sequence[Task], generators: Callable[[str], BatchGenerator], separate: bool
 ) -> Views:
+    """:func:`views_of` a batch, with the counts of the joined batch's labels: called once on every rank.
+
+    Args:
+        batch: plain images and the data set's labels.
+        tasks: the target first.
+        generators: makes the generator of a purpose, here the task's name.
+        separate: give each self-supervised task its own copy f_t(x), and the others the plain x.
+    """
+    views = views_of(batch, tasks, generators, separate)
+    views.counts = joint_counts(views.labels, [task.name for task in tasks], views.images.dtype)
+    return views
+
+
+def views_of(batch: Batch, tasks: Sequence[Task], generators: Callable[[str], BatchGenerator], separate: bool) -> Views:
     """Step 2.1 of Algorithm 1: x <- f_t(x) for every self-supervised task, in the order given; then dense labels.
 
     Dense tasks come last, whatever the order, since their labels are of the image that the network sees. Those that
-    come with the data are rearranged as the image is.
+    come with the data are rearranged as the image is. Nothing is counted.
 
     Args:
         batch: plain images and the data set's labels.
@@ -125,8 +139,7 @@ def prepare_views(
             images = task.transform(images, label)
             labels = {name: task.transform(each, label) if each.dim() == 4 else each for name, each in labels.items()}
         labels[task.name] = label
-    counts = joint_counts(labels, [task.name for task in tasks], images.dtype)
-    return Views(images, labels, own, counts, batch.shard, batch.mixed)
+    return Views(images, labels, own, shard=batch.shard, mixed=batch.mixed)
 
 
 def joint_counts(labels: dict[str, Tensor], tasks: Sequence[str], dtype: torch.dtype) -> dict[frozenset[str], Tensor]:

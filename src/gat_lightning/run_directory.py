@@ -29,7 +29,7 @@ def configuration_hash(config: DictConfig) -> str:
 
 def run_name(config: DictConfig) -> str:
     """``<name>-<hash>``, with ``-2``, ``-3``... where a finished run of that name is there already and not skipped."""
-    base = f"{config.name}-{configuration_hash(config)}"
+    base = _first_name(config)
     name, number = base, 1
     while not config.get("skip_finished") and is_finished(Path(config.paths.output) / name):
         number += 1
@@ -37,9 +37,13 @@ def run_name(config: DictConfig) -> str:
     return name
 
 
+def _first_name(config: DictConfig) -> str:
+    return f"{config.name}-{configuration_hash(config)}"
+
+
 def finished_before(config: DictConfig) -> Path | None:
     """The first run of the same settings where it is finished, so that this run has a directory of another number."""
-    first = Path(config.paths.output) / f"{config.name}-{configuration_hash(config)}"
+    first = Path(config.paths.output) / _first_name(config)
     repeats = Path(config.paths.run).name.startswith(f"{first.name}-")
     return first if repeats and is_finished(first) else None
 

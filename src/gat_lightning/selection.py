@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 FEWEST_IMAGES = 50
 """With fewer, one image more or less is above 2 %."""
@@ -33,9 +31,6 @@ def doubt(scores: Sequence[float], images: int, limit: int | None) -> str | None
     return f"best.ckpt was chosen by {used} validation images{why}. Take more of them by {remedy}=..., or last.ckpt."
 
 
-def read_scores(metrics: Path) -> list[float]:
-    """The scores of all validations in a ``metrics.csv``; none where somebody took the file away."""
-    if not metrics.is_file():
-        return []
-    with metrics.open(newline="") as file:
-        return [float(row["val/selection"]) for row in csv.DictReader(file) if row.get("val/selection")]
+def scores_of(rows: Sequence[Mapping[str, str]]) -> list[float]:
+    """The scores of all validations, of the rows of a ``metrics.csv``."""
+    return [float(row["val/selection"]) for row in rows if row.get("val/selection")]

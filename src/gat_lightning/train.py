@@ -20,14 +20,15 @@ from gat_lightning.assembly import build_data, build_module, build_trainer, plai
 from gat_lightning.attacks.decision import BinaryProblem
 from gat_lightning.attacks.problem import ClassifierProblem
 from gat_lightning.batch import has_label
-from gat_lightning.checkpoint import check_fits, find_resumable, initialise, last_good, load_checkpoint
+from gat_lightning.checkpoint import check_fits, find_resumable, initialise, last_good
 from gat_lightning.command_line import command
 from gat_lightning.configuration.own_attack import without_effect
 from gat_lightning.data import ImageDataModule
 from gat_lightning.distributed import is_lost_process, loss_of_process
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
-from gat_lightning.loggers.csv import FILE
+from gat_lightning.loggers.csv import FILE as METRICS
+from gat_lightning.loggers.csv import read_rows
 from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
 from gat_lightning.overrides import typed
@@ -38,10 +39,10 @@ from gat_lightning.pretraining import pretrained
 from gat_lightning.reporting.figures import written
 from gat_lightning.reporting.gallery import adversarial_gallery
 from gat_lightning.result import environment, read_result, write_result
-from gat_lightning.resuming import announce
+from gat_lightning.resuming import announce, progress_of
 from gat_lightning.run_directory import is_finished
 from gat_lightning.run_lock import only_run_in
-from gat_lightning.selection import doubt, read_scores
+from gat_lightning.selection import doubt, scores_of
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -81,20 +82,21 @@ def _run(config: DictConfig) -> dict[str, Any]:
     rank_zero_only(data.prepare_data)()
     if (message := without_effect(config, typed())) and trainer.is_global_zero:
         log.warning(message)
-    announce(config, resumed)  # only now: a command refused before leaves no directory if nothing was logged
+    progress = None if resumed is None else progress_of(resumed)
+    announce(config, progress)  # only now: a command refused before leaves no directory if nothing was logged
     result: dict[str, Any] = {
         "status": "failed",
         "config": plain(config),
         "seed": config.seed,
         "started": started.isoformat(timespec="seconds"),
         "durations": {},
-        "files": {"metrics": FILE},
+        "files": {"metrics": METRICS},
         "metrics": {},
         "resumed": None if resumed is None else str(resumed),
         **environment(trainer.strategy.root_device),
     }
     try:
-        start(trainer.loggers, config, None if resumed is None else load_checkpoint(resumed)["global_step"])
+        start(trainer.loggers, config, None if progress is None else progress.step)
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
         result["durations"]["train"] = time.perf_counter() - clock
         if trainer.is_global_zero:
@@ -148,7 +150,7 @@ def warn_of_selection(module: GATModule, data: ImageDataModule, directory: Path)
     """Say so where there is a best checkpoint that the validation chose by too little."""
     if (directory / "checkpoints" / "best.ckpt").is_file():
         data.setup("validate")
-        message = doubt(read_scores(directory / FILE), len(data.split("val")), module.selection_limit)
+        message = doubt(scores_of(read_rows(directory / METRICS)), len(data.split("val")), module.selection_limit)
         if message:
             log.warning(message)
 

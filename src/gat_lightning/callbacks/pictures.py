@@ -21,9 +21,9 @@ from gat_lightning.batch import Batch, has_label
 from gat_lightning.callbacks.examples import COLUMNS, adversarial_examples
 from gat_lightning.callbacks.figures import validation_scatter, weights_area
 from gat_lightning.loggers import RunLogger
+from gat_lightning.loggers.csv import FILE, read_rows
 from gat_lightning.module import GATModule
 from gat_lightning.reporting.gallery import adversarial_gallery
-from gat_lightning.reporting.weight_shares import read_rows
 
 _IMAGES = 8
 _LARGEST_ANNOTATED = 12
@@ -74,7 +74,7 @@ class Pictures(pl.Callback):
         """Draw, unless the last epoch was drawn, and draw what the whole run did."""
         self._draw(trainer, pl_module)
         if loggers := _loggers(trainer):
-            rows = read_rows(Path(trainer.default_root_dir) / "metrics.csv")
+            rows = read_rows(Path(trainer.default_root_dir) / FILE)
             figures = {"weights": weights_area(rows), "front": validation_scatter(rows)}
             pictures = {name: pixels(figure) for name, figure in figures.items() if figure is not None}
             for logger in loggers:

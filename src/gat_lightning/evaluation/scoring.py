@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torchmetrics import MetricCollection
 
 from gat_lightning.attacks import Attack
 from gat_lightning.batch import Batch, pieces
-from gat_lightning.forward import TaskProblem, Views
+from gat_lightning.forward import TaskProblem, Views, task_outputs, views_of
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.passes import full_precision
 from gat_lightning.randomness import BatchGenerator
@@ -52,7 +53,7 @@ class Scoring:
         device = next(model.parameters()).device
         self._metrics: dict[str, MetricCollection] = {
             **{view: self._target.metrics().to(device) for view in ("clean", *attacks)},
-            **{_of(task): task.metrics().to(device) for task in self._auxiliary},
+            **{f"clean/{task.name}": task.metrics().to(device) for task in self._auxiliary},
         }
 
     @torch.no_grad()
@@ -63,23 +64,26 @@ class Scoring:
                 self._update(batch[rows], batch_idx)
 
     def _update(self, batch: Batch, batch_idx: int) -> None:
-        self._score("clean", batch.images, self._views(batch, batch_idx, self._target), self._target)
-        for task in self._auxiliary:
-            self._score(_of(task), batch.images, self._views(batch, batch_idx, task), task)
+        tasks = [self._target, *self._auxiliary]
+        self._score("clean", batch.images, self._views(batch, batch_idx, tasks), tasks)
         attacked = self._within_limit(batch)
         if len(attacked.images) == 0:
             return
-        views = self._views(attacked, batch_idx, self._target)
+        views = self._views(attacked, batch_idx, [self._target])
         problem = TaskProblem(self._model, views, [self._target])
         for view, attack in self._attacks.items():
             generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
-            self._score(view, attack(problem, attacked.images, generator), views, self._target)
+            self._score(view, attack(problem, attacked.images, generator), views, [self._target])
 
-    def _views(self, batch: Batch, batch_idx: int, task: Task) -> Views:
-        """The images, the task's labels, and what it sees of the images if it transforms them."""
-        generator = BatchGenerator(batch.shard, *self._key, batch_idx, task.name)
-        label = task.label(batch.images, batch.labels, generator)
-        return Views(batch.images, {**batch.labels, task.name: label}, {task.name: task} if task.transforms else {})
+    def _views(self, batch: Batch, batch_idx: int, tasks: Sequence[Task]) -> Views:
+        return views_of(batch, tasks, partial(BatchGenerator, batch.shard, *self._key, batch_idx), separate=True)
+
+    def _score(self, view: str, images: Tensor, views: Views, tasks: Sequence[Task]) -> None:
+        """The target's output, and the auxiliary tasks', for the clean or the adversarial version of the images."""
+        outputs, _ = task_outputs(self._model.encode, self._model, images, views, [task.name for task in tasks])
+        for task in tasks:
+            key = view if task is self._target else f"{view}/{task.name}"
+            self._metrics[key].update(outputs[task.name], views.labels[task.name])
 
     def compute(self) -> dict[str, float]:
         """``{"view/metric": value, "clean/task/metric": value}``, the same on every rank."""
@@ -95,16 +99,7 @@ class Scoring:
         value = scores[f"{view}/{name}"]
         return value if metric.higher_is_better else -value
 
-    def _score(self, key: str, images: Tensor, views: Views, task: Task) -> None:
-        name = task.name
-        self._metrics[key].update(self._model(views.of(name, images), [name])[name], views.labels[name])
-
     def _within_limit(self, batch: Batch) -> Batch:
         if self._limit is None:
             return batch
         return batch[0 : int((batch.index < self._limit).sum())]
-
-
-def _of(task: Task) -> str:
-    """Under which an auxiliary task's metrics are."""
-    return f"clean/{task.name}"

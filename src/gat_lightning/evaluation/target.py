@@ -13,7 +13,7 @@ from gat_lightning.attacks.decision import BinaryProblem
 from gat_lightning.batch import Batch
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
-from gat_lightning.forward import TaskProblem, prepare_views
+from gat_lightning.forward import TaskProblem, views_of
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
@@ -72,9 +72,8 @@ class Target:
         labels = batch.labels[self.task.name]
         if self.attacked:
             assert self._multitask is not None
-            return TaskProblem(
-                self._multitask, prepare_views(batch, self.attacked, generators, separate=True), self.attacked
-            )
+            views = views_of(batch, self.attacked, generators, separate=True)
+            return TaskProblem(self._multitask, views, self.attacked)
         if self.task.kind == "multiclass":
             return ClassifierProblem(self.model, labels, self.task.loss)
         if self.task.kind == "binary":

@@ -22,6 +22,14 @@ FILE = "metrics.csv"
 _FIRST = ["epoch", "step"]
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a ``metrics.csv``; none where there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 class CSVLogger(RunLogger):
     """Appends rows to ``metrics.csv`` in the run directory.
 

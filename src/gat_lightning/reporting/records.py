@@ -12,9 +12,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
+from gat_lightning.loggers.csv import FILE as METRICS
+from gat_lightning.loggers.csv import read_rows
 from gat_lightning.pretraining import DIRECTORY as PRETRAINING
 from gat_lightning.reporting.conditions import Conditions, data_name
-from gat_lightning.reporting.weight_shares import read_rows
 from gat_lightning.result import SCHEMA
 from gat_lightning.run_directory import RESULT
 
@@ -133,7 +134,7 @@ class Record:
 
     def history(self) -> list[dict[str, str]]:
         """Rows of ``metrics.csv``; none where there is no such file."""
-        return read_rows(self.directory / self.files.get("metrics", "metrics.csv"))
+        return read_rows(self.directory / self.files.get("metrics", METRICS))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
@@ -52,11 +50,3 @@ def weight_shares(rows: Sequence[Mapping[str, str]]) -> WeightShares | None:
     total = table.sum(1, keepdims=True)
     steps = np.array([float(row["step"]) for row in told])
     return WeightShares(steps, [name.removeprefix(_PREFIX) for name in names], table / np.where(total > 0, total, 1))
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``; none where there is no such file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
