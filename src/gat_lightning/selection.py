@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gat_lightning.data import ImageDataModule
+from gat_lightning.loggers.csv import FILE, read_rows
+from gat_lightning.scored_module import ScoredModule
+
+log = logging.getLogger(__name__)
 
 FEWEST_IMAGES = 50
 """With fewer, one image more or less is above 2 %."""
@@ -34,3 +42,12 @@ def doubt(scores: Sequence[float], images: int, limit: int | None) -> str | None
 def scores_of(rows: Sequence[Mapping[str, str]]) -> list[float]:
     """The scores of all validations, of the rows of a ``metrics.csv``."""
     return [float(row["val/selection"]) for row in rows if row.get("val/selection")]
+
+
+def warn_of_selection(module: ScoredModule, data: ImageDataModule, directory: Path) -> None:
+    """Say so where there is a best checkpoint that the validation chose by too little."""
+    if (directory / "checkpoints" / "best.ckpt").is_file():
+        data.setup("validate")
+        message = doubt(scores_of(read_rows(directory / FILE)), len(data.split("val")), module.selection_limit)
+        if message:
+            log.warning(message)

@@ -28,7 +28,6 @@ from gat_lightning.distributed import is_lost_process, loss_of_process
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
 from gat_lightning.loggers.csv import FILE as METRICS
-from gat_lightning.loggers.csv import read_rows
 from gat_lightning.memory_faults import advice, is_out_of_memory
 from gat_lightning.module import GATModule
 from gat_lightning.overrides import typed
@@ -42,7 +41,7 @@ from gat_lightning.result import environment, read_result, write_result
 from gat_lightning.resuming import announce, progress_of
 from gat_lightning.run_directory import is_finished
 from gat_lightning.run_lock import only_run_in
-from gat_lightning.selection import doubt, scores_of
+from gat_lightning.selection import warn_of_selection
 
 log = logging.getLogger(__name__)
 register_resolvers()
@@ -144,15 +143,6 @@ def _run(config: DictConfig) -> dict[str, Any]:
         for name in result["files"].get("profiles", ()):
             Console().print(f"Profile: {directory / name}", soft_wrap=True)
     return result
-
-
-def warn_of_selection(module: GATModule, data: ImageDataModule, directory: Path) -> None:
-    """Say so where there is a best checkpoint that the validation chose by too little."""
-    if (directory / "checkpoints" / "best.ckpt").is_file():
-        data.setup("validate")
-        message = doubt(scores_of(read_rows(directory / METRICS)), len(data.split("val")), module.selection_limit)
-        if message:
-            log.warning(message)
 
 
 def test(
