@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.work import Work
-from gat_lightning.callbacks.peak_memory import resident_peak
 from gat_lightning.errors import UserError
+from gat_lightning.training.callbacks.peak_memory import resident_peak
 
 STEPS = 2
 

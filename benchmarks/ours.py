@@ -14,11 +14,11 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 from benchmarks.work import EPS, STEP_SIZE, Work, optimizer
 from gat_lightning.attacks import PGD
 from gat_lightning.batch import Batch
-from gat_lightning.curvature import Curvature
-from gat_lightning.gradients import GradientEngine, GradientStep
+from gat_lightning.curvature.terms import Curvature
+from gat_lightning.gradients.engine import GradientEngine, GradientStep
 from gat_lightning.methods import Madry
-from gat_lightning.module import GATModule
-from gat_lightning.passes import compile_encoder
+from gat_lightning.models.encoding import compile_encoder
+from gat_lightning.training.module import GATModule
 from gat_lightning.weighting import MGDA
 
 

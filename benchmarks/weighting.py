@@ -7,7 +7,7 @@ import torch
 from benchmarks.ours import Ours
 from benchmarks.timing import Tick, Times, interleaved
 from benchmarks.work import Work
-from gat_lightning.gradient_spaces import gramian
+from gat_lightning.gradients.spaces import gramian
 from gat_lightning.weighting import MGDA
 
 

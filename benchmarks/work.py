@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from gat_lightning.batch import Batch
-from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.models import MultiTaskModel, preact_resnet18, preact_resnet50, preact_resnet_small
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Classification, Macro, Rotation, Task

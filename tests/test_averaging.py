@@ -7,8 +7,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from gat_lightning.averaging import ExponentialAverage, WeightAverage, recompute_batchnorm
 from gat_lightning.errors import UserError
+from gat_lightning.training.averaging import ExponentialAverage, WeightAverage, recompute_batchnorm
 
 
 def network(dropout=0.0):

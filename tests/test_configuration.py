@@ -7,8 +7,9 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gat_lightning.assembly import build_test_attacks, find_conf, plain
-from gat_lightning.run_directory import auto_name, configuration_hash, register_resolvers, run_name
+from gat_lightning.config.build import build_test_attacks
+from gat_lightning.config.files import find_conf, plain
+from gat_lightning.runs.directory import auto_name, configuration_hash, register_resolvers, run_name
 
 CONF = find_conf()
 

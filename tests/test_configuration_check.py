@@ -8,13 +8,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gat_lightning.assembly import find_conf
-from gat_lightning.configuration import check
-from gat_lightning.configuration.annotations import fits
-from gat_lightning.configuration.constructors import parameters
+from gat_lightning.config.annotations import fits
+from gat_lightning.config.check import check
+from gat_lightning.config.constructors import parameters
+from gat_lightning.config.files import find_conf
 from gat_lightning.data import Arrays
 from gat_lightning.errors import UserError
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.runs.directory import register_resolvers
 
 CONF = find_conf()
 INDEPENDENT = (

@@ -5,16 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gat_lightning.curvature import (
-    Curvature,
-    cosine,
-    curvature_losses,
-    curvature_measure,
-    input_gradients,
-    magnitude_similarity,
-)
+from gat_lightning.curvature.measures import cosine, curvature_measure, magnitude_similarity
+from gat_lightning.curvature.terms import Curvature, curvature_losses, input_gradients
 from gat_lightning.errors import UserError
-from gat_lightning.forward import ForwardPass, Views
+from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.tasks.views import Views
 
 mpmath.mp.dps = 120
 

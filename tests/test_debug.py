@@ -5,8 +5,8 @@ import json
 import pytest
 from hydra import compose, initialize_config_dir
 
-from gat_lightning.assembly import find_conf, plain
-from gat_lightning.run_directory import configuration_hash, register_resolvers
+from gat_lightning.config.files import find_conf, plain
+from gat_lightning.runs.directory import configuration_hash, register_resolvers
 from test_train import MEASURED, rows, trained
 
 

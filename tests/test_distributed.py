@@ -14,7 +14,7 @@ from gat_lightning.batch import Batch
 from gat_lightning.data.sampler import shard_of
 from gat_lightning.errors import UserError
 from gat_lightning.methods import Adversarial, Free, Madry, Trades
-from gat_lightning.weight_perturbation import WeightPerturbation
+from gat_lightning.methods.weight_perturbation import WeightPerturbation
 from test_command_line import command
 from test_train import TINY
 from test_training_step import EPS, toy_module

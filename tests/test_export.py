@@ -20,16 +20,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision import models
 
-from gat_lightning.assembly import build_data, build_module, find_conf
-from gat_lightning.checkpoint import load_classifier
+from gat_lightning.commands.evaluate.run import run as evaluate
+from gat_lightning.commands.evaluate.subject import load_subject
+from gat_lightning.commands.export import run
+from gat_lightning.config.build import build_data, build_module
+from gat_lightning.config.checkpoint import load_classifier
+from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
-from gat_lightning.evaluate import run as evaluate
-from gat_lightning.evaluation.subject import load_subject
-from gat_lightning.export import run
 from gat_lightning.formats import Description, Format, Safetensors
 from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.models import normalized, preact_resnet18
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.runs.directory import register_resolvers
 
 
 class Own(nn.Module):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gat_lightning.curvature import Curvature
+from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import UserError
 from test_curvature import TwoHeads, clean_pass
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.gradient_spaces import FlatLayout
-from gat_lightning.gradients import GradientEngine, Objective
+from gat_lightning.gradients.engine import GradientEngine, Objective
+from gat_lightning.gradients.spaces import FlatLayout
 from gat_lightning.models import Features
 from gat_lightning.weighting import MGDA, Equal, min_norm
 

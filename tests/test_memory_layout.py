@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.passes import check_channels_last
+from gat_lightning.models.encoding import check_channels_last
 from test_train import trained
 
 CPU = torch.device("cpu")

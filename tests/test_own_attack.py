@@ -2,8 +2,8 @@
 
 import pytest
 
-from gat_lightning import train
-from gat_lightning.configuration.own_attack import without_effect
+from gat_lightning.commands.train import run as train
+from gat_lightning.config.own_attack import without_effect
 from test_train import SHORT, tiny, trained
 
 ALL = "attack.eps, attack.norm, attack.step_size, attack.steps, attack.mode, attack.tasks"

@@ -7,8 +7,8 @@ import signal
 import pytest
 import pytorch_lightning as pl
 
-from gat_lightning.checkpoint import load_checkpoint
-from gat_lightning.preemption import SIGNALS, Stopped, StopSignals, was_requeued
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.runs.signals import SIGNALS, Stopped, StopSignals, was_requeued
 from test_resume import assert_same_run
 from test_train import SHORT, trained
 

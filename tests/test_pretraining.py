@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gat_lightning.assembly import build_data, build_module
-from gat_lightning.checkpoint import load_checkpoint, load_classifier
-from gat_lightning.configuration import check
+from gat_lightning.config.build import build_data, build_module
+from gat_lightning.config.check import check
+from gat_lightning.config.checkpoint import load_checkpoint, load_classifier
+from gat_lightning.config.pretraining import pretrained
 from gat_lightning.errors import UserError
-from gat_lightning.pretraining import pretrained
 from test_command_line import command
 from test_train import SHORT, TINY, tiny, trained
 

@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 from gat_lightning.data.sampler import shard_of
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.gradients import Objective
+from gat_lightning.gradients.engine import Objective
 from gat_lightning.weighting import (
     IMTL,
     MGDA,

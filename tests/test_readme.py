@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from gat_lightning.assembly import find_conf
+from gat_lightning.config.files import find_conf
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text()

@@ -1,7 +1,7 @@
 import json
 import math
 
-from gat_lightning.result import read_result, write_result
+from gat_lightning.runs.result import read_result, write_result
 
 
 def test_paths_under_the_current_folder_are_relative(tmp_path, monkeypatch):

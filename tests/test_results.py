@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gat_lightning.demo import MODELS
+from gat_lightning.commands.demo import MODELS
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import collect
 from gat_lightning.reporting.tables import markdown, summarise

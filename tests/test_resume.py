@@ -12,10 +12,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from gat_lightning.assembly import build_data, build_module
-from gat_lightning.checkpoint import find_resumable, initialise, load_checkpoint, load_classifier
+from gat_lightning.config.build import build_data, build_module
+from gat_lightning.config.checkpoint import find_resumable, initialise, load_checkpoint, load_classifier
 from gat_lightning.errors import UserError
-from gat_lightning.run_directory import run_name
+from gat_lightning.runs.directory import run_name
 from test_train import MEASURED, SHORT, TINY, rows, tiny, trained
 
 FOUR_EPOCHS = ["experiment=quickstart", *TINY, "trainer.max_epochs=4", "callbacks.last.minutes=0"]

@@ -6,8 +6,8 @@ import logging
 import pytest
 from lightning_utilities.core.rank_zero import rank_zero_only
 
-from gat_lightning.resuming import announce, progress_of
-from gat_lightning.run_directory import run_name
+from gat_lightning.config.resuming import announce, progress_of
+from gat_lightning.runs.directory import run_name
 from test_train import tiny
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gat_lightning.run_directory import discard_unused
+from gat_lightning.runs.directory import discard_unused
 
 
 @pytest.mark.parametrize(

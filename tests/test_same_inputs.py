@@ -4,8 +4,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from gat_lightning.assembly import build_data, build_module, build_trainer
 from gat_lightning.attacks import PGD
+from gat_lightning.config.build import build_data, build_module, build_trainer
 from test_train import tiny
 
 BATCHES = 20

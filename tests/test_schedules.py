@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from gat_lightning.assembly import find_conf
+from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
-from gat_lightning.schedules import constant, cosine, cyclic, multistep, one_cycle
+from gat_lightning.training.schedules import constant, cosine, cyclic, multistep, one_cycle
 
 OPTIONS = sorted(find_conf().glob("schedule/*.yaml"))
 WARMED = [cosine, constant, multistep, cyclic]

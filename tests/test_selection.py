@@ -2,8 +2,8 @@
 
 import pytest
 
-from gat_lightning.loggers.csv import read_rows
-from gat_lightning.selection import doubt, scores_of
+from gat_lightning.commands.train.selection import doubt, scores_of
+from gat_lightning.runs.metrics_csv import read_rows
 from test_train import SHORT, trained
 
 

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from gat_lightning.batch import Batch
-from gat_lightning.curvature import Curvature
+from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import UserError
-from gat_lightning.forward import Views
 from gat_lightning.methods import Madry
+from gat_lightning.tasks.views import Views
 from gat_lightning.weighting import MGDA, Equal
 from test_training_step import fit_one_step, quiet_trainer, toy_batch, toy_module
 

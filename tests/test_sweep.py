@@ -5,11 +5,11 @@ import json
 import pytest
 from hydra.errors import MissingConfigException
 
-from gat_lightning.configuration import explain
+from gat_lightning.commands.train.run import run
+from gat_lightning.config.messages import explain
 from gat_lightning.errors import UserError
-from gat_lightning.run_directory import record_directory, run_name, skipped
-from gat_lightning.slurm import cpus_per_task, gpus_per_node, tasks_per_node
-from gat_lightning.train import run
+from gat_lightning.runs.directory import record_directory, run_name, skipped
+from gat_lightning.runs.slurm import cpus_per_task, gpus_per_node, tasks_per_node
 from test_command_line import command
 from test_train import SHORT, TINY, tiny, trained
 

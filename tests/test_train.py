@@ -10,16 +10,17 @@ import torch
 from hydra import compose, initialize_config_dir
 from sklearn.datasets import load_digits
 
-from gat_lightning.assembly import build_data, find_conf
-from gat_lightning.checkpoint import load_checkpoint, load_classifier
-from gat_lightning.command_line import quiet_lightning
-from gat_lightning.demo import MODELS
-from gat_lightning.demo import main as demo
+from gat_lightning.commands.demo import MODELS
+from gat_lightning.commands.demo import main as demo
+from gat_lightning.commands.train.run import run
+from gat_lightning.config.build import build_data
+from gat_lightning.config.checkpoint import load_checkpoint, load_classifier
+from gat_lightning.config.command_line import quiet_lightning
+from gat_lightning.config.files import find_conf
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import collect
-from gat_lightning.run_directory import register_resolvers
-from gat_lightning.train import run
+from gat_lightning.runs.directory import register_resolvers
 
 TINY = [
     "trainer.accelerator=cpu",

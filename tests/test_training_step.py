@@ -15,14 +15,14 @@ from torch.utils.data import DataLoader
 
 from gat_lightning.attacks import PGD
 from gat_lightning.batch import Batch
-from gat_lightning.curvature import Curvature
-from gat_lightning.data.info import DataInfo, LabelInfo
-from gat_lightning.gradients import GradientEngine
+from gat_lightning.curvature.terms import Curvature
+from gat_lightning.gradients.engine import GradientEngine
+from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.methods import Adversarial, Madry
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.module import GATModule
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Classification, Macro, Rotation
+from gat_lightning.training.module import GATModule
 from gat_lightning.weighting import MGDA
 
 EPS, STEPS, LR, SIZE, SEED = 0.1, 3, 0.05, 7, 3

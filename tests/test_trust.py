@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from gat_lightning.checkpoint import load_model
+from gat_lightning.config.checkpoint import load_model
 from gat_lightning.errors import UserError
-from gat_lightning.trust import check_trusted
+from gat_lightning.models.trust import check_trusted
 
 
 def own_classifier(**settings):
@@ -21,8 +21,8 @@ def own_classifier(**settings):
         "subprocess.run",
         "torch.hub.load",
         "torch.load",
-        "gat_lightning.result.write_result",
-        "gat_lightning.result.subprocess.run",
+        "gat_lightning.runs.result.write_result",
+        "gat_lightning.runs.result.subprocess.run",
         "gat_lightning.models.weights.torch.hub.load",
         "gat_lightning.models.weights.Path.write_text",
         "torch.nn.Module.load_state_dict",

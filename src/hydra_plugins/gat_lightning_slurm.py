@@ -19,8 +19,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gat_lightning.errors import UserError
-from gat_lightning.preemption import Stopped
-from gat_lightning.slurm import queued_jobs
+from gat_lightning.runs.signals import Stopped
+from gat_lightning.runs.slurm import queued_jobs
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from gat_lightning.configuration.messages import explain
+from gat_lightning.config.messages import explain
 from gat_lightning.errors import UserError
-from gat_lightning.run_directory import skipped
+from gat_lightning.runs.directory import skipped
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from gat_lightning import module as steps
 from gat_lightning.data import Digits
 from gat_lightning.tasks import Jigsaw
+from gat_lightning.training import module as steps
 from test_train import rows, trained
 
 LOOP = (0, 6, 8, 9)

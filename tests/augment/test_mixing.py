@@ -10,12 +10,12 @@ from torch.nn.functional import cross_entropy
 
 from gat_lightning.augment import Augmentation, CutMix, Identity, MaxUp, Mixup, RandomCropFlip
 from gat_lightning.batch import Batch
-from gat_lightning.curvature import Curvature
+from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import UserError
-from gat_lightning.forward import prepare_views
 from gat_lightning.methods import Madry
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Classification, Jigsaw, Macro, Rotation
+from gat_lightning.tasks.views import prepare_views
 from gat_lightning.weighting import Equal
 from test_training_step import INFO, NAMES, Reference, fit_one_step, toy_batch, toy_module
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gat_lightning.callbacks.peak_memory import peak_memory
+from gat_lightning.training.callbacks.peak_memory import peak_memory
 
 resource = pytest.importorskip("resource", reason="Windows does not tell")
 

@@ -8,11 +8,11 @@ from hydra.errors import InstantiationException
 from test_weight_averaging import assert_equal, composed, fit, moved
 from torch import nn
 
-from gat_lightning.assembly import build_trainer
-from gat_lightning.averaging import EqualAverage, WeightAverage, recompute_batchnorm
-from gat_lightning.callbacks import WeightAveraging
-from gat_lightning.checkpoint import load_checkpoint
+from gat_lightning.config.build import build_trainer
+from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.errors import UserError
+from gat_lightning.training.averaging import EqualAverage, WeightAverage, recompute_batchnorm
+from gat_lightning.training.callbacks import WeightAveraging
 from test_train import SHORT, trained
 
 BOTH = ["callbacks=default+ema+swa", "callbacks.swa.rule.start=0.5", "trainer.max_epochs=4"]

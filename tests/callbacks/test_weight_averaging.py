@@ -12,14 +12,15 @@ from hydra.errors import InstantiationException
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
-from gat_lightning.assembly import build_data, build_module, build_trainer, find_conf
-from gat_lightning.averaging import ExponentialAverage
-from gat_lightning.callbacks import WeightAveraging
-from gat_lightning.checkpoint import load_checkpoint, load_classifier
-from gat_lightning.command_line import quiet_lightning
+from gat_lightning.config.build import build_data, build_module, build_trainer
+from gat_lightning.config.checkpoint import load_checkpoint, load_classifier
+from gat_lightning.config.command_line import quiet_lightning
+from gat_lightning.config.files import find_conf
 from gat_lightning.data.sampler import JointBatchSampler
 from gat_lightning.errors import UserError
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.runs.directory import register_resolvers
+from gat_lightning.training.averaging import ExponentialAverage
+from gat_lightning.training.callbacks import WeightAveraging
 
 EMA = "callbacks=default+ema"
 MEASURED = ("images_per_second", "peak_memory_gib")

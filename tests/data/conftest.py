@@ -2,7 +2,8 @@ import pytest
 import torch
 from picture_folders import save
 
-from gat_lightning.data import ArrayDataModule, DataInfo, LabelInfo, LabelledImages, Splits
+from gat_lightning.data import ArrayDataModule, LabelledImages, Splits
+from gat_lightning.info import DataInfo, LabelInfo
 
 
 class Toy(ArrayDataModule):

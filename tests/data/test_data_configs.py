@@ -7,7 +7,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from gat_lightning.augment import Identity, RandomAffine, RandomCropFlip
-from gat_lightning.data import CIFAR10, NIH, ROBIN, STL10, Arrays, CheXpert, DataInfo, Digits, Images, chexpert, nih
+from gat_lightning.data import CIFAR10, NIH, ROBIN, STL10, Arrays, CheXpert, Digits, Images, chexpert, nih
+from gat_lightning.info import DataInfo
 
 CONF = Path(__file__).parents[2] / "conf"
 NOT_FOR_THE_DATA_MODULE = ("eps", "crop_padding", "flip", "affine", "views")

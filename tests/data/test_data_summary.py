@@ -6,8 +6,8 @@ import torch
 from rich.console import Console
 from xray_folders import chexpert_folder
 
+from gat_lightning.commands.data_summary import summarise
 from gat_lightning.data import CheXpert, Digits
-from gat_lightning.data.summary import summarise
 from gat_lightning.errors import UserError
 
 

@@ -7,11 +7,11 @@ import torch
 from gat_lightning.augment import RandomCropFlip
 from gat_lightning.batch import Batch
 from gat_lightning.data import Arrays
-from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
-from gat_lightning.forward import prepare_views
+from gat_lightning.info import DataInfo
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Autoencoder, Classification, Depth, Rotation
+from gat_lightning.tasks.views import prepare_views
 
 
 def written(path, **changes):

@@ -11,9 +11,10 @@ from test_sampler import joined
 from test_with_trainer import SaveOnce, fit, positions
 
 from gat_lightning.augment import RandomCropFlip
-from gat_lightning.data import ROBIN, DataInfo, Digits, Images, LabelInfo, LabelledImages, Splits
+from gat_lightning.data import ROBIN, Digits, Images, LabelledImages, Splits
 from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo
 from test_train import SHORT, trained
 
 INFO = DataInfo("toy", (3, 5, 4), (0.5,) * 3, (0.25,) * 3, {"class": LabelInfo(("ant", "bee", "cat"))})

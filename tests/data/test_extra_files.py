@@ -11,10 +11,10 @@ import pytest
 import torch
 from test_extra_data import CLASSES, INFO, PICTURES
 
-from gat_lightning.data import DataInfo
 from gat_lightning.data.extra import read_extra
 from gat_lightning.data.pickled import pickled_arrays
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 
 
 def written(path, content, protocol=pickle.HIGHEST_PROTOCOL):

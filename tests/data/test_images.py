@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from picture_folders import SIZE, all_of, files, keys, ready
 from PIL import Image
 
-from gat_lightning.assembly import find_conf
+from gat_lightning.config.files import find_conf
 from gat_lightning.data import Images
 from gat_lightning.data import images as images_module
 from gat_lightning.data import pictures as pictures_module

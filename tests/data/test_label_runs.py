@@ -11,15 +11,16 @@ from test_cifar10 import official as cifar10  # noqa: F401
 from test_stl10 import official as stl10  # noqa: F401
 from xray_folders import chexpert_folder, nih_folder
 
-from gat_lightning.assembly import build_data, find_conf
-from gat_lightning.checkpoint import load_classifier
-from gat_lightning.command_line import quiet_lightning
+from gat_lightning.commands.evaluate.run import run as evaluate
+from gat_lightning.commands.export import run as run_export
+from gat_lightning.commands.train.run import run
+from gat_lightning.config.build import build_data
+from gat_lightning.config.checkpoint import load_classifier
+from gat_lightning.config.command_line import quiet_lightning
+from gat_lightning.config.files import find_conf
 from gat_lightning.data.robin import CLASSES
-from gat_lightning.evaluate import run as evaluate
-from gat_lightning.export import run as run_export
 from gat_lightning.formats.safetensors import read_classifier
-from gat_lightning.run_directory import register_resolvers
-from gat_lightning.train import run
+from gat_lightning.runs.directory import register_resolvers
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("pandas", reason="needs gat-lightning[medical]")

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from gat_lightning.data import CheXpert
-from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.splits import draw_groups, hold_out
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo
 
 
 def test_without_pandas_the_extra_is_named(tmp_path, monkeypatch):

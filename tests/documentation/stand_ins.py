@@ -14,10 +14,10 @@ from torchvision.models import resnet18
 from typed_commands import composed, quietly
 from xray_folders import chexpert_folder, nih_folder
 
+from gat_lightning.commands.evaluate.run import run as evaluate
+from gat_lightning.commands.export import run as export
+from gat_lightning.commands.train.run import run as train
 from gat_lightning.data.array_base import LabelledImages, Splits
-from gat_lightning.evaluate import run as evaluate
-from gat_lightning.export import run as export
-from gat_lightning.train import run as train
 
 REPLACED = (
     (r"^\.\.\.$", "experiment=quickstart"),

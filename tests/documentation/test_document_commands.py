@@ -9,13 +9,13 @@ from documents import PAGES, REPOSITORY, commands_of, name_of, settings_of
 from stand_ins import replaced
 from typed_commands import NAMES, composed, quietly
 
-from gat_lightning.assembly import find_conf
-from gat_lightning.compare import run as compare
-from gat_lightning.data.__main__ import run as statistics
-from gat_lightning.evaluate import run as evaluate
-from gat_lightning.export import run as export
-from gat_lightning.report import run as report
-from gat_lightning.train import run as train
+from gat_lightning.commands.compare import run as compare
+from gat_lightning.commands.evaluate.run import run as evaluate
+from gat_lightning.commands.export import run as export
+from gat_lightning.commands.report import run as report
+from gat_lightning.commands.statistics import run as statistics
+from gat_lightning.commands.train.run import run as train
+from gat_lightning.config.files import find_conf
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands_of(page)))
 OURS = [command for command in COMMANDS if command.words[:2] == ("python", "-m") and command.words[2] in NAMES]

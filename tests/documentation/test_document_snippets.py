@@ -26,7 +26,7 @@ def test_an_encoder_of_ones_own_trains(workplace, own_network, tmp_path, monkeyp
     from test_document_commands import OURS, shorten
     from typed_commands import composed, quietly
 
-    from gat_lightning.train import run
+    from gat_lightning.commands.train.run import run
 
     monkeypatch.chdir(workplace)
     (command,) = (command for command in OURS if "encoder._target_=mynetwork.MyNetwork" in command.words)

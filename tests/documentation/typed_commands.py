@@ -7,12 +7,14 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from gat_lightning import evaluate, slurm, train
-from gat_lightning.assembly import find_conf
-from gat_lightning.command_line import _with_text_option
-from gat_lightning.configuration import check
-from gat_lightning.report import _quoted
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.commands.evaluate import run as evaluate
+from gat_lightning.commands.report import _quoted
+from gat_lightning.commands.train import run as train
+from gat_lightning.config.check import check
+from gat_lightning.config.command_line import _with_text_option
+from gat_lightning.config.files import find_conf
+from gat_lightning.runs import slurm
+from gat_lightning.runs.directory import register_resolvers
 
 NAMES = {
     "gat_lightning.train": "train",

@@ -11,7 +11,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from test_evaluate_command import composed
 
-from gat_lightning.compare import run
+from gat_lightning.commands.compare import run
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
 from gat_lightning.evaluation.predictions import Predictions

@@ -20,12 +20,14 @@ from omegaconf import DictConfig, OmegaConf
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from gat_lightning.assembly import build_data, build_module, find_conf
-from gat_lightning.configuration import check, explain
-from gat_lightning.evaluate import run
+from gat_lightning.commands.evaluate.run import run
+from gat_lightning.commands.evaluate.subject import data_settings
+from gat_lightning.config.build import build_data, build_module
+from gat_lightning.config.check import check
+from gat_lightning.config.files import find_conf
+from gat_lightning.config.messages import explain
 from gat_lightning.evaluation.predictions import Predictions
-from gat_lightning.evaluation.subject import data_settings
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.runs.directory import register_resolvers
 
 VIEWS = sorted(path.stem for path in (find_conf() / "evaluation").glob("*.yaml"))
 

@@ -10,8 +10,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from test_evaluate_command import composed
 
-from gat_lightning.assembly import CHECKPOINT_SCHEMA, build_data, plain
-from gat_lightning.evaluation.subject import data_settings
+from gat_lightning.commands.evaluate.subject import data_settings
+from gat_lightning.config.build import CHECKPOINT_SCHEMA, build_data
+from gat_lightning.config.files import plain
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,8 @@ def test_what_is_typed_decides_the_split(
     words = [f"checkpoint={drawn[0]}", "data=digits", "split=val", *typed]
     record = type("Record", (), {"overrides": type("Overrides", (), {"task": words})})
     config = composed("evaluate", *words)
-    monkeypatch.setattr("gat_lightning.overrides.HydraConfig.initialized", lambda: True)
-    monkeypatch.setattr("gat_lightning.overrides.HydraConfig.get", lambda: record)
+    monkeypatch.setattr("gat_lightning.runs.overrides.HydraConfig.initialized", lambda: True)
+    monkeypatch.setattr("gat_lightning.runs.overrides.HydraConfig.get", lambda: record)
     found = data_settings(config)
     assert found is not None
     assert found.seed == (7 if typed == ["seed=3"] else 3)

@@ -89,7 +89,8 @@ def test_the_curve_has_the_point_that_the_same_attack_was_measured_at(
 ) -> None:
     drawn: dict[str, Any] = {}
     monkeypatch.setattr(
-        "gat_lightning.evaluation.supplements.accuracy_against_eps", lambda curves, *_, **__: drawn.update(curves)
+        "gat_lightning.commands.evaluate.supplements.accuracy_against_eps",
+        lambda curves, *_, **__: drawn.update(curves),
     )
     result = evaluated(
         tmp_path, f"checkpoint={checkpoint}", *FEW, "images=30", "curve.eps=[0.05,0.3]", "curve.attack.steps=2"

@@ -10,7 +10,7 @@ from torchmetrics import MetricCollection
 
 from gat_lightning.data import Digits
 from gat_lightning.data.dataset import ArrayDataset
-from gat_lightning.data.info import DataInfo
+from gat_lightning.info import DataInfo
 from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
 from gat_lightning.tasks import Classification

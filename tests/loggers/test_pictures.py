@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from gat_lightning.assembly import build_data, build_module, build_trainer
-from gat_lightning.callbacks import Pictures
-from gat_lightning.callbacks import pictures as module
-from gat_lightning.callbacks.pictures import cosine_map, pixels
-from gat_lightning.command_line import quiet_lightning
+from gat_lightning.config.build import build_data, build_module, build_trainer
+from gat_lightning.config.command_line import quiet_lightning
 from gat_lightning.loggers import RunLogger
+from gat_lightning.training.callbacks import Pictures
+from gat_lightning.training.callbacks import pictures as module
+from gat_lightning.training.callbacks.pictures import cosine_map, pixels
 from test_train import tiny
 
 LIGHT = ["task=none", "weighting=equal", "curvature.mode=off", "attack.steps=1", "validation.attack.steps=1"]
@@ -64,8 +64,8 @@ def test_every_few_epochs_and_at_the_end(tmp_path, stubs, every_n_epochs, overri
 
 
 def test_no_work_where_no_logger_shows_pictures(tmp_path, monkeypatch):
-    monkeypatch.setattr("gat_lightning.callbacks.pictures.adversarial_gallery", pytest.fail)
-    monkeypatch.setattr("gat_lightning.callbacks.pictures.cosine_map", pytest.fail)
+    monkeypatch.setattr("gat_lightning.training.callbacks.pictures.adversarial_gallery", pytest.fail)
+    monkeypatch.setattr("gat_lightning.training.callbacks.pictures.cosine_map", pytest.fail)
     _, callback = fitted(tmp_path, 1, "trainer.max_epochs=1", *LIGHT, album=False)
     assert callback._images is None
 

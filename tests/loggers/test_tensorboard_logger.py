@@ -8,10 +8,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from gat_lightning.assembly import find_conf
+from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.tensorboard import TensorBoardLogger
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.runs.directory import register_resolvers
 from test_train import trained
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from wandb_file import complete_records
 
-from gat_lightning.checkpoint import load_classifier
+from gat_lightning.config.checkpoint import load_classifier
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.wandb import WandbLogger

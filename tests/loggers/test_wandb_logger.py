@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from wandb_file import WandbFile
 
-from gat_lightning.assembly import find_conf
-from gat_lightning.checkpoint import load_checkpoint
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.config.files import find_conf
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
 from gat_lightning.loggers.wandb import WandbLogger

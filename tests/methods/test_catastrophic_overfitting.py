@@ -5,8 +5,8 @@ import logging
 import pytest
 import torch
 
-from gat_lightning.checkpoint import load_checkpoint
-from gat_lightning.evaluation.scoring import Scoring
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.training.scoring import Scoring
 from test_train import rows, trained
 
 FAST = ["method=fast", "weighting=equal", "curvature.mode=off", "task=none", "trainer.max_epochs=5"]

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, kl_div
 
-from gat_lightning.curvature import Curvature
+from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import UserError
 from gat_lightning.methods import Adversarial, Fast, FGSMTraining, Free, Friendly, Madry, Mart, SelfSupervised, Trades
+from gat_lightning.methods.weight_perturbation import WeightPerturbation
 from gat_lightning.randomness import BatchGenerator, Shard
-from gat_lightning.weight_perturbation import WeightPerturbation
 from gat_lightning.weighting import MGDA, Equal
 from test_training_step import EPS, LR, NAMES, SEED, SIZE, STEPS, Reference, fit_one_step, toy_module
 

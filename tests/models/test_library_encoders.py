@@ -15,15 +15,15 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from gat_lightning.assembly import find_conf
-from gat_lightning.configuration import check
+from gat_lightning.config.check import check
+from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
 from gat_lightning.models import attach_tasks
 from gat_lightning.models.encoders.timm import timm_classifier
 from gat_lightning.models.encoders.torchvision import torchvision_classifier
 from gat_lightning.models.normalize import normalization_of
 from gat_lightning.models.weights import without_initial_weights
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.runs.directory import register_resolvers
 
 SMALL = {"torchvision": (torchvision_classifier, "shufflenet_v2_x0_5"), "timm": (timm_classifier, "test_resnet")}
 both = pytest.mark.parametrize(("make", "name"), SMALL.values(), ids=SMALL)

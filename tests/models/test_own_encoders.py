@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 from torch import nn
 
-from gat_lightning.assembly import GIVEN_TO_ENCODERS
-from gat_lightning.configuration.encoder import check_encoder
+from gat_lightning.config.encoder import check_encoder
+from gat_lightning.config.files import GIVEN_TO_ENCODERS
 from gat_lightning.errors import UserError
 
 HERE = "test_own_encoders"

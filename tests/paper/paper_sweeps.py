@@ -6,8 +6,8 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.assembly import find_conf
-from gat_lightning.paper import published, published_ids
+from gat_lightning.config.files import find_conf
+from gat_lightning.reporting.paper.published import published, published_ids
 
 IDS = published_ids()
 OWN = [name for name in IDS if len(published(name).tables) == 1]

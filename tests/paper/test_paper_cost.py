@@ -7,8 +7,8 @@ import pytest
 from hydra import compose
 from paper_sweeps import composed
 
-from gat_lightning.paper.cost import count_steps, measure
-from gat_lightning.train import run
+from gat_lightning.commands.dry_run import count_steps, measure
+from gat_lightning.commands.train.run import run
 
 CHEAP = (
     "paper.scale=smoke",

@@ -3,8 +3,7 @@
 import pytest
 from paper_sweeps import IDS
 
-from gat_lightning.paper import published
-from gat_lightning.paper.published import parse
+from gat_lightning.reporting.paper.published import parse, published
 
 
 def numbers(table: str, row: str) -> list[str | None]:

@@ -10,10 +10,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 from paper_sweeps import IDS, OWN, XRAYS, axes, composed, jobs
 
-from gat_lightning.assembly import build_test_attacks, find_conf
-from gat_lightning.configuration import check
+from gat_lightning.config.build import build_test_attacks
+from gat_lightning.config.check import check
+from gat_lightning.config.files import find_conf
+from gat_lightning.config.paper import SCALES, prepare_paper
 from gat_lightning.errors import UserError
-from gat_lightning.paper import SCALES, prepare_paper, published
+from gat_lightning.reporting.paper.published import published
 
 
 @pytest.mark.parametrize("name", IDS)

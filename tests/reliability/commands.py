@@ -9,10 +9,10 @@ import time
 
 import torch
 
-from gat_lightning.checkpoint import load_checkpoint
-from gat_lightning.module import GATModule
-from gat_lightning.result import read_result
-from gat_lightning.train import main
+from gat_lightning.commands.train.run import main
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.runs.result import read_result
+from gat_lightning.training.module import GATModule
 from test_resume import deterministic, equal
 from test_train import TINY, rows
 

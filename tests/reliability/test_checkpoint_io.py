@@ -9,9 +9,9 @@ import sys
 import pytest
 import torch
 
-from gat_lightning.checkpoint import whole_checkpoint
-from gat_lightning.checkpoint_io import PREVIOUS, DurableCheckpointIO
+from gat_lightning.config.checkpoint import whole_checkpoint
 from gat_lightning.errors import UserError
+from gat_lightning.runs.checkpoint_io import PREVIOUS, DurableCheckpointIO
 
 MEGABYTE = 2**20
 

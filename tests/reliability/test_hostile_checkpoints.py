@@ -8,8 +8,8 @@ import warnings
 import pytest
 import torch
 
-from gat_lightning.assembly import build_data, build_module
-from gat_lightning.checkpoint import check_fits, initialise, load_checkpoint, load_model
+from gat_lightning.config.build import build_data, build_module
+from gat_lightning.config.checkpoint import check_fits, initialise, load_checkpoint, load_model
 from gat_lightning.errors import UserError
 from test_train import tiny, trained
 

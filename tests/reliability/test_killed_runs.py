@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 from commands import assert_same_end, die_in, die_writing, finished, only_run, start
 
-from gat_lightning.checkpoint import whole_checkpoint
-from gat_lightning.result import read_result
+from gat_lightning.config.checkpoint import whole_checkpoint
+from gat_lightning.runs.result import read_result
 
 MOMENTS = 30
 """How often; a third of them in the middle of writing a checkpoint."""

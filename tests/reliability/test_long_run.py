@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 import pytorch_lightning as pl
 
-from gat_lightning import train
+from gat_lightning.commands.train import run as train
 from test_train import tiny
 
 STEPS, WARM_UP, EVERY = 20_000, 2_000, 500

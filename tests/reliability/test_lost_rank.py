@@ -7,7 +7,7 @@ import time
 import pytest
 from commands import finished, rows_logged, start_command, wait_for
 
-from gat_lightning.result import read_result
+from gat_lightning.runs.result import read_result
 
 SECONDS = 60
 RANKS = 3

@@ -9,11 +9,11 @@ import torch
 from commands import finished, only_run, start
 from memory import held
 
-from gat_lightning.callbacks.peak_memory import GIB, peak_memory
+from gat_lightning.commands.train.memory_faults import advice, is_out_of_memory
 from gat_lightning.errors import UserError
-from gat_lightning.memory_faults import advice, is_out_of_memory
-from gat_lightning.module import GATModule
-from gat_lightning.result import read_result
+from gat_lightning.runs.result import read_result
+from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
+from gat_lightning.training.module import GATModule
 from test_train import trained
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.methods import Adversarial, Free, Madry
-from gat_lightning.module import MOST_SKIPPED
+from gat_lightning.training.module import MOST_SKIPPED
 from test_distributed import SIZES, Joined
 from test_train import TINY, trained
 from test_training_step import EPS, toy_batch, toy_module

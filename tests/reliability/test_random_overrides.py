@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.assembly import build_data, build_module, find_conf
-from gat_lightning.configuration import check, explain, is_for_user
-from gat_lightning.configuration.constructors import walk
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.config.build import build_data, build_module
+from gat_lightning.config.check import check
+from gat_lightning.config.constructors import walk
+from gat_lightning.config.files import find_conf
+from gat_lightning.config.messages import explain, is_for_user
+from gat_lightning.runs.directory import register_resolvers
 
 DRAWS, COMMANDS = 500, 20
 BASE = ["experiment=quickstart", "encoder.width=4", "data.fraction=0.1", "trainer.max_epochs=1"]

@@ -8,8 +8,8 @@ import pytest
 from commands import finished, only_run, rows_logged, start, start_command, wait_for
 
 from gat_lightning.errors import UserError
-from gat_lightning.result import read_result
-from gat_lightning.run_lock import FILE, only_run_in
+from gat_lightning.runs.lock import FILE, only_run_in
+from gat_lightning.runs.result import read_result
 
 
 def hold(directory, ready):

@@ -7,9 +7,9 @@ import time
 import pytest
 from commands import assert_same_end, finished, only_run, rows_logged, start, start_command, wait_for
 
-from gat_lightning import train
-from gat_lightning.checkpoint import load_checkpoint
-from gat_lightning.result import read_result
+from gat_lightning.commands.train import run as train
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.runs.result import read_result
 
 SECONDS = 5
 EPOCHS = "trainer.max_epochs=4"

@@ -9,7 +9,7 @@ from commands import finished, only_run, start
 from picture_folders import save
 
 from gat_lightning.data import Arrays, Images
-from gat_lightning.result import read_result
+from gat_lightning.runs.result import read_result
 
 NAMES = ["with space", "ümläut ✓ 数据", "a=b,c", "[brackets] {and} #more", 'quote\'s "double"', "x" * 200]
 

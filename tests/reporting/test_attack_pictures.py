@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from gat_lightning.attacks import PGD, ClassifierProblem
 from gat_lightning.errors import UserError
-from gat_lightning.reporting.confusion import confusion_before_and_after, confusion_matrix
-from gat_lightning.reporting.loss_contour import loss_contour, loss_surface
-from gat_lightning.reporting.panels import attack_panels
-from gat_lightning.reporting.robustness_curve import accuracy_against_eps
+from gat_lightning.figures.confusion import confusion_before_and_after, confusion_matrix
+from gat_lightning.figures.loss_contour import loss_contour, loss_surface
+from gat_lightning.figures.panels import attack_panels
+from gat_lightning.figures.robustness_curve import accuracy_against_eps
 
 CLASSES = ("airplane", "automobile", "bird")
 

@@ -12,7 +12,7 @@ import pytest
 from test_mixed_runs import ATTACK, evaluation, table, training, write
 from test_report import config
 
-from gat_lightning.report import run
+from gat_lightning.commands.report import run
 from gat_lightning.reporting.conditions import data_name
 from gat_lightning.reporting.records import collect
 

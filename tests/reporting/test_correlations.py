@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from test_report import cells, config
 
-from gat_lightning.report import run
+from gat_lightning.commands.report import run
 from gat_lightning.reporting.correlations import HEADERS, correlate, models
 from gat_lightning.reporting.gradient_measures import OF_TASKS, of_training
 from gat_lightning.reporting.groups import group, robust_metric

@@ -14,17 +14,17 @@ from omegaconf import OmegaConf
 from statsmodels.stats.multitest import multipletests
 from test_report import cells, config
 
-from gat_lightning.assembly import find_conf, plain
-from gat_lightning.compare import load_correct
+from gat_lightning.commands.report import run
+from gat_lightning.config.files import find_conf, plain
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
+from gat_lightning.evaluation.paired import load_correct
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.evaluation.statistics import mcnemar
-from gat_lightning.report import run
 from gat_lightning.reporting.charts import _series
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import Record, collect
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.runs.directory import register_resolvers
 
 ATTACK = {"_target_": "gat_lightning.attacks.PGD", "norm": "Linf", "eps": "8/255", "steps": 20, "tasks": "target"}
 

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
-from gat_lightning.assembly import find_conf
+from gat_lightning.commands.report import _quoted, run
+from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
-from gat_lightning.report import _quoted, run
 from gat_lightning.reporting.charts import pareto
-from gat_lightning.run_directory import register_resolvers
+from gat_lightning.runs.directory import register_resolvers
 
 TASKS = ("none", "macro", "macro+rotation")
 WEIGHTINGS = ("mgda", "equal")

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.stats import pearsonr, spearmanr
 from test_report import cells, config
 
-from gat_lightning.report import run
+from gat_lightning.commands.report import run
 from gat_lightning.reporting.correlations import HEADERS
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gat_lightning.checkpoint import load_checkpoint
+from gat_lightning.config.checkpoint import load_checkpoint
 from test_resume import assert_same_run
 
 pytestmark = pytest.mark.slurm

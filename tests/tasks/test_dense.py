@@ -7,16 +7,17 @@ from skimage.feature import hog
 
 from gat_lightning.attacks import PGD
 from gat_lightning.batch import Batch
-from gat_lightning.curvature import Curvature
-from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.task_gradients import measure_gradients
 from gat_lightning.evaluation.vulnerability import measure_vulnerability
-from gat_lightning.forward import TaskProblem, forward_pass, prepare_views
+from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.models import FeatureInfo, MultiTaskModel, preact_resnet_small
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import HOG, Autoencoder, Classification, Depth, Jigsaw, histograms_of_gradients
 from gat_lightning.tasks.depth import MiDaS
+from gat_lightning.tasks.forward import TaskProblem, forward_pass
+from gat_lightning.tasks.views import prepare_views
 from test_train import trained
 
 SCRIPTS = pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:FutureWarning")

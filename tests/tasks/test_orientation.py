@@ -1,6 +1,7 @@
 import pytest
 
-from gat_lightning.data import DataInfo, Digits, LabelInfo
+from gat_lightning.data import Digits
+from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.tasks import Classification, Jigsaw, Rotation, warn_of_lost_orientation
 
 PLAIN = DataInfo("toy", (1, 8, 8), (0.5,), (0.5,), {"class": LabelInfo(("a", "b"))})

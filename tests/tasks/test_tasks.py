@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.models.features import FeatureInfo, Features
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Classification, Jigsaw, Macro, Rotation

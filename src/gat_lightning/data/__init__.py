@@ -7,10 +7,10 @@ from gat_lightning.data.chexpert import CheXpert
 from gat_lightning.data.cifar10 import CIFAR10
 from gat_lightning.data.digits import Digits
 from gat_lightning.data.images import Images
-from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.nih import NIH
 from gat_lightning.data.robin import ROBIN
 from gat_lightning.data.stl10 import STL10
+from gat_lightning.info import DataInfo, LabelInfo
 
 __all__ = [
     "CIFAR10",

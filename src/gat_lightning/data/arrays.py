@@ -15,10 +15,10 @@ from torch import Tensor
 
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.depth_maps import standardised
-from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.npz import check_member
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo
 
 DEPTH = "depth"
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")

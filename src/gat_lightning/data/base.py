@@ -15,12 +15,12 @@ from torch import Tensor
 from gat_lightning.augment.base import Augmentation, EpochAugmenter
 from gat_lightning.batch import Batch
 from gat_lightning.data.dataset import SplitDataset
-from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.loader import BatchLoader, TrainingLoader
 from gat_lightning.data.macro import macro_label, macro_of_class
 from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
 from gat_lightning.data.settings import check_batch_size, check_fractions, check_target, check_workers
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo
 
 Macro = Mapping[str, Sequence[int | str]]
 """``{macro class: [class indices or names]}``."""

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from gat_lightning.batch import MISSING
 from gat_lightning.data.faults import Fault
-from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.listed import ListedPictures
 from gat_lightning.data.records import Population, Records
 from gat_lightning.data.settings import check_choice
 from gat_lightning.data.splits import draw_groups, hold_out_groups
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

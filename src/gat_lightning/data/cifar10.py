@@ -15,7 +15,7 @@ from torchvision import datasets
 from gat_lightning.data.archives import OfficialArchive
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.base import Macro
-from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.info import DataInfo, LabelInfo
 
 OFFICIAL = datasets.CIFAR10
 """Names, address and MD5 sums of the official files."""

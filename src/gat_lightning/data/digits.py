@@ -10,9 +10,9 @@ from sklearn.datasets import load_digits
 
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.base import Macro
-from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.splits import stratified
 from gat_lightning.data.statistics import channel_statistics
+from gat_lightning.info import DataInfo, LabelInfo
 
 MACRO: Macro = {"loop": (0, 6, 8, 9), "no_loop": (1, 2, 3, 4, 5, 7)}
 """Digits drawn with a closed loop, and the others."""

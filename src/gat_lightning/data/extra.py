@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gat_lightning.data.info import DataInfo
 from gat_lightning.data.npz import HEADERS, check_member
 from gat_lightning.data.pickled import pickled_arrays
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 
 _PICKLES = (".pickle", ".pkl")
 

@@ -16,13 +16,13 @@ from torch import Tensor
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.dataset import ArrayDataset, home_of
 from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures, shorten
-from gat_lightning.data.info import DataInfo, LabelInfo
 from gat_lightning.data.memory import available_memory
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.data.settings import check_fraction, height_and_width
 from gat_lightning.data.splits import hold_out, stratified
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from gat_lightning.data.info import NO_TARGET, DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.info import NO_TARGET, DataInfo
 
 
 def _is_integer(value: object) -> bool:

@@ -14,7 +14,7 @@ from gat_lightning.batch import MISSING
 from gat_lightning.data.archives import OfficialArchive
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.base import Macro
-from gat_lightning.data.info import DataInfo, LabelInfo
+from gat_lightning.info import DataInfo, LabelInfo
 
 OFFICIAL = datasets.STL10
 """Names, address and MD5 sums of the official files."""

@@ -13,10 +13,11 @@ from gat_lightning.attacks.decision import BinaryProblem
 from gat_lightning.batch import Batch
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
-from gat_lightning.forward import TaskProblem, views_of
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import TaskProblem
+from gat_lightning.tasks.views import views_of
 
 
 class Target:

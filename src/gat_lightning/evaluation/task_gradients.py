@@ -13,7 +13,7 @@ from torch import Tensor
 from gat_lightning.attacks.guard import undisturbed
 from gat_lightning.attacks.iterative import input_gradient
 from gat_lightning.batch import Batch, has_label
-from gat_lightning.curvature import cosine, curvature_measure, magnitude_similarity
+from gat_lightning.curvature.measures import cosine, curvature_measure, magnitude_similarity
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.vulnerability import JointLoss, choose_tasks, prepared_batches
 from gat_lightning.models import MultiTaskModel

@@ -12,8 +12,8 @@ from torch import nn
 
 from gat_lightning import __version__
 from gat_lightning.errors import UserError
+from gat_lightning.models.trust import check_trusted
 from gat_lightning.models.weights import without_initial_weights
-from gat_lightning.trust import check_trusted
 
 KEY = "gat_lightning"
 """Under which the description stands, as JSON, in a file's metadata."""

@@ -17,17 +17,9 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.base import RunLogger
+from gat_lightning.runs.metrics_csv import FILE
 
-FILE = "metrics.csv"
 _FIRST = ["epoch", "step"]
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a ``metrics.csv``; none where there is no such file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 class CSVLogger(RunLogger):

@@ -25,8 +25,8 @@ from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.html import html_table
 from gat_lightning.loggers.privacy import public_override, public_text
-from gat_lightning.overrides import setting_of
-from gat_lightning.reporting.groups import LOWER_IS_BETTER
+from gat_lightning.runs.overrides import setting_of
+from gat_lightning.runs.result import LOWER_IS_BETTER
 
 ID_FILE = "wandb_id.txt"
 STEP = "trainer/global_step"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import pytorch_lightning as pl
 from torch import Tensor
 
 from gat_lightning.attacks import Attack
 from gat_lightning.attacks.problem import Problem
-from gat_lightning.forward import ForwardPass, TaskProblem, Views
-from gat_lightning.gradients import Objective
+from gat_lightning.gradients.engine import Objective
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import ForwardPass, TaskProblem
+from gat_lightning.tasks.views import Views
 
 
 class Method(ABC):
@@ -26,6 +26,8 @@ class Method(ABC):
         selection: the validation view, ``clean`` or ``robust``, whose score chooses the best checkpoint.
         attack: the inner maximisation, where the method prescribes one; None for the configured one.
         replays: steps that are made of one batch.
+        largest_fall: of the robust validation accuracy from one validation to the next, in (0, 1), above which training
+            stops with the weights before; None where nothing is watched.
     """
 
     needs_clean: bool = True
@@ -33,6 +35,7 @@ class Method(ABC):
     selection: str = "robust"
     attack: Attack | None = None
     replays: int = 1
+    largest_fall: float | None = None
 
     @abstractmethod
     def objectives(
@@ -77,10 +80,6 @@ class Method(ABC):
 
     def end_replay(self) -> None:  # noqa: B027
         """Called once on every rank after each step on a batch."""
-
-    def callbacks(self) -> list[pl.Callback]:
-        """What watches over the training with this method."""
-        return []
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint keeps."""

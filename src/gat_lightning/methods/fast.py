@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytorch_lightning as pl
-
 from gat_lightning.attacks import PGD, parse_budget
 from gat_lightning.errors import UserError
 from gat_lightning.methods.adversarial import Adversarial
-from gat_lightning.methods.catastrophic_overfitting import CatastrophicOverfittingGuard
 
 
 class Fast(Adversarial):
@@ -45,8 +42,4 @@ class Fast(Adversarial):
             raise UserError(f"method.threshold={threshold}: it must be between 0 and 1, such as 0.2")
         radius = parse_budget(eps)
         self.attack = PGD(norm, radius, step * radius or None, steps=1, mode=mode)
-        self._guard = CatastrophicOverfittingGuard(threshold) if guard else None
-
-    def callbacks(self) -> list[pl.Callback]:
-        """The guard."""
-        return [] if self._guard is None else [self._guard]
+        self.largest_fall = threshold if guard else None

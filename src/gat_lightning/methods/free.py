@@ -12,10 +12,11 @@ from gat_lightning.attacks.norms import as_norm
 from gat_lightning.attacks.problem import Problem
 from gat_lightning.attacks.settings import at_least_one
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.forward import ForwardPass, Views
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.tasks.views import Views
 
 
 class Free(Adversarial):

@@ -9,10 +9,11 @@ from torch import Tensor
 from gat_lightning.attacks.friendly import FriendlyPGD
 from gat_lightning.attacks.problem import Problem
 from gat_lightning.errors import UserError
-from gat_lightning.forward import TaskProblem, Views
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import TaskProblem
+from gat_lightning.tasks.views import Views
 
 
 class Friendly(Adversarial):

@@ -10,9 +10,9 @@ from torch import Tensor
 from gat_lightning.attacks import PGD
 from gat_lightning.batch import MISSING
 from gat_lightning.errors import UserError
-from gat_lightning.forward import ForwardPass
 from gat_lightning.methods.paired import Paired
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import ForwardPass
 
 
 class Mart(Paired):

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from gat_lightning.errors import UserError
-from gat_lightning.forward import ForwardPass
-from gat_lightning.gradients import Objective
+from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import ForwardPass
 
 
 class Paired(Method):

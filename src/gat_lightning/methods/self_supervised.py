@@ -8,11 +8,12 @@ import torch
 
 from gat_lightning.attacks.problem import Problem
 from gat_lightning.errors import UserError
-from gat_lightning.forward import ForwardPass, TaskProblem, Views
-from gat_lightning.gradients import Objective
+from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import ForwardPass, TaskProblem
+from gat_lightning.tasks.views import Views
 
 
 class SelfSupervised(Method):

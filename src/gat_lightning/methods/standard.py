@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gat_lightning.forward import ForwardPass
-from gat_lightning.gradients import Objective
+from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import ForwardPass
 
 
 class Standard(Method):

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from gat_lightning.attacks import PGD
 from gat_lightning.attacks.problem import Problem
 from gat_lightning.errors import UserError
-from gat_lightning.forward import ForwardPass, TaskProblem, Views
 from gat_lightning.methods.paired import Paired
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import ForwardPass, TaskProblem
+from gat_lightning.tasks.views import Views
 
 
 class Trades(Paired):

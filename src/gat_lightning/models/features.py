@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,3 +42,7 @@ class FeatureInfo:
     dim: int
     stages: tuple[tuple[int, int, int], ...]
     image: tuple[int, int, int]
+
+
+Encode = Callable[[Tensor], Features]
+"""Images ``[B, C, H, W]`` in [0, 1] -> features: the model's encoder, run in one way or another."""

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from gat_lightning.figures.numbers import is_share
+from gat_lightning.figures.weight_shares import weight_shares
 from gat_lightning.reporting.correlations import ALL, Line, Model
-from gat_lightning.reporting.figures import is_share
 from gat_lightning.reporting.groups import Group, lower_is_better
 from gat_lightning.reporting.records import Record
-from gat_lightning.reporting.weight_shares import weight_shares
 
 _WIDTH = 4.6
 _LABEL = 56

@@ -10,8 +10,8 @@ from gat_lightning.evaluation.statistics import MeanStd, mean_std
 from gat_lightning.reporting.conditions import Conditions
 from gat_lightning.reporting.labels import label
 from gat_lightning.reporting.records import Record
+from gat_lightning.runs.result import LOWER_IS_BETTER
 
-LOWER_IS_BETTER = ("mae", "l1")
 _STRONGEST_FIRST = ("autoattack", "worst", "full", "apgd_t", "apgd_ce", "pgd100", "pgd50", "pgd20", "pgd10")
 
 

@@ -9,12 +9,13 @@ from html import escape
 
 from hydra.utils import instantiate
 
+from gat_lightning.config.paper import SCALES
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import MeanStd
-from gat_lightning.paper import SCALES, Column, Published, Row
-from gat_lightning.paper.measures import CellRuns, Measure, Metric, row_of
 from gat_lightning.reporting import page
 from gat_lightning.reporting.groups import group
+from gat_lightning.reporting.paper.measures import CellRuns, Measure, Metric, row_of
+from gat_lightning.reporting.paper.published import Column, Published, Row
 from gat_lightning.reporting.records import Record
 from gat_lightning.reporting.tables import table_lines
 

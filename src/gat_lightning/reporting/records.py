@@ -11,13 +11,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from gat_lightning.config.pretraining import DIRECTORY as PRETRAINING
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
-from gat_lightning.loggers.csv import FILE as METRICS
-from gat_lightning.loggers.csv import read_rows
-from gat_lightning.pretraining import DIRECTORY as PRETRAINING
 from gat_lightning.reporting.conditions import Conditions, data_name
-from gat_lightning.result import SCHEMA
-from gat_lightning.run_directory import RESULT
+from gat_lightning.runs.directory import RESULT
+from gat_lightning.runs.metrics_csv import FILE as METRICS
+from gat_lightning.runs.metrics_csv import read_rows
+from gat_lightning.runs.result import SCHEMA
 
 _NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "skip_finished", "name", "seed", "callbacks")
 _FOLLOW_THE_SEED = ("data.seed", "weighting.seed")

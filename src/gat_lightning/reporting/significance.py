@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gat_lightning.compare import load_correct
 from gat_lightning.errors import UserError
+from gat_lightning.evaluation.paired import load_correct
 from gat_lightning.evaluation.robustness import WORST
 from gat_lightning.evaluation.statistics import compare_pairs
 from gat_lightning.evaluation.statistics.comparison import Named

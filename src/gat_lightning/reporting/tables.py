@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gat_lightning.evaluation.statistics import MeanStd
-from gat_lightning.reporting.figures import is_share
+from gat_lightning.figures.numbers import is_share
 from gat_lightning.reporting.groups import Group, columns, lower_is_better
 
 

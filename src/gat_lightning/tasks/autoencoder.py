@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gat_lightning.data.info import DataInfo
+from gat_lightning.info import DataInfo
 from gat_lightning.tasks.dense import DenseTask
 
 

@@ -13,7 +13,7 @@ from gat_lightning.batch import has_label
 from gat_lightning.randomness import BatchGenerator
 
 if TYPE_CHECKING:
-    from gat_lightning.data.info import DataInfo
+    from gat_lightning.info import DataInfo
     from gat_lightning.models.features import FeatureInfo
 
 

@@ -10,8 +10,8 @@ from torchmetrics.functional.classification import binary_auroc
 from torchmetrics.utilities import dim_zero_cat
 
 from gat_lightning.batch import MISSING, has_label
-from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
 from gat_lightning.tasks.base import Task, masked

@@ -7,8 +7,8 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from gat_lightning.batch import MISSING
-from gat_lightning.data.info import DataInfo, LabelInfo, LabelKind
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo, LabelKind
 from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
 from gat_lightning.tasks.base import Task

@@ -15,8 +15,8 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from gat_lightning.data.depth_maps import standardised
-from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 from gat_lightning.tasks.dense import DenseTask
 
 _MIDAS_SIDE, _MIDAS_MULTIPLE = 256, 32

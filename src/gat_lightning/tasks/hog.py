@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 from gat_lightning.tasks.dense import DenseTask
 
 _SMALLEST_CELL, _LARGEST_CELL, _CELLS = 2, 8, 8

@@ -7,8 +7,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask, pixel_grid
 
 _CANDIDATES = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from gat_lightning.data.info import DataInfo
+from gat_lightning.info import DataInfo
 from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.rotation import Rotation
 

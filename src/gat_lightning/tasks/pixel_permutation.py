@@ -7,7 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from gat_lightning.data.info import DataInfo
+from gat_lightning.info import DataInfo
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks.classification import MulticlassTask
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MetricCollection
 
 from gat_lightning.batch import has_label
-from gat_lightning.data.info import DataInfo
+from gat_lightning.info import DataInfo
 from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
 from gat_lightning.tasks.base import Task, masked

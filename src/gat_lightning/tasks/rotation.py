@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask, pixel_grid
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gat_lightning.data.info import DataInfo
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.binary import BinaryClassification
 from gat_lightning.tasks.classification import Classification

@@ -1,0 +1,1 @@
+"""The commands behind the entry points: ``train``, ``evaluate``, ``report``, ``compare``, ``export``, ``demo``."""

@@ -1,0 +1,209 @@
+"""Evaluate a model: ``python -m gat_lightning.evaluate checkpoint=PATH evaluation=NAME [KEY=VALUE ...]``."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from gat_lightning.attacks import Attack, parse_budget
+from gat_lightning.commands.evaluate.display import bar, print_metrics
+from gat_lightning.commands.evaluate.settings import check_evaluation, register_resolvers
+from gat_lightning.commands.evaluate.subject import Subject, data_settings, load_subject
+from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
+from gat_lightning.config.build import build_attack
+from gat_lightning.config.command_line import command
+from gat_lightning.config.files import plain
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.journal import Journal
+from gat_lightning.evaluation.predictions import FILE, Predictions
+from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate_robustness, fingerprint
+from gat_lightning.evaluation.scores import score
+from gat_lightning.evaluation.target import Target
+from gat_lightning.runs.result import environment, write_result
+from gat_lightning.runs.signals import Stopped
+from gat_lightning.tasks import attacked_tasks
+
+log = logging.getLogger(__name__)
+register_resolvers()
+
+
+def run(config: DictConfig) -> dict[str, Any]:
+    """Evaluate, and write ``predictions.npz`` and ``result.json`` into ``config.paths.run``.
+
+    Returns:
+        What ``result.json`` holds.
+
+    Raises:
+        Stopped: Ctrl-C; what is done so far is kept, for the same command to go on with.
+    """
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    directory = Path(config.paths.run)
+    check_evaluation(config)
+    attacks, curve = build_attacks(config), build_curve(config)
+    subject = load_subject(config)
+    device = find_device(config.device)
+    target = build_target(config, subject, device)
+    attacks, notes = defined(target, attacks)
+    surrogates = load_surrogates(surrogate_paths(config), target)
+    check_supplements(config, subject, attacks)
+    result: dict[str, Any] = {
+        "status": "failed",
+        "config": {**plain(config), "data": plain(data_settings(config) or OmegaConf.create())},
+        "trained": subject.trained,
+        "seed": config.seed,
+        "started": started.isoformat(timespec="seconds"),
+        "durations": {},
+        "files": {},
+        "metrics": {},
+        "notes": notes,
+        **environment(device),
+    }
+    try:
+        predictions = predict(config, subject, target, attacks, curve, directory)
+        predictions.save(directory / FILE)
+        result["files"]["predictions"] = FILE
+        scores = score(predictions, config.split, config.seed)
+        result["metrics"], result["intervals"] = {subject.name: scores.metrics}, {subject.name: scores.intervals}
+        result["images"] = len(predictions.index)
+        more = Supplementary(
+            subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory
+        )
+        notes += supplement(config, more, attacks, curve, surrogates)
+        result |= more.found.results
+        result["files"]["images"] = more.found.pictures
+        result["status"] = "finished"
+    except KeyboardInterrupt:
+        result["status"] = "interrupted"
+        log.warning("Interrupted; the same command goes on where this one stopped.")
+        raise Stopped(signal.SIGINT) from None
+    finally:
+        result["durations"]["total"] = time.perf_counter() - clock
+        write_result(directory, result)
+    for note in notes:
+        log.warning(note)
+    title = f"{subject.name}, {result['images']} {config.split} images of {subject.data.info.name}"
+    views = attacks | {view: attack for view, (_, attack) in _curve_views(curve).items()}
+    print_metrics(scores.metrics, scores.intervals, views, title, more.found.shown, directory)
+    return result
+
+
+def build_attacks(config: DictConfig) -> dict[str, Attack]:
+    """The attacks of the evaluation, by view."""
+    views = config.get("evaluation") or {}
+    return {str(view): build_attack(settings.attack) for view, settings in views.items()}
+
+
+def build_curve(config: DictConfig) -> list[tuple[float, Attack]]:
+    """Each radius of the curve with its attack."""
+    radii = [parse_budget(eps, "eps") for eps in config.curve.eps]
+    return [(eps, build_attack(OmegaConf.create({**config.curve.attack, "eps": eps}))) for eps in radii]
+
+
+def build_target(config: DictConfig, subject: Subject, device: torch.device) -> Target:
+    """The subject in fp32 on the device, under attack through the tasks of ``attack.tasks``."""
+    multitask = None if config.attack.tasks == "target" else subject.multitask
+    return Target(
+        subject.model.float().to(device),
+        subject.tasks[0],
+        None if multitask is None else multitask.float().to(device),
+        attacked_tasks(subject.tasks, config.attack.tasks),
+    )
+
+
+def defined(target: Target, attacks: Mapping[str, Attack]) -> tuple[dict[str, Attack], list[str]]:
+    """The attacks that make sense for the target, and a note about each of the others."""
+    reasons = {view: target.why_not(attack) for view, attack in attacks.items()}
+    notes = [f"{view} was left out: {reason}." for view, reason in reasons.items() if reason is not None]
+    return {view: attack for view, attack in attacks.items() if reasons[view] is None}, notes
+
+
+def predict(
+    config: DictConfig,
+    subject: Subject,
+    target: Target,
+    attacks: Mapping[str, Attack],
+    curve: list[tuple[float, Attack]],
+    directory: Path,
+) -> Predictions:
+    """Every view, beginning where an earlier try of the same evaluation stopped."""
+    subject.data.prepare_data()
+    subject.data.setup("test")
+    described = {view: sorted(vars(attack).items(), key=str) for view, attack in attacks.items()}
+    mark = fingerprint(target.model, described, config.split, config.images, config.batch_size, config.seed)
+    journal = Journal(directory / "progress", mark, resume=config.resume == "auto")
+    evaluation = Evaluation(
+        target,
+        subject.data.split(config.split),
+        config.split,
+        batch_size=config.batch_size,
+        images=config.images,
+        seed=config.seed,
+        journal=journal,
+        track=bar,
+    )
+    predictions = evaluate_robustness(evaluation, attacks, curve)
+    predictions.save(directory / FILE)
+    journal.close()
+    return predictions
+
+
+def supplement(
+    config: DictConfig,
+    more: Supplementary,
+    attacks: Mapping[str, Attack],
+    curve: list[tuple[float, Attack]],
+    surrogates: Mapping[str, nn.Module],
+) -> list[str]:
+    """What was asked for besides the robustness, and a note about what could not be had on these images."""
+    eps = parse_budget(config.attack.eps, "eps")
+    first = next(iter(attacks.values()), build_attack(config.curve.attack))
+    steps: dict[str, Callable[[], None]] = {}
+    if config.audit:
+        steps["audit"] = partial(more.audit, eps, config.attack.norm, surrogates)
+    if surrogates:
+        steps["surrogate"] = partial(more.transfer, first, surrogates)
+    if config.vulnerability:
+        steps["vulnerability"] = partial(more.vulnerability, attacks)
+    if config.pictures:
+        steps["pictures"] = partial(more.draw, attacks, _curve_views(curve), eps)
+    notes = []
+    for name, step in steps.items():
+        try:
+            step()
+        except UserError as error:
+            notes.append(f"{name} was left out: {error}.")
+    return notes
+
+
+def surrogate_paths(config: DictConfig) -> list[str]:
+    """One path, several, or none."""
+    given = config.surrogate
+    return [] if given is None else [given] if isinstance(given, str) else list(given)
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is a GPU if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _curve_views(curve: list[tuple[float, Attack]]) -> dict[str, tuple[float, Attack]]:
+    return {curve_view(attack, eps): (eps, attack) for eps, attack in curve}
+
+
+def main() -> None:
+    """The command. Settings of ``model`` and ``data`` may be added to what is known of them."""
+    sys.argv[1:] = [f"++{text}" if text.startswith(("model.", "data.")) else text for text in sys.argv[1:]]
+    command("evaluate", run)()

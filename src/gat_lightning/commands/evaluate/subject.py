@@ -1,0 +1,184 @@
+"""What is evaluated: a checkpoint of ours, or any classifier that a function makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from gat_lightning.config.build import build_data
+from gat_lightning.config.checkpoint import load_model, load_settings
+from gat_lightning.data import ImageDataModule
+from gat_lightning.errors import UserError
+from gat_lightning.formats.safetensors import Safetensors, read_classifier
+from gat_lightning.info import NO_TARGET
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.models.normalize import normalized
+from gat_lightning.models.weights import read_weights
+from gat_lightning.runs.overrides import setting_of, typed
+from gat_lightning.tasks import Task, target_task
+
+SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
+"""Settings of ``data`` that decide which images a split has."""
+
+
+@dataclass
+class Subject:
+    """A classifier with the data that it is evaluated on.
+
+    Attributes:
+        name: ``best`` of ``best.ckpt``, or ``model``.
+        model: the target's classifier, images in [0, 1] -> output of the target.
+        tasks: the target first; those of the training, or the target alone.
+        multitask: the model with all heads, of a checkpoint.
+        data: not yet set up.
+        trained: configuration of the training, of a checkpoint.
+    """
+
+    name: str
+    model: nn.Module
+    tasks: list[Task]
+    multitask: MultiTaskModel | None
+    data: ImageDataModule
+    trained: dict[str, Any] | None
+
+
+def load_subject(config: DictConfig) -> Subject:
+    """The subject of an evaluation's configuration; its data are described but not read.
+
+    Raises:
+        UserError: neither or both of ``checkpoint`` and ``model`` are given; the checkpoint or the weights cannot be
+            read; or model and data do not fit.
+    """
+    if (config.checkpoint is None) == (config.model is None):
+        raise UserError(
+            "Say what to evaluate: either checkpoint=RUN/checkpoints/best.ckpt, or a classifier with"
+            " model._target_=FUNCTION data=NAME and perhaps weights=FILE."
+        )
+    subject = _from_checkpoint(config) if config.model is None else _from_factory(config)
+    check_fit(subject)
+    return subject
+
+
+def data_settings(config: DictConfig) -> DictConfig | None:
+    """The data set's settings: those of ``data``, which replace some of the checkpoint's if they name no data set.
+
+    If they name the checkpoint's, wherever its files are, the splits are those of the training, but for what the
+    command line sets of :data:`SPLIT_SETTINGS`: another draw would validate on images that were trained on. Where no
+    command line is known, as with Hydra's ``compose``, nothing counts as set.
+    """
+    chosen = config.get("data")
+    own = {} if chosen is None else OmegaConf.to_container(chosen, resolve=True)
+    assert isinstance(own, dict)
+    if config.checkpoint is None or _is_export(config):
+        return OmegaConf.create(own) if own else None
+    trained = load_settings(config.checkpoint)["data"]
+    if "_target_" not in own:
+        return OmegaConf.create({**trained, **own})
+    if own["_target_"] == trained.get("_target_"):
+        own |= {name: trained[name] for name in SPLIT_SETTINGS if name in trained and f"data.{name}" not in _typed()}
+    return OmegaConf.create(own)
+
+
+def check_fit(subject: Subject) -> None:
+    """Raise `UserError` if the data lack the target's label, or the model does not give the target's outputs."""
+    info, task = subject.data.info, subject.tasks[0]
+    if task.name not in info.labels:
+        raise UserError(
+            f"The model's target is '{task.name}', but the data set '{info.name}' has the labels"
+            f" {', '.join(sorted(info.labels))}: choose the data that it was trained on."
+        )
+    classes = len(info.labels[task.name].classes)
+    if task.kind == "multiclass" and task.outputs != classes:
+        raise UserError(
+            f"The model tells {task.outputs} classes of '{task.name}' apart, but the data set '{info.name}' has"
+            f" {classes}: choose the data that it was trained on."
+        )
+    shape = f"images of {' x '.join(map(str, info.image))} ('{info.name}')"
+    try:
+        with torch.no_grad():
+            output = subject.model.eval()(torch.zeros(2, *info.image))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(f"The model does not work on {shape}: {' '.join(str(error).split())}") from error
+    if not isinstance(output, Tensor) or output.shape != (2, task.outputs):
+        found = list(output.shape[1:]) if isinstance(output, Tensor) else type(output).__name__
+        raise UserError(
+            f"The model must give {task.outputs} outputs for {shape}, but gives {found};"
+            " for a model of torchvision or timm set model.num_classes."
+        )
+
+
+def _typed() -> set[str]:
+    """The settings that the command line changes."""
+    return {setting_of(override) for override in typed()}
+
+
+def _is_export(config: DictConfig) -> bool:
+    return Path(config.checkpoint).suffix == Safetensors.suffix
+
+
+def _from_checkpoint(config: DictConfig) -> Subject:
+    if config.weights is not None or config.normalize is not None:
+        raise UserError("weights and normalize are for model._target_=...; a checkpoint has its own.")
+    if _is_export(config):
+        return _from_export(config)
+    multitask, tasks, trained = load_model(config.checkpoint)
+    data = _data(config)
+    if data.target != NO_TARGET:
+        _check_target(config, data, tasks[0].name)
+    model = multitask.single_task().eval()
+    return Subject(Path(config.checkpoint).stem, model, tasks, multitask, data, trained)
+
+
+def _from_export(config: DictConfig) -> Subject:
+    if "_target_" not in (config.get("data") or {}):
+        raise UserError(f"checkpoint={config.checkpoint} does not hold where its data are: choose data=NAME.")
+    if config.split == "val":
+        raise UserError(
+            f"checkpoint={config.checkpoint} does not hold which images it was trained on, and split=val might be of"
+            " them: leave out split=val, or evaluate the checkpoint that was exported, RUN/checkpoints/best.ckpt."
+        )
+    model, description = read_classifier(config.checkpoint)
+    data = _data(config)
+    _check_target(config, data, description.target)
+    return Subject(Path(config.checkpoint).stem, model, [target_task(data.info, data.target)], None, data, None)
+
+
+def _from_factory(config: DictConfig) -> Subject:
+    if config.get("data") is None:
+        raise UserError("model._target_=... needs data to be evaluated on: choose data=NAME.")
+    data = _data(config)
+    task = target_task(data.info, data.target)
+    model = instantiate(config.model)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model._target_={config.model._target_} makes a {type(model).__name__}, not an nn.Module.")
+    if config.weights is not None:
+        _put_weights(model, config.weights)
+    if config.normalize is not None:
+        statistics = data.info if config.normalize == "data" else config.normalize
+        model = normalized(model, list(statistics.mean), list(statistics.std))
+    return Subject("model", model.float(), [task], None, data, None)
+
+
+def _check_target(config: DictConfig, data: ImageDataModule, target: str) -> None:
+    if data.target != target:
+        raise UserError(
+            f"The target of checkpoint={config.checkpoint} is '{target}': set data.target to it, not to"
+            f" '{data.target}'."
+        )
+
+
+def _data(config: DictConfig) -> ImageDataModule:
+    return build_data(OmegaConf.create({"data": data_settings(config), "augment": None}))
+
+
+def _put_weights(model: nn.Module, path: str) -> None:
+    try:
+        model.load_state_dict(read_weights(path))
+    except RuntimeError as error:
+        raise UserError(f"weights={path} are not this model's: {' '.join(str(error).split())[:500]}") from error

@@ -1,0 +1,255 @@
+"""What an evaluation measures and draws besides the robustness: audit, transfer, vulnerability, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from rich.console import RenderableType
+from rich.table import Table
+from torch import Tensor, nn
+
+from gat_lightning.attacks import Attack
+from gat_lightning.attacks.decision import TwoLogits
+from gat_lightning.attacks.ensemble import Ensemble
+from gat_lightning.batch import Batch
+from gat_lightning.commands.evaluate.subject import Subject
+from gat_lightning.config.checkpoint import load_model
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.audit import audit
+from gat_lightning.evaluation.covariance import covariance_trend
+from gat_lightning.evaluation.draws import ImageGenerator
+from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.evaluation.robustness import CLEAN, WORST
+from gat_lightning.evaluation.target import Target
+from gat_lightning.evaluation.task_gradients import measure_gradients
+from gat_lightning.evaluation.transfer import success_rates
+from gat_lightning.evaluation.vulnerability import measure_vulnerability
+from gat_lightning.figures.confusion import confusion_before_and_after
+from gat_lightning.figures.first_order import draw_first_order
+from gat_lightning.figures.loss_contour import loss_contour, loss_surface
+from gat_lightning.figures.panels import attack_panels
+from gat_lightning.figures.robustness_curve import accuracy_against_eps
+from gat_lightning.randomness import Shard
+
+_PANELS = 8
+
+
+@dataclass
+class Supplements:
+    """Collected by :class:`Supplementary`.
+
+    Attributes:
+        results: plain types for ``result.json``.
+        pictures: names of the files.
+        shown: for the console.
+    """
+
+    results: dict[str, Any] = field(default_factory=dict)
+    pictures: list[str] = field(default_factory=list)
+    shown: list[RenderableType] = field(default_factory=list)
+
+
+class Supplementary:
+    """Measures on some images of an evaluation.
+
+    Args:
+        subject: what is evaluated.
+        target: the same, as attacks see it.
+        predictions: of the evaluation.
+        split: its images' split.
+        images: how many of the evaluated images are looked at, from the first on; all if None.
+        batch_size: images at a time.
+        seed: of everything that is drawn.
+        directory: where pictures go.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        target: Target,
+        predictions: Predictions,
+        split: str,
+        images: int | None,
+        batch_size: int,
+        seed: int,
+        directory: Path,
+    ) -> None:
+        self._subject, self._target, self._predictions = subject, target, predictions
+        self._dataset = subject.data.split(split)
+        self._index = torch.from_numpy(predictions.index[:images])
+        self._batch_size, self._seed, self._directory = batch_size, seed, directory
+        self.found = Supplements()
+
+    def audit(self, eps: float, norm: str, surrogates: Mapping[str, nn.Module]) -> None:
+        """Does the robustness hold up? Adds ``audit`` and ``audit.md``."""
+        batch = self._batch(self._index)
+        report = audit(
+            self._target.model,
+            batch.images,
+            self._labels(batch),
+            eps=eps,
+            norm=norm,
+            seed=self._seed,
+            batch_size=self._batch_size,
+            surrogate=next(iter(surrogates.values()), None),
+        )
+        self.found.results["audit"] = report.to_dict()
+        (self._directory / "audit.md").write_text(report.markdown(), encoding="utf-8")
+        self.found.shown.append(report.table())
+
+    def transfer(self, attack: Attack, surrogates: Mapping[str, nn.Module]) -> None:
+        """Success rates between this model and others (Table 17). Adds ``transfer``."""
+        models = {self._subject.name: self._target.model, **surrogates}
+        decisions = {name: self._decision(model) for name, model in models.items()}
+        batch = self._batch(self._index)
+        matrix = success_rates(
+            decisions, batch.images, self._labels(batch), attack, batch_size=self._batch_size, seed=self._seed
+        )
+        self.found.results["transfer"] = {"attack": attack.name, **matrix.to_dict()}
+        self.found.shown.append(f"Success rate in % of {attack.name}, images made on the source:\n{matrix.text()}")
+
+    def vulnerability(self, attacks: Mapping[str, Attack]) -> None:
+        """Definitions 2.1 and 3.2 to 3.4 and theorem 3.1. Adds ``vulnerability``, ``task_gradients`` and a picture."""
+        model, tasks = self._subject.multitask, self._subject.tasks
+        assert model is not None
+        model = model.float().to(self._target.device)
+        batches = [self._batch(part) for part in self._index.split(self._batch_size)]
+        usable = {name: attack for name, attack in attacks.items() if not attack.needs_decision}
+        joint = measure_vulnerability(model, tasks, batches, usable, seed=self._seed)
+        self.found.results["vulnerability"] = {name: each.summary() for name, each in joint.items()}
+        trends = {}
+        if len(tasks) > 1:
+            pairs = measure_gradients(model, tasks, batches, seed=self._seed)
+            self.found.results["task_gradients"] = {"|".join(names): pair.summary() for names, pair in pairs.items()}
+            for name, attack in usable.items():
+                for names, pair in pairs.items():
+                    if attack.norm.name == "L2" and len(self._index) >= 10:
+                        own = measure_vulnerability(
+                            model, tasks, batches, {name: attack}, attacked=names, seed=self._seed
+                        )
+                        trends["|".join(names)] = covariance_trend(pair, own[name])
+        path = self._picture("first_order.png")
+        agreement = draw_first_order(joint, trends, path)
+        self.found.results["first_order_correlation"] = {name: each._asdict() for name, each in agreement.items()}
+        self.found.shown.append(_vulnerability_table(self.found.results))
+
+    def draw(self, attacks: Mapping[str, Attack], curve: Mapping[str, tuple[float, Attack]], eps: float) -> None:
+        """Panels, confusion, loss contour and curve, where the target has classes."""
+        if self._target.task.kind == "regression":
+            return
+        info = self._subject.data.info.labels[self._target.task.name]
+        classes = info.classes or ("no", "yes")
+        views = self._predictions.views
+        if WORST in views:
+            confusion_before_and_after(
+                self._predictions.labels,
+                views[CLEAN].prediction,
+                views[WORST].prediction,
+                classes,
+                self._picture("confusion.png"),
+                attack="the worst attack",
+            )
+        plain = {name: attack for name, attack in attacks.items() if not isinstance(attack, Ensemble)}
+        for name, attack in list(plain.items())[:1]:
+            self._draw_attack(name, attack, classes)
+        if curve:
+            points = {radius: _count(views[view]) for view, (radius, _) in curve.items()}
+            name = next(iter(curve)).partition("@")[0]
+            norm = next(iter(curve.values()))[1].norm.name
+            same = {view: a for view, a in attacks.items() if (a.name, a.norm.name) == (name, norm)}
+            points |= {attack.eps: _count(views[view]) for view, attack in same.items()}
+            curves = {name: {0.0: _count(views[CLEAN]), **points}}
+            accuracy_against_eps(curves, self._picture("curve.png"), norm=norm, claimed=eps)
+
+    def _draw_attack(self, name: str, attack: Attack, classes: Sequence[str]) -> None:
+        batch = self._batch(self._index[:_PANELS])
+        labels = self._labels(batch)
+        generators = partial(ImageGenerator, batch.index.cpu(), self._seed)
+        adversarial = attack(self._target.problem(batch, generators), batch.images, generators("pictures"))
+        before, after = (self._target.outcomes(images, labels).prediction for images in (batch.images, adversarial))
+        attack_panels(
+            batch.images,
+            adversarial,
+            labels,
+            torch.from_numpy(before),
+            torch.from_numpy(after),
+            classes,
+            self._picture("attack.png"),
+            title=name,
+        )
+        if attack.eps > 0 and bool((adversarial[0] != batch.images[0]).any()):
+            model = self._decision(self._target.model)
+            surface = loss_surface(
+                model, batch.images[0], int(labels[0]), adversarial[0], attack.eps, norm=attack.norm, seed=self._seed
+            )
+            loss_contour(surface, self._picture("loss_contour.png"), title=f"{name}, first image")
+
+    def _batch(self, positions: Tensor) -> Batch:
+        return self._dataset.__getitems__((positions.tolist(), Shard.whole(len(positions)))).to(self._target.device)
+
+    def _labels(self, batch: Batch) -> Tensor:
+        return batch.labels[self._target.task.name]
+
+    def _decision(self, model: nn.Module) -> nn.Module:
+        return TwoLogits(model) if self._target.task.kind == "binary" else model
+
+    def _picture(self, name: str) -> Path:
+        folder = self._directory / "images"
+        folder.mkdir(exist_ok=True)
+        self.found.pictures.append(f"images/{name}")
+        return folder / name
+
+
+def check_supplements(config: DictConfig, subject: Subject, attacks: Mapping[str, Attack]) -> None:
+    """Raise `UserError` for what cannot be measured on this subject."""
+    kind = subject.tasks[0].kind
+    for setting, wanted in (("audit", config.audit), ("surrogate", config.surrogate is not None)):
+        if wanted and kind == "regression":
+            raise UserError(f"{setting} is about decisions between classes, and the target is a number: leave it out.")
+    if config.vulnerability and subject.multitask is None:
+        raise UserError("vulnerability=true needs a checkpoint: a model without its tasks has no other losses.")
+    if config.vulnerability and all(attack.needs_decision for attack in attacks.values()):
+        raise UserError("vulnerability=true needs an attack on a loss, such as evaluation=pgd20.")
+
+
+def load_surrogates(paths: Sequence[str], target: Target) -> dict[str, nn.Module]:
+    """The target's classifiers of checkpoints, by the names of their runs.
+
+    Raises:
+        UserError: a checkpoint cannot be read, or is of another target.
+    """
+    found: dict[str, nn.Module] = {}
+    for path in paths:
+        model, tasks, _ = load_model(path)
+        if (tasks[0].name, tasks[0].outputs) != (target.task.name, target.task.outputs):
+            raise UserError(
+                f"surrogate={path} predicts '{tasks[0].name}' ({tasks[0].outputs} outputs), and this model"
+                f" '{target.task.name}' ({target.task.outputs}): they must have one target."
+            )
+        run = Path(path).resolve().parent.parent.name
+        name = run if run not in found else f"{run} ({len(found)})"
+        found[name] = model.single_task().eval().float().to(target.device)
+    return found
+
+
+def _count(outcomes: Any) -> tuple[int, int]:
+    return int(outcomes.correct.sum()), len(outcomes.correct)
+
+
+def _vulnerability_table(results: Mapping[str, Any]) -> Table:
+    table = Table("attack or pair", "measure", "value", title="Vulnerability and task gradients")
+    for name, each in results["vulnerability"].items():
+        table.add_row(name, "vulnerability (definition 2.1)", f"{each['vulnerability']:.4g}")
+        table.add_row("", "predicted to first order", f"{each['first_order_in_box']:.4g}")
+        for task, value in each["tasks"].items():
+            table.add_row("", f"of {task}", f"{value:.4g}")
+    for names, each in results.get("task_gradients", {}).items():
+        for measure in ("cosine", "magnitude_similarity", "curvature"):
+            table.add_row(names, measure, f"{each[measure]['mean']:.4g}")
+    return table

@@ -1,0 +1,157 @@
+"""From a configuration to the objects of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from omegaconf import DictConfig
+
+from gat_lightning.attacks import Attack
+from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
+from gat_lightning.data import ImageDataModule
+from gat_lightning.errors import UserError
+from gat_lightning.info import NO_TARGET, DataInfo
+from gat_lightning.loggers import CSVLogger
+from gat_lightning.methods.weight_perturbation import WeightPerturbation
+from gat_lightning.models import MultiTaskModel, attach_tasks
+from gat_lightning.runs.checkpoint_io import DurableCheckpointIO
+from gat_lightning.tasks import Task, attacked_tasks, check_leading, target_task, warn_of_lost_orientation
+from gat_lightning.training.callbacks.catastrophic_overfitting import CatastrophicOverfittingGuard
+from gat_lightning.training.module import GATModule
+
+CHECKPOINT_SCHEMA = 1
+
+
+def build_data(config: DictConfig) -> ImageDataModule:
+    """The data module with its augmentation."""
+    return instantiate(_own(config, "data"), augment=instantiate(config.augment))
+
+
+def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
+    """The target task if there is one, then the auxiliary ones in the order given."""
+    others = [instantiate(task) for task in config.task.values()]
+    for task in others:
+        task.setup(info)
+    if config.data.target == NO_TARGET:
+        check_leading(others)
+        return others
+    return [target_task(info, config.data.target, config.target_task.get("pos_weight")), *others]
+
+
+def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:
+    """The encoder with a decoder for each task."""
+    given = dict(zip(GIVEN_TO_ENCODERS, (tasks[0].outputs, info.image, info.mean, info.std), strict=True))
+    classifier = instantiate(config.encoder)(**given)
+    return attach_tasks(classifier, tasks[1:], target=tasks[0].name, image=info.image)
+
+
+def build_test_attacks(config: DictConfig) -> dict[str, Attack]:
+    """``test.attack`` under its own name, then those of ``test.also`` under the names that they have there.
+
+    Raises:
+        UserError: one of these has the name of ``test.attack``, whose metrics it would replace.
+    """
+    attack = build_attack(config.test.attack)
+    further = {str(name): build_attack(settings.attack) for name, settings in config.test.also.items()}
+    if attack.name in further:
+        raise UserError(
+            f"test.also.{attack.name} has the name of test.attack; change its settings, or the other's name."
+        )
+    return {attack.name: attack, **further}
+
+
+def build_module(config: DictConfig, info: DataInfo) -> GATModule:
+    """Everything that a training step needs."""
+    tasks = build_tasks(config, info)
+    for task in tasks:
+        task.begin()
+    warn_of_lost_orientation(info, tasks, _separate(config.data.views))
+    attack = build_attack(config.attack)
+    method, curvature = instantiate(config.method), instantiate(config.curvature)
+    weighting = instantiate(config.weighting)
+    names = [task.name for task in tasks]
+    method.check(tasks, attacked_tasks(tasks, config.attack.tasks))
+    weighting.check([*method.names(names), *curvature.names(names)])
+    curvature.check(names, config.engine.space)
+    augment = instantiate(config.augment)
+    augment.check(config.data.target != NO_TARGET)
+    return GATModule(
+        model=build_model(config, info, tasks),
+        tasks=tasks,
+        method=method,
+        attack=attack,
+        engine=partial(instantiate(_own(config, "engine")), weighting=weighting),
+        curvature=curvature,
+        optimizer=instantiate(config.optimizer),
+        schedule=instantiate(config.schedule),
+        validation_attacks=_named(build_attack(config.validation.attack)),
+        test_attacks=build_test_attacks(config),
+        attacked=config.attack.tasks,
+        augment=augment,
+        weight_perturbation=WeightPerturbation(config.awp.gamma),
+        separate_views=_separate(config.data.views),
+        micro_batch=config.engine.micro_batch,
+        channels_last=config.engine.channels_last,
+        compiled=config.engine.compile,
+        skip_non_finite=config.on_nan == "skip",
+        seed=config.seed,
+        validation_images=config.validation.images,
+        origin={"schema": CHECKPOINT_SCHEMA, "config": plain(config), "data": asdict(info)},
+    )
+
+
+def build_attack(config: DictConfig) -> Attack:
+    """The attack; whom it attacks is the module's business."""
+    return instantiate({key: config[key] for key in config if key != "tasks"})
+
+
+def build_trainer(config: DictConfig) -> pl.Trainer:
+    """The trainer with callbacks, the guard that the method needs and loggers; ``metrics.csv`` is always written."""
+    fall = instantiate(config.method).largest_fall
+    guards = [] if fall is None else [CatastrophicOverfittingGuard(fall)]
+    return instantiate(
+        config.trainer,
+        callbacks=[*(instantiate(callback) for callback in config.callbacks.values()), *guards],
+        logger=[CSVLogger(config.paths.run), *(instantiate(logger) for logger in config.logger.values())],
+        plugins=[DurableCheckpointIO()],
+        default_root_dir=config.paths.run,
+        strategy=_strategy(config),
+    )
+
+
+def _own(config: DictConfig, node: str) -> dict[Any, Any]:
+    """The settings of a node that its constructor takes."""
+    return {key: config[node][key] for key in config[node] if key not in READ_ELSEWHERE[node]}
+
+
+def _strategy(config: DictConfig) -> Any:
+    """The configured strategy; in a sweep with several processes, one whose children do not repeat the sweep.
+
+    Ranks that ``srun`` has started need no children.
+    """
+    chosen = config.trainer.get("strategy", "auto")
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if chosen != "auto" or not sweeping or SLURMEnvironment.detect():
+        return instantiate(chosen) if isinstance(chosen, DictConfig) else chosen
+    devices = config.trainer.devices
+    several = devices > 1 if isinstance(devices, int) and devices > 0 else torch.cuda.device_count() > 1
+    return "ddp_spawn" if several else "auto"
+
+
+def _named(attack: Attack) -> Mapping[str, Attack]:
+    return {attack.name: attack}
+
+
+def _separate(views: str) -> bool:
+    if views not in ("shared", "separate"):
+        raise UserError(f"data.views is '{views}'; it must be one of: shared, separate.")
+    return views == "separate"

@@ -1,0 +1,162 @@
+"""All that can be said of a configuration before data are read and a model is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from gat_lightning.config import build
+from gat_lightning.config.constructors import check_constructors, origin_of
+from gat_lightning.config.encoder import check_encoder
+from gat_lightning.config.files import READ_ELSEWHERE
+from gat_lightning.config.messages import explain, is_for_user
+from gat_lightning.config.ranges import check_settings
+from gat_lightning.errors import UserError
+from gat_lightning.info import NO_TARGET
+
+
+def check(config: DictConfig) -> None:
+    """Check names, types, ranges and combinations, without a look at the data.
+
+    What is cheap to construct is constructed for it, so that its own checks are heard.
+
+    Raises:
+        UserError: the first fault, with its remedy.
+    """
+    check_settings(config)
+    check_constructors(config, READ_ELSEWHERE)
+    if "method" in config:
+        _check_training(config)
+
+
+def _check_training(config: DictConfig) -> None:
+    check_encoder(config.encoder)
+    _check_length(config.trainer)
+    _check_checkpoints(config)
+    further = [f"test.also.{name}.attack" for name in config.test.also]
+    for path in ("attack", "validation.attack", "test.attack", *further):
+        with _naming(config, path):
+            attack = build.build_attack(OmegaConf.select(config, path))
+        if path != "attack":
+            _check_scored(config, path)
+        if attack.needs_decision and (path != "attack" or _trains_on_attack(config)):
+            raise UserError(
+                f"{path} is {attack.name}, an attack for evaluations, which training and its scores cannot use: choose"
+                " another here, such as pgd, and after training run python -m gat_lightning.evaluate"
+                f" checkpoint=RUN/checkpoints/best.ckpt evaluation={attack.name}."
+            )
+    build.build_test_attacks(config)
+    _check_objectives(config)
+    with _naming(config, "optimizer"):
+        optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+    with _naming(config, "schedule"):
+        instantiate(config.schedule)(optimizer, 10)
+    with _naming(config, "data"):
+        build.build_data(config)
+
+
+def _trains_on_attack(config: DictConfig) -> bool:
+    method = _part(config, "method")
+    return method.needs_adversarial and method.attack is None
+
+
+def _check_scored(config: DictConfig, path: str) -> None:
+    tasks = OmegaConf.select(config, f"{path}.tasks", default="target")
+    if tasks != "target":
+        raise UserError(
+            f"{path}.tasks={tasks}: validation and test score the target task under attack, and can attack no other:"
+            " leave it at target. attack.tasks says whose loss the attack of the training increases."
+        )
+
+
+def _check_length(trainer: DictConfig) -> None:
+    epochs, every = trainer.max_epochs, trainer.get("check_val_every_n_epoch")
+    if epochs is None or epochs < 1:
+        if trainer.get("max_steps", -1) < 1:
+            raise UserError(f"trainer.max_epochs={epochs} has no end: set a number of epochs, or +trainer.max_steps.")
+    elif every is not None and every > epochs:
+        raise UserError(
+            f"validation.every={every} is more than trainer.max_epochs={epochs}: no validation would choose the best"
+            f" checkpoint. Set validation.every to {epochs} or less."
+        )
+
+
+def _check_checkpoints(config: DictConfig) -> None:
+    expected = Path(config.paths.run) / "checkpoints"
+    for name, callback in config.callbacks.items():
+        if callback is not None and Path(str(callback.get("dirpath", expected))) != expected:
+            raise UserError(
+                f"callbacks.{name}.dirpath={callback.dirpath}: a run keeps its checkpoints in its own directory, where"
+                " its test, resume= and evaluate look for them. Leave it out, and set paths.output=FOLDER for another"
+                " place."
+            )
+
+
+def _check_objectives(config: DictConfig) -> None:
+    target = config.data.target
+    names = [] if target == NO_TARGET else [target]
+    for key in config.task:
+        name = _part(config, f"task.{key}").name
+        if name == target:
+            raise UserError(
+                f"The task '{name}' is the target already (data.target={name}): leave it out of task=, or choose"
+                " another data.target."
+            )
+        if name in names:
+            raise UserError(f"task.{key}: there is a task '{name}' already; leave one of them out.")
+        names.append(name)
+    _part(config, "augment").check(target != NO_TARGET)
+    method, curvature = _part(config, "method"), _part(config, "curvature")
+    _part(config, "weighting").check([*method.names(names), *curvature.names(names)])
+    curvature.check(names, config.engine.space)
+    _check_synchronised_statistics(config, curvature.enabled(names) and curvature.exact)
+
+
+def _check_synchronised_statistics(config: DictConfig, double_backward: bool) -> None:
+    if not config.trainer.get("sync_batchnorm"):
+        return
+    if double_backward:
+        raise UserError(
+            "trainer.sync_batchnorm=true works without a double backward only: set curvature.derivative="
+            "finite_difference or curvature.mode=off."
+        )
+    if config.engine.micro_batch is not None:
+        raise UserError(
+            "trainer.sync_batchnorm=true and engine.micro_batch do not go together: processes may have different"
+            " numbers of parts and would wait for each other. Leave one of them out."
+        )
+
+
+def _part(config: DictConfig, path: str) -> Any:
+    with _naming(config, path):
+        return instantiate(OmegaConf.select(config, path))
+
+
+@contextmanager
+def _naming(config: DictConfig, path: str) -> Iterator[None]:
+    """Lets errors of a constructor begin with the setting, as the user has to type it.
+
+    A constructor knows its settings as ``attack.eps``; they may be at ``validation.attack.eps``, or come from
+    ``data.eps``.
+    """
+    try:
+        yield
+    except (InstantiationException, ValueError, TypeError, ArithmeticError) as error:
+        if isinstance(error, InstantiationException) and not is_for_user(error):
+            raise
+        message = explain(error)
+        outer, _, node = path.rpartition(".")
+        if not message.startswith(path):
+            message = f"{outer}.{message}" if message.startswith(f"{node}.") else f"{path}: {message}"
+        setting = re.match(r"\w[\w.]*\w", message)
+        if setting:
+            message = origin_of(config, setting[0]) + message.removeprefix(setting[0])
+        raise UserError(message) from error

@@ -1,0 +1,137 @@
+"""What all commands share: Hydra's entry, and one clear message instead of a traceback."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from gat_lightning.config.check import check
+from gat_lightning.config.files import find_conf
+from gat_lightning.config.messages import explain, is_for_user
+from gat_lightning.errors import UserError
+from gat_lightning.runs import slurm
+from gat_lightning.runs.directory import discard_unused, register_resolvers
+
+log = logging.getLogger(__name__)
+
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_QUIET = (
+    ".*does not have many workers.*",
+    ".*number of training batches.*is smaller than the logging interval.*",
+    ".*exists and is not empty.*",
+    ".*isinstance.treespec, LeafSpec.* is deprecated.*",
+    ".*`srun` command is available on your system but is not used.*",
+)
+
+
+def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
+    """A command that composes ``conf/<name>.yaml`` with the command line's overrides, checks it and runs it.
+
+    An error meant for the user, be it Hydra's or ours, is printed alone and the exit status is 1; ``debug=true`` or
+    ``HYDRA_FULL_ERROR=1`` shows the traceback. In a sweep the other runs go on, and the errors are listed at its end.
+    """
+    register_resolvers()
+    slurm.register_resolvers()
+    traceback = started = False
+
+    @hydra.main(version_base="1.3", config_path=str(find_conf()), config_name=name)
+    def job(config: DictConfig) -> None:
+        nonlocal traceback, started
+        traceback, started = traceback or bool(config.get("debug")), True
+        quiet_lightning()
+        try:
+            with _full_errors(traceback):
+                _check_launcher()
+                check(config)
+                run(config)
+        except Exception as error:
+            shown = traceback or not is_for_user(error)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                log.error(explain(error), exc_info=shown)
+                raise UserError(explain(error)) from None  # any process can send it on
+            if shown:
+                raise
+            discard_unused(Path(HydraConfig.get().runtime.output_dir))
+            _stop(error)
+
+    def main() -> None:
+        nonlocal traceback, started
+        sys.argv[1:] = map(_with_text_option, sys.argv[1:])
+        traceback, started = _traceback_wanted(sys.argv[1:]), False
+        try:
+            _check_dashes(sys.argv[1:])
+            with _full_errors(True):
+                job()
+        except Exception as error:
+            if traceback or (started and not is_for_user(error)):
+                raise
+            _stop(error)
+
+    return main
+
+
+def quiet_lightning() -> None:
+    """Silence advice of Lightning's that does not apply: data sets in memory need no workers, short epochs are fine."""
+    for package in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(package).setLevel(logging.WARNING)
+    for message in _QUIET:
+        warnings.filterwarnings("ignore", message)
+
+
+def _check_launcher() -> None:
+    hydra_config = HydraConfig.get()
+    launcher = hydra_config.runtime.choices["hydra/launcher"]
+    if hydra_config.mode is RunMode.RUN and launcher != "basic":
+        raise UserError(f"hydra/launcher={launcher} launches sweeps: add -m, also for a sweep of one run.")
+
+
+def _check_dashes(arguments: list[str]) -> None:
+    """Refuse what is no option of Hydra's: it would take ``--experiment=NAME`` for a short ``--experimental-rerun``."""
+    parser = get_args_parser()
+    parser.allow_abbrev = False
+    for word in parser.parse_known_args(arguments)[1]:
+        if word.startswith("--"):
+            raise UserError(f"There is no option {word}: groups and settings have no dashes, {word.lstrip('-')}.")
+
+
+def _stop(error: Exception) -> None:
+    print(f"Error: {explain(error)}", file=sys.stderr)
+    raise SystemExit(1) from None
+
+
+def _with_text_option(argument: str) -> str:
+    """``GROUP=true`` and the like in such a way that Hydra takes ``true`` for the name of an option."""
+    group, _, option = argument.partition("=")
+    is_group = bool(group) and (find_conf() / group.lstrip("+")).is_dir()
+    return f"{group}='{option}'" if is_group and option.lower() in ("true", "false", "null") else argument
+
+
+def _traceback_wanted(arguments: list[str]) -> bool:
+    debug = [argument.partition("=")[2] for argument in arguments if argument.lstrip("+").startswith("debug=")]
+    return os.environ.get(_FULL_ERROR) == "1" or any(value.strip("'\"").lower() != "false" for value in debug)
+
+
+@contextmanager
+def _full_errors(wanted: bool) -> Iterator[None]:
+    """Lets Hydra raise its errors, which it would print in its own way and exit, or not."""
+    before = os.environ.pop(_FULL_ERROR, None)
+    if wanted:
+        os.environ[_FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_FULL_ERROR, None)
+        if before is not None:
+            os.environ[_FULL_ERROR] = before

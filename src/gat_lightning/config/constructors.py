@@ -1,0 +1,141 @@
+"""Settings against the constructors that they are for: are there such parameters, and of which types."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pkgutil import resolve_name
+from typing import Any, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+
+from gat_lightning.config.annotations import describe, fits, names
+from gat_lightning.errors import UserError
+from gat_lightning.nearest import did_you_mean, listed, nearest
+
+_OURS = "gat_lightning"
+_FLAGS = ("_partial_", "_recursive_")
+"""Of Hydra's, beside ``_target_``."""
+
+
+def check_constructors(config: DictConfig, read_elsewhere: Mapping[str, Sequence[str]]) -> None:
+    """Compare every node that has a ``_target_`` with the signature of that class or function; nothing is called.
+
+    Args:
+        config: the whole configuration.
+        read_elsewhere: settings that are none of the constructor's, by the last part of the node's name.
+
+    Raises:
+        UserError: a setting has no value; a target does not exist, has no such parameter or not of this type.
+    """
+    for path, parent, key in walk(config):
+        if OmegaConf.is_missing(parent, key):
+            raise UserError(f"{path} has no value yet: set {path}=VALUE.")
+    for path, parent, key in walk(config):
+        if key == "_target_":
+            node = path.removesuffix("._target_")
+            _check_node(config, node, parent, read_elsewhere.get(node.rpartition(".")[2], ()))
+
+
+def _check_node(config: DictConfig, path: str, node: DictConfig, foreign: Sequence[str]) -> None:
+    target = _target(path, node)
+    accepted, takes_any = parameters(target)
+    for key in map(str, node):
+        if key in _FLAGS and not isinstance(node[key], bool):
+            raise UserError(f"{path}.{key}={node[key]!r}: it must be true or false; leave it as it is.")
+        if key in foreign or (key.startswith("_") and key.endswith("_")):
+            continue
+        if key in accepted:
+            _check_type(config, f"{path}.{key}", node[key], accepted[key])
+        elif not takes_any:
+            remedy = f"; leave it out, by ~{path}.{key} where you did not type it."
+            meant = did_you_mean(nearest(key, accepted), f"{path}.", remedy)
+            raise UserError(f"{path}.{key}: {target.__name__} has no such setting{meant}{listed('It has', accepted)}")
+
+
+def walk(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, DictConfig, Any]]:
+    """Full name, parent and key of every setting, outer ones first; not into what is taken from elsewhere."""
+    keys: list[Any] = list(node)
+    for key in keys:
+        path = prefix + str(key)
+        yield path, node, key
+        if not OmegaConf.is_interpolation(node, key) and not OmegaConf.is_missing(node, key):
+            value = node[key]
+            if isinstance(value, DictConfig):
+                yield from walk(value, f"{path}.")
+
+
+def parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
+    """Annotation of each parameter by name, and whether others are taken as well.
+
+    ``**settings`` of one of our own classes go to its base; what other code does with its ``**kwargs`` is not known.
+    """
+    accepted: dict[str, Any] = {}
+    for called in inspect.getmro(target) if inspect.isclass(target) else (target,):
+        try:
+            found = inspect.signature(called).parameters.values()
+        except ValueError:  # written in C
+            return accepted, True
+        annotations = _annotations(called)
+        for parameter in found:
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                accepted.setdefault(parameter.name, annotations.get(parameter.name, Any))
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in found):
+            return accepted, False
+        if called.__module__.split(".")[0] != _OURS:
+            break
+    return accepted, True
+
+
+def settable(node: DictConfig) -> list[str]:
+    """Parameters of a node's target; none where it has no target, or one that cannot be imported."""
+    try:
+        return list(parameters(_target("", node))[0]) if "_target_" in node else []
+    except UserError:
+        return []
+
+
+def origin_of(config: DictConfig, path: str) -> str:
+    """The setting that a setting takes its value from, through ``${...}``: there it has to be mended."""
+    parent, _, key = path.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    if not isinstance(node, DictConfig) or not OmegaConf.is_interpolation(node, key):
+        return path
+    raw = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(raw, dict)
+    source = re.fullmatch(r"\$\{(\w[\w.]*)\}", raw[key])
+    return origin_of(config, source[1]) if source else path
+
+
+def _target(path: str, node: DictConfig) -> Callable[..., Any]:
+    name = str(node["_target_"])
+    try:
+        found = resolve_name(name)
+    except AttributeError as error:
+        meant = did_you_mean(nearest(error.name, dir(error.obj)), otherwise=".")
+        raise UserError(f"{path}._target_={name}: {error}{meant}") from error
+    except ModuleNotFoundError as error:
+        outer = name.partition(".")[0]
+        where = f" The folder of {outer}.py must be on PYTHONPATH." if error.name == outer else ""
+        raise UserError(f"{path}._target_={name} cannot be imported: {error}.{where}") from error
+    except Exception as error:  # whatever the import of somebody's module provokes
+        raise UserError(f"{path}._target_={name} cannot be imported: {' '.join(str(error).split())}.") from error
+    if not callable(found):
+        raise UserError(f"{path}._target_={name}: it must be a class or a function.")
+    return found
+
+
+def _annotations(called: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(called.__init__ if inspect.isclass(called) else called)
+    except (NameError, TypeError, AttributeError):  # names that are imported for type checkers only
+        return {}
+
+
+def _check_type(config: DictConfig, path: str, value: Any, annotation: Any) -> None:
+    plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if (isinstance(plain, dict) and "_target_" in plain) or fits(plain, annotation):
+        return
+    meant = did_you_mean(nearest(plain, names(annotation)), otherwise=".")
+    raise UserError(f"{origin_of(config, path)}={plain!r}: it must be {describe(annotation)}{meant}")

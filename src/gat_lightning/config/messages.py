@@ -1,0 +1,165 @@
+"""Errors of Hydra, OmegaConf, Lightning and our own, each as one message to the person at the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import singledispatch
+
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from gat_lightning.config.constructors import settable, walk
+from gat_lightning.config.files import find_conf
+from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.nearest import did_you_mean, listed, nearest
+
+_OF_EXTRAS = {"hydra/launcher=joblib": "sweep"}
+"""Options that are there once an extra is installed, which brings them."""
+_JOINED = ("task", "callbacks", "logger")
+"""Groups of which a run may have several options."""
+_OWN = (UserError, NonFiniteError)
+_FOR_THE_USER = (*_OWN, HydraException, OmegaConfBaseException, MisconfigurationException)
+_REFUSALS = (*_FOR_THE_USER, ValueError, TypeError, OSError, ImportError)
+"""What a constructor raises at arguments that it does not like; anything else is a fault in it."""
+
+
+def is_for_user(error: BaseException) -> bool:
+    """Whether the person who started the run can mend this; otherwise it is a fault of the program."""
+    return any(_is_meant(cause) for cause in _causes(error))
+
+
+def explain(error: BaseException) -> str:
+    """What is wrong and what would be right, without a traceback."""
+    causes = list(_causes(error))
+    chosen = [cause for kinds in (_OWN, _FOR_THE_USER) for cause in causes if isinstance(cause, kinds)]
+    return _text(chosen[0] if chosen else error)
+
+
+def _is_meant(error: BaseException) -> bool:
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return isinstance(error.__cause__, _REFUSALS)
+    return isinstance(error, _FOR_THE_USER)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+@singledispatch
+def _text(error: BaseException) -> str:
+    """The error's own words on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@_text.register
+def _(error: OSError) -> str:
+    return f"{' '.join(str(error).split())}. Set paths.output=FOLDER to where files may be written."
+
+
+@_text.register
+def _(error: OverrideParseException) -> str:
+    reasons = [line for line in error.message.splitlines() if not line.startswith(("Error parsing", "See https"))]
+    return (
+        f"'{error.override}' cannot be read as GROUP=OPTION or KEY=VALUE ({reasons[0].strip()}). Put a value that holds"
+        " spaces, brackets or quotes into quotes, 'KEY=\"VALUE\"', and join tasks with +, as in task=macro+rotation."
+    )
+
+
+@_text.register
+def _(error: MissingConfigException) -> str:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    if not group:
+        return str(error).splitlines()[0]
+    if f"{group}={option}" in _OF_EXTRAS:
+        extra = _OF_EXTRAS[f"{group}={option}"]
+        return f"{group}={option} needs an extra: pip install 'gat-lightning[{extra}]'"
+    options = error.options or sorted(path.stem for path in (find_conf() / group).glob("*.yaml"))
+    return (
+        f"There is no {group}={option}{did_you_mean(nearest(option, options), f'{group}=', '.')}"
+        f"{listed(f'Options of {group}', options)}"
+    )
+
+
+@_text.register
+def _(error: ConfigCompositionException) -> str:
+    cause = error.__cause__
+    if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
+        return _text(cause)
+    if several := re.match(r"Ambiguous value for argument '(\w+)=([\w,]+)'", str(error)):
+        group, options = several.groups()
+        if group in _JOINED:
+            joined = f"{group}={options.replace(',', '+')}"
+            return f"{several[0]}: several are joined by +, as in {joined}; -m runs them one after another."
+    lines = [*str(error).splitlines(), *str(cause or "").splitlines()[:1]]
+    return " ".join(line.strip() for line in lines)
+
+
+@_text.register
+def _(error: InstantiationException) -> str:
+    *_, last = str(error).splitlines()
+    where = f"{last.removeprefix('full_key: ')}: " if last.startswith("full_key: ") else ""
+    return f"{where}{' '.join(str(error.__cause__ or error).split())}"
+
+
+@_text.register
+def _(error: OmegaConfBaseException) -> str:
+    where = f"{error.full_key}: " if error.full_key else ""
+    return f"{where}{next(iter(str(error).splitlines()), type(error).__name__)}"
+
+
+@_text.register(ConfigKeyError)
+@_text.register(ConfigAttributeError)
+def _(error: ConfigKeyError | ConfigAttributeError) -> str:
+    full, node = str(error.full_key), error.parent_node
+    if not isinstance(node, DictConfig):
+        return f"There is no setting {full}."
+    path, _, key = full.rpartition(".")
+    beside = [str(name) for name in node if name != "_target_"] if path else _top_level(node)
+    possible = settable(node)
+    if key in possible:
+        return f"{full} is possible, but not among the settings yet: write +{full}=VALUE."
+    meant = _elsewhere(key, node) or _beside(key, path, [*beside, *possible])
+    if not meant and not path:
+        meant = [name for last in nearest(key, _by_last_part(node)) for name in _elsewhere(last, node)]
+    known = listed(f"Settings of {path}", beside) if path else ""
+    what = "setting" if path else "setting or group"
+    return f"There is no {what} {full}{did_you_mean(meant, otherwise='.')}{known}"
+
+
+def _top_level(node: DictConfig) -> list[str]:
+    """Settings and groups."""
+    groups = (path.name for path in find_conf().iterdir() if path.is_dir())
+    return list(dict.fromkeys([*map(str, node), *groups]))
+
+
+def _beside(key: str, path: str, names: Iterable[str]) -> list[str]:
+    return [f"{path}.{name}" if path else name for name in nearest(key, names)]
+
+
+def _elsewhere(key: str, node: DictConfig) -> list[str]:
+    """Settings of this very name in other places, those nearest to the top."""
+    found = _by_last_part(node).get(key, [])
+    top = min((name.count(".") for name in found), default=0)
+    return [name for name in found if name.count(".") == top]
+
+
+def _by_last_part(node: DictConfig) -> dict[str, list[str]]:
+    """Full names of all settings of the whole configuration, by their last part."""
+    root = node._get_root()
+    assert isinstance(root, DictConfig)
+    names: dict[str, list[str]] = {}
+    for path, _, key in walk(root):
+        if key != "_target_" and not path.startswith("hydra."):
+            names.setdefault(str(key), []).append(path)
+    return names

@@ -1,0 +1,64 @@
+"""A training before the training, whose weights it begins with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from gat_lightning.config.check import check
+from gat_lightning.errors import UserError
+from gat_lightning.runs.directory import is_finished
+from gat_lightning.runs.overrides import setting_of
+
+log = logging.getLogger(__name__)
+
+DIRECTORY = "pretraining"
+
+
+def pretrained(config: DictConfig, train: Callable[[DictConfig], Any]) -> str | None:
+    """The checkpoint to begin with: ``init``, or the last one of ``pretraining``, which runs first if it has to.
+
+    The first training is this run's own configuration with the overrides of ``pretraining``, in ``RUN/pretraining``;
+    an interrupted one goes on.
+
+    Args:
+        config: of the run.
+        train: runs a configuration.
+
+    Raises:
+        UserError: there is an ``init`` too, or the overrides are no configuration.
+    """
+    if config.pretraining is None:
+        return config.init
+    if config.init is not None:
+        raise UserError("Both init and pretraining say what to begin with: leave one of them out.")
+    directory = Path(config.paths.run) / DIRECTORY
+    if not is_finished(directory):
+        before = compose_before(list(config.pretraining), directory)
+        check(before)
+        log.info("First %s, in %s", ", ".join(config.pretraining), directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        train(before)
+    return str(directory / "checkpoints" / "last.ckpt")
+
+
+def compose_before(overrides: Sequence[str], directory: Path) -> DictConfig:
+    """This run's configuration with other overrides, which replace those of the command line.
+
+    Raises:
+        UserError: there is no command line, for example in a library call.
+    """
+    if not HydraConfig.initialized():
+        raise UserError("pretraining works in commands only; in a program, train twice and give init=CHECKPOINT.")
+    hydra = HydraConfig.get()
+    latest = {setting_of(text): text for text in [*hydra.overrides.task, *overrides]}
+    resume = "auto" if directory.is_dir() else "null"
+    latest |= {key: f"{key}={value}" for key, value in (("pretraining", "null"), ("init", "null"), ("resume", resume))}
+    latest["paths.run"] = f"paths.run='{directory.absolute()}'"
+    return compose(hydra.job.config_name, list(latest.values()))

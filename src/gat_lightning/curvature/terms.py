@@ -1,0 +1,158 @@
+"""Measures on pairs of task gradients (paper, definitions 3.2 to 3.4) and the curvature objectives made of one (eq. 5).
+
+g_j is the gradient of task j's clean loss with respect to the plain input. All measures are per sample: gradients
+``[B, ...]`` are flattened to ``[B, n]`` and a measure returns ``[B]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gat_lightning.curvature.finite_difference import LossesAt, displaced
+from gat_lightning.curvature.measures import curvature_measure
+from gat_lightning.errors import UserError
+from gat_lightning.gradients.engine import Objective
+from gat_lightning.tasks.forward import ForwardPass
+
+MODES = ("objective", "penalty", "off")
+DERIVATIVES = ("exact", "finite_difference")
+SCHEMES = ("forward", "central")
+DEFAULT_STEP = 0.3
+
+
+def input_gradients(clean: ForwardPass, tasks: Sequence[str], differentiable: bool) -> dict[str, Tensor]:
+    """g_j of every task: gradients ``[B, C, H, W]`` of the summed clean loss at the images.
+
+    They are per-sample gradients unless BatchNorm couples the samples.
+
+    Args:
+        clean: forward pass on clean images that require a gradient.
+        tasks: names.
+        differentiable: keep the graph of the gradients themselves, for a double backward.
+    """
+    return {
+        task: torch.autograd.grad(
+            clean.losses[task].sum(), clean.images, create_graph=differentiable, retain_graph=True
+        )[0]
+        for task in tasks
+    }
+
+
+def curvature_losses(clean: ForwardPass, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The regularisation terms of eq. 5: L_j = Σ_{k<j} ξ(g_j, g_k), for every task j after the first.
+
+    ξ is averaged over the samples of the joined batch that have both labels.
+
+    Args:
+        clean: the forward pass that the gradients are of.
+        gradients: g_j by task, the target's first, see :func:`input_gradients`.
+
+    Returns:
+        ``{task: scalar}``, this part's share of each term, with a graph to the gradients.
+    """
+    tasks = list(gradients)
+    return {task: _term(clean, gradients, task, tasks[:position]) for position, task in enumerate(tasks) if position}
+
+
+def _term(clean: ForwardPass, gradients: Mapping[str, Tensor], task: str, others: Sequence[str]) -> Tensor:
+    term = clean.images.new_zeros(())
+    for other in others:
+        measure = curvature_measure(gradients[task], gradients[other])
+        both = clean.valid[task] & clean.valid[other]
+        term = term + torch.where(both, measure, 0.0).sum() / clean.views.counts[frozenset((task, other))]
+    return term
+
+
+class Curvature:
+    """How the curvature terms enter a step.
+
+    Args:
+        mode: ``objective``: M - 1 more objectives ``j/curvature``, weighed with the others (Algorithm 1), under an
+            adaptive weighting without gradients for the decoders; ``penalty``: their sum is added with ``coefficient``
+            (eq. 5), and the decoders get its gradient too; ``off``: no term (GAT-noReg of Table 11).
+        derivative: of a term with respect to the parameters. ``exact``: double backward. ``finite_difference``: see
+            :mod:`gat_lightning.curvature.finite_difference`; M(M+1)/2 - 1 more forward and backward passes (M for
+            ``penalty``, twice as many with ``scheme="central"``) and no double backward.
+        coefficient: λ of ``penalty``.
+        step: h of ``finite_difference``, the length of a displacement of an image in L2 and pixels of [0, 1].
+        scheme: ``forward`` or ``central`` differences.
+
+    Raises:
+        UserError: an unknown name, a negative coefficient, or a step that is not positive.
+    """
+
+    def __init__(
+        self,
+        mode: str = "objective",
+        derivative: str = "exact",
+        coefficient: float = 1.0,
+        step: float = DEFAULT_STEP,
+        scheme: str = "forward",
+    ) -> None:
+        for name, value, known in (
+            ("mode", mode, MODES),
+            ("derivative", derivative, DERIVATIVES),
+            ("scheme", scheme, SCHEMES),
+        ):
+            if value not in known:
+                raise UserError(f"curvature.{name} is '{value}'; it must be one of: {', '.join(known)}.")
+        if not 0 <= coefficient < float("inf"):
+            raise UserError(f"curvature.coefficient is {coefficient}; it must be a number of at least 0.")
+        if not 0 < step < float("inf"):
+            raise UserError(f"curvature.step is {step}; it must be a number above 0, such as {DEFAULT_STEP:g}.")
+        self.mode = mode
+        self.exact = derivative == "exact"
+        self.coefficient = coefficient
+        self._step = step
+        self._central = scheme == "central"
+
+    def enabled(self, tasks: Sequence[str]) -> bool:
+        """Whether a step on these tasks has curvature terms."""
+        return self.mode != "off" and len(tasks) > 1
+
+    def check(self, tasks: Sequence[str], space: str) -> None:
+        """Called before training.
+
+        Raises:
+            UserError: the terms cannot be had in this ``engine.space``.
+        """
+        if space == "representation" and self.mode == "objective" and self.enabled(tasks):
+            raise UserError(
+                "curvature.mode=objective needs engine.space=parameters: a curvature term has no gradient at the"
+                " decoders' inputs. Set curvature.mode=penalty or curvature.mode=off."
+            )
+
+    def names(self, tasks: Sequence[str]) -> list[str]:
+        """Names of the objectives of these tasks, before any step is made."""
+        return [f"{task}/curvature" for task in tasks[1:]] if self.mode == "objective" else []
+
+    def __call__(
+        self, clean: ForwardPass | None, tasks: Sequence[str], losses_at: LossesAt
+    ) -> tuple[list[Objective], Tensor | None]:
+        """The curvature's objectives, and what is added outside the weighting: one of them is always empty.
+
+        Args:
+            clean: forward pass on clean images that require a gradient; None where no term is :meth:`enabled`.
+            tasks: names, the target's first.
+            losses_at: (clean pass, displaced images, task) -> loss of each sample ``[B]``; used by
+                ``finite_difference``.
+        """
+        if clean is None or not self.enabled(tasks):
+            return [], None
+        gradients = input_gradients(clean, tasks, self.exact)
+        if not self.exact:
+            gradients = {task: gradient.requires_grad_() for task, gradient in gradients.items()}
+        terms = curvature_losses(clean, gradients)
+        if self.mode == "penalty":
+            terms = {"": torch.stack(list(terms.values())).sum()}
+        if not self.exact:
+            terms = {
+                task: displaced(term, clean, gradients, losses_at, self._step, self._central)
+                for task, term in terms.items()
+            }
+        if self.mode == "penalty":
+            return [], self.coefficient * terms[""]
+        return [Objective(f"{task}/curvature", task, term, decoder=False) for task, term in terms.items()], None

@@ -1,0 +1,56 @@
+"""Which images each of several evaluations has right, for tests of pairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.predictions import FILE, Predictions
+from gat_lightning.evaluation.threat import attacks_behind
+from gat_lightning.runs.directory import RESULT
+
+
+def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]]:
+    """Which images each evaluation has right in one view.
+
+    Raises:
+        UserError: an evaluation cannot be read, lacks the view, is a regression's, or is about other images or other
+            attacks.
+    """
+    correct: dict[str, NDArray[np.bool_]] = {}
+    first: Predictions | None = None
+    attacks: dict[str, dict[str, Any]] | None = None
+    for name, path in runs.items():
+        predictions = Predictions.load(Path(path) / FILE if Path(path).is_dir() else path)
+        if view not in predictions.views:
+            raise UserError(f"'{path}' has no view '{view}'; it has: {', '.join(predictions.views)}.")
+        if predictions.kind == "regression":
+            raise UserError(f"'{path}' is about a number, which is not right or wrong: McNemar's test is for classes.")
+        found = _attacks(path, view)
+        first, attacks = first or predictions, attacks or found
+        if found not in (None, attacks):
+            raise UserError(
+                f"'{path}' has other attacks behind its view '{view}' than the first evaluation: evaluate both with the"
+                " same evaluation=, attack.norm and attack.eps, or choose a view that they share with view=NAME."
+            )
+        same = np.array_equal(first.index, predictions.index) and np.array_equal(first.labels, predictions.labels)
+        if not same:
+            raise UserError(
+                f"'{path}' is about other images than the first evaluation: evaluate both on the same ones."
+            )
+        correct[name] = predictions.views[view].correct
+    return correct
+
+
+def _attacks(path: str, view: str) -> dict[str, dict[str, Any]] | None:
+    """Of an evaluation; None where its ``result.json`` is not there."""
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    try:
+        return attacks_behind(json.loads((folder / RESULT).read_text())["config"], view)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

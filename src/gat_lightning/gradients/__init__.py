@@ -1,0 +1,6 @@
+"""The gradient engine: per-objective gradients, their Gramian, and the weighted step."""
+
+from gat_lightning.gradients.engine import GradientEngine, GradientStep, Objective
+from gat_lightning.gradients.spaces import SPACES, FlatLayout, GradientSpace, gramian
+
+__all__ = ["SPACES", "FlatLayout", "GradientEngine", "GradientSpace", "GradientStep", "Objective", "gramian"]

@@ -1,0 +1,140 @@
+"""How the numbers of the paper's tables are taken from our runs, where they are no metric of a single run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.statistics import MeanStd, hypervolume, mean_std, pearson
+from gat_lightning.reporting.gradient_measures import of_pairs
+from gat_lightning.reporting.groups import Group
+from gat_lightning.reporting.paper.published import Column, Row
+from gat_lightning.reporting.records import Record
+
+
+@dataclass(frozen=True)
+class CellRuns:
+    """What there is to measure one cell with.
+
+    Attributes:
+        row: of the cell.
+        column: of the cell.
+        groups: settings whose runs have the overrides of row and column, with all their seeds.
+        table: all runs of the table at this scale.
+        checkpoint: whose metrics: ``best`` or ``last``.
+    """
+
+    row: Row
+    column: Column
+    groups: list[Group]
+    table: Sequence[Record]
+    checkpoint: str
+
+
+class Measure(Protocol):
+    """Measures a cell."""
+
+    def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
+        """Values with a note each, empty where there is one value; none where runs are missing.
+
+        Shares are in [0, 1]; ``n`` of a value is what it was taken over.
+        """
+        ...
+
+
+class Metric:
+    """A metric of a run, over its seeds; of each setting by itself, where runs differ in more than the seed.
+
+    Args:
+        name: of ``result.json``, such as ``test/pgd10/accuracy``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
+        """One value for each setting that has the metric."""
+        found = [(group.label, group.summary(self.name, runs.checkpoint)) for group in runs.groups]
+        several = len(found) > 1
+        return [(label if several else "", summary) for label, summary in found if summary is not None]
+
+
+class FrontVolume:
+    """The hyper-volume of (clean error, robust error) that a front of models has against (1, 1); see Table 14.
+
+    Args:
+        of: ``dominated``, of which more is better, or ``complement``, 1 minus that, of which less is.
+        clean: metric, a share, on clean images.
+        robust: likewise on adversarial images.
+    """
+
+    def __init__(self, of: str, clean: str, robust: str) -> None:
+        self.of, self.clean, self.robust = of, clean, robust
+
+    def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
+        """The front of all settings, each by the means of its seeds; none without the extra ``report``."""
+        pairs = [[group.summary(name, runs.checkpoint) for name in (self.clean, self.robust)] for group in runs.groups]
+        points = [[1 - value.mean for value in pair if value is not None] for pair in pairs if None not in pair]
+        try:
+            volume = float(getattr(hypervolume(points), self.of)) if points else None
+        except UserError:  # moocore is an extra
+            volume = None
+        return [] if volume is None else [("", MeanStd(volume, math.nan, len(points)))]
+
+
+class GradientCorrelation:
+    """Pearson's r between a metric and a measure on the gradients of the target and one auxiliary task; see Figure 1.
+
+    Args:
+        of: ``cosine``, ``magnitude_similarity`` or ``curvature``, as an evaluation with ``vulnerability=true`` has it.
+        with_metric: of the same model.
+    """
+
+    def __init__(self, of: str, with_metric: str) -> None:
+        self.of, self.with_metric = of, with_metric
+
+    def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
+        """Over the settings, each by the means of its seeds; none of fewer than three, or where all have one value."""
+        points = []
+        for group in runs.groups:
+            metric, gradients = group.summary(self.with_metric, runs.checkpoint), self._means(group.records)
+            if metric is not None and gradients:
+                points.append((metric.mean, mean_std(gradients).mean))
+        r = pearson(*zip(*points, strict=True)).r if len(points) >= 3 else math.nan
+        return [] if math.isnan(r) else [("", MeanStd(r, math.nan, len(points)))]
+
+    def _means(self, records: Sequence[Record]) -> list[float]:
+        pairs = [of_pairs(record, self.of) for record in records]
+        return [pair[0] for pair in pairs if len(pair) == 1]
+
+
+class SuccessRate:
+    """Success rate of images made on the row's model when shown to the column's; see Table 17.
+
+    Of evaluations with ``surrogate=...``, which name models by the directories of their runs.
+    """
+
+    def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
+        """Over the evaluations that have both models."""
+        trained = {record.directory.name: row_of(record) for record in runs.table if not record.is_evaluation}
+        found = []
+        for record in runs.table:
+            models = {**trained, **dict.fromkeys(record.result["metrics"], row_of(record))}
+            rates: dict[str, dict[str, Any]] = (record.result.get("transfer") or {}).get("success_rate", {})
+            found += [
+                float(rate)
+                for source, row in rates.items()
+                for victim, rate in row.items()
+                if set(runs.row.settings) <= models.get(source, set())
+                and set(runs.column.settings) <= models.get(victim, set())
+                and rate is not None
+            ]
+        return [("", mean_std(found))] if found else []
+
+
+def row_of(record: Record) -> set[str]:
+    """The overrides that tell a run from the others of its table."""
+    return set((record.configuration.get("paper") or {}).get("row") or ())

@@ -1,0 +1,95 @@
+"""Where a run's files go: a directory named by what is run, so that the same command finds it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from gat_lightning.errors import UserError
+from gat_lightning.runs.lock import only_run_in
+
+RESULT = "result.json"
+_MADE_BEFORE_THE_RUN = {".hydra", ".lock", "gat.log"}
+_NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished")
+
+
+def configuration_hash(config: DictConfig) -> str:
+    """Eight hexadecimal digits of the resolved configuration without its paths."""
+    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _NOT_PART_OF_THE_RUN])
+    plain.paths = dict.fromkeys(plain.paths, "")
+    resolved = OmegaConf.to_container(plain, resolve=True)
+    return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_name(config: DictConfig) -> str:
+    """``<name>-<hash>``, with ``-2``, ``-3``... where a finished run of that name is there already and not skipped."""
+    base = _first_name(config)
+    name, number = base, 1
+    while not config.get("skip_finished") and is_finished(Path(config.paths.output) / name):
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def _first_name(config: DictConfig) -> str:
+    return f"{config.name}-{configuration_hash(config)}"
+
+
+def finished_before(config: DictConfig) -> Path | None:
+    """The first run of the same settings where it is finished, so that this run has a directory of another number."""
+    first = Path(config.paths.output) / _first_name(config)
+    repeats = Path(config.paths.run).name.startswith(f"{first.name}-")
+    return first if repeats and is_finished(first) else None
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a run ended well in this directory."""
+    result = directory / RESULT
+    return result.exists() and json.loads(result.read_text()).get("status") == "finished"
+
+
+def skipped(config: DictConfig) -> Path | None:
+    """The directory of a finished run with these settings that ``skip_finished`` leaves as it is; None without one."""
+    directory = Path(config.paths.output) / run_name(config)
+    return directory if is_finished(directory) else None
+
+
+def record_directory(config: DictConfig) -> str | None:
+    """Where in the run directory Hydra writes what was typed; nowhere in one that is left as it is."""
+    return None if skipped(config) else ".hydra"
+
+
+def discard_unused(directory: Path) -> None:
+    """Remove a run directory in which nothing has been done, such as one of a command that was refused.
+
+    One that another run is at work in is not, nor one that the command was called in: some commands have no directory
+    of their own.
+    """
+    if not directory.is_dir() or Path.cwd().is_relative_to(directory.resolve()):
+        return
+    with suppress(UserError), only_run_in(directory):
+        found = {path.name for path in directory.iterdir()}
+        log = directory / "gat.log"
+        if found <= _MADE_BEFORE_THE_RUN and not (log.exists() and log.read_text()):
+            shutil.rmtree(directory)
+
+
+def auto_name(data: str, tasks: Iterable[str]) -> str:
+    """Name of a run that was not given one, such as ``cifar10-macro+rotation``, from the data's class and the tasks."""
+    return f"{data.rsplit('.', 1)[-1].lower()}-{'+'.join(tasks) or 'none'}"
+
+
+def register_resolvers() -> None:
+    """Make ``${auto_name:}``, ``${run_name:}``, ``${run_directory:}`` and ``${record_directory:}`` known."""
+    OmegaConf.register_new_resolver("auto_name", auto_name, replace=True)
+    OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
+    OmegaConf.register_new_resolver("record_directory", lambda *, _root_: record_directory(_root_), replace=True)
+    OmegaConf.register_new_resolver(
+        "run_directory", lambda *, _root_: str(Path(_root_.paths.output) / run_name(_root_)), replace=True
+    )

@@ -1,0 +1,127 @@
+"""One forward pass of all tasks, each on the view of the image that it is meant to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.batch import has_label
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.models.features import Encode
+from gat_lightning.tasks import Task
+from gat_lightning.tasks.views import Views
+
+
+@dataclass
+class ForwardPass:
+    """Outputs and per-sample losses of every task for one version (clean or adversarial) of a batch.
+
+    Attributes:
+        images: x that the pass started from, ``[B, C, H, W]``.
+        outputs: by task.
+        losses: by task, ``[B]``, 0 where a label is missing.
+        valid: by task, which samples have a label, bool ``[B]``.
+        views: the prepared batch.
+        encode: how the encoder was run.
+        representation: what the encoder handed to the decoders, the tensors at which gradients of ``engine.space:
+            representation`` are taken.
+    """
+
+    images: Tensor
+    outputs: dict[str, Tensor]
+    losses: dict[str, Tensor]
+    valid: dict[str, Tensor]
+    views: Views
+    encode: Encode
+    representation: list[Tensor] = field(default_factory=list)
+
+    def mean_loss(self, task: str) -> Tensor:
+        """This part's share of the task's loss, see :meth:`mean`."""
+        return self.mean(task, self.losses[task])
+
+    def mean(self, task: str, values: Tensor) -> Tensor:
+        """This part's share of the mean of ``values`` ``[B]`` over the joined batch's samples that have the label."""
+        return torch.where(self.valid[task], values, 0.0).sum() / self.views.counts[frozenset((task,))]
+
+
+def task_outputs(
+    encode: Encode, model: MultiTaskModel, images: Tensor, views: Views, tasks: Sequence[str]
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Outputs of the named tasks, and the representation that their decoders got.
+
+    One pass for all tasks that see the image itself, then one for each that sees its own copy.
+    """
+    plain = [task for task in tasks if task not in views.own]
+    outputs: dict[str, Tensor] = {}
+    representation: list[Tensor] = []
+    for group in [plain, *([task] for task in tasks if task in views.own)]:
+        if group:
+            features = encode(views.of(group[0], images)).tapped()
+            outputs |= model.decode(features, group)
+            representation += [features.pooled, *features.stages]
+    return {task: outputs[task] for task in tasks}, representation
+
+
+def forward_pass(
+    model: MultiTaskModel, images: Tensor, views: Views, tasks: Sequence[Task], encode: Encode | None = None
+) -> ForwardPass:
+    """Run every task on ``images``, the clean or the adversarial version of ``views.images``.
+
+    Args:
+        model: the multi-task model.
+        images: ``[B, C, H, W]`` in [0, 1].
+        views: the prepared batch.
+        tasks: the target first.
+        encode: how the encoder is run; the model's own way if None.
+    """
+    names = [task.name for task in tasks]
+    encode = encode or model.encode
+    outputs, representation = task_outputs(encode, model, images, views, names)
+    losses = {task.name: views.loss(task.name, partial(task.loss, outputs[task.name])) for task in tasks}
+    valid = {name: has_label(views.labels[name]) for name in names}
+    return ForwardPass(images, outputs, losses, valid, views, encode, representation)
+
+
+class TaskProblem:
+    """The inner maximisation of a training step: the summed loss of the attacked tasks, of each image.
+
+    Args:
+        model: the multi-task model.
+        views: the prepared batch; self-supervised tasks see f_t of the perturbed image.
+        tasks: the tasks under attack.
+        weights: of their losses, by name; 1 each if None.
+        encode: how the encoder is run; the model's own way if None.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        views: Views,
+        tasks: Sequence[Task],
+        weights: Mapping[str, float] | None = None,
+        encode: Encode | None = None,
+    ) -> None:
+        self.module: nn.Module | None = model
+        self._model = model
+        self._views = views
+        self._tasks = tasks
+        self._weights = weights or {}
+        self._encode = encode or model.encode
+
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """Outputs of the attacked tasks."""
+        names = [task.name for task in self._tasks]
+        return task_outputs(self._encode, self._model, images, self._views, names)[0]
+
+    def loss(self, images: Tensor) -> Tensor:
+        """Loss of each sample, ``[B]``."""
+        outputs = self.outputs(images)
+        losses = [
+            self._weights.get(task.name, 1.0) * self._views.loss(task.name, partial(task.loss, outputs[task.name]))
+            for task in self._tasks
+        ]
+        return torch.stack(losses).sum(0)

@@ -1,0 +1,113 @@
+"""What each task sees of a batch: the images, the labels, and how many samples have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
+
+import torch
+from torch import Tensor
+
+from gat_lightning.batch import Batch, Mixed, has_label, pieces
+from gat_lightning.distributed import sum_over_ranks
+from gat_lightning.randomness import BatchGenerator, Shard
+from gat_lightning.tasks import Task
+
+
+@dataclass
+class Views:
+    """A prepared batch: what is attacked, and what each task sees of it.
+
+    Attributes:
+        images: x, ``[B, C, H, W]``: plain with separate views, transformed by every f_t with a shared one.
+        labels: labels of every task.
+        own: the tasks that see their own copy f_t(x); the others see x itself.
+        counts: samples of the *joined* batch that have the labels of all these tasks, a scalar of at least 1: for every
+            task and every pair of tasks.
+        shard: which part of the joined batch this is.
+        mixed: what else the images were made of, if each is a mixture of two.
+    """
+
+    images: Tensor
+    labels: dict[str, Tensor]
+    own: dict[str, Task] = field(default_factory=dict)
+    counts: dict[frozenset[str], Tensor] = field(default_factory=dict)
+    shard: Shard | None = None
+    mixed: Mixed | None = None
+
+    def of(self, task: str, images: Tensor) -> Tensor:
+        """What a task sees of ``images``, the clean or the adversarial version of :attr:`images`."""
+        return self.own[task].transform(images, self.labels[task]) if task in self.own else images
+
+    def loss(self, task: str, loss_for: Callable[[Tensor], Tensor]) -> Tensor:
+        """A loss ``[B]`` for the labels of a task; for both labels, in their shares, of a mixture.
+
+        Args:
+            task: name.
+            loss_for: labels ``[B]`` -> loss ``[B]``, 0 where a label is missing.
+        """
+        loss = loss_for(self.labels[task])
+        if self.mixed is None or task not in self.mixed.labels:
+            return loss
+        return self.mixed.share * loss + (1 - self.mixed.share) * loss_for(self.mixed.labels[task])
+
+    def parts(self, size: int | None) -> Iterator[Views]:
+        """Micro-batches of at most ``size`` samples, or the whole where None; counts stay those of the joined batch."""
+        if size is None or size >= len(self.images):
+            yield self
+            return
+        assert self.shard is not None
+        for piece in pieces(len(self.images), size):
+            labels = {name: label[piece] for name, label in self.labels.items()}
+            mixed = None if self.mixed is None else self.mixed[piece]
+            yield Views(self.images[piece], labels, self.own, self.counts, self.shard.piece(piece), mixed)
+
+
+def prepare_views(
+    batch: Batch, tasks: Sequence[Task], generators: Callable[[str], BatchGenerator], separate: bool
+) -> Views:
+    """:func:`views_of` a batch, with the counts of the joined batch's labels: called once on every rank.
+
+    Args:
+        batch: plain images and the data set's labels.
+        tasks: the target first.
+        generators: makes the generator of a purpose, here the task's name.
+        separate: give each self-supervised task its own copy f_t(x), and the others the plain x.
+    """
+    views = views_of(batch, tasks, generators, separate)
+    views.counts = joint_counts(views.labels, [task.name for task in tasks], views.images.dtype)
+    return views
+
+
+def views_of(batch: Batch, tasks: Sequence[Task], generators: Callable[[str], BatchGenerator], separate: bool) -> Views:
+    """Step 2.1 of Algorithm 1: x <- f_t(x) for every self-supervised task, in the order given; then dense labels.
+
+    Dense tasks come last, whatever the order, since their labels are of the image that the network sees. Those that
+    come with the data are rearranged as the image is. Nothing is counted.
+
+    Args:
+        batch: plain images and the data set's labels.
+        tasks: the target first.
+        generators: makes the generator of a purpose, here the task's name.
+        separate: give each self-supervised task its own copy f_t(x), and the others the plain x.
+    """
+    images, labels = batch.images, dict(batch.labels)
+    own: dict[str, Task] = {}
+    for task in sorted(tasks, key=lambda task: task.kind == "dense"):
+        label = task.label(images, labels, generators(task.name))
+        if separate and task.transforms:
+            own[task.name] = task
+        else:
+            images = task.transform(images, label)
+            labels = {name: task.transform(each, label) if each.dim() == 4 else each for name, each in labels.items()}
+        labels[task.name] = label
+    return Views(images, labels, own, shard=batch.shard, mixed=batch.mixed)
+
+
+def joint_counts(labels: dict[str, Tensor], tasks: Sequence[str], dtype: torch.dtype) -> dict[frozenset[str], Tensor]:
+    """How many samples of the joined batch have the label of a task, or of both tasks of a pair; at least 1 each."""
+    valid = torch.stack([has_label(labels[task]) for task in tasks]).double()
+    table = sum_over_ranks(valid @ valid.T).clamp(min=1).to(dtype)
+    pairs = combinations_with_replacement(range(len(tasks)), 2)
+    return {frozenset((tasks[j], tasks[k])): table[j, k] for j, k in pairs}

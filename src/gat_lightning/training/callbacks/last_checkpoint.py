@@ -1,0 +1,108 @@
+"""The checkpoint from which an interrupted run goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from gat_lightning.distributed import gather_from_ranks
+from gat_lightning.runs.signals import Stopped, StopSignals
+
+Value = TypeVar("Value")
+
+
+class LastCheckpoint(Checkpoint):
+    """Saves ``last.ckpt`` after every epoch, within long epochs every few minutes, and when a signal says to stop.
+
+    A signal of :data:`gat_lightning.runs.signals.SIGNALS` lets the batch be finished, and the epoch where that was its
+    last batch; then the state is saved and :class:`~gat_lightning.runs.signals.Stopped` raised, on all ranks.
+
+    Args:
+        dirpath: directory of the run's checkpoints.
+        minutes: how much work within an epoch may be lost at most.
+    """
+
+    def __init__(self, dirpath: str, minutes: float = 10.0) -> None:
+        self._path = Path(dirpath) / "last.ckpt"
+        self._seconds = 60 * minutes
+        self._saved = 0.0
+        self._signals = StopSignals()
+        self._stop: int | None = None
+        self._buffers: dict[str, Tensor] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock, and listen; what the strategy has copied from rank 0 is replaced by this rank's own."""
+        self._saved = time.monotonic()
+        self._signals.listen()
+        if isinstance(trainer.strategy.model, DistributedDataParallel):
+            trainer.strategy.model.broadcast_buffers = False  # its first pass would copy them again
+        for name, value in pl_module.named_buffers() if self._buffers else ():
+            value.copy_(self._buffers[name])
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save where it is time, or where the run has to stop; rank 0's clock and signals decide for all.
+
+        Not after an epoch's last batch: what goes on from there would leave out the validation. The epoch's end saves.
+        """
+        if trainer.is_last_batch:
+            return
+        due = time.monotonic() - self._saved > self._seconds
+        due, received = _of_rank_0(trainer, (due, self._signals.received))
+        if due or received is not None:
+            self._save(trainer)
+        if received is not None:
+            raise Stopped(received)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save; a signal to stop waits for the other callbacks' work at the epoch's end."""
+        self._save(trainer)
+        self._stop = _of_rank_0(trainer, self._signals.received)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop where a signal came before the last epoch was saved."""
+        if self._stop is not None:
+            raise Stopped(self._stop)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add every rank's buffers: BatchNorm has its own statistics on each within an epoch, and attacks see them."""
+        if trainer.world_size > 1:
+            checkpoint["buffers_of_ranks"] = gather_from_ranks(
+                {name: value.cpu() for name, value in pl_module.named_buffers()}
+            )
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep this rank's own buffers until training starts, where there are as many ranks as before."""
+        buffers = checkpoint.get("buffers_of_ranks", [])
+        if len(buffers) == trainer.world_size:
+            self._buffers = buffers[trainer.global_rank]
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen no longer; what was asked during the last epoch is done now."""
+        self._signals.restore()
+        received = _of_rank_0(trainer, self._signals.received)
+        if received is not None:
+            raise Stopped(received)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Listen no longer."""
+        self._signals.restore()
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self._path)
+        self._saved = time.monotonic()
+
+
+def _of_rank_0(trainer: pl.Trainer, value: Value) -> Value:
+    return trainer.strategy.broadcast(value) if trainer.world_size > 1 else value

@@ -1,0 +1,90 @@
+"""Validation and test of a LightningModule: the target's scores, clean and under attack, and the other tasks'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytorch_lightning as pl
+
+from gat_lightning.attacks import Attack
+from gat_lightning.batch import Batch
+from gat_lightning.distributed import copy_to_ranks
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.tasks import Task
+from gat_lightning.training.scoring import Scoring
+
+
+class ScoredModule(pl.LightningModule):
+    """A multi-task model whose tasks are scored; how it is trained is the subclass's business.
+
+    Args:
+        model: the multi-task model.
+        tasks: the target first.
+        validation_attacks: at least one, by the name of its view in the metrics; the first chooses the best checkpoint.
+        test_attacks: likewise.
+        robust_selection: whether the best checkpoint has the best score under attack, or on clean images.
+        validation_images: how many images of the validation split are attacked; all if None.
+        micro_batch: most images that go through the model at once; all of a batch if None.
+        seed: of the attacks' random starts.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        tasks: Sequence[Task],
+        validation_attacks: Mapping[str, Attack],
+        test_attacks: Mapping[str, Attack],
+        robust_selection: bool,
+        validation_images: int | None,
+        micro_batch: int | None,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.tasks = list(tasks)
+        self.attacks = {"val": validation_attacks, "test": test_attacks}
+        self.micro_batch = micro_batch
+        self.seed = seed
+        self._attacked_images = {"val": validation_images, "test": None}
+        self._selection_view = next(iter(validation_attacks)) if robust_selection else "clean"
+
+    @property
+    def selection_limit(self) -> int | None:
+        """How many images of the validation split choose the best checkpoint; all if None."""
+        return None if self._selection_view == "clean" else self._attacked_images["val"]
+
+    def new_scoring(self, split: str, model: MultiTaskModel) -> Scoring:
+        """Fresh metrics of ``val`` or ``test`` for the model or an average of it."""
+        images = self._attacked_images[split]
+        return Scoring(model, self.tasks, self.attacks[split], self.seed, split, images, self.micro_batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Fresh metrics; only the first ``validation_images`` are attacked."""
+        copy_to_ranks(self.model.buffers())
+        self._scoring = self.new_scoring("val", self.model)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The target clean and under the validation attacks, the other tasks clean."""
+        self._scoring.update(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores, and the one that chooses the best checkpoint as ``val/selection``."""
+        scores = self._log_scores("val")
+        self.log("val/selection", self._scoring.selection(scores, self._selection_view), sync_dist=True)
+
+    def on_test_epoch_start(self) -> None:
+        """Fresh metrics."""
+        self._scoring = self.new_scoring("test", self.model)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The target clean and under the test attacks, the other tasks clean."""
+        self._scoring.update(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores."""
+        self._log_scores("test")
+
+    def _log_scores(self, split: str) -> dict[str, float]:
+        scores = self._scoring.compute()
+        self.log_dict({f"{split}/{name}": value for name, value in scores.items()}, sync_dist=True)
+        return scores
