@@ -1,11 +1,41 @@
-"""Errors whose message is meant for the person who started the run."""
+"""Errors whose message is meant for the person who started the run, or who called the library."""
 
 
 class UserError(Exception):
-    """Something the user can mend: the message says what is wrong and what would be right.
+    """Something the user of a command can fix: the message says what is wrong and what would be right.
 
-    Entry points print the message alone, without a traceback, and exit with status 1.
+    Commands print the message alone, without a traceback, and exit with status 1.
     """
+
+
+class SettingError(ValueError):
+    """An argument has a value that it cannot have.
+
+    The message speaks of the argument, as in ``steps=0: it must be a whole number of at least 1.``; the command line
+    shows the same sentence with the setting as it is typed there, see :meth:`spelled`.
+
+    Args:
+        name: the argument's name, such as ``eps``; ``floor.class/adv`` for an item of the argument ``floor``.
+        value: what it was given.
+        right: what it must be, to follow "it must be".
+        also: single values that it may be as well, such as None.
+    """
+
+    def __init__(self, name: str, value: object, right: str, also: tuple[object, ...] = ()) -> None:
+        super().__init__(name, value, right, also)  # which pickle calls the constructor with
+        self.name = name
+        self.value = value
+        self.right = right
+        self.also = also
+
+    def __str__(self) -> str:
+        return self.spelled(self.name, "None")
+
+    def spelled(self, name: str, none: str) -> str:
+        """The message with another spelling of the argument's name and of None."""
+        also = [none if value is None else str(value) for value in self.also]
+        end = "" if self.right.endswith("?") else "."
+        return f"{name}={self.value!r}: it must be {' or '.join([*also, self.right])}{end}"
 
 
 class NonFiniteError(RuntimeError):
