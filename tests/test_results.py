@@ -11,6 +11,7 @@ from gat_lightning.commands.demo import MODELS
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import collect
 from gat_lightning.reporting.tables import markdown, summarise
+from gat_lightning.runs.metric_names import MetricName
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -156,7 +157,7 @@ def test_the_table_of_the_readme_is_that_of_digits_and_cifar_10():
     for name in ("task=none", "task=macro", "task=rotation", "task=jigsaw", *labels):
         mean = interval = "not measured"
         if labels.get(name, name) in digits:
-            summary = digits[labels.get(name, name)].summary("test/autoattack/accuracy", "best")
+            summary = digits[labels.get(name, name)].summary(MetricName("test", "autoattack", "accuracy"), "best")
             mean = f"{100 * summary.mean:.1f} ± {100 * summary.std:.1f}"
         if name in cifar:
             (evaluation,) = (record.result for record in cifar[name].records if record.is_evaluation)
@@ -168,7 +169,10 @@ def test_the_table_of_the_readme_is_that_of_digits_and_cifar_10():
 
 def under_autoattack(runs):
     """Mean accuracy of each setting's best checkpoints, in percent."""
-    return {each.label: 100 * each.summary("test/autoattack/accuracy", "best").mean for each in group(kept(runs))}
+    return {
+        each.label: 100 * each.summary(MetricName("test", "autoattack", "accuracy"), "best").mean
+        for each in group(kept(runs))
+    }
 
 
 def test_what_is_read_from_the_digits_is_in_their_table():

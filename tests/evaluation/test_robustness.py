@@ -30,6 +30,7 @@ from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate
 from gat_lightning.evaluation.scores import score
 from gat_lightning.evaluation.target import Target
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.runs.metric_names import MetricName
 
 EPS = 0.1
 
@@ -219,14 +220,16 @@ def test_images_without_label_are_left_out(kind: Any) -> None:
 def test_binary_targets_are_scored_by_auroc_and_attacked_as_decisions() -> None:
     predictions = evaluate_robustness(evaluation("binary"), {"apgd_ce": APGDCE(eps=0.05, steps=5, seed=0)})
     metrics, intervals = score(predictions, "test")
-    assert list(metrics)[:2] == ["test/clean/auroc", "test/clean/accuracy"]
+    assert list(map(str, metrics))[:2] == ["test/clean/auroc", "test/clean/accuracy"]
     for view, outcomes in predictions.views.items():
-        assert metrics[f"test/{view}/auroc"] == pytest.approx(roc_auc_score(predictions.labels, outcomes.score))
-        assert metrics[f"test/{view}/accuracy"] == outcomes.correct.mean()
-        low, high = intervals[f"test/{view}/auroc"]
-        assert low <= metrics[f"test/{view}/auroc"] <= high
+        name = MetricName("test", view, "auroc")
+        assert metrics[name] == pytest.approx(roc_auc_score(predictions.labels, outcomes.score))
+        assert metrics[MetricName("test", view, "accuracy")] == outcomes.correct.mean()
+        low, high = intervals[name]
+        assert low <= metrics[name] <= high
     for metric in ("auroc", "accuracy"):
-        worst_of_all, attacked, clean = (metrics[f"test/{view}/{metric}"] for view in ("worst", "apgd_ce", "clean"))
+        names = [MetricName("test", view, metric) for view in ("worst", "apgd_ce", "clean")]
+        worst_of_all, attacked, clean = (metrics[name] for name in names)
         assert worst_of_all <= attacked < clean
     assert np.isnan(auroc(np.ones(3), np.arange(3)))
     assert auroc(np.array([0, 1, 1, 0]), np.array([2.0, 2, 5, 1])) == 0.875
@@ -239,8 +242,9 @@ def test_regression_targets_are_attacked_through_their_loss() -> None:
     )
     metrics, _ = score(predictions, "test")
     clean = predictions.views["clean"]
-    assert metrics["test/clean/mae"] == pytest.approx(np.abs(clean.prediction - predictions.labels).mean())
-    assert metrics["test/clean/mae"] < metrics["test/square/mae"] < metrics["test/bim/mae"] <= metrics["test/worst/mae"]
+    errors = [metrics[MetricName("test", view, "mae")] for view in ("clean", "square", "bim", "worst")]
+    assert errors[0] == pytest.approx(np.abs(clean.prediction - predictions.labels).mean())
+    assert errors[0] < errors[1] < errors[2] <= errors[3]
     assert target.why_not(BIM()) is None
     for attack in (APGDCE(), AutoAttack(), FAB()):
         assert "not defined for a regression" in str(target.why_not(attack))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.runs.metric_names import MetricName
 from gat_lightning.training.scoring import Scoring
 from test_train import rows, trained
 
@@ -20,7 +21,7 @@ def broken_after_three(monkeypatch):
     def planted(self):
         scores = compute(self)
         if self._key[1] == "val":
-            scores["pgd2/accuracy"] = next(robust)
+            scores[MetricName("val", "pgd2", "accuracy")] = next(robust)
         return scores
 
     monkeypatch.setattr(Scoring, "compute", planted)

@@ -11,6 +11,7 @@ from test_mixed_runs import training
 from gat_lightning.reporting import charts
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import collect
+from gat_lightning.runs.metric_names import MetricName
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def front(tmp_path: Path, *scores: tuple[float, float]) -> None:
         path = training(tmp_path, str(number), typed=[f"task={number}"], task=number) / "result.json"
         path.write_text(path.read_text().replace(": 0.9", f": {clean}").replace(": 0.5", f": {robust}"))
     groups = group(collect([tmp_path])[0])
-    charts.front(groups, "test/clean/accuracy", "test/pgd20/accuracy", "best", tmp_path / "front.png")
+    clean, robust = (MetricName("test", view, "accuracy") for view in ("clean", "pgd20"))
+    charts.front(groups, clean, robust, "best", tmp_path / "front.png")
 
 
 @pytest.mark.parametrize(("second", "line"), [((0.8, 0.4), False), ((0.8, 0.6), True)])

@@ -15,6 +15,7 @@ from test_report import config
 from gat_lightning.commands.report import run
 from gat_lightning.reporting.conditions import data_name
 from gat_lightning.reporting.records import collect
+from gat_lightning.runs.metric_names import MetricName
 
 DIGITS: dict[str, Any] = {"_target_": "gat_lightning.data.Digits", "target": "class"}
 PETS: dict[str, Any] = {"_target_": "gat_lightning.data.Images", "root": "pictures/pets", "target": "class"}
@@ -84,7 +85,7 @@ def test_an_export_stands_beside_models_under_the_same_threat(tmp_path: Path, ep
     write(directory, config=chosen, trained=None, metrics={"best": {"test/pgd20/accuracy": 0.9}}, images=360)
     records, _ = collect([tmp_path / "runs"])
     assert len({record.conditions for record in records}) == count
-    assert all("test/pgd20/accuracy" in record.scores("best") for record in records)
+    assert all(MetricName("test", "pgd20", "accuracy") in record.scores("best") for record in records)
 
 
 def test_mcnemar_compares_within_the_data_set_alone(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from gat_lightning.reporting.correlations import HEADERS, correlate, models
 from gat_lightning.reporting.gradient_measures import OF_TASKS, of_training
 from gat_lightning.reporting.groups import group, robust_metric
 from gat_lightning.reporting.records import collect
+from gat_lightning.runs.metric_names import MetricName
 
-ROBUST = "test/pgd20/accuracy"
+ROBUST = MetricName("test", "pgd20", "accuracy")
 METHODS = ("Madry", "Standard")
 PAIRS = ("class|macro", "class|rotation", "macro|rotation")
 
@@ -31,7 +32,7 @@ def write_model(folder: Path, method: str, seed: int, evaluated: bool = True) ->
     home = folder / f"{method}-{seed}"
     (home / ".hydra").mkdir(parents=True)
     (home / ".hydra" / "overrides.yaml").write_text(f"- method={method.lower()}\n- seed={seed}\n")
-    scores = {"test/clean/accuracy": 0.9, ROBUST: robust}
+    scores = {"test/clean/accuracy": 0.9, str(ROBUST): robust}
     result = {"schema": 1, "status": "finished", "config": settings, "metrics": {"best": scores}}
     (home / "result.json").write_text(json.dumps(result))
     rows = ["step,epoch,stationarity,cosine/b|a,cosine/c|a,cosine/c|b,norm/a,norm/b,norm/c"]
@@ -116,7 +117,7 @@ def test_only_what_at_least_three_models_have(tmp_path: Path) -> None:
     lines = correlate(models(group(collect([tmp_path])[0]), ROBUST, "best"))
     assert {line.measure.rpartition(" ")[2] for line in lines} == {"training"}
     assert {(line.models, line.linear.n) for line in lines} == {("all", 4)}
-    assert correlate(models(group(collect([tmp_path])[0]), "test/square/accuracy", "best")) == []
+    assert correlate(models(group(collect([tmp_path])[0]), MetricName("test", "square", "accuracy"), "best")) == []
     few = [point for point in models(group(collect([tmp_path])[0]), ROBUST, "best") if point.seed < 2]
     assert correlate(few) == []
 
@@ -130,7 +131,7 @@ def test_the_strongest_attack_that_all_models_faced_is_taken(tmp_path: Path) -> 
     path.write_text(json.dumps(result))
     groups = group(collect([tmp_path])[0])
     assert robust_metric(groups, "best") == ROBUST
-    assert robust_metric(groups, "best", "autoattack") == "test/autoattack/accuracy"
+    assert robust_metric(groups, "best", "autoattack") == MetricName("test", "autoattack", "accuracy")
     assert robust_metric(groups, "best", "square") is None
 
 

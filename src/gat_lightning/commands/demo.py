@@ -18,6 +18,7 @@ from gat_lightning.config.command_line import quiet_lightning
 from gat_lightning.config.files import find_conf
 from gat_lightning.figures.gallery import adversarial_gallery
 from gat_lightning.runs.directory import register_resolvers
+from gat_lightning.runs.metric_names import CLEAN, target_scores
 
 MODELS = {
     "undefended": "quickstart_undefended",
@@ -52,15 +53,12 @@ def main(overrides: Sequence[str] | None = None, output: Path = Path("outputs/de
     table = Table("model", "clean", "robust", "seconds", title="Test images, best checkpoint")
     for name, result in results.items():
         scores = result["metrics"]["best"]
-        clean, robust = (scores[f"test/{view}/accuracy"] for view in ("clean", _attack(scores)))
-        table.add_row(name, f"{clean:.1%}", f"{robust:.1%}", f"{result['durations']['total']:.0f}")
+        tested = target_scores(scores, "test")
+        shown = [next(each for each in tested if (each.view == CLEAN) is clean) for clean in (True, False)]
+        table.add_row(name, *(each.text(scores[str(each)]) for each in shown), f"{result['durations']['total']:.0f}")
     console.rule()
     console.print(table)
     console.print(f"Picture: {_draw(configs, output / 'demo.png')}", soft_wrap=True)
-
-
-def _attack(scores: Mapping[str, float]) -> str:
-    return next(view for _, view, _ in (name.split("/") for name in scores if "/" in name) if view != "clean")
 
 
 def _draw(configs: Mapping[str, DictConfig], path: Path) -> Path:

@@ -14,7 +14,6 @@ from rich.console import Console
 from gat_lightning.config.command_line import command
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import hypervolume
-from gat_lightning.figures.numbers import is_share
 from gat_lightning.reporting import charts, correlations, page
 from gat_lightning.reporting import published as beside
 from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
@@ -25,6 +24,7 @@ from gat_lightning.reporting.records import Unusable, collect
 from gat_lightning.reporting.results import Results, as_latex, as_markdown, results
 from gat_lightning.reporting.significance import against
 from gat_lightning.reporting.tables import comma_separated
+from gat_lightning.runs.metric_names import MetricName
 
 _MOST_GALLERIES = 6
 
@@ -143,12 +143,12 @@ def gradients(part: Results, checkpoint: str, view: str | None, output: Path) ->
     return [Section(part.titled("Gradients and robustness"), body)]
 
 
-def front_caption(groups: Sequence[Group], clean: str, robust: str, checkpoint: str) -> str:
+def front_caption(groups: Sequence[Group], clean: MetricName, robust: MetricName, checkpoint: str) -> str:
     """What the front shows, with its hyper-volume where both metrics are shares."""
     means = [(each.summary(clean, checkpoint), each.summary(robust, checkpoint)) for each in groups]
     points = [(1 - x.mean, 1 - y.mean) for x, y in means if x is not None and y is not None]
     caption = "Small points are seeds, large ones means."
-    if not points or not all(map(is_share, (clean, robust))):
+    if not (points and clean.is_share and robust.is_share):
         return caption
     try:
         volume = hypervolume(points)

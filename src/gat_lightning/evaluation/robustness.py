@@ -24,8 +24,7 @@ from gat_lightning.evaluation.outcomes import Outcomes, joined, worst
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.evaluation.target import Target
 from gat_lightning.randomness import Shard
-
-CLEAN, WORST = "clean", "worst"
+from gat_lightning.runs.metric_names import CLEAN, WORST
 
 Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int], None]]]
 """(view, attack, batches, batches done before) -> what is told (images correct, of how many) after each batch."""

@@ -10,13 +10,14 @@ import numpy as np
 from gat_lightning.evaluation.outcomes import Outcomes, auroc, measure
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.evaluation.statistics import bootstrap_interval, wilson_interval
+from gat_lightning.runs.metric_names import MetricName
 
 
 class Scores(NamedTuple):
-    """``{"split/view/metric": value}``, and ``[low, high]`` under the same names."""
+    """The value of each metric, and its 95 % interval ``[low, high]``."""
 
-    metrics: dict[str, float]
-    intervals: dict[str, list[float]]
+    metrics: dict[MetricName, float]
+    intervals: dict[MetricName, list[float]]
 
 
 def score(predictions: Predictions, split: str, seed: int = 0) -> Scores:
@@ -26,13 +27,13 @@ def score(predictions: Predictions, split: str, seed: int = 0) -> Scores:
 
     Args:
         predictions: of the evaluation.
-        split: name of the split, as in ``test/clean/accuracy``.
+        split: that the predictions are of, as in ``test/clean/accuracy``.
         seed: of the bootstrap.
     """
     scores = Scores({}, {})
     for view, outcomes in predictions.views.items():
         for metric, value in measure(predictions.kind, outcomes, predictions.labels).items():
-            name = f"{split}/{view}/{metric}"
+            name = MetricName(split, view, metric)
             scores.metrics[name] = value
             if not math.isnan(value):
                 scores.intervals[name] = list(_interval(metric, outcomes, predictions, seed))

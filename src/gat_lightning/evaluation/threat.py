@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gat_lightning.attacks import parse_budget
-from gat_lightning.evaluation.robustness import CLEAN, WORST
+from gat_lightning.runs.metric_names import CLEAN, WORST
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from gat_lightning.figures.numbers import is_share
 from gat_lightning.figures.weight_shares import weight_shares
+from gat_lightning.runs.metric_names import CLEAN, target_scores
 
 
 def weights_area(rows: Sequence[Mapping[str, str]]) -> Figure | None:
@@ -23,21 +23,22 @@ def weights_area(rows: Sequence[Mapping[str, str]]) -> Figure | None:
 
 def validation_scatter(rows: Sequence[Mapping[str, str]]) -> Figure | None:
     """Robust against clean score, a point per validation, later ones darker; None where there is no such pair."""
-    names = [name for name in (rows[0] if rows else ()) if name.startswith("val/") and name.count("/") == 2]
-    clean = next((name for name in names if name.split("/")[1] == "clean"), None)
-    robust = next((name for name in names if name.split("/")[1] != "clean"), None)
+    names = target_scores(rows[0] if rows else (), "val")
+    clean = next((name for name in names if name.view == CLEAN), None)
+    robust = next((name for name in names if name.view != CLEAN), None)
     if clean is None or robust is None:
         return None
-    points = [(float(row[clean]), float(row[robust])) for row in rows if row.get(clean) and row.get(robust)]
+    pairs = [(row.get(str(clean)), row.get(str(robust))) for row in rows]
+    points = [(float(x), float(y)) for x, y in pairs if x and y]
     if not points:
         return None
     figure = Figure(figsize=(5.4, 4.4), layout="constrained")
     axes = figure.subplots()
     x, y = zip(*points, strict=True)
     drawn = axes.scatter(x, y, c=range(1, len(points) + 1), cmap="viridis_r", s=30)
-    axes.set_xlabel(clean)
-    axes.set_ylabel(robust)
-    if is_share(clean):
+    axes.set_xlabel(str(clean))
+    axes.set_ylabel(str(robust))
+    if clean.is_share:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(alpha=0.3)

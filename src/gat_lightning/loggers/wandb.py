@@ -25,8 +25,8 @@ from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.html import html_table
 from gat_lightning.loggers.privacy import public_override, public_text
+from gat_lightning.runs.metric_names import SELECTION, MetricName, scores_in
 from gat_lightning.runs.overrides import setting_of
-from gat_lightning.runs.result import LOWER_IS_BETTER
 
 ID_FILE = "wandb_id.txt"
 STEP = "trainer/global_step"
@@ -65,7 +65,7 @@ class WandbLogger(RunLogger):
         self.project = project
         self.checkpoints = checkpoints
         self._config: dict[str, Any] = {}
-        self._defined: set[str] = set()
+        self._defined: set[MetricName] = set()
         self._run: wandb.Run | None = None
         self._process = 0
         self._handle = b""
@@ -97,11 +97,11 @@ class WandbLogger(RunLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add one row to the history."""
-        for name in metrics:
-            if name.startswith("val/") and name not in self._defined:
-                best = "min" if name.rpartition("/")[2] in LOWER_IS_BETTER else "max"
-                self.experiment.define_metric(name, step_metric=STEP, summary=best)
-                self._defined.add(name)
+        for score in scores_in(metrics, "val"):
+            if score not in self._defined:
+                best = "min" if score.lower_is_better else "max"
+                self.experiment.define_metric(str(score), step_metric=STEP, summary=best)
+                self._defined.add(score)
         self.experiment.log({**metrics, STEP: step or 0})
 
     @rank_zero_only
@@ -159,6 +159,7 @@ class WandbLogger(RunLogger):
             ) from error
         run.define_metric(STEP, hidden=True)
         run.define_metric("*", step_metric=STEP)
+        run.define_metric(SELECTION, step_metric=STEP, summary="max")
         self._defined.clear()
         return run
 

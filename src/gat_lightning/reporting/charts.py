@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from gat_lightning.figures.numbers import is_share
 from gat_lightning.figures.weight_shares import weight_shares
 from gat_lightning.reporting.correlations import ALL, Line, Model
-from gat_lightning.reporting.groups import Group, lower_is_better
+from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
+from gat_lightning.runs.metric_names import MetricName, target_scores
 
 _WIDTH = 4.6
 _LABEL = 56
@@ -33,7 +33,7 @@ def pareto(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     return ~np.any(at_least & above, axis=1)
 
 
-def front(groups: Sequence[Group], clean: str, robust: str, checkpoint: str, path: Path) -> Path:
+def front(groups: Sequence[Group], clean: MetricName, robust: MetricName, checkpoint: str, path: Path) -> Path:
     """Robust against clean scores: a small point per seed, a large one per mean, and the means' Pareto front."""
     figure = Figure(figsize=(_WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -52,12 +52,12 @@ def front(groups: Sequence[Group], clean: str, robust: str, checkpoint: str, pat
         means.append(mean)
     if len(means) > 1:
         table = np.array(means)
-        best = table[pareto(table * [-1 if lower_is_better(name) else 1 for name in (clean, robust)])]
+        best = table[pareto(table * [-1 if name.lower_is_better else 1 for name in (clean, robust)])]
         best = best[best[:, 0].argsort()]
         if len(best) > 1:  # one point is no line
             axes.plot(*best.T, color="black", linewidth=1, linestyle="--", zorder=1, label="Pareto front of the means")
-    axes.set_xlabel(clean.removeprefix("test/"))
-    axes.set_ylabel(robust.removeprefix("test/"))
+    axes.set_xlabel(clean.shown)
+    axes.set_ylabel(robust.shown)
     _grid(axes, clean, robust)
     _legend(figure, axes)
     return _saved(figure, path)
@@ -82,7 +82,7 @@ def weights(groups: Sequence[Group], folder: Path) -> list[Path]:
     return paths
 
 
-def measures(points: Sequence[Model], lines: Sequence[Line], robust: str, folder: Path) -> list[Path]:
+def measures(points: Sequence[Model], lines: Sequence[Line], robust: MetricName, folder: Path) -> list[Path]:
     """Each measure of the gradients against the robust score: ``gradients_N.png``, a point per model."""
     methods = list(dict.fromkeys(point.method for point in points))
     paths: list[Path] = []
@@ -95,7 +95,7 @@ def measures(points: Sequence[Model], lines: Sequence[Line], robust: str, folder
                 x, y = zip(*((point.robust, point.measures[line.measure]) for point in chosen), strict=True)
                 axes.scatter(x, y, s=24, alpha=0.7, color=_colour(number, len(methods)), label=method or "models")
         axes.set_title(f"{line.measure}\n{line.linear.text()}", fontsize=10)
-        axes.set_xlabel(robust.removeprefix("test/"))
+        axes.set_xlabel(robust.shown)
         _grid(axes, robust, None)
         if len(methods) > 1:
             _legend(figure, axes)
@@ -103,7 +103,7 @@ def measures(points: Sequence[Model], lines: Sequence[Line], robust: str, folder
     return paths
 
 
-def _learning_curve(groups: Sequence[Group], name: str, folder: Path) -> Path:
+def _learning_curve(groups: Sequence[Group], name: MetricName, folder: Path) -> Path:
     figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
     axes = figure.subplots()
     for number, each in enumerate(groups[:MOST_CURVES]):
@@ -112,22 +112,22 @@ def _learning_curve(groups: Sequence[Group], name: str, folder: Path) -> Path:
             epochs = sorted(set(series[0]).intersection(*series))
             mean = [np.mean([scores[epoch] for scores in series]) for epoch in epochs]
             axes.plot(epochs, mean, marker="o", markersize=3, color=_colour(number, len(groups)), label=each.label)
-    axes.set_title(name.removeprefix("val/"), fontsize=10)
+    axes.set_title(name.shown, fontsize=10)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _grid(axes, None, name)
     _legend(figure, axes)
-    return _saved(figure, folder / f"curve_{'_'.join(name.split('/')[1:])}.png")
+    return _saved(figure, folder / f"curve_{name.view}_{name.metric}.png")
 
 
-def _validation(record: Record) -> list[str]:
+def _validation(record: Record) -> list[MetricName]:
     rows = record.history()
-    return [name for name in (rows[0] if rows else {}) if name.startswith("val/") and name.count("/") == 2]
+    return target_scores(rows[0] if rows else (), "val")
 
 
-def _series(record: Record, name: str) -> dict[int, float]:
+def _series(record: Record, name: MetricName) -> dict[int, float]:
     """Scores by epoch, of which the first is 1."""
-    return {int(row["epoch"]) + 1: float(row[name]) for row in record.history() if row.get(name)}
+    return {int(row["epoch"]) + 1: float(row[str(name)]) for row in record.history() if row.get(str(name))}
 
 
 def _colour(number: int, count: int) -> tuple[float, float, float, float]:
@@ -135,11 +135,11 @@ def _colour(number: int, count: int) -> tuple[float, float, float, float]:
     return palette(number if count <= 10 else number / (count - 1))
 
 
-def _grid(axes: Axes, horizontal: str | None, vertical: str | None) -> None:
+def _grid(axes: Axes, horizontal: MetricName | None, vertical: MetricName | None) -> None:
     """A grid; an axis whose metric is a share is in percent."""
     axes.grid(alpha=0.3)
     for axis, metric in ((axes.xaxis, horizontal), (axes.yaxis, vertical)):
-        if metric is not None and is_share(metric):
+        if metric is not None and metric.is_share:
             axis.set_major_formatter(PercentFormatter(1.0))
     if horizontal is not None:
         axes.xaxis.set_major_locator(MaxNLocator(5))

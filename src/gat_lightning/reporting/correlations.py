@@ -13,6 +13,7 @@ from gat_lightning.reporting.gradient_measures import of_evaluation, of_training
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
 from gat_lightning.reporting.tables import table_lines
+from gat_lightning.runs.metric_names import MetricName
 
 ALL = "all"
 HEADERS = ("measure", "models", "n", "Pearson's r", "95 % interval", "p", "Spearman's ρ", "95 % interval", "p")
@@ -70,7 +71,7 @@ class Line:
         return (self.measure, self.models, str(self.linear.n), *shown)
 
 
-def models(groups: Sequence[Group], robust: str, checkpoint: str) -> list[Model]:
+def models(groups: Sequence[Group], robust: MetricName, checkpoint: str) -> list[Model]:
     """A point for each setting and seed that has the robust score and a measure."""
     found = []
     for each in groups:
@@ -105,14 +106,14 @@ def correlate(points: Sequence[Model]) -> list[Line]:
     return lines
 
 
-def points_as_csv(points: Sequence[Model], robust: str) -> str:
+def points_as_csv(points: Sequence[Model], robust: MetricName) -> str:
     """Every point, not rounded: one line per model and measure."""
     rows = [
         [point.setting, point.seed, point.method, repr(point.robust), title, repr(value)]
         for point in points
         for title, value in point.measures.items()
     ]
-    return _csv(["setting", "seed", "method", robust, "measure", "value"], rows)
+    return _csv(["setting", "seed", "method", str(robust), "measure", "value"], rows)
 
 
 def lines_as_csv(lines: Sequence[Line]) -> str:
@@ -135,10 +136,10 @@ def markdown(lines: Sequence[Line]) -> str:
     return table_lines([HEADERS, *(line.texts for line in lines)])
 
 
-def caption(robust: str) -> str:
+def caption(robust: MetricName) -> str:
     """What the points are, and what the p-values take for granted."""
     return (
-        f"Measures of the gradients against {robust.removeprefix('test/')}: a point is a model, a setting with a seed."
+        f"Measures of the gradients against {robust.shown}: a point is a model, a setting with a seed."
         " Of the tasks: input gradients of an evaluation with vulnerability=true, mean over its images and the"
         " pairs of tasks. In training: parameter gradients, mean over the last epoch and the objectives or their pairs."
         " Intervals are 95 %, by Fisher's z; they and the p-values take the models for independent and are not adjusted"

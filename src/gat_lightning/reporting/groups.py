@@ -10,7 +10,7 @@ from gat_lightning.evaluation.statistics import MeanStd, mean_std
 from gat_lightning.reporting.conditions import Conditions
 from gat_lightning.reporting.labels import label
 from gat_lightning.reporting.records import Record
-from gat_lightning.runs.result import LOWER_IS_BETTER
+from gat_lightning.runs.metric_names import CLEAN, MetricName
 
 _STRONGEST_FIRST = ("autoattack", "worst", "full", "apgd_t", "apgd_ce", "pgd100", "pgd50", "pgd20", "pgd10")
 
@@ -34,7 +34,7 @@ class Group:
         """Of its trainings, ascending."""
         return sorted({record.seed for record in self.records})
 
-    def values(self, metric: str, checkpoint: str) -> dict[int, float]:
+    def values(self, metric: MetricName, checkpoint: str) -> dict[int, float]:
         """A metric by seed: of several evaluations that of the most images.
 
         A training's own score counts where there is no other, or where it is known to be over more images under the
@@ -42,25 +42,25 @@ class Group:
         """
         return {seed: record.scores(checkpoint)[metric] for seed, record in self._scored(metric, checkpoint).items()}
 
-    def images(self, metric: str, checkpoint: str) -> dict[int, int | None]:
+    def images(self, metric: MetricName, checkpoint: str) -> dict[int, int | None]:
         """How many images each of the values is over; None is the whole test split, of a number that is not known."""
         return {seed: record.images for seed, record in self._scored(metric, checkpoint).items()}
 
-    def summary(self, metric: str, checkpoint: str) -> MeanStd | None:
+    def summary(self, metric: MetricName, checkpoint: str) -> MeanStd | None:
         """Mean and standard deviation over the seeds."""
         values = self.values(metric, checkpoint)
         return mean_std(list(values.values())) if values else None
 
-    def metrics(self, checkpoint: str) -> set[str]:
+    def metrics(self, checkpoint: str) -> set[MetricName]:
         """Names of its test metrics."""
         return {name for record in self.records for name in record.scores(checkpoint)}
 
-    def _scored(self, metric: str, checkpoint: str) -> dict[int, Record]:
+    def _scored(self, metric: MetricName, checkpoint: str) -> dict[int, Record]:
         having = [record for record in self.records if metric in record.scores(checkpoint)]
         having.sort(key=lambda record: (record.is_evaluation, math.inf if record.images is None else record.images))
         scored: dict[int, Record] = {}
         for record in having:
-            if not _is_over_more(scored.get(record.seed), record, metric.split("/")[1]):
+            if not _is_over_more(scored.get(record.seed), record, metric.view):
                 scored[record.seed] = record
         return scored
 
@@ -86,35 +86,29 @@ def comparable(groups: Sequence[Group]) -> dict[Conditions, list[Group]]:
     return found
 
 
-def columns(groups: Sequence[Group], checkpoint: str) -> list[str]:
+def columns(groups: Sequence[Group], checkpoint: str) -> list[MetricName]:
     """Test metrics of the groups without points of curves: clean ones first, then by the strength of the attack."""
-    names = {name for each in groups for name in each.metrics(checkpoint) if "@" not in name}
+    names = {name for each in groups for name in each.metrics(checkpoint) if "@" not in name.view}
 
-    def place(name: str) -> tuple[int, str]:
-        view = name.split("/")[1]
-        order = ["clean", *reversed(_STRONGEST_FIRST)]
-        return (order.index(view) if view in order else 1, name)
+    def place(name: MetricName) -> tuple[int, str]:
+        order = [CLEAN, *reversed(_STRONGEST_FIRST)]
+        return (order.index(name.view) if name.view in order else 1, str(name))
 
     return sorted(names, key=place)
 
 
-def robust_metric(groups: Sequence[Group], checkpoint: str, view: str | None = None) -> str | None:
+def robust_metric(groups: Sequence[Group], checkpoint: str, view: str | None = None) -> MetricName | None:
     """The metric under the attack ``view``; by default under the strongest one that the most models have faced."""
-    names = [name for name in columns(groups, checkpoint) if name.split("/")[1] != "clean"]
-    chosen = [name for name in names if view in (None, name.split("/")[1])]
+    names = [name for name in columns(groups, checkpoint) if name.view != CLEAN]
+    chosen = [name for name in names if view in (None, name.view)]
     models = {name: sum(len(each.values(name, checkpoint)) for each in groups) for name in chosen}
-    ranked = sorted(chosen, key=lambda name: (-models[name], _rank(name.split("/")[1])))
+    ranked = sorted(chosen, key=lambda name: (-models[name], _rank(name.view)))
     return ranked[0] if ranked else None
 
 
-def clean_metric(names: Sequence[str]) -> str | None:
+def clean_metric(names: Sequence[MetricName]) -> MetricName | None:
     """The first metric on clean images."""
-    return next((name for name in names if name.split("/")[1] == "clean"), None)
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether the metric is an error."""
-    return metric.rpartition("/")[2] in LOWER_IS_BETTER
+    return next((name for name in names if name.view == CLEAN), None)
 
 
 def _is_over_more(first: Record | None, second: Record, view: str) -> bool:

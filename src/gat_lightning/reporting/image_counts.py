@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.tables import header
+from gat_lightning.runs.metric_names import MetricName
 
 
-def image_counts(groups: Sequence[Group], metrics: Sequence[str], checkpoint: str) -> str:
+def image_counts(groups: Sequence[Group], metrics: Sequence[MetricName], checkpoint: str) -> str:
     """One sentence where the figures of all metrics are over as many images; else what those of each are over."""
     whole = _whole_split(groups, checkpoint)
-    seen: dict[str, set[int | None]] = {}
+    seen: dict[MetricName, set[int | None]] = {}
     for metric in metrics:
         counts = {count for each in groups for count in each.images(metric, checkpoint).values()}
         seen[metric] = {whole if count is None else count for count in counts}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from gat_lightning.config.pretraining import DIRECTORY as PRETRAINING
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
 from gat_lightning.reporting.conditions import Conditions, data_name
 from gat_lightning.runs.directory import RESULT
+from gat_lightning.runs.metric_names import MetricName, target_scores
 from gat_lightning.runs.metrics_csv import FILE as METRICS
 from gat_lightning.runs.metrics_csv import read_rows
 from gat_lightning.runs.result import SCHEMA
@@ -95,19 +96,17 @@ class Record:
         """The attacks that decide a view, by name: what they are set to."""
         return (attacks_behind if self.is_evaluation else attacks_in_test)(self.result["config"], view)
 
-    def scores(self, checkpoint: str) -> dict[str, float]:
-        """The target's test metrics of a checkpoint, by ``test/VIEW/METRIC``.
+    def scores(self, checkpoint: str) -> dict[MetricName, float]:
+        """The target's test metrics of a checkpoint.
 
         Where an evaluation's threat is not that of the training's test, the view says which: ``pgd20 L2 0.5``.
         """
-        found = {}
-        for name, value in self.metrics(checkpoint).items():
-            split, _, rest = name.partition("/")
-            view, _, metric = rest.partition("/")
-            of_target = metric and "/" not in metric
-            if split == "test" and of_target and value is not None:
-                found[f"test/{view}{self._other_threat(view)}/{metric}"] = float(value)
-        return found
+        metrics = self.metrics(checkpoint)
+        return {
+            replace(name, view=f"{name.view}{self._other_threat(name.view)}"): float(metrics[str(name)])
+            for name in target_scores(metrics, "test")
+            if metrics[str(name)] is not None
+        }
 
     def metrics(self, checkpoint: str) -> dict[str, Any]:
         """All that was measured of a checkpoint; a foreign model is the one that there is, whatever its name."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.paired import load_correct
-from gat_lightning.evaluation.robustness import WORST
 from gat_lightning.evaluation.statistics import compare_pairs
 from gat_lightning.evaluation.statistics.comparison import Named
 from gat_lightning.evaluation.threat import Threat
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
+from gat_lightning.runs.metric_names import WORST
 
 _OTHERWISE_EVALUATED = "evaluated with other attacks than the baseline, or on another number of images"
 

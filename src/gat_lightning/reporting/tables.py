@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gat_lightning.evaluation.statistics import MeanStd
-from gat_lightning.figures.numbers import is_share
-from gat_lightning.reporting.groups import Group, columns, lower_is_better
+from gat_lightning.reporting.groups import Group, columns
+from gat_lightning.runs.metric_names import MetricName
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Summary:
     """The table.
 
     Attributes:
-        metrics: names of the columns, ``test/VIEW/METRIC``.
+        metrics: of the columns.
         labels: of the rows.
         seeds: number of seeds of each row.
         cells: row by row.
     """
 
-    metrics: list[str]
+    metrics: list[MetricName]
     labels: list[str]
     seeds: list[int]
     cells: list[list[Cell]]
@@ -64,11 +64,10 @@ def summarise(groups: Sequence[Group], checkpoint: str) -> Summary:
     cells: list[list[Cell]] = [[] for _ in groups]
     for position, metric in enumerate(metrics):
         means = [row[position].mean for row in found if row[position] is not None]  # type: ignore[union-attr]
-        best = (min if lower_is_better(metric) else max)(means) if len(means) > 1 else None
-        share = is_share(metric)
+        best = (min if metric.lower_is_better else max)(means) if len(means) > 1 else None
         for row, summaries in zip(cells, found, strict=True):
             summary = summaries[position]
-            row.append(Cell(summary, summary is not None and summary.mean == best, share))
+            row.append(Cell(summary, summary is not None and summary.mean == best, metric.is_share))
     return Summary(metrics, [each.label for each in groups], [len(each.seeds) for each in groups], cells)
 
 
@@ -115,11 +114,9 @@ def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
     return text.getvalue()
 
 
-def header(metric: str) -> str:
+def header(metric: MetricName) -> str:
     """What stands above a metric: ``pgd20 accuracy (%)``."""
-    _, view, *rest = metric.split("/")
-    unit = " (%)" if is_share(metric) else ""
-    return f"{view} {' '.join(rest)}{unit}"
+    return f"{metric.view} {metric.metric}{' (%)' if metric.is_share else ''}"
 
 
 def _escaped(text: str) -> str:

@@ -101,6 +101,3 @@ def _device(device: torch.device | None) -> dict[str, Any]:
     else:
         described["name"] = platform.processor() or platform.machine()
     return described
-
-
-LOWER_IS_BETTER = ("mae", "l1")

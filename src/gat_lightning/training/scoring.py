@@ -14,6 +14,7 @@ from gat_lightning.batch import Batch, pieces
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.randomness import BatchGenerator
+from gat_lightning.runs.metric_names import CLEAN, MetricName
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import TaskProblem, task_outputs
 from gat_lightning.tasks.views import Views, views_of
@@ -52,9 +53,9 @@ class Scoring:
         self._limit = attacked_images
         self._micro_batch = micro_batch
         device = next(model.parameters()).device
-        self._metrics: dict[str, MetricCollection] = {
-            **{view: self._target.metrics().to(device) for view in ("clean", *attacks)},
-            **{f"clean/{task.name}": task.metrics().to(device) for task in self._auxiliary},
+        self._metrics: dict[tuple[str, str | None], MetricCollection] = {
+            **{(view, None): self._target.metrics().to(device) for view in (CLEAN, *attacks)},
+            **{(CLEAN, task.name): task.metrics().to(device) for task in self._auxiliary},
         }
 
     @torch.no_grad()
@@ -66,7 +67,7 @@ class Scoring:
 
     def _update(self, batch: Batch, batch_idx: int) -> None:
         tasks = [self._target, *self._auxiliary]
-        self._score("clean", batch.images, self._views(batch, batch_idx, tasks), tasks)
+        self._score(CLEAN, batch.images, self._views(batch, batch_idx, tasks), tasks)
         attacked = self._within_limit(batch)
         if len(attacked.images) == 0:
             return
@@ -83,21 +84,22 @@ class Scoring:
         """The target's output, and the auxiliary tasks', for the clean or the adversarial version of the images."""
         outputs, _ = task_outputs(self._model.encode, self._model, images, views, [task.name for task in tasks])
         for task in tasks:
-            key = view if task is self._target else f"{view}/{task.name}"
-            self._metrics[key].update(outputs[task.name], views.labels[task.name])
+            key = None if task is self._target else task.name
+            self._metrics[view, key].update(outputs[task.name], views.labels[task.name])
 
-    def compute(self) -> dict[str, float]:
-        """``{"view/metric": value, "clean/task/metric": value}``, the same on every rank."""
+    def compute(self) -> dict[MetricName, float]:
+        """The value of every score, the same on every rank."""
+        split = self._key[1]
         return {
-            f"{view}/{name}": float(value)
-            for view, metrics in self._metrics.items()
-            for name, value in metrics.compute().items()
+            MetricName(split, view, metric, task): float(value)
+            for (view, task), metrics in self._metrics.items()
+            for metric, value in metrics.compute().items()
         }
 
-    def selection(self, scores: Mapping[str, float], view: str) -> float:
-        """The task's first metric in a view, as a figure of which more is better."""
+    def selection(self, scores: Mapping[MetricName, float], view: str) -> float:
+        """The target's first metric in a view, negated where lower is better."""
         name, metric = next(iter(self._target.metrics().items()))
-        value = scores[f"{view}/{name}"]
+        value = scores[MetricName(self._key[1], view, name)]
         return value if metric.higher_is_better else -value
 
     def _within_limit(self, batch: Batch) -> Batch:

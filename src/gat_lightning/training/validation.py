@@ -10,12 +10,13 @@ from gat_lightning.attacks import Attack
 from gat_lightning.batch import Batch
 from gat_lightning.distributed import copy_to_ranks
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.runs.metric_names import CLEAN, SELECTION, MetricName
 from gat_lightning.tasks import Task
 from gat_lightning.training.scoring import Scoring
 
 
 class ScoredModule(pl.LightningModule):
-    """A multi-task model whose tasks are scored; how it is trained is the subclass's business.
+    """A multi-task model whose tasks are validated and tested. Subclasses define the training.
 
     Args:
         model: the multi-task model.
@@ -46,12 +47,12 @@ class ScoredModule(pl.LightningModule):
         self.micro_batch = micro_batch
         self.seed = seed
         self._attacked_images = {"val": validation_images, "test": None}
-        self._selection_view = next(iter(validation_attacks)) if robust_selection else "clean"
+        self._selection_view = next(iter(validation_attacks)) if robust_selection else CLEAN
 
     @property
     def selection_limit(self) -> int | None:
         """How many images of the validation split choose the best checkpoint; all if None."""
-        return None if self._selection_view == "clean" else self._attacked_images["val"]
+        return None if self._selection_view == CLEAN else self._attacked_images["val"]
 
     def new_scoring(self, split: str, model: MultiTaskModel) -> Scoring:
         """Fresh metrics of ``val`` or ``test`` for the model or an average of it."""
@@ -69,8 +70,8 @@ class ScoredModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores, and the one that chooses the best checkpoint as ``val/selection``."""
-        scores = self._log_scores("val")
-        self.log("val/selection", self._scoring.selection(scores, self._selection_view), sync_dist=True)
+        scores = self._log_scores()
+        self.log(SELECTION, self._scoring.selection(scores, self._selection_view), sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
         """Fresh metrics."""
@@ -82,9 +83,9 @@ class ScoredModule(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the scores."""
-        self._log_scores("test")
+        self._log_scores()
 
-    def _log_scores(self, split: str) -> dict[str, float]:
+    def _log_scores(self) -> dict[MetricName, float]:
         scores = self._scoring.compute()
-        self.log_dict({f"{split}/{name}": value for name, value in scores.items()}, sync_dist=True)
+        self.log_dict({str(name): value for name, value in scores.items()}, sync_dist=True)
         return scores

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gat_lightning.attacks import Attack
+from gat_lightning.runs.metric_names import MetricName
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ def bar(view: str, attack: str, batches: int, done: int) -> Iterator[Callable[[i
 
 
 def print_metrics(
-    metrics: Mapping[str, float],
-    intervals: Mapping[str, list[float]],
+    metrics: Mapping[MetricName, float],
+    intervals: Mapping[MetricName, list[float]],
     attacks: Mapping[str, Attack],
     title: str,
     more: Sequence[RenderableType],
@@ -53,8 +54,8 @@ def print_metrics(
     """The table at the end: one row per view and metric.
 
     Args:
-        metrics: ``{"split/view/metric": value}``.
-        intervals: ``{"split/view/metric": [low, high]}`` of 95 %.
+        metrics: the value of each metric.
+        intervals: their 95 % intervals, ``[low, high]``.
         attacks: by view.
         title: what was evaluated, on what.
         more: shown after it.
@@ -62,13 +63,10 @@ def print_metrics(
     """
     table = Table("view", "budget", "metric", "value", "95 % interval", title=title)
     for name, value in metrics.items():
-        if name.count("/") < 2:
-            continue
-        _, view, metric = name.split("/")
-        attack = attacks.get(view)
+        attack = attacks.get(name.view)
         budget = "" if attack is None else f"{attack.norm.name} {attack.eps:.4g}"
-        interval = " - ".join(_text(metric, end) for end in intervals.get(name, ()))
-        table.add_row(view, budget, metric, _text(metric, value), interval)
+        interval = " - ".join(_text(name.metric, end) for end in intervals.get(name, ()))
+        table.add_row(name.view, budget, name.metric, _text(name.metric, value), interval)
     console = Console()
     for part in (table, *more):
         console.print(part)

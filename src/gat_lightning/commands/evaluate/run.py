@@ -74,7 +74,8 @@ def run(config: DictConfig) -> dict[str, Any]:
         predictions.save(directory / FILE)
         result["files"]["predictions"] = FILE
         scores = score(predictions, config.split, config.seed)
-        result["metrics"], result["intervals"] = {subject.name: scores.metrics}, {subject.name: scores.intervals}
+        result["metrics"] = {subject.name: {str(name): value for name, value in scores.metrics.items()}}
+        result["intervals"] = {subject.name: {str(name): ends for name, ends in scores.intervals.items()}}
         result["images"] = len(predictions.index)
         more = Supplementary(
             subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory

@@ -10,8 +10,8 @@ from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.commands.evaluate.subject import data_settings
 from gat_lightning.config.ranges import flag, one_of, whole
 from gat_lightning.errors import UserError
+from gat_lightning.runs.metric_names import SPLITS
 
-SPLITS = ("test", "val")
 _RANGES = {
     "split": one_of(*SPLITS),
     "images": whole(1, None),

@@ -25,7 +25,6 @@ from gat_lightning.evaluation.audit import audit
 from gat_lightning.evaluation.covariance import covariance_trend
 from gat_lightning.evaluation.draws import ImageGenerator
 from gat_lightning.evaluation.predictions import Predictions
-from gat_lightning.evaluation.robustness import CLEAN, WORST
 from gat_lightning.evaluation.target import Target
 from gat_lightning.evaluation.task_gradients import measure_gradients
 from gat_lightning.evaluation.transfer import success_rates
@@ -36,6 +35,7 @@ from gat_lightning.figures.loss_contour import loss_contour, loss_surface
 from gat_lightning.figures.panels import attack_panels
 from gat_lightning.figures.robustness_curve import accuracy_against_eps
 from gat_lightning.randomness import Shard
+from gat_lightning.runs.metric_names import CLEAN, WORST
 
 _PANELS = 8
 

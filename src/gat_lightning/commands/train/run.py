@@ -34,10 +34,10 @@ from gat_lightning.data import ImageDataModule
 from gat_lightning.distributed import is_lost_process, loss_of_process
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.figures.gallery import adversarial_gallery
-from gat_lightning.figures.numbers import written
 from gat_lightning.loggers import close, start
 from gat_lightning.runs.directory import is_finished
 from gat_lightning.runs.lock import only_run_in
+from gat_lightning.runs.metric_names import target_scores
 from gat_lightning.runs.metrics_csv import FILE as METRICS
 from gat_lightning.runs.overrides import typed
 from gat_lightning.runs.result import environment, read_result, write_result
@@ -200,13 +200,13 @@ def profile_files(directory: Path) -> list[str]:
 
 def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None:
     """The table at the end of a run, with how much was lost between the best and the last checkpoint."""
-    names = [name for name in next(iter(metrics.values()), {}) if name.startswith("test/") and name.count("/") == 2]
-    table = Table("checkpoint", "epoch", *(name.removeprefix("test/") for name in names), title="Test images")
+    names = target_scores(next(iter(metrics.values()), ()), "test")
+    table = Table("checkpoint", "epoch", *(name.shown for name in names), title="Test images")
     for checkpoint, scores in metrics.items():
-        table.add_row(checkpoint, str(scores["epoch"]), *(written(name, scores[name]) for name in names))
+        table.add_row(checkpoint, str(scores["epoch"]), *(name.text(scores[str(name)]) for name in names))
     if "best" in metrics and "last" in metrics:
-        gaps = {name: metrics["best"][name] - metrics["last"][name] for name in names}
-        table.add_row("best - last", "", *(written(name, gap) for name, gap in gaps.items()))
+        gaps = {name: metrics["best"][str(name)] - metrics["last"][str(name)] for name in names}
+        table.add_row("best - last", "", *(name.text(gap) for name, gap in gaps.items()))
     console = Console()
     console.print(table)
     console.print(f"Run directory: {directory}", soft_wrap=True)

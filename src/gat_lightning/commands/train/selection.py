@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gat_lightning.data import ImageDataModule
+from gat_lightning.runs.metric_names import SELECTION
 from gat_lightning.runs.metrics_csv import FILE, read_rows
 from gat_lightning.training.validation import ScoredModule
 
@@ -41,7 +42,7 @@ def doubt(scores: Sequence[float], images: int, limit: int | None) -> str | None
 
 def scores_of(rows: Sequence[Mapping[str, str]]) -> list[float]:
     """The scores of all validations, of the rows of a ``metrics.csv``."""
-    return [float(row["val/selection"]) for row in rows if row.get("val/selection")]
+    return [float(row[SELECTION]) for row in rows if row.get(SELECTION)]
 
 
 def warn_of_selection(module: ScoredModule, data: ImageDataModule, directory: Path) -> None:

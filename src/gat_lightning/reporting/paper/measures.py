@@ -13,6 +13,7 @@ from gat_lightning.reporting.gradient_measures import of_pairs
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.paper.published import Column, Row
 from gat_lightning.reporting.records import Record
+from gat_lightning.runs.metric_names import MetricName
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Metric:
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = MetricName.parse(name)
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
         """One value for each setting that has the metric."""
@@ -72,7 +73,7 @@ class FrontVolume:
     """
 
     def __init__(self, of: str, clean: str, robust: str) -> None:
-        self.of, self.clean, self.robust = of, clean, robust
+        self.of, self.clean, self.robust = of, MetricName.parse(clean), MetricName.parse(robust)
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
         """The front of all settings, each by the means of its seeds; none without the extra ``report``."""
@@ -94,7 +95,7 @@ class GradientCorrelation:
     """
 
     def __init__(self, of: str, with_metric: str) -> None:
-        self.of, self.with_metric = of, with_metric
+        self.of, self.with_metric = of, MetricName.parse(with_metric)
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
         """Over the settings, each by the means of its seeds; none of fewer than three, or where all have one value."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from gat_lightning.runs.metric_names import MetricName
+
 if TYPE_CHECKING:
     from gat_lightning.training.module import GATModule
 
@@ -41,7 +43,7 @@ class CatastrophicOverfittingGuard(pl.Callback):
         """Compare with the validation before."""
         module: GATModule = pl_module  # type: ignore[assignment]
         view = next(iter(module.attacks["val"]))
-        accuracy = trainer.callback_metrics.get(f"val/{view}/accuracy")
+        accuracy = trainer.callback_metrics.get(str(MetricName("val", view, "accuracy")))
         if accuracy is None or trainer.sanity_checking:
             return
         if self._before is not None and float(accuracy) < self._before - self._threshold:

@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
-from gat_lightning.figures.numbers import written
+from gat_lightning.runs.metric_names import target_scores
 from gat_lightning.training.module import GATModule
 
 
@@ -29,7 +29,8 @@ class Progress(TQDMProgressBar):
         step = pl_module.last_step
         losses = {} if step is None else dict(zip(step.names, step.losses.tolist(), strict=True))
         shown = {name: f"{value:.3f}" for name, value in losses.items()}
-        return shown | {name: written(name, value) for name, value in _scores(trainer).items()}
+        scores = trainer.callback_metrics
+        return shown | {str(name): name.text(float(scores[str(name)])) for name in target_scores(scores, "val")}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -44,8 +45,3 @@ class Progress(TQDMProgressBar):
         parts = [f"{name} {value}" for name, value in self.get_metrics(trainer, pl_module).items()]
         epoch, elapsed = trainer.current_epoch + 1, time.perf_counter() - self._started
         print(f"epoch {epoch}/{trainer.max_epochs}  {elapsed:.0f} s  {'  '.join(parts)}", flush=True)
-
-
-def _scores(trainer: pl.Trainer) -> dict[str, float]:
-    metrics = trainer.callback_metrics
-    return {name: float(value) for name, value in metrics.items() if name.startswith("val/") and name.count("/") == 2}

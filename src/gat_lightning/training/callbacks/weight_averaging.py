@@ -116,7 +116,7 @@ class WeightAveraging(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the scores."""
         if self._scoring is not None:
-            scores = {f"{self._rule.name}/val/{name}": value for name, value in self._scoring.compute().items()}
+            scores = {f"{self._rule.name}/{name}": value for name, value in self._scoring.compute().items()}
             pl_module.log_dict(scores, sync_dist=True)  # the same on every rank; without it Lightning warns
         self._scoring = None
 
