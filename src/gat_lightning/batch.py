@@ -84,3 +84,10 @@ def has_label(label: Tensor) -> Tensor:
     """Which samples have a label: bool ``[B]``. A dense label counts when every element is present."""
     present = ~label.isnan() if label.is_floating_point() else label != MISSING
     return present.flatten(1).all(1) if present.dim() > 1 else present
+
+
+def unit_range(maps: Tensor) -> Tensor:
+    """Each map ``[B, 1, H, W]`` shifted and scaled to [0, 1]; 0 if it is constant, NaN if a value is not finite."""
+    least = maps.amin((1, 2, 3), keepdim=True)
+    extent = maps.amax((1, 2, 3), keepdim=True) - least
+    return (maps - least) / torch.where(extent == 0, 1, extent)

@@ -8,9 +8,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo, LabelInfo
+from gat_lightning.metrics import AUROC
 from gat_lightning.models.features import FeatureInfo, Features
 from gat_lightning.tasks import BinaryClassification, Classification, Regression, target_task
-from gat_lightning.tasks.binary import AUROC
 
 INFO = DataInfo(
     "toy",

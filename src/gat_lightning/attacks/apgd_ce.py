@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torchattacks
 from torch import Tensor, nn
 
 from gat_lightning.attacks.external import ExternalAttack
@@ -52,6 +51,8 @@ class APGDCE(ExternalAttack):
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.APGD``."""
+        import torchattacks
+
         return torchattacks.APGD(
             model, norm=self.norm.name, eps=self.eps, steps=self.steps, n_restarts=self.restarts, seed=seed, loss="ce"
         )

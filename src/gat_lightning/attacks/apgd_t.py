@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
-import torchattacks
 from torch import Tensor, nn
 
 from gat_lightning.attacks.external import ExternalAttack, count_classes
@@ -57,7 +57,7 @@ class APGDT(ExternalAttack):
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.APGD`` with another loss."""
-        return _TargetedAPGD(
+        return _targeted_apgd()(
             model,
             targets=min(TARGETS, count_classes(problem, images) - 1),
             norm=self.norm.name,
@@ -69,33 +69,41 @@ class APGDT(ExternalAttack):
         )
 
 
-class _TargetedAPGD(torchattacks.APGD):
-    def __init__(self, model: nn.Module, targets: int, **settings: Any) -> None:
-        super().__init__(model, **settings)
-        self._ranks = range(2, targets + 2)
+@cache
+def _targeted_apgd() -> Any:
+    """``torchattacks.APGD`` on the targeted ratio, the likeliest target first, for images not yet fooled."""
+    import torchattacks
 
-    def perturb(self, images: Tensor, labels: Tensor, best_loss: bool = False, cheap: bool = True) -> tuple[Any, Any]:
-        """Go on with the images still standing from target to target, the likeliest first."""
-        adversarial = images.clone()
-        standing = self.get_logits(images).argmax(1) == labels
-        torch.manual_seed(self.seed)
-        for rank in self._ranks:
-            for _ in range(self.n_restarts):
-                rows = standing.nonzero().flatten()
-                if len(rows) == 0:
-                    return standing, adversarial
-                self._target = self.get_logits(images[rows]).sort(dim=1).indices[:, -rank]
-                _, kept, _, found = self.attack_single_run(images[rows], labels[rows])
-                fooled = rows[kept == 0]
-                standing[fooled] = False
-                adversarial[fooled] = found[kept == 0]
-        return standing, adversarial
+    class TargetedAPGD(torchattacks.APGD):
+        def __init__(self, model: nn.Module, targets: int, **settings: Any) -> None:
+            super().__init__(model, **settings)
+            self._ranks = range(2, targets + 2)
 
-    def dlr_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The targeted ratio, under the name by which torchattacks asks for it."""
-        rows = torch.arange(len(logits), device=logits.device)
-        margin = logits[rows, self._target] - logits[rows, labels]
-        if logits.shape[1] < 4:
-            return margin
-        ordered = logits.sort(dim=1).values
-        return margin / (ordered[:, -1] - 0.5 * ordered[:, -3] - 0.5 * ordered[:, -4] + 1e-12)
+        def perturb(
+            self, images: Tensor, labels: Tensor, best_loss: bool = False, cheap: bool = True
+        ) -> tuple[Any, Any]:
+            adversarial = images.clone()
+            standing = self.get_logits(images).argmax(1) == labels
+            torch.manual_seed(self.seed)
+            for rank in self._ranks:
+                for _ in range(self.n_restarts):
+                    rows = standing.nonzero().flatten()
+                    if len(rows) == 0:
+                        return standing, adversarial
+                    self._target = self.get_logits(images[rows]).sort(dim=1).indices[:, -rank]
+                    _, kept, _, found = self.attack_single_run(images[rows], labels[rows])
+                    fooled = rows[kept == 0]
+                    standing[fooled] = False
+                    adversarial[fooled] = found[kept == 0]
+            return standing, adversarial
+
+        def dlr_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+            """The targeted ratio, in place of the untargeted one."""
+            rows = torch.arange(len(logits), device=logits.device)
+            margin = logits[rows, self._target] - logits[rows, labels]
+            if logits.shape[1] < 4:
+                return margin
+            ordered = logits.sort(dim=1).values
+            return margin / (ordered[:, -1] - 0.5 * ordered[:, -3] - 0.5 * ordered[:, -4] + 1e-12)
+
+    return TargetedAPGD

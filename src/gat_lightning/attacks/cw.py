@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torchattacks
 from torch import Tensor, nn
 
 from gat_lightning.attacks.budget import parse_budget
@@ -66,11 +65,9 @@ class CW(ExternalAttack):
             )
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
-        """``torchattacks.CW``."""
-        return _CW(model, c=self.c, kappa=self.confidence, steps=self.steps, lr=self.lr)
+        """``torchattacks.CW``, with another start."""
+        import torchattacks
 
-
-class _CW(torchattacks.CW):
-    def inverse_tanh_space(self, images: Tensor) -> Tensor:
-        """Where the optimisation begins."""
-        return torch.atanh((2 * images - 1) * SHRINK)
+        attack = torchattacks.CW(model, c=self.c, kappa=self.confidence, steps=self.steps, lr=self.lr)
+        attack.inverse_tanh_space = lambda images: torch.atanh((2 * images - 1) * SHRINK)
+        return attack

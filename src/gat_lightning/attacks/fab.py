@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
-import torchattacks
 from torch import Tensor, nn
 
 from gat_lightning.attacks.apgd_t import TARGETS
@@ -59,7 +59,7 @@ class FAB(ExternalAttack):
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.FAB``, with our loop over targets and restarts."""
-        return _FAB(
+        return _fab()(
             model,
             norm=self.norm.name,
             eps=self.eps,
@@ -71,26 +71,32 @@ class FAB(ExternalAttack):
         )
 
 
-class _FAB(torchattacks.FAB):
-    def perturb(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Go on with the images still standing from target to target and from start to start."""
-        run = self.attack_single_run_targeted if self.multi_targeted else self.attack_single_run
-        ranks = range(2, self.n_target_classes + 2) if self.multi_targeted else [None]
-        adversarial = images.clone()
-        with torch.no_grad():
-            standing = self.get_logits(images).argmax(1) == labels
-            torch.manual_seed(self.seed)
-            for self.target_class in ranks:
-                for restart in range(self.n_restarts):
-                    rows = standing.nonzero().flatten()
-                    if len(rows) == 0:
-                        return adversarial
-                    found = run(images[rows], labels[rows], use_rand_start=restart > 0)
-                    fooled = (self.get_logits(found).argmax(1) != labels[rows]) & self._near(found, images[rows])
-                    standing[rows[fooled]] = False
-                    adversarial[rows[fooled]] = found[fooled].to(images.dtype)
-        return adversarial
+@cache
+def _fab() -> Any:
+    """``torchattacks.FAB`` that attacks only the images not yet fooled, target by target and start by start."""
+    import torchattacks
 
-    def _near(self, found: Tensor, images: Tensor) -> Tensor:
-        order = next(order for norm, order in ORDERS.items() if norm.name == self.norm)
-        return torch.linalg.vector_norm((found - images).flatten(1), order, dim=1) <= self.eps
+    class PersistentFAB(torchattacks.FAB):
+        def perturb(self, images: Tensor, labels: Tensor) -> Tensor:
+            run = self.attack_single_run_targeted if self.multi_targeted else self.attack_single_run
+            ranks = range(2, self.n_target_classes + 2) if self.multi_targeted else [None]
+            adversarial = images.clone()
+            with torch.no_grad():
+                standing = self.get_logits(images).argmax(1) == labels
+                torch.manual_seed(self.seed)
+                for self.target_class in ranks:
+                    for restart in range(self.n_restarts):
+                        rows = standing.nonzero().flatten()
+                        if len(rows) == 0:
+                            return adversarial
+                        found = run(images[rows], labels[rows], use_rand_start=restart > 0)
+                        fooled = (self.get_logits(found).argmax(1) != labels[rows]) & self._near(found, images[rows])
+                        standing[rows[fooled]] = False
+                        adversarial[rows[fooled]] = found[fooled].to(images.dtype)
+            return adversarial
+
+        def _near(self, found: Tensor, images: Tensor) -> Tensor:
+            order = next(order for norm, order in ORDERS.items() if norm.name == self.norm)
+            return torch.linalg.vector_norm((found - images).flatten(1), order, dim=1) <= self.eps
+
+    return PersistentFAB

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
-import torchattacks
 from torch import Tensor, nn
 
 from gat_lightning.attacks.external import ExternalAttack, LogitsModel
@@ -57,6 +57,8 @@ class Square(ExternalAttack):
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.Square``."""
+        import torchattacks
+
         return torchattacks.Square(model, **self._settings(seed))
 
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
@@ -65,7 +67,7 @@ class Square(ExternalAttack):
             raise UserError(f"square in L2 needs images of at least 5x5 pixels, got {list(images.shape[2:])}")
         if isinstance(problem, ClassifierProblem):
             return super().perturb(problem, images, generator)
-        search = _LossSquare(problem, images, self._settings(self.draw_seed(generator)))
+        search = _loss_square()(problem, images, self._settings(self.draw_seed(generator)))
         return self.kept(images, search(images))
 
     def _settings(self, seed: int) -> dict[str, Any]:
@@ -78,27 +80,34 @@ class Square(ExternalAttack):
         }
 
 
-class _LossSquare(torchattacks.Square):
-    """Keeps the highest loss of all restarts; no image is ever done."""
+@cache
+def _loss_square() -> Any:
+    """``torchattacks.Square`` that searches for the highest loss of all restarts; no image is ever done."""
+    import torchattacks
 
-    def __init__(self, problem: Problem, images: Tensor, settings: dict[str, Any]) -> None:
-        super().__init__(LogitsModel(problem.loss, images), **settings)
-        self._loss = problem.loss
+    class LossSquare(torchattacks.Square):
+        def __init__(self, problem: Problem, images: Tensor, settings: dict[str, Any]) -> None:
+            super().__init__(LogitsModel(problem.loss, images), **settings)
+            self._loss = problem.loss
 
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        self.init_hyperparam(images)
-        torch.manual_seed(self.seed)
-        best, highest = images, self._loss(images)
-        for _ in range(self.n_restarts):
-            _, found = self.attack_single_run(images, torch.zeros(len(images), dtype=torch.long, device=images.device))
-            loss = self._loss(found)
-            better = loss > highest
-            best = torch.where(better[:, None, None, None], found, best)
-            highest = torch.where(better, loss, highest)
-        return best
+        @torch.no_grad()
+        def __call__(self, images: Tensor) -> Tensor:
+            self.init_hyperparam(images)
+            torch.manual_seed(self.seed)
+            best, highest = images, self._loss(images)
+            for _ in range(self.n_restarts):
+                _, found = self.attack_single_run(
+                    images, torch.zeros(len(images), dtype=torch.long, device=images.device)
+                )
+                loss = self._loss(found)
+                better = loss > highest
+                best = torch.where(better[:, None, None, None], found, best)
+                highest = torch.where(better, loss, highest)
+            return best
 
-    def margin_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """A margin that is never reached, and what to lower."""
-        loss = self._loss(images)
-        return torch.ones_like(loss), -loss
+        def margin_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            """A margin that is never reached, and the value to minimise."""
+            loss = self._loss(images)
+            return torch.ones_like(loss), -loss
+
+    return LossSquare

@@ -13,8 +13,8 @@ import torch
 from numpy.lib.npyio import NpzFile
 from torch import Tensor
 
+from gat_lightning.batch import unit_range
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
-from gat_lightning.data.depth_maps import standardised
 from gat_lightning.data.npz import check_member
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import UserError
@@ -156,7 +156,7 @@ class Arrays(ArrayDataModule):
                 f"{self.path}: {key} has dtype {array.dtype} and shape {list(array.shape)}; it must be numbers"
                 f" {wanted}, one depth map per image and of its size"
             )
-        return {DEPTH: standardised(torch.from_numpy(array.astype(np.float32)).unsqueeze(1))}
+        return {DEPTH: unit_range(torch.from_numpy(array.astype(np.float32)).unsqueeze(1))}
 
     def _check(self, images: dict[str, Tensor], labels: dict[str, Tensor]) -> None:
         for split in ("train", "test"):

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from gat_lightning.batch import has_label
 from gat_lightning.randomness import BatchGenerator
 
 if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
+
     from gat_lightning.info import DataInfo
     from gat_lightning.models.features import FeatureInfo
 

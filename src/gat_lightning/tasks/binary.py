@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import BinaryAccuracy
-from torchmetrics.functional.classification import binary_auroc
-from torchmetrics.utilities import dim_zero_cat
 
-from gat_lightning.batch import MISSING, has_label
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
 from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
 from gat_lightning.tasks.base import Task, masked
 from gat_lightning.tasks.classification import label_info
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 BALANCED = "balanced"
 
@@ -83,59 +83,10 @@ class BinaryClassification(Task):
 
     def metrics(self) -> MetricCollection:
         """AUROC, then accuracy at logit 0, over the samples that have a label."""
+        from torchmetrics import MetricCollection
+
+        from gat_lightning.metrics import AUROC, LogitAccuracy
+
         metrics = MetricCollection({"auroc": AUROC()})
         metrics.add_metrics({"accuracy": LogitAccuracy()})  # the collection sorts by name what it is given at once
         return metrics
-
-
-class LogitAccuracy(BinaryAccuracy):
-    """Share of logits ``[B, 1]`` whose sign agrees with labels 0 and 1 ``[B]``; -1 is left out."""
-
-    def __init__(self) -> None:
-        super().__init__(ignore_index=MISSING)
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch."""
-        super().update((preds.squeeze(1) > 0).long(), target)
-
-
-class AUROC(Metric):
-    """Area under the ROC curve of logits ``[B, 1]`` for labels 0 and 1 ``[B]``, exact; -1 is left out.
-
-    NaN where the labels are not of both classes. Torchmetrics' own takes the sigmoid of a batch if one of its logits
-    is outside [0, 1], and of another not; this one ranks the logits of all batches and ranks together.
-    """
-
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = True
-    logits: list[Tensor]
-    labels: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("logits", [], dist_reduce_fx="cat")
-        self.add_state("labels", [], dist_reduce_fx="cat")
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        super().reset()
-        # A process without any batch must not leave the others waiting for its lists.
-        self.logits.append(torch.empty(0, device=self.device))
-        self.labels.append(torch.empty(0, dtype=torch.long, device=self.device))
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Keep a batch."""
-        present = has_label(target)
-        self.logits.append(preds.squeeze(1)[present].float())
-        self.labels.append(target[present])
-
-    def compute(self) -> Tensor:
-        """The area, in [0, 1], or NaN."""
-        logits, labels = dim_zero_cat(self.logits).cpu(), dim_zero_cat(self.labels).cpu()
-        if len(labels.unique()) < 2:
-            return torch.tensor(float("nan"), device=self.device)
-        order = logits.unique(return_inverse=True)[1]
-        score = (order + 1).double() / (len(order) + 1)
-        return binary_auroc(score, labels, validate_args=False).float().to(self.device)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
 
 from gat_lightning.batch import MISSING
 from gat_lightning.errors import UserError
@@ -12,6 +12,9 @@ from gat_lightning.info import DataInfo, LabelInfo, LabelKind
 from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
 from gat_lightning.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class MulticlassTask(Task):
@@ -39,6 +42,9 @@ class MulticlassTask(Task):
 
     def metrics(self) -> MetricCollection:
         """Accuracy over the samples that have a label."""
+        from torchmetrics import MetricCollection
+        from torchmetrics.classification import MulticlassAccuracy
+
         return MetricCollection(
             {"accuracy": MulticlassAccuracy(self.num_classes, average="micro", ignore_index=MISSING)}
         )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanAbsoluteError, MetricCollection
-from torchmetrics.image import PeakSignalNoiseRatio
 
 from gat_lightning.batch import has_label
 from gat_lightning.errors import UserError
@@ -15,6 +14,9 @@ from gat_lightning.models.features import FeatureInfo
 from gat_lightning.models.unet import UNetDecoder
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks.base import Task, masked
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class DenseTask(Task):
@@ -61,28 +63,11 @@ class DenseTask(Task):
 
     def metrics(self) -> MetricCollection:
         """Mean absolute error, then peak signal-to-noise ratio in dB (peak 1), over the samples that have a label."""
+        from torchmetrics import MetricCollection
+
+        from gat_lightning.metrics import DenseAbsoluteError, DensePSNR
+
         return MetricCollection({"l1": DenseAbsoluteError(), "psnr": DensePSNR()})
-
-
-class DenseAbsoluteError(MeanAbsoluteError):
-    """Mean absolute difference of two ``[B, c, h, w]``; samples whose label has a NaN are left out."""
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch."""
-        present = has_label(target)
-        super().update(preds[present], target[present])
-
-
-class DensePSNR(PeakSignalNoiseRatio):
-    """-10 log10 of the mean squared difference of two ``[B, c, h, w]``, in dB; samples with a NaN are left out."""
-
-    def __init__(self) -> None:
-        super().__init__(data_range=1.0)
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch."""
-        present = has_label(target)
-        super().update(preds[present], target[present])
 
 
 def _present(label: Tensor) -> Tensor:

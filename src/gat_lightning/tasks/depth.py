@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from gat_lightning.data.depth_maps import standardised
+from gat_lightning.batch import unit_range
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
 from gat_lightning.tasks.dense import DenseTask
@@ -77,13 +76,13 @@ class Depth(DenseTask):
         """
         if self.teacher is not None:
             depth = self._judge(images)
-            return standardised(F.interpolate(depth, self.shape[1:], mode="bilinear", align_corners=False))
+            return unit_range(F.interpolate(depth, self.shape[1:], mode="bilinear", align_corners=False))
         depth = labels[self.name]
         if depth.shape[1:] != self.shape:
             raise UserError(
                 f"The label 'depth' must be [B, 1, H, W] in the size of the images, not {list(depth.shape)}"
             )
-        return standardised(depth)
+        return unit_range(depth)
 
     def begin(self) -> None:
         """Load the teacher.
@@ -161,6 +160,8 @@ def _load(teacher: str | Mapping[str, Any] | nn.Module) -> nn.Module:
     if isinstance(teacher, nn.Module):
         return copy.deepcopy(teacher)
     if isinstance(teacher, Mapping):
+        from hydra.utils import instantiate
+
         made = instantiate(teacher)
         if not isinstance(made, nn.Module):
             raise UserError(f"task.depth.teacher must be a torch.nn.Module, and _target_ made a {type(made).__name__}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanAbsoluteError, MetricCollection
 
 from gat_lightning.batch import has_label
 from gat_lightning.info import DataInfo
@@ -12,6 +13,9 @@ from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
 from gat_lightning.tasks.base import Task, masked
 from gat_lightning.tasks.classification import label_info
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class Regression(Task):
@@ -51,21 +55,8 @@ class Regression(Task):
 
     def metrics(self) -> MetricCollection:
         """Mean absolute error over the samples that have a label, in the label's unit (years of age)."""
+        from torchmetrics import MetricCollection
+
+        from gat_lightning.metrics import ScaledAbsoluteError
+
         return MetricCollection({"mae": ScaledAbsoluteError(self._scale)})
-
-
-class ScaledAbsoluteError(MeanAbsoluteError):
-    """Mean absolute difference of ``[B, 1]`` and ``[B]`` times ``scale``; NaN labels are left out.
-
-    Args:
-        scale: from the label to its unit.
-    """
-
-    def __init__(self, scale: float) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch."""
-        present = has_label(target)
-        super().update(preds.squeeze(1)[present] * self.scale, target[present] * self.scale)

@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 from torch import nn
-from torchvision import models
 
 from gat_lightning.errors import UserError
 from gat_lightning.models.normalize import normalized, per_channel
@@ -47,6 +46,8 @@ def torchvision_classifier(
         UserError: there are no such model or weights, they cannot be had, do not fit, or the model cannot be made for
             such images.
     """
+    from torchvision import models
+
     known = models.list_models(module=models)
     if name not in known:
         close = " or ".join(get_close_matches(name, known, n=3)) or "resnet50"
@@ -80,6 +81,8 @@ def torchvision_classifier(
 
 
 def _weights(name: str, pretrained: bool | str) -> Any:
+    from torchvision import models
+
     available = models.get_model_weights(name)
     if pretrained is True:
         return available.DEFAULT
