@@ -5,6 +5,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest.register_assert_rewrite("support")
+
 TESTS = Path(__file__).parent
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -24,7 +26,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory):
     """Directory and result of a whole run of two short epochs."""
-    from test_train import trained
+    from support.training_runs import trained
 
     directory = tmp_path_factory.mktemp("runs") / "quickstart"
     return directory, trained(directory)

@@ -7,19 +7,15 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
 
 from gat_lightning.augment import CutMix, Identity, MaxUp, Mixup
-from gat_lightning.batch import Batch
-from gat_lightning.data.sampler import shard_of
 from gat_lightning.errors import UserError
 from gat_lightning.methods import Adversarial, Free, Madry, Trades
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
-from test_command_line import command
-from test_train import TINY
-from test_training_step import EPS, toy_module
-
-SIZES = (6, 6, 5)
+from support.commands import command
+from support.joined_ranks import Joined
+from support.training_runs import TINY
+from support.training_steps import EPS, toy_module
 
 
 class Shift(Identity):
@@ -30,29 +26,6 @@ class Shift(Identity):
 
     def __call__(self, images, values):
         return (images + values[:, :, None, None]).clamp(0, 1)
-
-
-def joined(step):
-    generator = torch.Generator().manual_seed(step)
-    images = torch.rand(SIZES[step], 1, 4, 4, dtype=torch.float64, generator=generator)
-    labels = {"class": torch.randint(4, (SIZES[step],), generator=generator)}
-    labels["macro"] = labels["class"] // 2
-    labels["macro"][:2] = -1
-    return images, labels
-
-
-class Joined(pl.LightningDataModule):
-    """Three joined batches, the last one uneven; each rank gets its part."""
-
-    def train_dataloader(self):
-        batches = []
-        for step in range(len(SIZES)):
-            images, labels = joined(step)
-            shard = shard_of(len(images), self.trainer.global_rank, self.trainer.world_size)
-            part = slice(shard.offset, shard.offset + shard.size)
-            own = {name: label[part] for name, label in labels.items()}
-            batches.append(Batch(images[part], own, torch.arange(len(images))[part], shard))
-        return DataLoader(batches, batch_size=None)
 
 
 class Record(pl.Callback):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import gat_lightning
-from test_train import TINY
+from support.training_runs import TINY
 
 REPOSITORY = Path(__file__).parents[1]
 

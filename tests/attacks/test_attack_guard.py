@@ -11,19 +11,9 @@ from torch import Tensor, nn
 from gat_lightning.attacks import PGD, ClassifierProblem, LossProblem
 from gat_lightning.attacks.guard import MODES, undisturbed
 from gat_lightning.errors import UserError
+from support.attack_traces import trace
 
 ModelMaker = Callable[..., nn.Module]
-
-
-def trace(model: nn.Module) -> dict[str, object]:
-    return {
-        "modes": {name: part.training for name, part in model.named_modules()},
-        "trainable": {name: parameter.requires_grad for name, parameter in model.named_parameters()},
-        "gradients": {name: parameter.grad for name, parameter in model.named_parameters()},
-        "identities": {name: id(tensor) for name, tensor in [*model.named_parameters(), *model.named_buffers()]},
-        "values": {name: tensor.tolist() for name, tensor in model.state_dict().items()},
-        "generator": torch.get_rng_state().tolist(),
-    }
 
 
 modes = pytest.mark.parametrize("mode", MODES)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import torchattacks
-from test_attack_guard import trace
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem, LossProblem
@@ -23,6 +22,7 @@ from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.square import Square
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, Shard
+from support.attack_traces import trace
 
 ModelMaker = Callable[..., nn.Module]
 

@@ -8,7 +8,7 @@ import torch
 from gat_lightning.data import Digits
 from gat_lightning.tasks import Jigsaw
 from gat_lightning.training import module as steps
-from test_train import rows, trained
+from support.training_runs import rows, trained
 
 LOOP = (0, 6, 8, 9)
 SETTINGS = ["method=madry", "weighting=mgda", "trainer.max_epochs=1", "data.fraction=0.1"]

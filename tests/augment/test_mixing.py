@@ -17,7 +17,7 @@ from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Classification, Jigsaw, Macro, Rotation
 from gat_lightning.tasks.views import prepare_views
 from gat_lightning.weighting import Equal
-from test_training_step import INFO, NAMES, Reference, fit_one_step, toy_batch, toy_module
+from support.training_steps import INFO, NAMES, Reference, fit_one_step, toy_batch, toy_module
 
 SIZE = 64
 

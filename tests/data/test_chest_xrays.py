@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from xray_folders import SIZE, chexpert_folder, chexpert_header, chexpert_line, nih_folder
 
 from gat_lightning.data import NIH, CheXpert, chexpert, nih
 from gat_lightning.errors import UserError
+from support.xray_folders import SIZE, chexpert_folder, chexpert_header, chexpert_line, nih_folder
 
 pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
 

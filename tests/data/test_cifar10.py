@@ -1,8 +1,6 @@
 import hashlib
 import pickle
-import tarfile
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,37 +15,6 @@ def md5(path):
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-@pytest.fixture
-def official(tmp_path, monkeypatch):
-    """A tiny set in the official format: an archive, and its MD5 sums in place of the real ones."""
-    build = tmp_path / "build"
-    folder = build / "cifar-10-batches-py"
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-
-    def write(name):
-        entry = {
-            "batch_label": name,
-            "labels": [i % 10 for i in range(PER_BATCH)],
-            "data": rng.integers(0, 256, (PER_BATCH, 3072), dtype=np.uint8),
-            "filenames": [f"{i}.png" for i in range(PER_BATCH)],
-        }
-        # The official files, written by Python 2, give the flags of a dtype as numbers.
-        content = pickle.dumps(entry, protocol=2).replace(b"\x89\x88\x87", b"K\x00K\x01\x87", 1)
-        assert b"K\x00K\x01\x87" in content
-        (folder / name).write_bytes(content)
-        return [name, md5(folder / name)]
-
-    monkeypatch.setattr(OFFICIAL, "train_list", [write(f"data_batch_{i}") for i in range(1, 6)])
-    monkeypatch.setattr(OFFICIAL, "test_list", [write("test_batch")])
-    archive = build / "cifar-10-python.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(folder, folder.name)
-    monkeypatch.setattr(OFFICIAL, "tgz_md5", md5(archive))
-    monkeypatch.setattr(OFFICIAL, "url", (build / "absent.tar.gz").as_uri())
-    return build
-
-
 def assert_has_the_images_of(build, data):
     data.prepare_data()
     data.setup()
@@ -60,31 +27,31 @@ def assert_has_the_images_of(build, data):
     assert torch.equal(batch.labels["macro"] == 0, torch.isin(batch.labels["class"], torch.tensor([0, 1, 8, 9])))
 
 
-def test_unpacked_files(official):
-    assert_has_the_images_of(official, CIFAR10(root=official, download=False))
+def test_unpacked_files(official_cifar10):
+    assert_has_the_images_of(official_cifar10, CIFAR10(root=official_cifar10, download=False))
 
 
-def test_archive_is_unpacked(official, tmp_path):
+def test_archive_is_unpacked(official_cifar10, tmp_path):
     root = tmp_path / "data"
     root.mkdir()
-    (official / OFFICIAL.filename).rename(root / OFFICIAL.filename)
-    assert_has_the_images_of(official, CIFAR10(root=root, download=False))
+    (official_cifar10 / OFFICIAL.filename).rename(root / OFFICIAL.filename)
+    assert_has_the_images_of(official_cifar10, CIFAR10(root=root, download=False))
 
 
-def test_an_interrupted_unpacking_is_repeated(official):
-    (official / "cifar-10-batches-py" / "data_batch_3").unlink()
-    assert_has_the_images_of(official, CIFAR10(root=official, download=False))
+def test_an_interrupted_unpacking_is_repeated(official_cifar10):
+    (official_cifar10 / "cifar-10-batches-py" / "data_batch_3").unlink()
+    assert_has_the_images_of(official_cifar10, CIFAR10(root=official_cifar10, download=False))
 
 
-def test_download(official, tmp_path, monkeypatch):
-    monkeypatch.setattr(OFFICIAL, "url", (official / OFFICIAL.filename).as_uri())
+def test_download(official_cifar10, tmp_path, monkeypatch):
+    monkeypatch.setattr(OFFICIAL, "url", (official_cifar10 / OFFICIAL.filename).as_uri())
     root = tmp_path / "new" / "data"
-    assert_has_the_images_of(official, CIFAR10(root=str(root)))
+    assert_has_the_images_of(official_cifar10, CIFAR10(root=str(root)))
     assert sorted(path.name for path in root.iterdir()) == ["cifar-10-batches-py", "cifar-10-python.tar.gz"]
 
 
 @pytest.mark.parametrize(("download", "why"), [(True, "cannot be downloaded"), (False, "data.download is false")])
-def test_nothing_there(official, tmp_path, download, why):
+def test_nothing_there(official_cifar10, tmp_path, download, why):
     root = tmp_path / "empty"
     with pytest.raises(UserError) as caught:
         CIFAR10(root=root, download=download).prepare_data()
@@ -94,25 +61,25 @@ def test_nothing_there(official, tmp_path, download, why):
     assert not root.exists() or not list(root.iterdir())
 
 
-def test_damaged_archive_is_named(official, tmp_path):
+def test_damaged_archive_is_named(official_cifar10, tmp_path):
     root = tmp_path / "data"
     root.mkdir()
-    content = (official / OFFICIAL.filename).read_bytes()
+    content = (official_cifar10 / OFFICIAL.filename).read_bytes()
     (root / OFFICIAL.filename).write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"cifar-10-python\.tar\.gz is damaged or not the official file"):
         CIFAR10(root=root).prepare_data()
 
 
-def test_damaged_batch_is_named_and_not_unpickled(official, tmp_path):
+def test_damaged_batch_is_named_and_not_unpickled(official_cifar10, tmp_path):
     marker = tmp_path / "ran"
 
     class Hostile:
         def __reduce__(self):
             return marker.write_text, ("",)
 
-    (official / "cifar-10-batches-py" / "data_batch_4").write_bytes(pickle.dumps(Hostile()))
+    (official_cifar10 / "cifar-10-batches-py" / "data_batch_4").write_bytes(pickle.dumps(Hostile()))
     with pytest.raises(UserError, match=r"data_batch_4 is damaged or not the official file"):
-        CIFAR10(root=official).load()
+        CIFAR10(root=official_cifar10).load()
     assert not marker.exists()
 
 

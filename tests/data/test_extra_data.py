@@ -7,20 +7,16 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_sampler import joined
-from test_with_trainer import SaveOnce, fit, positions
 
 from gat_lightning.augment import RandomCropFlip
 from gat_lightning.data import ROBIN, Digits, Images, LabelledImages, Splits
 from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
 from gat_lightning.errors import UserError
-from gat_lightning.info import DataInfo, LabelInfo
-from test_train import SHORT, trained
+from support.extra_images import CLASSES, PICTURES
+from support.loaders import SaveOnce, fit, joined, positions
+from support.training_runs import SHORT, trained
 
-INFO = DataInfo("toy", (3, 5, 4), (0.5,) * 3, (0.25,) * 3, {"class": LabelInfo(("ant", "bee", "cat"))})
 MACRO = {"insect": ["ant", "bee"], "mammal": ["cat"]}
-PICTURES = np.random.default_rng(5).integers(256, size=(50, 5, 4, 3), dtype=np.uint8)
-CLASSES = np.arange(50) % 3
 
 
 @pytest.fixture

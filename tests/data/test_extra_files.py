@@ -9,12 +9,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from test_extra_data import CLASSES, INFO, PICTURES
 
 from gat_lightning.data.extra import read_extra
 from gat_lightning.data.pickled import pickled_arrays
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
+from support.extra_images import CLASSES, INFO, PICTURES
 
 
 def written(path, content, protocol=pickle.HIGHEST_PROTOCOL):

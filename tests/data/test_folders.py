@@ -1,11 +1,11 @@
 import os
 
 import pytest
-from picture_folders import SIZE, ready, save
 
 from gat_lightning.data import Images
 from gat_lightning.data.folders import find_pictures
 from gat_lightning.errors import UserError
+from support.picture_folders import SIZE, ready, save
 
 
 def test_sub_folders_links_odd_names_and_hidden_files(one_folder, tmp_path):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from xray_folders import SIZE, chexpert_folder, chexpert_line, nih_folder
 
 from gat_lightning.data import NIH, ROBIN, CheXpert, nih
 from gat_lightning.data.pictures import inspect_picture
 from gat_lightning.errors import UserError
+from support.xray_folders import SIZE, chexpert_folder, chexpert_line, nih_folder
 
 pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
 

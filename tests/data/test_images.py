@@ -5,7 +5,6 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from picture_folders import SIZE, all_of, files, keys, ready
 from PIL import Image
 
 from gat_lightning.config.files import find_conf
@@ -15,6 +14,7 @@ from gat_lightning.data import pictures as pictures_module
 from gat_lightning.data.folders import find_pictures
 from gat_lightning.data.pictures import decode_picture, decode_pictures
 from gat_lightning.errors import UserError
+from support.picture_folders import SIZE, all_of, files, keys, ready
 
 
 def test_two_folders_are_the_splits_with_pils_pixels_and_the_folders_classes(two_folders):

@@ -6,10 +6,6 @@ import warnings
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from robin_folders import fill
-from test_cifar10 import official as cifar10  # noqa: F401
-from test_stl10 import official as stl10  # noqa: F401
-from xray_folders import chexpert_folder, nih_folder
 
 from gat_lightning.commands.evaluate.run import run as evaluate
 from gat_lightning.commands.export import run as run_export
@@ -21,6 +17,8 @@ from gat_lightning.config.files import find_conf
 from gat_lightning.data.robin import CLASSES
 from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.runs.directory import register_resolvers
+from support.robin_folders import fill
+from support.xray_folders import chexpert_folder, nih_folder
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
@@ -97,10 +95,10 @@ def test_one_epoch_of_gat(tmp_path, name, folder, overrides, metrics):
     chain(tmp_path / "run", name, root, [*size, *overrides], metrics)
 
 
-def test_one_epoch_of_gat_on_cifar10(cifar10, tmp_path):  # noqa: F811
-    chain(tmp_path / "run", "cifar10", cifar10, ["task=macro+hog"], {"accuracy"})
+def test_one_epoch_of_gat_on_cifar10(official_cifar10, tmp_path):
+    chain(tmp_path / "run", "cifar10", official_cifar10, ["task=macro+hog"], {"accuracy"})
 
 
-def test_one_epoch_of_gat_on_stl10_with_its_unlabelled_images(stl10, tmp_path):  # noqa: F811
+def test_one_epoch_of_gat_on_stl10_with_its_unlabelled_images(official_stl10, tmp_path):
     overrides = ["data.unlabeled=true", "task=macro+rotation"]
-    chain(tmp_path / "run", "stl10", stl10, overrides, {"accuracy"})
+    chain(tmp_path / "run", "stl10", official_stl10, overrides, {"accuracy"})

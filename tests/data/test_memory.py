@@ -2,12 +2,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from picture_folders import SIZE, ready
 
 from gat_lightning.data import Images
 from gat_lightning.data import images as images_module
 from gat_lightning.data.memory import available_memory
 from gat_lightning.errors import UserError
+from support.picture_folders import SIZE, ready
 
 
 def test_more_pictures_than_memory(two_folders, monkeypatch):

@@ -1,11 +1,11 @@
 import pytest
 import torch
 from PIL import Image
-from xray_folders import SIZE, nih_folder
 
 from gat_lightning.data import NIH
 from gat_lightning.data import cache as cache_module
 from gat_lightning.errors import UserError
+from support.xray_folders import SIZE, nih_folder
 
 pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
 

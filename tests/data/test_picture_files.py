@@ -7,7 +7,6 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from picture_folders import SIZE, files, keys, pixels, ready, save
 from PIL import Image, ImageOps
 
 from gat_lightning.data import Images
@@ -15,6 +14,7 @@ from gat_lightning.data import images as images_module
 from gat_lightning.data import pictures as pictures_module
 from gat_lightning.data.pictures import decode_picture, decode_pictures
 from gat_lightning.errors import UserError
+from support.picture_folders import SIZE, files, keys, pixels, ready, save
 
 
 @pytest.mark.parametrize("ending", [".png", ".JPG", ".JPEG", ".BmP", ".tif", ".webp", ".gif", ".ppm"])

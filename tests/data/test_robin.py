@@ -1,9 +1,9 @@
 import pytest
-from robin_folders import fill
 
 from gat_lightning.data import ROBIN
 from gat_lightning.data.robin import CLASSES, NUISANCES
 from gat_lightning.errors import UserError
+from support.robin_folders import fill
 
 
 @pytest.fixture

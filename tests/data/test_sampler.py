@@ -6,22 +6,9 @@ from hypothesis import strategies as st
 from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler, shard_of
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import generator_for
+from support.loaders import joined
 
 ranks_ = st.integers(1, 5)
-
-
-def joined(samplers):
-    """Concatenate what all ranks yield in each step, checking that the shards fit together."""
-    for step in zip(*samplers, strict=True):
-        offset = 0
-        for positions, shard in step:
-            assert shard.offset == offset
-            assert shard.size == len(positions)
-            offset += shard.size
-        assert {shard.total for _, shard in step} == {offset}
-        sizes = [shard.size for _, shard in step]
-        assert max(sizes) - min(sizes) <= 1
-        yield [position for positions, _ in step for position in positions]
 
 
 @given(st.integers(0, 300), ranks_)

@@ -5,14 +5,12 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-sys.path.append(str(TESTS / "data"))  # for its folders of pictures
-sys.path.append(str(TESTS.parent / "docs" / "hooks"))
 
 
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory):
     """A folder with what the documentation's placeholders stand for, and the kept results."""
-    from stand_ins import make_data, make_evaluations, make_run
+    from support.stand_ins import make_data, make_evaluations, make_run
 
     folder = tmp_path_factory.mktemp("documentation")
     make_data(folder)
@@ -25,7 +23,7 @@ def workplace(tmp_path_factory):
 @pytest.fixture
 def own_network(tmp_path, monkeypatch):
     """The module that ``docs/engineer.md`` shows, where Python finds it."""
-    from documents import PAGES, python_of
+    from support.documents import PAGES, python_of
 
     (code,) = (code for page in PAGES for code in python_of(page) if "class MyNetwork" in code)
     (tmp_path / "mynetwork.py").write_text(code)

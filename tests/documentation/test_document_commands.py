@@ -5,9 +5,6 @@ import re
 
 import pytest
 from configuration_pages import groups, read_option
-from documents import PAGES, REPOSITORY, commands_of, name_of, settings_of
-from stand_ins import replaced
-from typed_commands import NAMES, composed, quietly
 
 from gat_lightning.commands.compare import run as compare
 from gat_lightning.commands.evaluate.run import run as evaluate
@@ -16,9 +13,10 @@ from gat_lightning.commands.report import run as report
 from gat_lightning.commands.statistics import run as statistics
 from gat_lightning.commands.train.run import run as train
 from gat_lightning.config.files import find_conf
+from support.documents import PAGES, REPOSITORY, name_of, settings_of
+from support.stand_ins import replaced
+from support.typed_commands import COMMANDS, NAMES, OURS, composed, quietly, shorten
 
-COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands_of(page)))
-OURS = [command for command in COMMANDS if command.words[:2] == ("python", "-m") and command.words[2] in NAMES]
 OTHERS = [command for command in COMMANDS if command not in OURS]
 REFUSED = {"task=rotaton": "task=rotation"}
 """Words of commands that are shown because they are refused, and what the message names."""
@@ -26,24 +24,6 @@ REFUSED = {"task=rotaton": "task=rotation"}
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 PROJECT = (REPOSITORY / "pyproject.toml").read_text()
 
-TINY = {
-    "trainer.max_epochs": 1,
-    "trainer.accelerator": "cpu",
-    "trainer.limit_train_batches": 1,
-    "trainer.limit_val_batches": 1,
-    "trainer.limit_test_batches": 1,
-    "trainer.overfit_batches": 0,
-    "validation.every": 1,
-    "data.batch_size": 8,
-    "data.workers": 0,
-    "data.size": 32,
-    "attack.steps": 1,
-    "validation.attack.steps": 1,
-    "test.attack.steps": 1,
-    "method.steps": 1,
-    "encoder.width": 4,
-}
-"""What makes a training short; settings that it does not have are left out."""
 
 ELSEWHERE = (
     "hydra/launcher=", "trainer.devices=2", "paper.dry_run=true", "engine.compile=true", "data=cifar10", "encoder=timm",
@@ -118,19 +98,6 @@ def test_it_runs(command, workplace, tmp_path, monkeypatch):
 def suffix(words):
     (chosen,) = [word.partition("=")[2] for word in words if word.startswith("format=")]
     return {"torchscript": ".pt"}.get(chosen, f".{chosen}")
-
-
-def shorten(config):
-    for path, value in TINY.items():
-        node, _, key = path.rpartition(".")
-        parent = config
-        for part in node.split("."):
-            parent = parent.get(part) if parent is not None else None
-        fits = path != "encoder.width" or config.init is None  # of RUN
-        if fits and parent is not None and (key in parent or node == "trainer"):
-            parent._set_flag("struct", False)
-            parent[key] = value
-    config.data.fraction = min(config.data.fraction, 0.5)
 
 
 @pytest.mark.parametrize("command", OTHERS, ids=str)

@@ -4,7 +4,8 @@ import ast
 import re
 
 import pytest
-from documents import PAGES, REPOSITORY, anchors_of, links_of, name_of
+
+from support.documents import PAGES, REPOSITORY, anchors_of, links_of, name_of
 
 PAGES = [
     *PAGES,

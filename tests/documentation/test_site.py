@@ -10,11 +10,11 @@ import yaml
 from api_pages import pages as api_pages
 from configuration_pages import anchor_of, groups, page_of, pages, read_option
 from docstring_roles import as_markdown
-from documents import REPOSITORY
 from formulas import picture
 from site_hooks import site_address
 
 from gat_lightning.config.files import find_conf
+from support.documents import REPOSITORY
 
 CONF = find_conf()
 REFERENCE = pages(CONF)
@@ -90,7 +90,7 @@ def test_every_option_of_the_launcher_has_a_meaning():
         ("conf/train.yaml", "configuration/index.md#train"),
         ("SECURITY.md#downloads", "security.md#downloads"),
         ("docs/slurm.md#slurm", "slurm.md#slurm"),
-        ("tests/test_train.py", None),
+        ("tests/commands/test_train.py", None),
     ],
 )
 def test_paths_of_the_repository_are_found_on_the_site(path, address):

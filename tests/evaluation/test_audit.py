@@ -7,7 +7,6 @@ import json
 
 import pytest
 import torch
-from audited_models import EPS, HardStep, Quantised, RandomResize, Scaled, digits, trained
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from gat_lightning.evaluation.audit.gradients import loss_choice, nonzero_gradie
 from gat_lightning.evaluation.audit.landscape import smooth_loss
 from gat_lightning.evaluation.audit.strength import more_steps, random_noise
 from gat_lightning.evaluation.audit.subject import Outcome, Subject
+from support.audited_models import EPS, HardStep, Quantised, RandomResize, Scaled, digits, trained
 
 CHEATS = {
     "quantised input": lambda model: Quantised(model, 8),

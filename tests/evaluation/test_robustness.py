@@ -14,7 +14,6 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
-from trained_digits import Small, Toy, digits, subset, task, trained
 
 from gat_lightning.attacks import BIM, FGSM, MIM, PGD, Attack, ClassifierProblem, LossProblem
 from gat_lightning.attacks.apgd_ce import APGDCE
@@ -31,6 +30,7 @@ from gat_lightning.evaluation.scores import score
 from gat_lightning.evaluation.target import Target
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.runs.metric_names import MetricName
+from support.trained_digits import Small, Toy, digits, subset, task, trained
 
 EPS = 0.1
 

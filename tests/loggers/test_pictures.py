@@ -9,7 +9,7 @@ from gat_lightning.loggers import RunLogger
 from gat_lightning.training.callbacks import Pictures
 from gat_lightning.training.callbacks import pictures as module
 from gat_lightning.training.callbacks.pictures import cosine_map, pixels
-from test_train import tiny
+from support.training_runs import tiny
 
 LIGHT = ["task=none", "weighting=equal", "curvature.mode=off", "attack.steps=1", "validation.attack.steps=1"]
 

@@ -12,7 +12,7 @@ from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.tensorboard import TensorBoardLogger
 from gat_lightning.runs.directory import register_resolvers
-from test_train import trained
+from support.training_runs import trained
 
 
 def events(directory):

@@ -4,13 +4,13 @@ import getpass
 
 import pytest
 import torch
-from wandb_file import complete_records
 
 from gat_lightning.config.checkpoint import load_classifier
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.wandb import WandbLogger
-from test_train import SHORT, trained
+from support.training_runs import SHORT, trained
+from support.wandb_file import complete_records
 
 
 def test_a_shareable_copy_gives_the_same_classifier_and_tells_nothing(quickstart, tmp_path):

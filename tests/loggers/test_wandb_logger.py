@@ -12,14 +12,14 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from wandb_file import WandbFile
 
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.config.files import find_conf
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.loggers import close, start
 from gat_lightning.loggers.wandb import WandbLogger
-from test_train import TINY, tiny, trained
+from support.training_runs import TINY, tiny, trained
+from support.wandb_file import WandbFile
 
 SECRET = "s3cr3t-0123456789"
 OBJECTIVES = ["class/clean", "class/adv", "macro/clean", "macro/adv", "rotation/clean", "rotation/adv"]

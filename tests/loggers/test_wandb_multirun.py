@@ -4,9 +4,9 @@ import csv
 import json
 
 import pytest
-from wandb_file import WandbFile
 
-from test_command_line import command
+from support.commands import command
+from support.wandb_file import WandbFile
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from gat_lightning.methods import Adversarial, Fast, FGSMTraining, Free, Friendl
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.weighting import MGDA, Equal
-from test_training_step import EPS, LR, NAMES, SEED, SIZE, STEPS, Reference, fit_one_step, toy_module
+from support.training_steps import EPS, LR, NAMES, SEED, SIZE, STEPS, Reference, fit_one_step, toy_module
 
 GENERATOR = (Shard.whole(SIZE), SEED, 0, 0, "attack")
 DECAY = 0.01

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from paper_sweeps import OWN, XRAYS, axes
+
+from support.paper_sweeps import OWN, XRAYS, axes
 
 SHORTER = {
     "table1": ["task=none,macro", "seed=0"],
@@ -34,8 +35,7 @@ def command(folder: Path, module: str, *words: str) -> subprocess.CompletedProce
 @pytest.fixture
 def xrays(tmp_path: Path) -> dict[str, Path]:
     pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
-    sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-    from xray_folders import chexpert_folder, nih_folder
+    from support.xray_folders import chexpert_folder, nih_folder
 
     return {"table10": chexpert_folder(tmp_path / "chexpert"), "figure6": nih_folder(tmp_path / "nih")}
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from hydra import compose
-from paper_sweeps import composed
 
 from gat_lightning.commands.dry_run import count_steps, measure
 from gat_lightning.commands.train.run import run
+from support.paper_sweeps import composed
 
 CHEAP = (
     "paper.scale=smoke",

@@ -1,9 +1,9 @@
 """The paper's numbers: those of every table and figure, as they are printed."""
 
 import pytest
-from paper_sweeps import IDS
 
 from gat_lightning.reporting.paper.published import parse, published
+from support.paper_sweeps import IDS
 
 
 def numbers(table: str, row: str) -> list[str | None]:

@@ -8,7 +8,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
-from paper_sweeps import IDS, OWN, XRAYS, axes, composed, jobs
 
 from gat_lightning.config.build import build_test_attacks
 from gat_lightning.config.check import check
@@ -16,6 +15,7 @@ from gat_lightning.config.files import find_conf
 from gat_lightning.config.paper import SCALES, prepare_paper
 from gat_lightning.errors import UserError
 from gat_lightning.reporting.paper.published import published
+from support.paper_sweeps import IDS, OWN, XRAYS, axes, composed, jobs
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -1,12 +1,9 @@
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from commands import STARTED
 
-sys.path.append(str(Path(__file__).parents[1] / "data"))  # for its folders of pictures
+from support.processes import STARTED
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,13 @@ import contextlib
 import errno
 
 import pytest
-from commands import assert_same_end, finished, only_run, start, wait_for
 
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.errors import UserError
 from gat_lightning.loggers import CSVLogger
 from gat_lightning.runs.result import write_result
-from test_train import trained
+from support.processes import assert_same_end, finished, only_run, start, wait_for
+from support.training_runs import trained
 
 SETTINGS = ["trainer.max_epochs=4"]
 

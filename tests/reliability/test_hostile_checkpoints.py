@@ -11,7 +11,7 @@ import torch
 from gat_lightning.config.build import build_data, build_module
 from gat_lightning.config.checkpoint import check_fits, initialise, load_checkpoint, load_model
 from gat_lightning.errors import UserError
-from test_train import tiny, trained
+from support.training_runs import tiny, trained
 
 DAMAGED = 60
 """Ways in which the bytes of a checkpoint are damaged."""

@@ -6,10 +6,10 @@ import signal
 from functools import partial
 
 import pytest
-from commands import assert_same_end, die_in, die_writing, finished, only_run, start
 
 from gat_lightning.config.checkpoint import whole_checkpoint
 from gat_lightning.runs.result import read_result
+from support.processes import assert_same_end, die_in, die_writing, finished, only_run, start
 
 MOMENTS = 30
 """How often; a third of them in the middle of writing a checkpoint."""

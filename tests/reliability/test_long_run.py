@@ -8,7 +8,7 @@ import pytest
 import pytorch_lightning as pl
 
 from gat_lightning.commands.train import run as train
-from test_train import tiny
+from support.training_runs import tiny
 
 STEPS, WARM_UP, EVERY = 20_000, 2_000, 500
 SETTINGS = [

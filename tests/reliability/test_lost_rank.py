@@ -5,9 +5,9 @@ import signal
 import time
 
 import pytest
-from commands import finished, rows_logged, start_command, wait_for
 
 from gat_lightning.runs.result import read_result
+from support.processes import finished, rows_logged, start_command, wait_for
 
 SECONDS = 60
 RANKS = 3

@@ -6,15 +6,15 @@ import resource
 
 import pytest
 import torch
-from commands import finished, only_run, start
-from memory import held
 
 from gat_lightning.commands.train.memory_faults import advice, is_out_of_memory
 from gat_lightning.errors import UserError
 from gat_lightning.runs.result import read_result
 from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
 from gat_lightning.training.module import GATModule
-from test_train import trained
+from support.memory import held
+from support.processes import finished, only_run, start
+from support.training_runs import trained
 
 CPU = torch.device("cpu")
 

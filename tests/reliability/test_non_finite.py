@@ -9,16 +9,16 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
-from commands import finished, only_run, start_command
 from torch import nn
 from torch.utils.data import DataLoader
 
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.methods import Adversarial, Free, Madry
 from gat_lightning.training.module import MOST_SKIPPED
-from test_distributed import SIZES, Joined
-from test_train import TINY, trained
-from test_training_step import EPS, toy_batch, toy_module
+from support.joined_ranks import SIZES, Joined
+from support.processes import finished, only_run, start_command
+from support.training_runs import TINY, trained
+from support.training_steps import EPS, toy_batch, toy_module
 
 NAN, INFINITE = float("nan"), float("inf")
 

@@ -7,7 +7,6 @@ from functools import cache
 from io import StringIO
 
 import pytest
-from commands import start_command
 from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from gat_lightning.config.constructors import walk
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.messages import explain, is_for_user
 from gat_lightning.runs.directory import register_resolvers
+from support.processes import start_command
 
 DRAWS, COMMANDS = 500, 20
 BASE = ["experiment=quickstart", "encoder.width=4", "data.fraction=0.1", "trainer.max_epochs=1"]

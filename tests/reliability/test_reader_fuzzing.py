@@ -10,15 +10,15 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from damage import damaged
-from memory import SLACK, peak_of
 from PIL import Image
-from xray_folders import chexpert_folder
 
 from gat_lightning.data import Arrays, CheXpert
 from gat_lightning.data.pictures import decode_pictures, inspect_picture
 from gat_lightning.data.tables import read_table
 from gat_lightning.errors import UserError
+from support.damage import damaged
+from support.memory import SLACK, peak_of
+from support.xray_folders import chexpert_folder
 
 INPUTS, FEW = 1000, 60
 MANY = pytest.mark.parametrize("inputs", [FEW, pytest.param(INPUTS, marks=pytest.mark.slow)])

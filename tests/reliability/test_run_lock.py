@@ -5,11 +5,11 @@ import os
 import time
 
 import pytest
-from commands import finished, only_run, rows_logged, start, start_command, wait_for
 
 from gat_lightning.errors import UserError
 from gat_lightning.runs.lock import FILE, only_run_in
 from gat_lightning.runs.result import read_result
+from support.processes import finished, only_run, rows_logged, start, start_command, wait_for
 
 
 def hold(directory, ready):

@@ -5,11 +5,11 @@ import signal
 import time
 
 import pytest
-from commands import assert_same_end, finished, only_run, rows_logged, start, start_command, wait_for
 
 from gat_lightning.commands.train import run as train
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.runs.result import read_result
+from support.processes import assert_same_end, finished, only_run, rows_logged, start, start_command, wait_for
 
 SECONDS = 5
 EPOCHS = "trainer.max_epochs=4"

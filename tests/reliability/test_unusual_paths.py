@@ -5,11 +5,11 @@ import subprocess
 
 import numpy as np
 import pytest
-from commands import finished, only_run, start
-from picture_folders import save
 
 from gat_lightning.data import Arrays, Images
 from gat_lightning.runs.result import read_result
+from support.picture_folders import save
+from support.processes import finished, only_run, start
 
 NAMES = ["with space", "ümläut ✓ 数据", "a=b,c", "[brackets] {and} #more", 'quote\'s "double"', "x" * 200]
 

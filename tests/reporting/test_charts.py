@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-from test_mixed_runs import training
 
 from gat_lightning.reporting import charts
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import collect
 from gat_lightning.runs.metric_names import MetricName
+from support.run_records import training
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_mixed_runs import ATTACK, evaluation, table, training, write
-from test_report import config
 
 from gat_lightning.commands.report import run
 from gat_lightning.reporting.conditions import data_name
 from gat_lightning.reporting.records import collect
 from gat_lightning.runs.metric_names import MetricName
+from support.run_records import ATTACK, config, evaluation, table, training, write
 
 DIGITS: dict[str, Any] = {"_target_": "gat_lightning.data.Digits", "target": "class"}
 PETS: dict[str, Any] = {"_target_": "gat_lightning.data.Images", "root": "pictures/pets", "target": "class"}

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
-from test_report import cells, config
 
 from gat_lightning.commands.report import run
 from gat_lightning.reporting.correlations import HEADERS, correlate, models
@@ -18,6 +17,7 @@ from gat_lightning.reporting.gradient_measures import OF_TASKS, of_training
 from gat_lightning.reporting.groups import group, robust_metric
 from gat_lightning.reporting.records import collect
 from gat_lightning.runs.metric_names import MetricName
+from support.run_records import cells, config
 
 ROBUST = MetricName("test", "pgd20", "accuracy")
 METHODS = ("Madry", "Standard")

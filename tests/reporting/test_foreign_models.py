@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from test_mixed_runs import ATTACK, table, training, write
+from support.run_records import ATTACK, table, training, write
 
 
 def foreign(folder: Path, name: str, checkpoint: str = "best", **config: Any) -> None:

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from test_mixed_runs import ATTACK, evaluation, table, training
 
 from gat_lightning.reporting.records import Record
+from support.run_records import ATTACK, evaluation, table, training
 
 
 def run_of(folder: Path, name: str, images: int | None, task: str = "none") -> Path:

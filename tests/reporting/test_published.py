@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_report import cells, config
 
 from gat_lightning.commands.report import run
 from gat_lightning.errors import UserError
@@ -16,6 +15,7 @@ from gat_lightning.evaluation.statistics import pearson
 from gat_lightning.reporting.paper.published import Published, published
 from gat_lightning.reporting.published import Line, beside_published, markdown, runs_of
 from gat_lightning.reporting.records import Record, collect
+from support.run_records import cells, config
 
 
 def training(

@@ -5,31 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import DictConfig
 
 from gat_lightning.commands.report import _quoted, run
-from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
 from gat_lightning.reporting.charts import pareto
-from gat_lightning.runs.directory import register_resolvers
+from support.run_records import cells, config
 
 TASKS = ("none", "macro", "macro+rotation")
 WEIGHTINGS = ("mgda", "equal")
-
-
-def config(*overrides: str) -> DictConfig:
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        return compose("report", list(overrides))
 
 
 def settings(task: str, weighting: str, seed: int) -> dict[str, Any]:
@@ -62,35 +52,6 @@ def training(folder: Path, task: str, weighting: str, seed: int, typed: bool = T
         lines += [f"{step - 1},{step},0.1,0.{step},0.5,", f"{step - 1},{step},,,,0.{step}"]
     (directory / "metrics.csv").write_text("\n".join(lines) + "\n")
     return metrics
-
-
-class Cells(HTMLParser):
-    """Texts of the table, row by row."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        if tag == "tr":
-            self.rows.append([])
-        self._inside = tag in ("td", "th")
-        if self._inside:
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = False
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.rows[-1][-1] += data
-
-
-def cells(path: Path) -> list[list[str]]:
-    parser = Cells()
-    parser.feed(path.read_text(encoding="utf-8"))
-    return parser.rows
 
 
 @pytest.fixture(scope="module")

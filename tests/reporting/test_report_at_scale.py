@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import pearsonr, spearmanr
-from test_report import cells, config
 
 from gat_lightning.commands.report import run
 from gat_lightning.reporting.correlations import HEADERS
+from support.run_records import cells, config
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,8 @@
 import socket
 
 import pytest
-from cluster import Cluster, install
+
+from support.cluster import Cluster, install
 
 
 def free_ports(number):

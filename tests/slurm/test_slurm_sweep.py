@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gat_lightning.config.checkpoint import load_checkpoint
-from test_resume import assert_same_run
+from support.training_runs import assert_same_run
 
 pytestmark = pytest.mark.slurm
 
@@ -22,7 +22,7 @@ def sweep(cluster, folder, *arguments):
     command = [sys.executable, "-m", "gat_lightning.train", "-m", "--config-dir", str(HERE / "conf"),
                "hydra/launcher=slurm", "experiment=six_jobs", *arguments]  # fmt: skip
     environment = cluster.environment | {
-        "PYTHONPATH": str(HERE), "PYTHONWARNINGS": "", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"
+        "PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"
     }  # fmt: skip
     with (folder / "log.txt").open("a") as log:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)

@@ -18,7 +18,7 @@ from gat_lightning.tasks import HOG, Autoencoder, Classification, Depth, Jigsaw,
 from gat_lightning.tasks.depth import MiDaS
 from gat_lightning.tasks.forward import TaskProblem, forward_pass
 from gat_lightning.tasks.views import prepare_views
-from test_train import trained
+from support.training_runs import trained
 
 SCRIPTS = pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:FutureWarning")
 

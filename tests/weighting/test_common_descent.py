@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import nnls
-from weighting_asserts import KINDS, Array, longest, random_jacobian
 
 from gat_lightning.weighting import MGDA, UPGrad, Weighting
+from support.weighting_asserts import KINDS, Array, longest, random_jacobian
 
 PER_KIND = 91  # 1,001 Gramians in all
 

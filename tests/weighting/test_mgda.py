@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from weighting_asserts import KINDS, Array, assert_on_simplex, random_jacobian
 
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.methods import Mart
 from gat_lightning.weighting import MGDA, min_norm
+from support.weighting_asserts import KINDS, Array, assert_on_simplex, random_jacobian
 
 NAMES = ["class/clean", "class/adv", "macro/clean", "macro/adv"]
 COMBINED = ["class/clean+adv", "macro/clean+adv", "macro/curvature"]

@@ -5,7 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from weighting_asserts import (
+
+from gat_lightning.errors import NonFiniteError
+from gat_lightning.weighting import min_norm
+from support.weighting_asserts import (
     KINDS,
     Array,
     assert_on_simplex,
@@ -17,9 +20,6 @@ from weighting_asserts import (
     random_floor,
     random_jacobian,
 )
-
-from gat_lightning.errors import NonFiniteError
-from gat_lightning.weighting import min_norm
 
 
 def solve(jacobian: Array, floor: Array | None = None) -> Array:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import brentq, nnls
-from weighting_asserts import KINDS, Array, random_jacobian
 
 from gat_lightning.weighting import IMTL, AlignedMTL, CAGrad, GradVac, NashMTL, PCGrad, Weighting, min_norm
+from support.weighting_asserts import KINDS, Array, random_jacobian
 
 COUNT = 500
 

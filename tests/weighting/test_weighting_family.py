@@ -12,7 +12,6 @@ from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from weighting_asserts import KINDS, random_jacobian
 
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.weighting import (
@@ -28,6 +27,7 @@ from gat_lightning.weighting import (
     UPGrad,
     Weighting,
 )
+from support.weighting_asserts import KINDS, random_jacobian
 
 Make = Callable[[], Weighting]
 

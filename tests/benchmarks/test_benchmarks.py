@@ -1,0 +1,95 @@
+"""The benchmarks on a tiny model: what they compare does the same work, and they write what they found."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+if not all(map(find_spec, ("LibMTL", "torchjd"))):
+    pytest.skip("needs gat-lightning[bench]", allow_module_level=True)
+ROOT = Path(__file__).parents[2]
+
+from benchmarks.arithmetic import operations  # noqa: E402
+from benchmarks.timing import Ratio  # noqa: E402
+from benchmarks.work import Work  # noqa: E402
+
+from benchmarks import agreement, autoattack, report, rows  # noqa: E402
+
+TINY = Work("preact_resnet_small", width=4, batch=4, size=8, steps=2, threads=1, dtype="float64", random_start=False)
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_all_compute_the_same_gradients():
+    found = agreement.check(TINY, lambda text: None)
+    assert set(found) >= {"float64"}
+    assert found["float64"]["TorchJD"] < 1e-12
+    assert found["float64"]["LibMTL"] < 1e-6  # it keeps gradients in float32
+    norms = agreement.step_norms(TINY)
+    assert norms["ours"] <= min(norms.values()) * (1 + 1e-6)  # the others' solvers stop earlier
+
+
+def test_our_step_does_the_floors_arithmetic_and_less_than_the_peers():
+    counts = {name: operations(name, TINY) for name in ("ours", "floor", "LibMTL")}
+    assert counts["floor"] <= counts["ours"] < 1.06 * counts["floor"]
+    assert counts["LibMTL"] > 1.1 * counts["ours"]
+
+
+def test_a_bar_is_met_by_the_median():
+    row = rows.Row("step", "a / b", Ratio(1.3, 1.1, 1.5), rows.Bar(least=1.25))
+    assert row.met
+    assert not rows.Row("step", "a / b", Ratio(1.2, 1.1, 1.5), rows.Bar(least=1.25)).met
+    assert rows.Row("gpu", "not run", bar=rows.Bar(least=2)).met is None
+    document = report.document(TINY, 1, [row], report.environment(), 1.0)
+    assert document["rows"][0]["ratio"]["median"] == 1.3
+    assert "1.30" in report.markdown(document)
+
+
+@pytest.mark.parametrize("name", ["cpu", "autoattack"])
+def test_the_readme_has_the_figures_of_the_kept_runs(name):
+    kept = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    said = (ROOT / "benchmarks" / "README.md").read_text()
+    assert f"<!-- {kept['command']} -->\n{report.markdown(kept)}\n" in said
+
+
+def test_the_readme_has_the_details_of_the_kept_runs():
+    kept, attack = (
+        json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text()) for name in ("cpu", "autoattack")
+    )
+    said = " ".join((ROOT / "benchmarks" / "README.md").read_text().split())
+    detail = attack["rows"][0]["detail"]
+    assert f"the {detail['images']} test images of the digits" in said
+    assert f"the same {100 * detail['robust accuracy']:.1f} % of the images withstand both" in said
+    differences = kept["rows"][0]["detail"]["differences"]["float32"]
+    assert f"at most {max(differences['LibMTL'], differences['TorchJD']):.1e} of their length" in said
+
+
+@pytest.mark.slow
+def test_autoattack_leaves_the_same_images_standing_as_torchattacks():
+    times, detail = autoattack.compare(TINY, 1, lambda text: None, images=30)
+    assert set(times.spans) == {"ours", "torchattacks"}
+    assert detail["images"] == 30
+    assert 0 < detail["robust accuracy"] < 1
+
+
+@pytest.mark.slow
+def test_the_command_measures_and_writes(tmp_path):
+    arguments = ["--rows", "arithmetic", "gpu", "--rounds", "1", "--width", "4", "--batch", "4"]
+    code = "import runpy, pathlib, benchmarks.__main__ as m; m.RESULTS = pathlib.Path('out'); m.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}", *arguments],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "latest.json").read_text())
+    assert {row["group"] for row in found["rows"]} == {"arithmetic", "gpu"}
+    assert found["environment"]["packages"]["torch"]

@@ -1,0 +1,70 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from rich.console import Console
+
+from gat_lightning.commands.data_summary import summarise
+from gat_lightning.data import CheXpert, Digits
+from gat_lightning.errors import UserError
+from support.xray_folders import chexpert_folder
+
+
+def cells(table):
+    columns = [list(column.cells) for column in table.columns]
+    return [column.header for column in table.columns], {row[0]: row[1:] for row in zip(*columns, strict=True)}
+
+
+def test_numbers_are_those_of_the_splits(tmp_path):
+    pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
+    data = CheXpert(root=chexpert_folder(tmp_path), per_patient="all")
+    for path in tmp_path.rglob("*.jpg"):
+        path.unlink()  # no picture is opened
+    people, labels = map(cells, summarise(data))
+    assert people[0] == ["", "listed", "all", "train", "val", "test"]
+    assert people[1]["images"] == ("120", "80", "52", "12", "16")
+    assert people[1]["patients"] == ("40", "40", "26", "6", "8")
+    assert people[1]["pathology labels"] == ("14",) * 5
+    ages = torch.arange(1.0, 41).repeat(3)
+    assert people[1]["age: mean (std)"][0] == f"{ages.mean():.1f} ({ages.std():.1f})"
+    assert people[1]["female"][0] == "50.0%"
+    for split, column in zip(("train", "val", "test"), zip(*labels[1].values(), strict=True), strict=False):
+        assert len(column) == len(labels[1]), split
+    for position, split in enumerate(("train", "val", "test"), 1):
+        label = data.records.labels["edema"][data.parts[split]]
+        assert labels[1]["edema"][position] == f"{int((label == 1).sum())}/{int((label == 0).sum())}"
+    sums = [tuple(map(int, cell.split("/"))) for cell in labels[1]["edema"]]
+    assert sums[0] == tuple(map(sum, zip(*sums[1:], strict=True)))
+
+
+def test_bad_rows_are_named_first(tmp_path):
+    pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
+    table = chexpert_folder(tmp_path) / "train.csv"
+    table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
+    with pytest.raises(UserError, match=r"1 of 41 rows in .* cannot be used: 1 duplicate row"):
+        summarise(CheXpert(root=tmp_path))
+
+
+def test_any_data_set(capsys):
+    people, labels = map(cells, summarise(Digits()))
+    assert people[1] == {"images": ("1,797", "1,293", "144", "360")}
+    assert sum(int(row[0]) for name, row in labels[1].items() if name.startswith("class")) == 1797
+    assert labels[1]["macro loop"][0] == "713"
+    Console().print(*summarise(Digits()))
+    assert "macro loop" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_command(tmp_path):
+    command = [sys.executable, "-m", "gat_lightning.data"]
+    done = subprocess.run([*command, "statistics", "data=digits"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "macro no_loop" in done.stdout
+    assert not list(tmp_path.iterdir())
+    done = subprocess.run([*command, "statistics", "data=nih"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: NIH ChestX-ray14 needs data.root=FOLDER")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Usage: python -m gat_lightning.data statistics" in done.stderr

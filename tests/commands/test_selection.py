@@ -1,0 +1,38 @@
+"""The best checkpoint is not praised where the validation could not tell epochs apart."""
+
+import pytest
+
+from gat_lightning.commands.train.selection import doubt, scores_of
+from gat_lightning.runs.metrics_csv import read_rows
+from support.training_runs import SHORT, trained
+
+
+@pytest.mark.parametrize(
+    ("scores", "images", "limit"),
+    [([0.1, 0.2], 50, None), ([0.1, 0.2], 500, 50), ([0.0], 4, None), ([], 4, None), ([0.1, 0.1, 0.2], 60, 1024)],
+)
+def test_enough_images_or_no_choice_need_no_warning(scores, images, limit):
+    assert doubt(scores, images, limit) is None
+
+
+def test_few_images():
+    remedy = "Take more of them by data.val_fraction=..., or last.ckpt."
+    assert doubt([0.1, 0.2], 49, 1024) == f"best.ckpt was chosen by 49 validation images. {remedy}"
+    message = doubt([0.1, 0.2], 900, 16)
+    assert message.startswith("best.ckpt was chosen by 16 validation images. Take more of them by validation.images=")
+
+
+def test_a_score_that_never_moved():
+    message = doubt([0.0, 0.0, 0.0], 144, 1024)
+    assert "by 144 validation images, with a score of 0 each of 3 times: it is the first one's." in message
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_warns_once(tmp_path, caplog):
+    settings = [*SHORT, "trainer.max_epochs=2", "data.fraction=0.1", "task=none", "weighting=equal"]
+    trained(tmp_path, *settings, "validation.images=4")
+    warned = [record.message for record in caplog.records if "best.ckpt" in record.message]
+    assert len(warned) == 1
+    assert "by 4 validation images" in warned[0]
+    assert len(scores_of(read_rows(tmp_path / "metrics.csv"))) == 2
+    assert read_rows(tmp_path / "gone.csv") == []

@@ -1,0 +1,42 @@
+"""Evaluations composed and run in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from torch import nn
+
+from gat_lightning.commands.evaluate.run import run
+from gat_lightning.config.check import check
+from gat_lightning.config.files import find_conf
+from gat_lightning.runs.directory import register_resolvers
+
+
+def composed(name: str, *overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        return compose(name, list(overrides))
+
+
+def settings(directory: Path, *overrides: str) -> DictConfig:
+    directory.mkdir(exist_ok=True)
+    return composed("evaluate", "images=12", "batch_size=8", f"paths.run={directory}", *overrides)
+
+
+def evaluated(directory: Path, *overrides: str) -> dict[str, Any]:
+    config = settings(directory, *overrides)
+    check(config)
+    return run(config)
+
+
+class Net(nn.Sequential):
+    """Somebody's own classifier."""
+
+    def __init__(self, outputs: int = 10) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, outputs))
+
+
+OWN = ["++model._target_=support.evaluations.Net", "data=digits", "evaluation=fgsm"]

@@ -1,0 +1,76 @@
+"""Whole trainings on the bundled digits, made short."""
+
+import csv
+import json
+import warnings
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from gat_lightning.commands.train.run import run
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.config.command_line import quiet_lightning
+from gat_lightning.config.files import find_conf
+from gat_lightning.runs.directory import register_resolvers
+
+TINY = [
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=2",
+    "trainer.log_every_n_steps=1",
+    "data.fraction=0.2",
+    "data.batch_size=64",
+    "encoder.width=4",
+    "attack.steps=2",
+    "validation.attack.steps=2",
+    "test.attack.steps=2",
+]
+MEASURED = ("images_per_second", "peak_memory_gib")
+"""Columns that differ between equal runs."""
+SHORT = ["trainer.max_epochs=1", "data.fraction=0.1", "+trainer.limit_test_batches=1"]
+
+
+def tiny(directory, *overrides, base="experiment=quickstart"):
+    register_resolvers()
+    directory.mkdir(exist_ok=True)
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        return compose("train", [base, *TINY, f"paths.run={directory}", *overrides])
+
+
+def trained(directory, *overrides, **settings):
+    with warnings.catch_warnings():
+        quiet_lightning()
+        return run(tiny(directory, *overrides, **settings))
+
+
+def rows(directory):
+    with (directory / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def equal(first, second):
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(equal, first, second))
+    return first == second
+
+
+def deterministic(row):
+    return {name: value for name, value in row.items() if name not in MEASURED and value}
+
+
+def assert_same_run(whole, resumed):
+    directories = (whole, resumed)
+    for name in ("last", "best"):
+        first, second = (load_checkpoint(directory / "checkpoints" / f"{name}.ckpt") for directory in directories)
+        assert first["global_step"] == second["global_step"]
+        for key in ("state_dict", "optimizer_states", "lr_schedulers"):
+            assert equal(first[key], second[key]), (name, key)
+    results = [json.loads((directory / "result.json").read_text()) for directory in directories]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[0]["resumed"] is None
+    assert results[1]["resumed"].endswith("last.ckpt")
+    first, second = ([deterministic(row) for row in rows(directory)] for directory in directories)
+    assert first == second

@@ -1,0 +1,217 @@
+"""Other ways to compute a step: in parts, in another space, layout or precision, compiled."""
+
+import pytest
+import torch
+from torch import nn
+
+from gat_lightning.batch import Batch
+from gat_lightning.curvature.terms import Curvature
+from gat_lightning.errors import UserError
+from gat_lightning.methods import Madry
+from gat_lightning.tasks.views import Views
+from gat_lightning.weighting import MGDA, Equal
+from support.training_steps import fit_one_step, quiet_trainer, toy_batch, toy_module
+
+DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
+
+
+def gradients_after(module, batch=None, **settings):
+    fit_one_step(module, batch, **settings)
+    return {name: parameter.grad.double() for name, parameter in module.model.named_parameters()}
+
+
+def largest_difference(first, second):
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("space", "curvature", "separate", "weighting"),
+    [
+        ("parameters", Curvature("objective"), True, MGDA()),
+        ("parameters", Curvature("objective", **DIFFERENCE), True, MGDA()),
+        ("parameters", Curvature("penalty"), False, MGDA(normalize="l2")),
+        ("representation", Curvature("off"), True, MGDA()),
+        ("representation", Curvature("penalty"), False, MGDA()),
+        ("representation", Curvature("penalty", **DIFFERENCE), True, Equal()),
+    ],
+)
+def test_micro_batches_of_8_equal_one_batch_of_64(space, curvature, separate, weighting):
+    whole, parts = (
+        gradients_after(
+            toy_module(Madry("separate"), curvature, None, separate, weighting, space, micro_batch=micro_batch),
+            toy_batch(64),
+        )
+        for micro_batch in (None, 8)
+    )
+    assert largest_difference(whole, parts) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("total", "size", "expected"), [(9, 8, [4, 5]), (64, 8, [8] * 8), (10, 4, [3, 3, 4]), (3, 1, [1] * 3), (5, 9, [5])]
+)
+def test_micro_batches_are_of_nearly_equal_size_and_the_whole_batch_in_order(total, size, expected):
+    batch = toy_batch(total)
+    parts = list(Views(batch.images, batch.labels, shard=batch.shard).parts(size))
+    assert [len(part.images) for part in parts] == expected
+    assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
+    assert torch.equal(torch.cat([part.labels["class"] for part in parts]), batch.labels["class"])
+    ends = [part.shard.offset + part.shard.size for part in parts]
+    assert [part.shard.offset for part in parts] == [0, *ends[:-1]]
+
+
+def test_no_micro_batch_is_a_single_image_that_batchnorm_refuses():
+    """9 images in parts of at most 8, with 1x1 maps."""
+    net = nn.Sequential(nn.Conv2d(1, 3, 4), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 4)).double()
+    module = toy_module(Madry(), "off", None, False, net=net, micro_batch=8)
+    fit_one_step(module, toy_batch(9))
+    (norm,) = (part for part in module.model.modules() if isinstance(part, nn.BatchNorm2d))
+    assert norm.num_batches_tracked == 2 * 2
+
+
+def test_micro_batches_leave_the_running_statistics_as_one_pass_over_each_part_would():
+    """In representation space the encoder runs again in the backward, which BatchNorm must not count."""
+    statistics = []
+    for space in ("parameters", "representation"):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 4)).double()
+        module = toy_module(Madry(), "off", None, False, space=space, net=net, micro_batch=4)
+        fit_one_step(module, toy_batch(8))
+        (norm,) = (part for part in module.model.modules() if isinstance(part, nn.BatchNorm2d))
+        assert norm.num_batches_tracked == 2 * 2
+        statistics.append(torch.cat([norm.running_mean, norm.running_var]))
+    assert torch.equal(*statistics)
+
+
+def test_displaced_passes_leave_the_running_statistics_alone():
+    statistics = []
+    for curvature in (Curvature("off"), Curvature("objective", **DIFFERENCE)):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 4)).double()
+        module = toy_module(Madry(), curvature, None, False, net=net)
+        fit_one_step(module)
+        (norm,) = (part for part in module.model.modules() if isinstance(part, nn.BatchNorm2d))
+        statistics.append(torch.cat([norm.running_mean, norm.running_var, norm.num_batches_tracked[None]]))
+    assert torch.equal(*statistics)
+
+
+@pytest.mark.parametrize("mode", ["objective", "penalty"])
+def test_a_step_by_differences_is_near_the_exact_one(mode):
+    settings = {"derivative": "finite_difference", "step": 1e-4, "scheme": "central"}
+    exact = gradients_after(toy_module(Madry("separate"), Curvature(mode), None, True, Equal()))
+    differences = gradients_after(toy_module(Madry("separate"), Curvature(mode, **settings), None, True, Equal()))
+    assert 0 < largest_difference(exact, differences) < 1e-6
+
+
+def with_dropout():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Softplus(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(12, 4))
+    return net.double()
+
+
+def test_what_the_model_draws_follows_from_the_step_and_the_process():
+    batch = toy_batch(6)
+
+    def drawn(batch, step):
+        module = toy_module(Madry(), "off", None, False)
+        module.trainer = quiet_trainer()
+        module.on_train_batch_start(batch, step)
+        return torch.rand(4).tolist()
+
+    keys = [(batch, 0), (batch, 1), (batch[0:3], 0), (batch[3:6], 0)]
+    found = [drawn(*key) for key in keys]
+    assert found == [drawn(*key) for key in keys]
+    assert found[2] == found[0]  # the first process
+    assert len({tuple(each) for each in found}) == 3
+
+
+@pytest.mark.parametrize("micro_batch", [None, 4])
+def test_displaced_passes_have_the_masks_of_the_clean_one(micro_batch):
+    """With masks of their own the difference would be noise, which grows as the step shrinks."""
+    settings = {"derivative": "finite_difference", "step": 1e-4, "scheme": "central"}
+    exact, differences = (
+        gradients_after(
+            toy_module(Madry("separate"), curvature, None, False, Equal(), net=with_dropout(), micro_batch=micro_batch)
+        )
+        for curvature in (Curvature("objective"), Curvature("objective", **settings))
+    )
+    assert 0 < largest_difference(exact, differences) < 1e-6
+
+
+def test_displaced_passes_of_separate_views_have_the_masks_of_the_clean_ones():
+    first, second = (
+        gradients_after(
+            toy_module(
+                Madry("separate"),
+                Curvature("objective", derivative="finite_difference", step=step, scheme="central"),
+                None,
+                True,
+                Equal(),
+                net=with_dropout(),
+            )
+        )
+        for step in (1e-4, 1e-3)
+    )
+    assert 0 < largest_difference(first, second) < 1e-5
+
+
+def test_channels_last_gives_the_same_step():
+    plain, last = (
+        gradients_after(toy_module(Madry("separate"), "objective", None, True, channels_last=channels_last))
+        for channels_last in (False, True)
+    )
+    assert largest_difference(plain, last) < 1e-12
+
+
+def single_precision(batch):
+    return Batch(batch.images.float(), batch.labels, batch.index, batch.shard)
+
+
+@pytest.mark.parametrize("space", ["parameters", "representation"])
+@pytest.mark.parametrize("curvature", ["off", "penalty"])
+def test_bf16_is_near_full_precision_and_leaves_the_gradients_in_float32(space, curvature):
+    found = []
+    for precision in ("32-true", "bf16-mixed"):
+        module = toy_module(Madry("separate"), curvature, None, False, Equal(), space).float()
+        found.append(gradients_after(module, single_precision(toy_batch(32)), precision=precision))
+        assert all(parameter.grad.dtype == torch.float32 for parameter in module.model.parameters())
+        assert module.last_step.gramian.dtype == torch.float64
+    full, mixed = (torch.cat([piece.flatten() for piece in gradients.values()]) for gradients in found)
+    assert 0 < (full - mixed).norm() / full.norm() < 0.05
+
+
+def test_the_curvature_is_computed_in_full_precision_under_bf16():
+    values = []
+    for precision in ("32-true", "bf16-mixed"):
+        module = toy_module(Madry("separate"), "objective", None, False, Equal()).float()
+        fit_one_step(module, single_precision(toy_batch(32)), precision=precision)
+        step = module.last_step
+        values.append([step.losses[step.names.index(f"{task}/curvature")].item() for task in ("macro", "rotation")])
+    assert values[1] == pytest.approx(values[0], rel=1e-5)
+
+
+def normalised():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Softplus(), nn.Flatten(), nn.Linear(12, 4)
+    ).double()  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", [lambda: None, normalised], ids=["plain", "batchnorm"])
+@pytest.mark.parametrize("curvature", [Curvature("objective"), Curvature("objective", **DIFFERENCE), Curvature("off")])
+def test_a_compiled_step_equals_an_eager_one(curvature, net):
+    found = []
+    for compiled in (False, True):
+        classifier = net()
+        torch.manual_seed(1)
+        module = toy_module(Madry("separate"), curvature, None, True, net=classifier, compiled=compiled)
+        found.append(gradients_after(module, toy_batch(16)))
+    eager, compiled = found
+    assert largest_difference(eager, compiled) < 1e-9
+
+
+def test_an_encoder_without_second_derivative_is_named():
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Hardsigmoid(), nn.Flatten(), nn.Linear(12, 4)).double()
+    with pytest.raises(UserError, match=r"curvature\.derivative=finite_difference"):
+        fit_one_step(toy_module(Madry("separate"), Curvature("objective"), None, True, net=net))
+    fit_one_step(toy_module(Madry("separate"), Curvature("objective", **DIFFERENCE), None, True, net=net))
