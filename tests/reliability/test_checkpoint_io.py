@@ -45,7 +45,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from gat_lightning.checkpoint_io import DurableCheckpointIO
+from gat_lightning.runs.checkpoint_io import DurableCheckpointIO
 step, path = sys.argv[1], Path(sys.argv[2])
 DurableCheckpointIO().save_checkpoint({"number": 0}, path)
 DurableCheckpointIO().save_checkpoint({"number": 1}, path)
@@ -75,6 +75,7 @@ def test_a_kill_at_each_step_of_writing(tmp_path, step):
     DurableCheckpointIO().save_checkpoint(content(2), path)
     assert number_in(path) == 2
     assert number_in(path.with_name(path.name + PREVIOUS)) == 1
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def assert_refused(path, number, reason):

@@ -236,7 +236,7 @@ def test_arrays_that_unpack_to_more_than_there_is_memory(tmp_path, monkeypatch):
 MEASURE = """
 import sys
 from pathlib import Path
-from gat_lightning.callbacks.peak_memory import resident_peak
+from gat_lightning.training.callbacks.peak_memory import resident_peak
 {prepare}
 before = resident_peak()
 {read}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from gat_lightning.config.checkpoint import load_described
 from gat_lightning.config.command_line import command
 from gat_lightning.errors import UserError
+from gat_lightning.files import atomic_write
 from gat_lightning.formats import Description, Format
 
 _BATCHES = (7, 1)
@@ -39,14 +39,9 @@ def run(config: DictConfig) -> Path:
     if path.exists():
         raise UserError(f"'{path}' is there already: remove it, or choose another name with output=FILE.")
     classifier, description = load_described(config.checkpoint)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with atomic_write(path) as temporary:
         chosen.write(classifier, description, temporary)
         difference = check_same(classifier, chosen.read(temporary), description, chosen.tolerance)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     size = path.stat().st_size / 2**20
     console.print(f"{path}: {size:.2f} MiB; logits differ from the checkpoint's by {difference:.1e} at most.")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import tarfile
-import tempfile
 import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +15,7 @@ from rich.progress import wrap_file
 from torchvision.datasets.utils import check_integrity
 
 from gat_lightning.errors import UserError
+from gat_lightning.files import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -99,20 +98,15 @@ class OfficialArchive(NamedTuple):
         return content
 
     def _fetch(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(self.source.url, timeout=_TIMEOUT) as source:
             log.info("Downloading %s to %s (%s)", self.source.url, self.archive.absolute(), self.size)
-            handle, partial = tempfile.mkstemp(suffix=".part", dir=self.root)
-            try:
-                total, name = int(source.headers.get("Content-Length") or 0), self.source.filename
-                with (
-                    os.fdopen(handle, "wb") as file,
-                    wrap_file(source, total, description=name) as read,
-                ):
-                    shutil.copyfileobj(read, file)
-                Path(partial).replace(self.archive)
-            finally:
-                Path(partial).unlink(missing_ok=True)
+            total = int(source.headers.get("Content-Length") or 0)
+            with (
+                atomic_write(self.archive) as temporary,
+                temporary.open("wb") as file,
+                wrap_file(source, total, description=self.source.filename) as read,
+            ):
+                shutil.copyfileobj(read, file)
 
     def _how_to_get(self, what: str) -> str:
         return (

@@ -61,9 +61,7 @@ class Journal:
         if self._directory is None:
             self._memory[view, member, batch] = arrays
             return
-        path = self._path(view, member, batch)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(path, arrays)
+        write_arrays(self._path(view, member, batch), arrays)
 
     def close(self) -> None:
         """Remove the directory, once the results are elsewhere."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import cast, get_args
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
+from gat_lightning.files import atomic_write
 from gat_lightning.tasks.base import Kind
 
 FILE = "predictions.npz"
@@ -70,12 +69,6 @@ class Predictions:
 
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    """Write an ``.npz`` file so that it is there whole or not at all, also after a kill or a loss of power."""
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]  # numpy's stub has a flag among the keywords
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(content.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Write an ``.npz`` file atomically."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub has a flag among the keywords

@@ -16,6 +16,7 @@ from typing import Any
 from pytorch_lightning.utilities import rank_zero_only
 
 from gat_lightning.errors import UserError
+from gat_lightning.files import atomic_write
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.runs.metrics_csv import FILE
 
@@ -128,16 +129,9 @@ class CSVLogger(RunLogger):
                 yield line.rstrip(b"\r\n")
 
     def _replace(self, columns: list[str], rows: Iterable[bytes], *more: bytes) -> None:
-        """Put a new file in the place of the old one, in one move."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".csv.tmp")
-        with temporary.open("wb") as file:
-            file.write(_line(columns) + b"\n")
-            file.writelines(row + b"\n" for row in rows)
-            file.writelines(row + b"\n" for row in more)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        """Replace the file in one move."""
+        with atomic_write(self.path) as temporary, temporary.open("wb") as file:
+            file.writelines(row + b"\n" for row in (_line(columns), *rows, *more))
         self._columns = columns
 
 

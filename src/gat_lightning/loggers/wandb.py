@@ -21,6 +21,7 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from gat_lightning.errors import UserError
+from gat_lightning.files import atomic_write
 from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.html import html_table
@@ -218,9 +219,8 @@ def _is_tag(tag: str) -> bool:
 def _kept_id(path: Path) -> str:
     """The id in the file, or a new one, which is written to it."""
     if not path.exists():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(f"{secrets.token_hex(8)}\n")
-        temporary.replace(path)
+        with atomic_write(path) as temporary:
+            temporary.write_text(f"{secrets.token_hex(8)}\n")
     return path.read_text().strip()
 
 

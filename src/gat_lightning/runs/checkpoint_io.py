@@ -12,16 +12,17 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
 from gat_lightning.errors import UserError
+from gat_lightning.files import atomic_write
 
 PREVIOUS = ".previous"
 """Ending of the file that keeps the checkpoint before the last one."""
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary name, syncs, keeps the old file as ``NAME.previous`` and renames.
+    """Writes checkpoints atomically and keeps the one before as ``NAME.previous``.
 
     From the first checkpoint of a name on, the name holds a whole one at any moment, the old or the new one. A
-    temporary file that a killed process left behind is overwritten by the next checkpoint of that name.
+    temporary file that a killed process left behind is removed by the next checkpoint of that name.
     """
 
     def save_checkpoint(
@@ -33,19 +34,15 @@ class DurableCheckpointIO(TorchCheckpointIO):
             UserError: it cannot be written, for example because the disk is full; the old one is untouched.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.tmp")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                torch.save(dict(checkpoint), file)
-                file.flush()
-                os.fsync(file.fileno())
-            if target.exists():
-                _keep(target)
-            temporary.replace(target)
-            _sync_directory(target.parent)
-        except (OSError, RuntimeError) as error:  # torch.save says the latter when the disk is full
-            temporary.unlink(missing_ok=True)
+            for abandoned in target.parent.glob(f".{target.stem}*"):
+                abandoned.unlink()
+            with atomic_write(target) as temporary:
+                with temporary.open("wb") as file:
+                    torch.save(dict(checkpoint), file)
+                if target.exists():
+                    _keep(target)
+        except (OSError, RuntimeError) as error:  # torch.save raises the latter when the disk is full
             old = f"the one before it, '{target}', is untouched" if target.exists() else "there is none before it"
             raise UserError(
                 f"A checkpoint could not be written to '{target}' ({_reason(error)}); {old}. Make room or mend what"
@@ -55,27 +52,11 @@ class DurableCheckpointIO(TorchCheckpointIO):
 
 def _keep(target: Path) -> None:
     """Give a file its second name, which replaces an older file in one move."""
-    second = target.with_name(f".{target.name}{PREVIOUS}.tmp")
-    second.unlink(missing_ok=True)
-    try:
-        os.link(target, second)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(target, second)
-    second.replace(target.with_name(target.name + PREVIOUS))
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a renaming last over a power cut; Windows and some network file systems cannot."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+    with atomic_write(target.with_name(target.name + PREVIOUS)) as second:
+        try:
+            os.link(target, second)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(target, second)
 
 
 def _reason(error: BaseException) -> str:

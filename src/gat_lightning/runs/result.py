@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gat_lightning.errors import UserError
+from gat_lightning.files import atomic_write
 from gat_lightning.runs.directory import RESULT
 
 SCHEMA = 1
@@ -23,7 +24,7 @@ _PACKAGES = (
 
 
 def write_result(directory: Path, content: dict[str, Any]) -> Path:
-    """Write ``result.json`` atomically: to a temporary name, synced, renamed.
+    """Write ``result.json`` atomically.
 
     Args:
         directory: the run directory.
@@ -34,16 +35,11 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
         UserError: it cannot be written, for example because the disk is full.
     """
     path = directory / RESULT
-    temporary = path.with_suffix(".json.tmp")
+    portable = _portable(content, f"{Path.cwd()}{os.sep}")
     try:
-        with temporary.open("w") as file:
-            portable = _portable(content, f"{Path.cwd()}{os.sep}")
-            json.dump({"schema": SCHEMA, **portable}, file, indent=2, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps({"schema": SCHEMA, **portable}, indent=2, allow_nan=False))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(
             f"'{path}' could not be written ({error.strerror}). Make room, then use resume=auto."
         ) from error
