@@ -22,12 +22,17 @@ from gat_lightning.models.trust import check_trusted
 from gat_lightning.models.weights import INITIAL_WEIGHTS, without_initial_weights
 from gat_lightning.nearest import nearest
 from gat_lightning.runs.checkpoint_io import PREVIOUS
+from gat_lightning.runs.settings_history import first_values
 from gat_lightning.tasks import Task
 
 log = logging.getLogger(__name__)
 
 _PARTS = {"state_dict": dict, "tasks": dict, "epoch": int, "global_step": int}
 """What every checkpoint has, among others."""
+
+_SAME_PARTS = tuple(f"{part}._target_" for part in ("method", "weighting", "optimizer", "schedule"))
+_SAME_LENGTH = ("trainer.max_epochs", "trainer.max_steps", "data.batch_size", "data.fraction")
+"""Settings of a run that goes on from a checkpoint: always, and where the schedule counts on a number of steps."""
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -79,35 +84,30 @@ def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:
         UserError: see :func:`load_checkpoint`, or it is of another model or of another kind of training.
     """
     content = load_checkpoint(path)
-    theirs, ours = _model_state(content), model.state_dict()
-    for name in sorted({*theirs, *ours}):
-        shapes = [list(state[name].shape) if name in state else None for state in (theirs, ours)]
+    states = (_model_state(content), model.state_dict())
+    for name in sorted(set().union(*states)):
+        shapes = [list(state[name].shape) if name in state else None for state in states]
         if shapes[0] != shapes[1]:
             there, here = ("no such weight" if shape is None else f"shape {shape}" for shape in shapes)
             raise UserError(
                 f"'{path}' is of another model: '{name}' has {there} there and {here} here. Go on with the settings of"
                 f" that run, or begin a new one with its encoder: init={path}"
             )
-    for part in ("method", "weighting", "optimizer", "schedule"):
-        trained = (content["gat_lightning"]["config"].get(part) or {}).get("_target_")
-        if trained != config[part].get("_target_"):
+    settings = (content["gat_lightning"]["config"], plain(config))
+    theirs, ours = (first_values(each, (*_SAME_PARTS, *_SAME_LENGTH)) for each in settings)
+    for name in _SAME_PARTS:
+        if theirs[name] != ours[name]:
             raise UserError(
-                f"'{path}' was trained with another {part} ({trained}): go on with the settings of that run, or begin a"
-                f" new one with its weights: init={path}"
+                f"'{path}' was trained with another {name.removesuffix('._target_')} ({theirs[name]}): go on with the"
+                f" settings of that run, or begin a new one with its weights: init={path}"
             )
-    if any("total_steps" in state for state in content.get("lr_schedulers", ())):
-        _check_length(content["gat_lightning"]["config"], config, path)
-
-
-def _check_length(trained: dict[str, Any], config: DictConfig, path: str | Path) -> None:
-    """A schedule that counts on a number of steps cannot go on for longer."""
-    there = OmegaConf.create(trained)
-    for setting in ("trainer.max_epochs", "trainer.max_steps", "data.batch_size", "data.fraction"):
-        theirs, ours = (OmegaConf.select(each, setting) for each in (there, config))
-        if theirs != ours:
+    if not any("total_steps" in state for state in content.get("lr_schedulers", ())):
+        return
+    for name in _SAME_LENGTH:
+        if theirs[name] != ours[name]:
             raise UserError(
-                f"'{path}' was trained with {setting}={theirs}, on which its schedule's length depends, not {ours}: go"
-                f" on with {setting}={theirs}, or begin a new run with its weights: init={path}"
+                f"'{path}' was trained with {name}={theirs[name]}, on which its schedule's length depends, not"
+                f" {ours[name]}: go on with {name}={theirs[name]}, or begin a new run with its weights: init={path}"
             )
 
 

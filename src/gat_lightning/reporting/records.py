@@ -19,6 +19,7 @@ from gat_lightning.runs.metric_names import MetricName, target_scores
 from gat_lightning.runs.metrics_csv import FILE as METRICS
 from gat_lightning.runs.metrics_csv import read_rows
 from gat_lightning.runs.result import SCHEMA
+from gat_lightning.runs.settings_history import first_spelling
 
 _NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "skip_finished", "name", "seed", "callbacks")
 _FOLLOW_THE_SEED = ("data.seed", "weighting.seed")
@@ -59,11 +60,14 @@ class Record:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides what was trained, but the seed: flat, by dotted names; a foreign model's origin."""
+        """Everything that decides what was trained, but the seed: flat, by dotted names; a foreign model's origin.
+
+        Settings are as they were first spelled, so that runs of several versions are compared in one spelling.
+        """
         if self.is_foreign:
             return dict(_flat({key: self.configuration.get(key) for key in _THE_MODEL}))
         kept = {key: value for key, value in self.configuration.items() if key not in _NOT_A_SETTING}
-        return {name: value for name, value in _flat(kept) if name not in _FOLLOW_THE_SEED}
+        return {name: value for name, value in _flat(first_spelling(kept)) if name not in _FOLLOW_THE_SEED}
 
     @cached_property
     def overrides(self) -> tuple[str, ...] | None:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.errors import UserError
 from gat_lightning.runs.lock import only_run_in
+from gat_lightning.runs.settings_history import identity
 
 RESULT = "result.json"
 _MADE_BEFORE_THE_RUN = {".hydra", ".lock", "gat.log"}
@@ -20,11 +21,16 @@ _NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished")
 
 
 def configuration_hash(config: DictConfig) -> str:
-    """Eight hexadecimal digits of the resolved configuration without its paths."""
-    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _NOT_PART_OF_THE_RUN])
-    plain.paths = dict.fromkeys(plain.paths, "")
-    resolved = OmegaConf.to_container(plain, resolve=True)
-    return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:8]
+    """Eight hexadecimal digits of the resolved configuration without its paths, the same in every version.
+
+    Settings enter the hash as they were first spelled, see :mod:`gat_lightning.runs.settings_history`.
+    """
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _NOT_PART_OF_THE_RUN])
+    kept.paths = dict.fromkeys(kept.paths, "")
+    resolved = OmegaConf.to_container(kept, resolve=True)
+    assert isinstance(resolved, dict)
+    text = json.dumps(identity(resolved), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def run_name(config: DictConfig) -> str:

@@ -1,0 +1,201 @@
+"""What has become of settings since the first runs, so that a newer version finds the earlier runs that mean the same.
+
+Names are dotted paths from the top of the configuration, in which ``*`` stands for any one key or position in a list:
+``curvature.every``, ``test.also.*.attack.restarts``. A name may also be that of a ``_target_``, wherever it is in the
+configuration (``gat_lightning.data.CheXpert``), or of a setting beside it (``gat_lightning.attacks.PGD.restarts``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
+from typing import Any, NamedTuple, TypeAlias
+
+
+@dataclass(frozen=True)
+class Introduced:
+    """A setting that earlier versions did not have.
+
+    Attributes:
+        name: of the setting, or of a whole new node.
+        as_before: the value, or the whole node, with which a run is what it was in earlier versions.
+    """
+
+    name: str
+    as_before: Any
+
+    def undo(self, settings: dict[str, Any]) -> None:
+        """Leave the setting out wherever it has that value."""
+        for place in reversed(_places(settings, self.name)):
+            if _is_one_of(place.value, [self.as_before]):
+                del place.parent[place.path[-1]]
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A setting or a ``_target_`` that had another name in earlier versions.
+
+    Attributes:
+        name: its name now.
+        was: its name then. It begins with the same ``_target_`` if ``name`` is that of a setting beside one, and has as
+            many ``*``, which stand for the same keys.
+    """
+
+    name: str
+    was: str
+
+    def undo(self, settings: dict[str, Any]) -> None:
+        """Give the setting its earlier name, in the node where it was then."""
+        for place in _places(settings, self.name):
+            if place.target == self.name:
+                place.base["_target_"] = self.was
+                continue
+            names, earlier = (name.removeprefix(f"{place.target}.").split(".") for name in (self.name, self.was))
+            keys = (key for key, part in zip(place.path, names, strict=True) if part == "*")
+            *outer, last = (next(keys) if part == "*" else part for part in earlier)
+            value = place.parent.pop(place.path[-1])
+            node: Any = place.base
+            for key in outer:
+                node = node[key] if isinstance(node, list) else node.setdefault(key, {})
+            node[last] = value
+
+
+@dataclass(frozen=True)
+class Reshaped:
+    """A setting, or a node of settings, that had another form in earlier versions.
+
+    Attributes:
+        name: of the setting or the node.
+        to_earlier: returns the earlier form of a value, which is left alone if it has that form already (both are plain
+            types).
+    """
+
+    name: str
+    to_earlier: Callable[[Any], Any]
+
+    def undo(self, settings: dict[str, Any]) -> None:
+        """Give the setting its earlier form."""
+        for place in _places(settings, self.name):
+            place.parent[place.path[-1]] = self.to_earlier(place.value)
+
+
+@dataclass(frozen=True)
+class Redefined:
+    """A setting or a ``_target_`` that means something else than in earlier versions.
+
+    Each such entry adds 1 to the setting's number, which is part of the hash.
+
+    Attributes:
+        name: of the setting or the ``_target_``.
+        unaffected: values of the setting that still mean what they did.
+    """
+
+    name: str
+    unaffected: tuple[Any, ...] = ()
+
+    def applies(self, settings: dict[str, Any]) -> bool:
+        """Whether a configuration has the setting at a value that means something else now."""
+        return any(not _is_one_of(place.value, self.unaffected) for place in _places(settings, self.name))
+
+
+HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = ()
+"""All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
+for good; a name that was given up is not used again for something else."""
+
+
+def first_spelling(settings: dict[str, Any]) -> dict[str, Any]:
+    """A resolved configuration as the first version would have had it."""
+    return _undone(settings)[0]
+
+
+def first_values(settings: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Values of some settings as the first version would have had them, by their names of today; None where missing."""
+    spelled = first_spelling(settings)
+    return {name: next((place.value for place in _places(spelled, _first_name(name))), None) for name in names}
+
+
+def identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """What tells a run from all others: its settings as first spelled, and the numbers of those that were redefined."""
+    spelled, numbers = _undone(settings)
+    return {**spelled, "redefined": dict(numbers)} if numbers else spelled
+
+
+def _first_name(name: str) -> str:
+    for change in reversed(HISTORY):
+        if isinstance(change, Renamed) and f"{name}.".startswith(f"{change.name}."):
+            name = change.was + name.removeprefix(change.name)
+    return name
+
+
+def _undone(settings: dict[str, Any]) -> tuple[dict[str, Any], Counter[str]]:
+    spelled, numbers = deepcopy(settings), Counter[str]()
+    for change in reversed(HISTORY):
+        if not isinstance(change, Redefined):
+            change.undo(spelled)
+        elif change.applies(spelled):
+            numbers[change.name] += 1
+    return spelled, numbers
+
+
+_Path: TypeAlias = tuple[Any, ...]
+
+
+class _Place(NamedTuple):
+    """Where a setting is: its path below a node with a certain ``_target_``, or, with "", below the whole configuration."""
+
+    base: dict[str, Any]
+    target: str
+    path: _Path
+
+    @property
+    def parent(self) -> Any:
+        """The node or the list that the setting is in."""
+        return reduce(getitem, self.path[:-1], self.base)
+
+    @property
+    def value(self) -> Any:
+        """Of the setting."""
+        return self.parent[self.path[-1]]
+
+
+def _places(settings: dict[str, Any], name: str) -> list[_Place]:
+    found = [_Place(settings, "", path) for path in _paths(settings, name.split("."))]
+    for node in _nodes(settings):
+        target = node.get("_target_")
+        if target == name:
+            found.append(_Place(node, target, ("_target_",)))
+        elif target and name.startswith(f"{target}."):
+            found += (_Place(node, target, path) for path in _paths(node, name.removeprefix(f"{target}.").split(".")))
+    return found
+
+
+def _paths(node: Any, names: list[str]) -> Iterator[_Path]:
+    if not names:
+        yield ()
+        return
+    for key, value in _items(node):
+        if names[0] in ("*", str(key)):
+            yield from ((key, *path) for path in _paths(value, names[1:]))
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for _, value in _items(node):
+        yield from _nodes(value)
+
+
+def _items(node: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(node, dict):
+        return node.items()
+    return enumerate(node) if isinstance(node, list) else ()
+
+
+def _is_one_of(value: Any, others: Iterable[Any]) -> bool:
+    """Equality as in JSON, where 1, 1.0 and true are three values."""
+    return any(json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True) for other in others)
