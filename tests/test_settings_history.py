@@ -79,7 +79,11 @@ def test_the_directories_of_default_configurations_stay(composed, command):
         ([Introduced("attack.restarts", 1)], {"attack": {"restarts": 1, "eps": 8}}, {"attack": {"eps": 8}}),
         ([Introduced("attack.restarts", 1)], {"attack": {"eps": 8}}, {"attack": {"eps": 8}}),
         ([Introduced("attack.restarts", 1)], {"attack": None}, {"attack": None}),
-        ([Introduced("also.*.steps", 5)], {"also": {"a": {"steps": 5}, "b": {"steps": 6}}}, {"also": {"a": {}, "b": {"steps": 6}}}),
+        (
+            [Introduced("also.*.steps", 5)],
+            {"also": {"a": {"steps": 5}, "b": {"steps": 6}}},
+            {"also": {"a": {}, "b": {"steps": 6}}},
+        ),
         ([Introduced("views.*", "plain")], {"views": ["plain", "turned", "plain"]}, {"views": ["turned"]}),
         ([Introduced("teacher", {"mode": "off", "rate": 0.1})], {"teacher": {"rate": 0.1, "mode": "off"}}, {}),
         (
@@ -89,10 +93,18 @@ def test_the_directories_of_default_configurations_stay(composed, command):
         ),
         ([Renamed("data.part", "data.fraction")], {"data": {"part": 0.1, "k": 1}}, {"data": {"fraction": 0.1, "k": 1}}),
         ([Renamed("data.part", "data.fraction")], {"data": {"k": 1}}, {"data": {"k": 1}}),
-        ([Renamed("engine.parts.most", "micro_batch")], {"engine": {"parts": {"most": 8}, "k": 1}}, {"engine": {"parts": {}, "k": 1}, "micro_batch": 8}),
+        (
+            [Renamed("engine.parts.most", "micro_batch")],
+            {"engine": {"parts": {"most": 8}, "k": 1}},
+            {"engine": {"parts": {}, "k": 1}, "micro_batch": 8},
+        ),
         ([Renamed("micro_batch", "engine.most")], {"micro_batch": 8}, {"engine": {"most": 8}}),
         ([Renamed("data", "images")], {"data": {"root": "x"}}, {"images": {"root": "x"}}),
-        ([Renamed("also.*.view.*.eps", "also.*.*.size")], {"also": [{"view": {3: {"eps": 1}}}]}, {"also": [{"view": {3: {}}, 3: {"size": 1}}]}),
+        (
+            [Renamed("also.*.view.*.eps", "also.*.*.size")],
+            {"also": [{"view": {3: {"eps": 1}}}]},
+            {"also": [{"view": {3: {}}, 3: {"size": 1}}]},
+        ),
         (
             [Renamed("gat_lightning.attacks.PGD", "gat_lightning.attacks.pgd.Descent")],
             {"attack": pgd(), "list": [[pgd(eps=1)]]},
@@ -106,8 +118,16 @@ def test_the_directories_of_default_configurations_stay(composed, command):
             {"attack": pgd(step_size=2), "other": {"_target_": "x.Y", "step_size": 2}},
             {"attack": pgd(alpha=2), "other": {"_target_": "x.Y", "step_size": 2}},
         ),
-        ([Reshaped("data.eps", lambda eps: eps["Linf"] if isinstance(eps, dict) else eps)], {"data": {"eps": {"Linf": 0.1}}}, {"data": {"eps": 0.1}}),
-        ([Reshaped("callbacks", lambda each: list(each.values()) if isinstance(each, dict) else each)], {"callbacks": {"a": 1, "b": 2}}, {"callbacks": [1, 2]}),
+        (
+            [Reshaped("data.eps", lambda eps: eps["Linf"] if isinstance(eps, dict) else eps)],
+            {"data": {"eps": {"Linf": 0.1}}},
+            {"data": {"eps": 0.1}},
+        ),
+        (
+            [Reshaped("callbacks", lambda each: list(each.values()) if isinstance(each, dict) else each)],
+            {"callbacks": {"a": 1, "b": 2}},
+            {"callbacks": [1, 2]},
+        ),
         (
             [
                 Renamed("gat_lightning.attacks.PGD", "gat_lightning.PGD"),
@@ -120,7 +140,7 @@ def test_the_directories_of_default_configurations_stay(composed, command):
         ),
         ([Redefined("seed")], {"seed": 3}, {"seed": 3}),
     ],
-)  # fmt: skip
+)
 def test_settings_as_they_were_first_spelled(history, changes, newer, older):
     kept = OmegaConf.create(newer)
     history(*changes)
