@@ -146,7 +146,7 @@ _Path: TypeAlias = tuple[Any, ...]
 
 
 class _Place(NamedTuple):
-    """Where a setting is: its path below a node with a certain ``_target_``, or, with "", below the whole configuration."""
+    """Where a setting is: its path below a node with a certain ``_target_``, or with none, the whole configuration."""
 
     base: dict[str, Any]
     target: str
