@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -27,8 +28,7 @@ def configuration_hash(config: DictConfig) -> str:
     """
     kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _NOT_PART_OF_THE_RUN])
     kept.paths = dict.fromkeys(kept.paths, "")
-    resolved = OmegaConf.to_container(kept, resolve=True)
-    assert isinstance(resolved, dict)
+    resolved: Any = OmegaConf.to_container(kept, resolve=True)
     text = json.dumps(identity(resolved), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

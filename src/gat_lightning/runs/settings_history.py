@@ -61,7 +61,7 @@ class Renamed:
             value = place.parent.pop(place.path[-1])
             node: Any = place.base
             for key in outer:
-                node = node[key] if isinstance(node, list) else node.setdefault(key, {})
+                node = node.setdefault(key, {}) if isinstance(node, dict) else node[key]
             node[last] = value
 
 
