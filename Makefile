@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo notebooks test test-all lint docs clean
+.PHONY: setup demo notebooks test test-all lint docs tables clean
 .PHONY: test-fast test-slow test-paper test-reliability test-slurm
 .NOTPARALLEL: test-all
 
@@ -52,6 +52,10 @@ lint: setup
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The generated tables and counts of README, docs and benchmarks, from the kept results.
+tables: setup
+	PYTHONPATH=. $(BIN)/python docs/make_tables.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build site

@@ -1,40 +1,38 @@
-"""Every table of results in README and docs is what the kept runs say."""
+"""What the text of README and docs says of the kept results is so; their tables are those of ``make tables``."""
 
 import json
 import re
 from collections import Counter
-from pathlib import Path
 
+import make_tables
 import pytest
 
-from gat_lightning.commands.demo import MODELS
-from gat_lightning.reporting.groups import group
-from gat_lightning.reporting.records import collect
-from gat_lightning.reporting.tables import markdown, summarise
-from gat_lightning.runs.metric_names import MetricName
+from support.documents import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-RESULTS = ROOT / "docs" / "results.md"
-REPORTED = re.compile(r"<!-- python -m gat_lightning\.report runs=(\S+) -->\n((?:\|.*\n)+)")
-TABLES = [(page, runs, table) for page in PAGES for runs, table in REPORTED.findall(page.read_text())]
+RESULTS = REPOSITORY / "docs" / "results.md"
 
 
-def kept(runs):
-    records, unusable = collect([ROOT / runs])
-    assert records
-    assert not unusable
-    return records
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    """Where the paths in the results begin."""
+    monkeypatch.chdir(REPOSITORY)
 
 
-@pytest.mark.parametrize(("page", "runs", "table"), TABLES, ids=[f"{page.name}: {runs}" for page, runs, _ in TABLES])
-def test_a_reported_table_is_that_of_its_runs(page, runs, table, monkeypatch):
-    monkeypatch.chdir(ROOT)  # where the paths in the results begin
-    assert table == markdown(summarise(group(kept(runs)), "best"))
+def test_make_tables_would_change_nothing():
+    for page in make_tables.PAGES:
+        assert make_tables.updated(page.read_text()) == page.read_text(), page
 
 
-def test_there_are_reported_tables():
-    assert "methods.md" in {page.name for page, _, _ in TABLES}
+def test_every_part_has_a_place():
+    text = "".join(page.read_text() for page in make_tables.PAGES)
+    names = [name for _, name, _, _ in make_tables.PART.findall(text)]
+    assert len(names) == text.count("<!-- generated: ") == text.count("<!-- end -->")
+    assert set(names) == set(make_tables.PARTS)
+
+
+def under_autoattack(runs):
+    """Mean accuracy of each setting's best checkpoints, in percent."""
+    return {each.label: make_tables.robust_accuracy(each).mean for each in make_tables.kept(runs)}
 
 
 def prose(page):
@@ -42,73 +40,24 @@ def prose(page):
     return " ".join(page.read_text().split())
 
 
-def figures(result, checkpoint, *views):
-    """Accuracies of a kept run as a table has them."""
-    scores = json.loads((ROOT / "results" / result / "result.json").read_text())["metrics"][checkpoint]
-    return [f"{100 * scores[f'test/{view}/accuracy']:.1f} %" for view in views]
-
-
-def table_below(page, header):
-    """Cells of the lines below a table's header and its rule, without the first."""
-    lines = (ROOT / page).read_text().partition(header)[2].splitlines()
-    end = next(n for n, line in enumerate(lines[2:], 2) if not line.startswith("|"))
-    return [[cell.strip() for cell in line.split("|")[2:-1]] for line in lines[2:end]]
-
-
-def test_the_demo_table_is_that_of_its_runs():
-    said = table_below("README.md", "| model (digits")
-    assert len(said) == len(MODELS)
-    for cells, run in zip(said, MODELS.values(), strict=True):
-        seconds = json.loads((ROOT / "results" / "demo" / run / "result.json").read_text())["durations"]["total"]
-        assert cells == [*figures(f"demo/{run}", "best", "clean", "pgd20"), f"{seconds:.0f}"]
-
-
-def test_the_table_of_catastrophic_overfitting_is_that_of_its_runs():
-    for cells, run in zip(
-        table_below("docs/methods.md", "| `last.ckpt`"), ("without_guard", "with_guard"), strict=True
-    ):
-        epochs = json.loads((ROOT / "results" / "overfitting" / run / "result.json").read_text())["epochs"]
-        assert cells == [str(epochs), *figures(f"overfitting/{run}-evaluated", "last", "clean", "fgsm", "pgd20")]
-
-
 def test_the_correlations_of_theorem_3_1_are_those_of_its_evaluation():
-    (path,) = (ROOT / "results" / "theorem").glob("*-best-*/result.json")
+    (path,) = (REPOSITORY / "results" / "theorem").glob("*-best-*/result.json")
     found = json.loads(path.read_text())["first_order_correlation"]
     first, second, third = (f"{each['r']:.3f}" for pair, each in found.items() if "|" in pair)
-    assert f"correlate with r = {first}, {second} and {third} for the three pairs" in prose(ROOT / "README.md")
+    assert f"correlate with r = {first}, {second} and {third} for the three pairs" in prose(REPOSITORY / "README.md")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("result.json")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "results").rglob("result.json")), ids=lambda path: path.parent.name
+)
 def test_a_kept_result_is_finished_and_names_no_place(path):
     result = json.loads(path.read_text())
     assert result["status"] == "finished"
     assert not re.search(r'"(/|[A-Za-z]:\\|~)', path.read_text())
 
 
-def test_the_costs_are_those_of_their_runs():
-    seconds = {each.label: each.records[0].result["durations"]["train"] for each in group(kept("results/digits_cost"))}
-    single = seconds["task=none"]
-    lines = [f"| {label} | {each:.0f} | {each / single:.1f} |" for label, each in seconds.items()]
-    assert "\n".join(["|---|---|---|", *lines, ""]) in RESULTS.read_text()
-
-
-def test_the_intervals_of_cifar_10_are_those_of_its_evaluations():
-    lines = []
-    for each in group(kept("results/cifar10_10pct")):
-        (training,) = (record.result["metrics"] for record in each.records if not record.is_evaluation)
-        (evaluation,) = (record.result for record in each.records if record.is_evaluation)
-        intervals = evaluation["intervals"]["best"]
-        cells = [
-            "{:.1f} to {:.1f}".format(*(100 * end for end in intervals[f"test/{view}/accuracy"]))
-            for view in ("clean", "pgd20", "autoattack")
-        ]
-        last = [f"{100 * training['last'][f'test/{view}/accuracy']:.1f}" for view in ("clean", "pgd20")]
-        lines.append(f"| {each.label} | {' | '.join(cells)} | {training['best']['epoch']} | {' / '.join(last)} |")
-    assert "\n".join(["|---|---|---|---|---|---|", *lines, ""]) in RESULTS.read_text()
-
-
 def test_what_is_read_from_cifar_10_is_in_its_table():
-    score = under_autoattack("results/cifar10_10pct")
+    score = under_autoattack("cifar10_10pct")
     with_mgda = [value for label, value in score.items() if "equal" not in label and label != "task=none"]
     said = prose(RESULTS)
     assert f"one task has {score['task=none']:.1f} %, the sets of tasks with MGDA {min(with_mgda):.1f} to" in said
@@ -120,11 +69,10 @@ def test_what_is_read_from_cifar_10_is_in_its_table():
 
 
 def test_the_last_checkpoints_of_equal_weights_are_those_of_their_runs():
-    trained = {each.label: each.records for each in group(kept("results/cifar10_10pct"))}
     last, best = {}, {}
-    for label, records in trained.items():
-        (metrics,) = (record.result["metrics"] for record in records if not record.is_evaluation)
-        last[label], best[label] = 100 * metrics["last"]["test/pgd20/accuracy"], metrics["best"]["epoch"]
+    for each in make_tables.kept("cifar10_10pct"):
+        metrics = make_tables.trained(each).result["metrics"]
+        last[each.label], best[each.label] = 100 * metrics["last"]["test/pgd20/accuracy"], metrics["best"]["epoch"]
     jigsaw, both = "task=jigsaw weighting=equal", "task=macro+rotation weighting=equal"
     off = f"{both} curvature.mode=off"
     said = prose(RESULTS)
@@ -134,49 +82,22 @@ def test_the_last_checkpoints_of_equal_weights_are_those_of_their_runs():
 
 
 def test_the_minutes_of_cifar_10_are_those_of_its_runs():
-    records = kept("results/cifar10_10pct")
-    training = [each.result["durations"]["train"] / 60 for each in records if not each.is_evaluation]
-    evaluating = [each.result["durations"]["total"] / 60 for each in records if each.is_evaluation]
-    spans = [f"{min(minutes):.0f} to {max(minutes):.0f}" for minutes in (training, evaluating)]
-    assert f"{spans[0]} minutes of training and {spans[1]} of evaluation" in prose(RESULTS)
+    minutes = {True: [], False: []}
+    for record in (record for each in make_tables.kept("cifar10_10pct") for record in each.records):
+        seconds = record.result["durations"]["total" if record.is_evaluation else "train"]
+        minutes[record.is_evaluation].append(seconds / 60)
+    training, evaluating = (f"{min(minutes[each]):.0f} to {max(minutes[each]):.0f}" for each in (False, True))
+    assert f"{training} minutes of training and {evaluating} of evaluation" in prose(RESULTS)
 
 
 def test_the_comparisons_of_cifar_10_are_those_of_their_file():
-    pairs = json.loads((ROOT / "results" / "cifar10_compared" / "seed0.json").read_text())["pairs"]
+    pairs = json.loads((REPOSITORY / "results" / "cifar10_compared" / "seed0.json").read_text())["pairs"]
     assert f"over the {len(pairs)} pairs" in prose(RESULTS)
     assert [pair["second"] for pair in pairs if pair["first"] == "one_task" and pair["reject"]] == ["rotation_equal"]
 
 
-def test_the_table_of_the_readme_is_that_of_digits_and_cifar_10():
-    digits, cifar = (
-        {each.label: each for each in group(kept(f"results/{runs}"))} for runs in ("digits", "cifar10_10pct")
-    )
-    labels = {"task=macro+rotation": "digits", "task=macro+rotation weighting=equal": "weighting=equal"}
-    labels["task=macro+rotation weighting=mgda_floor"] = "weighting=mgda_floor"
-    expected = []
-    for name in ("task=none", "task=macro", "task=rotation", "task=jigsaw", *labels):
-        mean = interval = "not measured"
-        if labels.get(name, name) in digits:
-            summary = digits[labels.get(name, name)].summary(MetricName("test", "autoattack", "accuracy"), "best")
-            mean = f"{100 * summary.mean:.1f} ± {100 * summary.std:.1f}"
-        if name in cifar:
-            (evaluation,) = (record.result for record in cifar[name].records if record.is_evaluation)
-            ends = evaluation["intervals"]["best"]["test/autoattack/accuracy"]
-            interval = "{:.1f} to {:.1f}".format(*(100 * end for end in ends))
-        expected.append([mean, interval])
-    assert table_below("README.md", "| setting | digits, 3 seeds") == expected
-
-
-def under_autoattack(runs):
-    """Mean accuracy of each setting's best checkpoints, in percent."""
-    return {
-        each.label: 100 * each.summary(MetricName("test", "autoattack", "accuracy"), "best").mean
-        for each in group(kept(runs))
-    }
-
-
 def test_what_is_read_from_the_digits_is_in_their_table():
-    score = under_autoattack("results/digits")
+    score = under_autoattack("digits")
     base, single, floor = score["digits"], score["task=none"], score["weighting=mgda_floor"]
     joined, shared = (f"weighting=mgda_floor {setting}" for setting in ("task=", "data.views=shared"))
     sets = [floor, *(value for label, value in score.items() if label.startswith(joined))]
@@ -200,7 +121,7 @@ def test_what_is_read_from_the_digits_is_in_their_table():
 
 def test_the_comparisons_image_by_image_are_those_of_their_files():
     different = Counter()
-    for path in (ROOT / "results" / "digits_compared").glob("seed?.json"):
+    for path in (REPOSITORY / "results" / "digits_compared").glob("seed?.json"):
         pairs = json.loads(path.read_text())["pairs"]
         different += Counter(pair["second"] for pair in pairs if pair["first"] == "one_task" and pair["reject"])
         different["seeds"] += 1
@@ -208,7 +129,7 @@ def test_the_comparisons_image_by_image_are_those_of_their_files():
 
 
 def test_the_advice_on_methods_is_in_their_table():
-    score = under_autoattack("results/methods")
+    score = under_autoattack("methods")
     undefended = score.pop("method=standard")
 
     def span(*methods):

@@ -1,0 +1,192 @@
+"""Generates the tables and counts of the documentation from the kept results and ``conf/``: ``make tables``.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``, NAME being a key of :data:`PARTS`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report as benchmarks
+from gat_lightning.config.files import find_conf
+from gat_lightning.evaluation.statistics import MeanStd
+from gat_lightning.reporting.groups import Group, group
+from gat_lightning.reporting.records import Record, collect
+from gat_lightning.reporting.tables import markdown, summarise, table_lines
+from gat_lightning.runs.metric_names import MetricName
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PART = re.compile(r"(<!-- generated: (\w+) -->)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def updated(text: str) -> str:
+    """A page with its parts generated anew.
+
+    Raises:
+        KeyError: a part is named that :data:`PARTS` does not have.
+    """
+    return PART.sub(lambda part: f"{part[1]}{PARTS[part[2]]()}{part[4]}", text)
+
+
+@cache
+def kept(runs: str) -> tuple[Group, ...]:
+    """The settings of kept runs, as a report groups them.
+
+    Args:
+        runs: a folder below ``results/``.
+    """
+    records, unusable = collect([Path("results") / runs])  # relative, as the results name their checkpoints
+    if unusable or not records:
+        raise ValueError(f"results/{runs} has no results, or some that a report cannot use: {unusable}")
+    return tuple(group(records))
+
+
+def result(path: str) -> dict[str, Any]:
+    """The ``result.json`` of a kept run, by its path below ``results/``."""
+    return json.loads((ROOT / "results" / path / "result.json").read_text())
+
+
+def trained(setting: Group) -> Record:
+    """The only training of a setting."""
+    (record,) = (record for record in setting.records if not record.is_evaluation)
+    return record
+
+
+def interval(setting: Group, view: str) -> str:
+    """The 95 % interval of the best checkpoint's accuracy, from the only evaluation of a setting: ``10.6 to 14.7``."""
+    (evaluation,) = (record.result for record in setting.records if record.is_evaluation)
+    low, high = evaluation["intervals"]["best"][f"test/{view}/accuracy"]
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def robust_accuracy(setting: Group) -> MeanStd | None:
+    """Accuracy of the best checkpoints under AutoAttack, in percent, over the seeds."""
+    found = setting.summary(MetricName("test", "autoattack", "accuracy"), "best")
+    return found and MeanStd(100 * found.mean, 100 * found.std, found.n)
+
+
+def _accuracies(metrics: dict[str, float], *views: str) -> list[str]:
+    return [f"{100 * metrics[f'test/{view}/accuracy']:.1f} %" for view in views]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return f"\n{table_lines(rows)}"
+
+
+def _report(runs: str) -> str:
+    return f"\n{markdown(summarise(kept(runs), 'best'))}"
+
+
+def _demo() -> str:
+    labels = {
+        "quickstart_undefended": "undefended",
+        "quickstart_adversarial": "adversarial training, one task",
+        "quickstart": "GAT, macro classes + rotation, `weighting=mgda_floor`",
+    }
+    config = result("demo/quickstart")["config"]
+    conditions = (
+        f"ε = {config['test']['attack']['eps']}, {config['trainer']['max_epochs']} epochs, seed {config['seed']}"
+    )
+    rows = [[f"model (digits, {conditions})", "clean", "PGD-20", "seconds"]]
+    for run, label in labels.items():
+        found = result(f"demo/{run}")
+        accuracies = _accuracies(found["metrics"]["best"], "clean", "pgd20")
+        rows.append([label, *accuracies, f"{found['durations']['total']:.0f}"])
+    return _table(rows)
+
+
+def _measured() -> str:
+    both = "task=macro+rotation"
+    labels = {
+        "task=none": "task=none",
+        "task=macro": "task=macro",
+        "task=rotation": "task=rotation",
+        "task=jigsaw": "task=jigsaw",
+        both: "digits",
+        f"{both} weighting=equal": "weighting=equal",
+        f"{both} weighting=mgda_floor": "weighting=mgda_floor",
+    }
+    digits, cifar10 = ({each.label: each for each in kept(runs)} for runs in ("digits", "cifar10_10pct"))
+    rows = [["setting", "digits, 3 seeds: mean ± standard deviation", "10 % of CIFAR-10, 1 seed: 95 % interval"]]
+    for setting, on_digits in labels.items():
+        mean = robust_accuracy(digits[on_digits]) if on_digits in digits else None
+        rows.append(
+            [
+                f"`{setting}`",
+                mean.text(1) if mean else "not measured",
+                interval(cifar10[setting], "autoattack") if setting in cifar10 else "not measured",
+            ]
+        )
+    return _table(rows)
+
+
+def _digits_cost() -> str:
+    seconds = {each.label: trained(each).result["durations"]["train"] for each in kept("digits_cost")}
+    rows = [[label, f"{each:.0f}", f"{each / seconds['task=none']:.1f}"] for label, each in seconds.items()]
+    return _table([["setting", "seconds", "times one task"], *rows])
+
+
+def _cifar10_intervals() -> str:
+    rows = [["setting", "clean", "PGD-20", "AutoAttack", "best epoch", "last: clean / PGD-20"]]
+    for each in kept("cifar10_10pct"):
+        metrics = trained(each).result["metrics"]
+        last = " / ".join(f"{100 * metrics['last'][f'test/{view}/accuracy']:.1f}" for view in ("clean", "pgd20"))
+        ends = [interval(each, view) for view in ("clean", "pgd20", "autoattack")]
+        rows.append([each.label, *ends, str(metrics["best"]["epoch"]), last])
+    return _table(rows)
+
+
+def _overfitting() -> str:
+    rows = [["`last.ckpt`, 1,000 test images", "epochs", "clean", "FGSM", "PGD-20"]]
+    for run in ("without_guard", "with_guard"):
+        scores = _accuracies(result(f"overfitting/{run}-evaluated")["metrics"]["last"], "clean", "fgsm", "pgd20")
+        rows.append([run.replace("_", " the "), str(result(f"overfitting/{run}")["epochs"]), *scores])
+    return _table(rows)
+
+
+def _benchmark(name: str) -> str:
+    found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    return f"\n`{found['command']}`\n\n{benchmarks.markdown(found)}\n"
+
+
+def _number_of_options(group: str) -> str:
+    return str(len(list((find_conf() / group).glob("*.yaml"))))
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "demo": _demo,
+    "measured": _measured,
+    "number_of_methods": partial(_number_of_options, "method"),
+    "number_of_weightings": partial(_number_of_options, "weighting"),
+    "digits": partial(_report, "digits"),
+    "digits_cost": _digits_cost,
+    "cifar10_10pct": partial(_report, "cifar10_10pct"),
+    "cifar10_intervals": _cifar10_intervals,
+    "methods": partial(_report, "methods"),
+    "overfitting": _overfitting,
+    "cpu": partial(_benchmark, "cpu"),
+    "autoattack": partial(_benchmark, "autoattack"),
+}
+"""What generates each part."""
+
+
+def main() -> None:
+    """Write the pages that change, and name them."""
+    os.chdir(ROOT)
+    for page in PAGES:
+        before = page.read_text()
+        after = updated(before)
+        if after != before:
+            page.write_text(after)
+            print(f"Changed {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
