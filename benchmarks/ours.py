@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +16,9 @@ from gat_lightning.batch import Batch
 from gat_lightning.curvature.terms import Curvature
 from gat_lightning.gradients.engine import GradientEngine, GradientStep
 from gat_lightning.methods import Madry
-from gat_lightning.models.encoding import compile_encoder
-from gat_lightning.training.module import GATModule
+from gat_lightning.training.module import GATModule, Optimization
+from gat_lightning.training.passes import Passes
+from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import MGDA
 
 
@@ -37,8 +37,8 @@ class _Standalone(GATModule):
     """The module with an optimiser and a schedule of its own, which a trainer would give it."""
 
     def start(self) -> None:
-        self._optimizer = self._make_optimizer(self.model.parameters())
-        self._schedule = self._make_schedule(self._optimizer, 1)
+        self._optimizer = self.optimization.optimizer(self.model.parameters())
+        self._schedule = self.optimization.schedule(self._optimizer, 1)
 
     def optimizers(self, use_pl_optimizer: bool = True) -> Optimizer:  # type: ignore[override]
         return self._optimizer
@@ -76,24 +76,20 @@ class Ours:
             eps=EPS, step_size=STEP_SIZE, steps=work.steps, random_start="uniform" if work.random_start else "none"
         )
         curvature = Curvature("off") if derivative == "off" else Curvature("objective", derivative)
+        model, tasks = work.model(), work.tasks()
+        decoders = {task.name: model.decoder_parameters(task.name) for task in tasks}
         self.module = _Standalone(
-            model=work.model(),
-            tasks=work.tasks(),
-            method=Madry("separate"),
-            attack=pgd if attack else Noise(),  # type: ignore[arg-type]
-            engine=partial(GradientEngine, weighting=MGDA(), space=space),
-            curvature=curvature,
-            optimizer=optimizer,
-            schedule=lambda optimizer, steps: ConstantLR(optimizer, factor=1.0),
-            validation_attacks={"pgd": pgd},
-            test_attacks={"pgd": pgd},
-            channels_last=channels_last,
-            compiled=compiled,
+            Passes(model, tasks, curvature, compiled=compiled, channels_last=channels_last),
+            Madry("separate"),
+            pgd if attack else Noise(),  # type: ignore[arg-type]
+            curvature,
+            GradientEngine(model.shared_parameters(), decoders, MGDA(), space=space),
+            Optimization(optimizer, lambda optimizer, steps: ConstantLR(optimizer, factor=1.0)),
+            Scores({"pgd": pgd}, {"pgd": pgd}),
             seed=work.seed,
         )
         self.module.start()
-        if compiled:
-            compile_encoder(self.module.model)
+        self.module.passes.setup(torch.device(work.device), training=True)
 
     def step(self, index: int) -> None:
         """One whole training step, optimiser included."""

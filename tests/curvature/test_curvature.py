@@ -170,15 +170,15 @@ def test_modes():
     model = TwoHeads().double()
     names = ["class", "macro", "rotation"]
     clean = clean_pass(model, torch.rand(4, 1, 2, 3, dtype=torch.float64), [torch.randint(2, (4,)) for _ in names])
-    objectives, penalty = Curvature("objective")(clean, names, no_passes)
+    objectives = Curvature("objective")(clean, names, no_passes)
     assert [objective.name for objective in objectives] == ["macro/curvature", "rotation/curvature"]
-    assert penalty is None
+    assert [objective.weight for objective in objectives] == [None, None]
     total = sum(objective.loss for objective in objectives)
-    objectives, penalty = Curvature("penalty", coefficient=0.5)(clean, names, no_passes)
-    assert objectives == []
-    assert penalty.item() == pytest.approx(0.5 * total.item())
-    assert Curvature("off")(clean, names, no_passes) == ([], None)
-    assert Curvature("objective")(clean, names[:1], no_passes) == ([], None)
+    (penalty,) = Curvature("penalty", coefficient=0.5)(clean, names, no_passes)
+    assert penalty.weight == 0.5
+    assert penalty.loss.item() == pytest.approx(total.item())
+    assert Curvature("off")(clean, names, no_passes) == []
+    assert Curvature("objective")(clean, names[:1], no_passes) == []
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,10 @@ def terms(model, images, labels, passes=None, **settings):
             passes.append(task)
         return model.losses(displaced, labels)[NAMES.index(task)]
 
-    objectives, penalty = Curvature(**settings)(clean_pass(model, images, labels), NAMES, losses_at)
-    return [objective.loss for objective in objectives] if penalty is None else [penalty]
+    objectives = Curvature(**settings)(clean_pass(model, images, labels), NAMES, losses_at)
+    return [
+        objective.loss if objective.weight is None else objective.weight * objective.loss for objective in objectives
+    ]
 
 
 def gradient(model, loss):

@@ -50,21 +50,25 @@ def test_clean_and_adversarial_gradients_are_orthogonal_there():
     assert gramian[0, 1].abs() > 0
 
 
-@pytest.mark.parametrize("penalty", [False, True])
+def fixed_objectives(net, x, labels, weights):
+    """Objectives with fixed weights, each another function of both tasks' outputs."""
+    losses = net.losses(net.encode(x), labels)
+    both = losses["class"].square() + losses["macro"]
+    return [Objective(f"fixed/{k}", None, (both ** (k + 1)).mean(), weight=w) for k, w in enumerate(weights)]
+
+
+@pytest.mark.parametrize("weights", [(), (1.0,), (0.3, 2.0)])
 @pytest.mark.parametrize("space", ["parameters", "representation"])
-def test_under_equal_weights_the_step_is_a_backward_of_the_sum(space, penalty):
+def test_under_equal_weights_the_step_is_a_backward_of_the_sum(space, weights):
     net, x, labels = problem()
     objectives, taps = net.objectives(x, labels, len(x))
-    extra = net.losses(net.encode(x), labels)["class"].square().mean() if penalty else None
-    step = engine_for(net, Equal(), space).step(objectives, extra, taps)
+    step = engine_for(net, Equal(), space).step([*objectives, *fixed_objectives(net, x, labels, weights)], taps)
     found = gradients_of(net)
     net.zero_grad()
-    total = sum(objective.loss for objective in net.objectives(x, labels, len(x))[0])
-    if penalty:
-        extra = net.losses(net.encode(x), labels)["class"].square().mean()
-        total = total + extra
-        assert step.penalty == pytest.approx(extra.item())
-    total.backward()
+    added = [objective.weight * objective.loss for objective in fixed_objectives(net, x, labels, weights)]
+    (sum(objective.loss for objective in net.objectives(x, labels, len(x))[0]) + sum(added)).backward()
+    assert step.penalty == pytest.approx(sum(each.item() for each in added))
+    assert step.names == [objective.name for objective in objectives]
     assert torch.allclose(found, gradients_of(net), atol=1e-14)
 
 
@@ -74,12 +78,12 @@ def test_parts_add_up_to_the_whole_batch(space, weighting):
     net, x, labels = problem()
     objectives, taps = net.objectives(x, labels, len(x))
     engine = engine_for(net, weighting, space)
-    whole = engine.step(objectives, taps[0].sum(), taps)
+    whole = engine.step([*objectives, Objective("fixed/sum", None, taps[0].sum(), weight=0.7)], taps)
     expected = gradients_of(net)
     for part in (slice(0, 4), slice(4, 5), slice(5, 9)):
         own = {task: label[part] for task, label in labels.items()}
         objectives, taps = net.objectives(x[part], own, len(x))
-        engine.accumulate(objectives, taps[0].sum(), taps)
+        engine.accumulate([*objectives, Objective("fixed/sum", None, taps[0].sum(), weight=0.7)], taps)
     step = engine.finish()
     assert torch.allclose(step.gramian, whole.gramian, atol=1e-14)
     assert torch.allclose(step.losses, whole.losses, atol=1e-14)
@@ -95,7 +99,7 @@ def test_a_step_that_failed_leaves_nothing_behind():
     expected = gradients_of(net)
     objectives, taps = net.objectives(x, labels, len(x))
     with pytest.raises(RuntimeError):
-        engine.accumulate([*objectives, Objective("class/x", "class", torch.ones(2, requires_grad=True))], None, taps)
+        engine.accumulate([*objectives, Objective("class/x", "class", torch.ones(2, requires_grad=True))], taps)
     objectives, taps = net.objectives(x, labels, len(x))
     engine.step(objectives, representation=taps)
     assert torch.equal(gradients_of(net), expected)

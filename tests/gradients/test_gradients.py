@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -106,12 +108,15 @@ def test_a_head_of_zeros_trains_under_a_static_weighting(weighting, weight):
 
 
 @pytest.mark.parametrize("weighting", [MGDA(), Equal()])
-def test_a_penalty_reaches_every_parameter_outside_the_weighting(weighting):
+def test_an_objective_with_a_weight_reaches_every_parameter_outside_the_weighting(weighting):
     model, data = problem()
     plain = engine_for(model, weighting).step(model.objectives(*data)[:2])
     before = [parameter.grad.clone() for parameter in model.parameters()]
-    objectives = model.objectives(*data)
-    step = engine_for(model, weighting).step(objectives[:2], penalty=0.3 * objectives[3].loss)
+    first, second, _, other = model.objectives(*data)
+    step = engine_for(model, weighting).step([first, replace(other, weight=0.3), second])
+    assert step.names == plain.names
+    assert step.penalty == pytest.approx(0.3 * other.loss.item())
+    assert torch.equal(step.gramian, plain.gramian)
     assert torch.equal(step.weights, plain.weights)
     expected = torch.autograd.grad(0.3 * model.objectives(*data)[3].loss, list(model.parameters()))
     difference = flat([p.grad for p in model.parameters()]) - flat(before)

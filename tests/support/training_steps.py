@@ -21,7 +21,9 @@ from gat_lightning.methods import Adversarial
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Classification, Macro, Rotation
-from gat_lightning.training.module import GATModule
+from gat_lightning.training.module import GATModule, Optimization
+from gat_lightning.training.passes import Passes
+from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import MGDA
 
 EPS, STEPS, LR, SIZE, SEED = 0.1, 3, 0.05, 7, 3
@@ -55,17 +57,20 @@ def toy_module(method, curvature, floor, separate, weighting=None, space="parame
     for task in tasks:
         task.setup(INFO)
     attack = PGD(eps=EPS, steps=STEPS, random_start="none")
+    if isinstance(curvature, str):
+        curvature = Curvature(curvature, coefficient=0.7)
+    model = MultiTaskModel(net or classifier(), "class", INFO.image, tasks[1:]).double()
+    decoders = {task.name: model.decoder_parameters(task.name) for task in tasks}
+    run = {name: settings.pop(name) for name in ("micro_batch", "compiled", "channels_last") if name in settings}
+    recompute = space == "representation" and run.get("micro_batch") is not None
     return GATModule(
-        model=MultiTaskModel(net or classifier(), "class", INFO.image, tasks[1:]).double(),
-        tasks=tasks,
-        method=method,
-        attack=attack,
-        engine=partial(GradientEngine, weighting=weighting or MGDA(floor=floor), space=space),
-        curvature=Curvature(curvature, coefficient=0.7) if isinstance(curvature, str) else curvature,
-        optimizer=partial(torch.optim.SGD, lr=LR, weight_decay=0.01),
-        schedule=constant,
-        validation_attacks={"pgd": attack},
-        test_attacks={"pgd": attack},
+        Passes(model, tasks, curvature, needs_clean=method.needs_clean, recompute=recompute, **run),
+        method,
+        attack,
+        curvature,
+        GradientEngine(model.shared_parameters(), decoders, weighting or MGDA(floor=floor), space=space),
+        Optimization(partial(torch.optim.SGD, lr=LR, weight_decay=0.01), constant),
+        Scores({"pgd": attack}, {"pgd": attack}, settings.pop("validation_images", None)),
         separate_views=separate,
         seed=SEED,
         **settings,

@@ -296,7 +296,7 @@ def test_curvature_terms_of_dense_tasks_reach_the_encoder(setting):
     names = [task.name for task in tasks]
     views = prepare_views(batch, tasks, lambda purpose: BatchGenerator(batch.shard, purpose), True)
     clean = forward_pass(model, batch.images.requires_grad_(), views, tasks)
-    terms, _ = Curvature()(clean, names, lambda *_: None)
+    terms = Curvature()(clean, names, lambda *_: None)
     assert [term.name for term in terms] == ["hog/curvature", "autoencoder/curvature", "depth/curvature"]
     for term in terms:
         gradients = torch.autograd.grad(term.loss, model.shared_parameters(), retain_graph=True, allow_unused=True)

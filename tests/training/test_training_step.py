@@ -1,5 +1,9 @@
 """One whole step of GATModule against Algorithm 2 of the paper, written here with plain autograd and scipy."""
 
+import ast
+import inspect
+import textwrap
+
 import numpy as np
 import pytest
 import torch
@@ -41,3 +45,14 @@ def test_step_equals_the_independent_computation(method, curvature, separate, fl
     for name, parameter in module.model.named_parameters():
         expected = before[name] - LR * (parameter.grad + 0.01 * before[name])
         assert (parameter.detach() - expected).abs().max() < 1e-9
+
+
+def test_the_step_fits_on_one_screen_and_names_the_steps_of_algorithm_1():
+    lines, _ = inspect.getsourcelines(GATModule.training_step)
+    text = "".join(lines)
+    (function,) = ast.parse(textwrap.dedent(text)).body
+    documented = function.body[0]
+    code = [line for line in lines[: documented.lineno - 1] + lines[documented.end_lineno :] if line.strip()]
+    assert len(code) <= 30
+    assert [number for number in ("2.1", "2.2", "2.3", "2.4", "2.5") if f"# {number}: " not in text] == []
+    assert len(inspect.getsourcelines(inspect.getmodule(GATModule))[0]) < 250

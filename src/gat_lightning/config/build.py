@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -26,7 +25,9 @@ from gat_lightning.models import MultiTaskModel, attach_tasks
 from gat_lightning.runs.checkpoint_io import DurableCheckpointIO
 from gat_lightning.tasks import Task, attacked_tasks, check_leading, target_task, warn_of_lost_orientation
 from gat_lightning.training.callbacks.catastrophic_overfitting import CatastrophicOverfittingGuard
-from gat_lightning.training.module import GATModule
+from gat_lightning.training.module import GATModule, Optimization
+from gat_lightning.training.passes import Passes
+from gat_lightning.training.validation import Scores
 
 CHECKPOINT_SCHEMA = 1
 
@@ -84,27 +85,34 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     curvature.check(names, config.engine.space)
     augment = instantiate(config.augment)
     augment.check(config.data.target != NO_TARGET)
+    model = build_model(config, info, tasks)
+    engine = instantiate(_own(config, "engine"))(
+        model.shared_parameters(), {name: model.decoder_parameters(name) for name in names}, weighting=weighting
+    )
+    micro_batch = config.engine.micro_batch
     return GATModule(
-        model=build_model(config, info, tasks),
-        tasks=tasks,
-        method=method,
-        attack=attack,
-        engine=partial(instantiate(_own(config, "engine")), weighting=weighting),
-        curvature=curvature,
-        optimizer=instantiate(config.optimizer),
-        schedule=instantiate(config.schedule),
-        validation_attacks=_named(build_attack(config.validation.attack)),
-        test_attacks=build_test_attacks(config),
+        Passes(
+            model,
+            tasks,
+            curvature,
+            micro_batch=micro_batch,
+            compiled=config.engine.compile,
+            channels_last=config.engine.channels_last,
+            recompute=micro_batch is not None and engine.space == "representation",
+            needs_clean=method.needs_clean,
+        ),
+        method,
+        attack,
+        curvature,
+        engine,
+        Optimization(instantiate(config.optimizer), instantiate(config.schedule)),
+        Scores(_named(build_attack(config.validation.attack)), build_test_attacks(config), config.validation.images),
         attacked=config.attack.tasks,
+        separate_views=_separate(config.data.views),
         augment=augment,
         weight_perturbation=WeightPerturbation(config.awp.gamma),
-        separate_views=_separate(config.data.views),
-        micro_batch=config.engine.micro_batch,
-        channels_last=config.engine.channels_last,
-        compiled=config.engine.compile,
         skip_non_finite=config.on_nan == "skip",
         seed=config.seed,
-        validation_images=config.validation.images,
         origin={"schema": CHECKPOINT_SCHEMA, "config": plain(config), "data": asdict(info)},
     )
 

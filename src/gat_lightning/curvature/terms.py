@@ -15,12 +15,15 @@ from gat_lightning.curvature.finite_difference import LossesAt, displaced
 from gat_lightning.curvature.measures import curvature_measure
 from gat_lightning.errors import UserError
 from gat_lightning.gradients.engine import Objective
+from gat_lightning.models.encoding import full_precision
 from gat_lightning.tasks.forward import ForwardPass
 
 MODES = ("objective", "penalty", "off")
 DERIVATIVES = ("exact", "finite_difference")
 SCHEMES = ("forward", "central")
 DEFAULT_STEP = 0.3
+PENALTY = "curvature/penalty"
+"""Name of the objective of eq. 5, the sum of all terms."""
 
 
 def input_gradients(clean: ForwardPass, tasks: Sequence[str], differentiable: bool) -> dict[str, Tensor]:
@@ -129,30 +132,33 @@ class Curvature:
         """Names of the objectives of these tasks, before any step is made."""
         return [f"{task}/curvature" for task in tasks[1:]] if self.mode == "objective" else []
 
-    def __call__(
-        self, clean: ForwardPass | None, tasks: Sequence[str], losses_at: LossesAt
-    ) -> tuple[list[Objective], Tensor | None]:
-        """The curvature's objectives, and what is added outside the weighting: one of them is always empty.
+    def __call__(self, clean: ForwardPass | None, tasks: Sequence[str], losses_at: LossesAt) -> list[Objective]:
+        """The regularisation losses, computed outside autocast.
 
         Args:
             clean: forward pass on clean images that require a gradient; None where no term is :meth:`enabled`.
             tasks: names, the target's first.
             losses_at: (clean pass, displaced images, task) -> loss of each sample ``[B]``; used by
                 ``finite_difference``.
+
+        Returns:
+            ``j/curvature`` for every task j after the first, or one ``curvature/penalty`` with the weight λ, whose
+            gradient every parameter gets; none where no term is :meth:`enabled`.
         """
         if clean is None or not self.enabled(tasks):
-            return [], None
-        gradients = input_gradients(clean, tasks, self.exact)
-        if not self.exact:
-            gradients = {task: gradient.requires_grad_() for task, gradient in gradients.items()}
-        terms = curvature_losses(clean, gradients)
+            return []
+        with full_precision(clean.images.device):
+            gradients = input_gradients(clean, tasks, self.exact)
+            if not self.exact:
+                gradients = {task: gradient.requires_grad_() for task, gradient in gradients.items()}
+            terms = curvature_losses(clean, gradients)
+            if self.mode == "penalty":
+                terms = {PENALTY: torch.stack(list(terms.values())).sum()}
+            if not self.exact:
+                terms = {
+                    task: displaced(term, clean, gradients, losses_at, self._step, self._central)
+                    for task, term in terms.items()
+                }
         if self.mode == "penalty":
-            terms = {"": torch.stack(list(terms.values())).sum()}
-        if not self.exact:
-            terms = {
-                task: displaced(term, clean, gradients, losses_at, self._step, self._central)
-                for task, term in terms.items()
-            }
-        if self.mode == "penalty":
-            return [], self.coefficient * terms[""]
-        return [Objective(f"{task}/curvature", task, term, decoder=False) for task, term in terms.items()], None
+            return [Objective(PENALTY, None, terms[PENALTY], weight=self.coefficient)]
+        return [Objective(f"{task}/curvature", task, term, decoder=False) for task, term in terms.items()]

@@ -27,12 +27,15 @@ class Objective:
         task: whose decoder it trains; None for all decoders.
         loss: scalar with a graph; with several ranks or micro-batches, this part's share of a sum.
         decoder: whether an adaptive weighting lets it train its decoder.
+        weight: a fixed coefficient, with which the objective stays out of the Gramian and the weighting, and every
+            parameter gets its gradient; None for a weight that the weighting finds.
     """
 
     name: str
     task: str | None
     loss: Tensor
     decoder: bool = True
+    weight: float | None = None
 
 
 @dataclass
@@ -40,12 +43,12 @@ class GradientStep:
     """What a step computed, on the CPU in float64.
 
     Attributes:
-        names: of the K objectives, in order.
+        names: of the K objectives that the weighting weighs, in order.
         losses: ``[K]``.
         weights: ``[K]``, coefficients of the objectives' gradients.
         gramian: ``[K, K]``, in the engine's space.
         empty: names of the objectives whose gradient is exactly zero, which get weight 0 under an adaptive weighting.
-        penalty: value of what was added outside the weighting.
+        penalty: Σ w l of the objectives with a fixed weight w.
     """
 
     names: list[str]
@@ -72,7 +75,8 @@ class GradientEngine:
 
     Shared parameters get Σ w_k ∇ l_k with w from the weighting. Decoders get the gradient of their own task's
     objectives with unit weight under an adaptive weighting; under a static one they get w_k as well, so that the step
-    equals ``.backward()`` on Σ w_k l_k. All of it is computed outside autocast.
+    equals ``.backward()`` on Σ w_k l_k. An objective with a fixed weight w adds w ∇ l to every parameter's gradient.
+    Everything is computed outside autocast.
 
     A step is one call of :meth:`step`; for a batch in parts it is one :meth:`accumulate` for each part, whose shares of
     the objectives add up, and then :meth:`finish`.
@@ -114,27 +118,22 @@ class GradientEngine:
         self._gradients = SPACES[space](self.shared)
         self._sums: _Sums | None = None
 
-    def step(
-        self, objectives: Sequence[Objective], penalty: Tensor | None = None, representation: Sequence[Tensor] = ()
-    ) -> GradientStep:
+    def step(self, objectives: Sequence[Objective], representation: Sequence[Tensor] = ()) -> GradientStep:
         """:meth:`accumulate` and :meth:`finish`, for a batch that is one part."""
-        self.accumulate(objectives, penalty, representation)
+        self.accumulate(objectives, representation)
         return self.finish()
 
     @torch.no_grad()
-    def accumulate(
-        self, objectives: Sequence[Objective], penalty: Tensor | None = None, representation: Sequence[Tensor] = ()
-    ) -> None:
+    def accumulate(self, objectives: Sequence[Objective], representation: Sequence[Tensor] = ()) -> None:
         """Take the gradients of one part of the batch. Its graphs are freed, now or by :meth:`finish`.
 
         Args:
-            objectives: at least one, the same ones in the same order for all parts.
-            penalty: a scalar added outside the weighting, whose gradient every parameter gets.
+            objectives: at least one without a fixed weight; the same ones in the same order for all parts.
             representation: in the space of that name, what the encoder handed to the decoders, with its graph.
         """
         try:
             with torch.autocast(self.shared[0].device.type, enabled=False):
-                self._accumulate(objectives, penalty, representation)
+                self._accumulate(objectives, representation)
         except BaseException:
             self._forget()
             raise
@@ -159,23 +158,25 @@ class GradientEngine:
         self._sums = None
         self._gradients.clear()
 
-    def _accumulate(
-        self, objectives: Sequence[Objective], penalty: Tensor | None, representation: Sequence[Tensor]
-    ) -> None:
+    def _accumulate(self, objectives: Sequence[Objective], representation: Sequence[Tensor]) -> None:
+        weighed = [objective for objective in objectives if objective.weight is None]
+        fixed = [(objective.weight, objective) for objective in objectives if objective.weight is not None]
         if self._sums is None:
-            self._sums = _Sums(self, objectives)
+            self._sums = _Sums(self, weighed, [objective for _, objective in fixed])
         sums, space = self._sums, self._gradients
-        space.begin_part(len(objectives), representation)
-        for row, objective in enumerate(objectives):
-            keep = row + 1 < len(objectives) or penalty is not None or space.backward_follows
+        space.begin_part(len(weighed), representation)
+        for row, objective in enumerate(weighed):
+            keep = row + 1 < len(weighed) or bool(fixed) or space.backward_follows
             gradients = _gradients(objective.loss, [*space.inputs, *self._head_of(objective)], keep)
             space.put(row, gradients[: len(space.inputs)])
             _add(sums.heads[row], gradients[len(space.inputs) :])
-        sums.losses += torch.stack([objective.loss.double() for objective in objectives])
-        if penalty is not None:
-            gradients = _gradients(penalty, [*self.shared, *self._heads], space.backward_follows)
-            _add(sums.penalty_gradients, gradients)
-            sums.penalty += penalty.double()
+        sums.losses += torch.stack([objective.loss.double() for objective in weighed])
+        if fixed:
+            with torch.enable_grad():
+                values = torch.stack([weight * objective.loss for weight, objective in fixed])
+                total = values.sum()
+            _add(sums.fixed_gradients, _gradients(total, [*self.shared, *self._heads], space.backward_follows))
+            sums.fixed_losses += values.double()
 
     def _head_of(self, objective: Objective) -> list[nn.Parameter]:
         """The decoder parameters that an objective trains."""
@@ -188,39 +189,41 @@ class GradientEngine:
     def _weigh(self, sums: _Sums) -> GradientStep:
         products = self._gradients.gramian()
         count = len(products)
-        figures = sum_over_ranks(torch.cat([sums.losses, sums.penalty, sums.largest()]))
-        *table, penalty, largest = (
-            torch.cat([products.flatten(), figures]).cpu().split([products.numel(), count, 1, count + 1])
-        )
-        products, losses = table[0].view_as(products), table[1]
-        names = [objective.name for objective in sums.objectives]
+        figures = sum_over_ranks(torch.cat([sums.losses, sums.fixed_losses, sums.largest()]))
+        sizes = [products.numel(), count, len(sums.fixed), count + 1]
+        table, losses, fixed_losses, largest = torch.cat([products.flatten(), figures]).cpu().split(sizes)
+        products = table.view_as(products)
+        names, fixed = ([objective.name for objective in each] for each in (sums.weighed, sums.fixed))
         for name, loss, square in zip(names, losses.tolist(), products.diagonal().tolist(), strict=True):
             if not (abs(loss) < float("inf") and square < float("inf")):
                 raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g}, gradient norm² {square:g})")
-        if not abs(float(penalty)) < float("inf"):
-            raise NonFiniteError(f"the curvature penalty is not finite (value {float(penalty):g})")
-        for name, entry in zip([*(f"objective '{name}'" for name in names), "the penalty"], largest, strict=True):
+        for name, loss in zip(fixed, fixed_losses.tolist(), strict=True):
+            if not abs(loss) < float("inf"):
+                raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g})")
+        for name, entry in zip([*names, " + ".join(fixed)], largest, strict=True):
             if not entry < float("inf"):
-                raise NonFiniteError(f"the gradient of {name} is not finite in a decoder (largest entry {entry:g})")
+                raise NonFiniteError(
+                    f"the gradient of objective '{name}' is not finite in a decoder (largest entry {entry:g})"
+                )
         kept = products.diagonal().nonzero().flatten() if self.weighting.adaptive else torch.arange(count)
         weights = torch.zeros_like(losses)
         if len(kept):
             weights[kept] = self.weighting(products[kept][:, kept], losses[kept], [names[k] for k in kept])
         empty = [name for name, square in zip(names, products.diagonal().tolist(), strict=True) if square == 0]
-        return GradientStep(names, losses, weights, products, empty, float(penalty))
+        return GradientStep(names, losses, weights, products, empty, float(fixed_losses.sum()))
 
     def _write(self, step: GradientStep, sums: _Sums) -> None:
         shared, heads = FlatLayout(self.shared), FlatLayout(self._heads)
         of_shared = self._gradients.combine(step.weights)
         of_heads = of_shared.new_zeros(heads.size)
         by_parameter = {id(p): piece for p, piece in zip(self._heads, heads.pieces(of_heads), strict=True)}
-        for objective, gradients, weight in zip(sums.objectives, sums.heads, step.weights.tolist(), strict=True):
+        for objective, gradients, weight in zip(sums.weighed, sums.heads, step.weights.tolist(), strict=True):
             for parameter, gradient in zip(self._head_of(objective), gradients, strict=True):
                 by_parameter[id(parameter)].add_(gradient, alpha=1.0 if self.weighting.adaptive else weight)
-        if sums.penalty_gradients:
-            of_penalty = torch.zeros_like(of_shared)
-            _add([*shared.pieces(of_penalty), *heads.pieces(of_heads)], sums.penalty_gradients)
-            of_shared += sum_over_ranks(of_penalty)
+        if sums.fixed_gradients:
+            of_fixed = torch.zeros_like(of_shared)
+            _add([*shared.pieces(of_fixed), *heads.pieces(of_heads)], sums.fixed_gradients)
+            of_shared += sum_over_ranks(of_fixed)
         sum_over_ranks(of_heads)
         for parameter, gradient in zip(self.shared, shared.pieces(of_shared), strict=True):
             parameter.grad = gradient
@@ -233,20 +236,20 @@ class GradientEngine:
 class _Sums:
     """What the parts of a step have added up to so far, besides the shared parameters' gradients."""
 
-    def __init__(self, engine: GradientEngine, objectives: Sequence[Objective]) -> None:
-        self.objectives = list(objectives)
-        self.losses = engine.shared[0].new_zeros(len(objectives), dtype=torch.float64)
-        self.penalty = self.losses.new_zeros(1)
-        self.heads: list[list[Tensor]] = [[] for _ in objectives]
-        self.penalty_gradients: list[Tensor] = []
+    def __init__(self, engine: GradientEngine, weighed: Sequence[Objective], fixed: Sequence[Objective]) -> None:
+        self.weighed, self.fixed = list(weighed), list(fixed)
+        self.losses = engine.shared[0].new_zeros(len(weighed), dtype=torch.float64)
+        self.fixed_losses = self.losses.new_zeros(len(fixed))
+        self.heads: list[list[Tensor]] = [[] for _ in weighed]
+        self.fixed_gradients: list[Tensor] = []
 
     def largest(self) -> Tensor:
-        """Largest entry, ``[K + 1]``, of the gradients of each objective's decoder, and of the penalty."""
-        return torch.stack([self._largest(gradients) for gradients in [*self.heads, self.penalty_gradients]])
+        """Largest entry, ``[K + 1]``, of the gradients of each objective's decoder, and of those with fixed weights."""
+        return torch.stack([self._largest(gradients) for gradients in [*self.heads, self.fixed_gradients]])
 
     def _largest(self, gradients: Sequence[Tensor]) -> Tensor:
         if not gradients:
-            return self.penalty.new_zeros(())
+            return self.losses.new_zeros(())
         return torch.stack(torch._foreach_norm(list(gradients), float("inf"))).max().double()
 
 

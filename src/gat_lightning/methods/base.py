@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
@@ -68,18 +68,16 @@ class Method(ABC):
         """The inner maximisation: the summed losses of the attacked tasks, unless the method has one of its own."""
         return TaskProblem(model, views, attacked)
 
-    def perturb(self, attack: Attack, problem: Problem, views: Views, generator: BatchGenerator) -> Tensor:
-        """Adversarial images for a part of a batch, by one call of the attack unless the method does it differently."""
+    def replay(self, views: Views) -> Iterator[None]:
+        """Yield once for each step on a batch, :attr:`replays` times, on every rank alike."""
+        yield
+
+    def perturb(self, attack: Attack, problem: Problem, views: Views, generator: BatchGenerator) -> Tensor | None:
+        """Adversarial images for a part of a batch, by one call of the attack unless the method does it differently.
+
+        None for a method without adversarial images.
+        """
         return attack(problem, views.images, generator)
-
-    def begin_replay(self, views: Views) -> None:  # noqa: B027
-        """Called once on every rank before each step on a batch."""
-
-    def observe(self, adversarial: ForwardPass, attacked: Sequence[Task]) -> None:  # noqa: B027
-        """Called with the graph of each part's adversarial pass, before gradients free it."""
-
-    def end_replay(self) -> None:  # noqa: B027
-        """Called once on every rank after each step on a batch."""
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint keeps."""

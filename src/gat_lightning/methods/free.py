@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,9 @@ from gat_lightning.attacks.norms import as_norm
 from gat_lightning.attacks.problem import Problem
 from gat_lightning.attacks.settings import at_least_one
 from gat_lightning.distributed import sum_over_ranks
+from gat_lightning.gradients import Objective
 from gat_lightning.methods.adversarial import Adversarial
+from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass
@@ -41,48 +43,60 @@ class Free(Adversarial):
         self.replays = at_least_one("replays", replays)
         self._perturbation: Tensor | None = None
         self._moved: Tensor | None = None
+        self._attacked: list[str] = []
 
-    def begin_replay(self, views: Views) -> None:
-        """Make room for this batch's perturbations."""
+    def replay(self, views: Views) -> Iterator[None]:
+        """Yield for each step, and move the perturbations after it.
+
+        Every rank gets those of the joined batch, since the next batch may deal positions out differently.
+        """
         assert views.shard is not None
-        total, shape = views.shard.total, views.images.shape[1:]
-        old = self._perturbation
-        if old is None or old.shape[1:] != shape:
-            old = views.images.new_zeros(0, *shape)
-        if len(old) < total:
-            old = torch.cat([old.to(views.images), views.images.new_zeros(total - len(old), *shape)])
-        self._perturbation = old.to(views.images)
-        self._moved = torch.zeros_like(self._perturbation[:total])
+        kept, total, shape = self._perturbation, views.shard.total, views.images.shape[1:]
+        if kept is None or kept.shape[1:] != shape:
+            kept = views.images.new_zeros(0, *shape)
+        missing = views.images.new_zeros(max(total - len(kept), 0), *shape)
+        self._perturbation = torch.cat([kept.to(views.images), missing])
+        for _ in range(self.replays):
+            self._moved = torch.zeros_like(self._perturbation[:total])
+            yield
+            if self._moved is not None:
+                self._perturbation[:total] = sum_over_ranks(self._moved)
+
+    def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:
+        """The summed losses of the attacked tasks, whose gradient moves the perturbation."""
+        self._attacked = [task.name for task in attacked]
+        return super().problem(model, views, tasks, attacked)
 
     def perturb(self, attack: Attack, problem: Problem, views: Views, generator: BatchGenerator) -> Tensor:
         """The images with the perturbation of their positions, to be differentiated by."""
         return (views.images + self._of(views)).clamp(0, 1).detach().requires_grad_()
 
-    def observe(self, adversarial: ForwardPass, attacked: Sequence[Task]) -> None:
-        """Move this part's perturbation along the gradient of the attacked tasks' loss."""
+    def objectives(
+        self, tasks: Sequence[Task], clean: ForwardPass | None, adversarial: ForwardPass | None
+    ) -> list[Objective]:
+        """The mean adversarial loss of each task, whose pass also moves this part's perturbation."""
+        assert adversarial is not None
+        self._move(adversarial)
+        return super().objectives(tasks, clean, adversarial)
+
+    def _move(self, adversarial: ForwardPass) -> None:
         views, images = adversarial.views, adversarial.images
         assert views.shard is not None
         assert self._moved is not None
-        loss = torch.stack([adversarial.losses[task.name].sum() for task in attacked]).sum()
+        loss = torch.stack([adversarial.losses[task].sum() for task in self._attacked]).sum()
         (gradient,) = torch.autograd.grad(loss, images, retain_graph=True)
         with torch.no_grad():
             moved = self._of(views) + self.eps * self.norm.steepest(gradient, images)
             rows = slice(views.shard.offset, views.shard.offset + views.shard.size)
             self._moved[rows] = self.norm.project(moved, self.eps)
 
-    def end_replay(self) -> None:
-        """Give every rank the perturbations of the joined batch: the next batch may deal positions out differently."""
-        assert self._moved is not None
-        assert self._perturbation is not None
-        self._perturbation[: len(self._moved)] = sum_over_ranks(self._moved)
-
     def state(self) -> dict[str, Tensor]:
         """The perturbations."""
         return {} if self._perturbation is None else {"perturbation": self._perturbation}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take back what :meth:`state` gave."""
-        self._perturbation = state.get("perturbation")
+        """Take back what :meth:`state` gave, and forget a step that has begun."""
+        self._perturbation, self._moved = state.get("perturbation"), None
 
     def _of(self, views: Views) -> Tensor:
         assert views.shard is not None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gat_lightning.attacks import Attack, Problem
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
+from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.tasks.views import Views
 
 
 class Standard(Method):
@@ -15,6 +18,9 @@ class Standard(Method):
 
     needs_adversarial = False
     selection = "clean"
+
+    def perturb(self, attack: Attack, problem: Problem, views: Views, generator: BatchGenerator) -> None:
+        """No adversarial images."""
 
     def objectives(
         self, tasks: Sequence[Task], clean: ForwardPass | None, adversarial: ForwardPass | None

@@ -86,6 +86,11 @@ def forward_pass(
     return ForwardPass(images, outputs, losses, valid, views, encode, representation)
 
 
+def representation(*passes: ForwardPass | None) -> list[Tensor]:
+    """What the encoder handed to the decoders in some passes, of which those that were not made are None."""
+    return [tensor for each in passes if each is not None for tensor in each.representation]
+
+
 class TaskProblem:
     """The inner maximisation of a training step: the summed loss of the attacked tasks, of each image.
 

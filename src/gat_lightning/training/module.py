@@ -1,134 +1,107 @@
-"""The LightningModule: one screen of training step, in the order of Algorithm 1 of the paper."""
+"""The LightningModule: a training step that reads like Algorithm 1 of the paper."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from gat_lightning.attacks import Attack
-from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.augment import Augmentation, Identity
-from gat_lightning.batch import Batch, pieces
-from gat_lightning.curvature.terms import Curvature
-from gat_lightning.errors import NonFiniteError, UserError
-from gat_lightning.gradients.engine import GradientEngine, GradientStep
+from gat_lightning.batch import Batch
+from gat_lightning.curvature import Curvature
+from gat_lightning.errors import NonFiniteError
+from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
-from gat_lightning.models import MultiTaskModel
-from gat_lightning.models.encoding import (
-    check_channels_last,
-    compile_encoder,
-    full_precision,
-    has_moving_statistics,
-    keep_generators,
-    recomputed,
-    with_equal_draws,
-)
-from gat_lightning.models.features import Encode
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
-from gat_lightning.tasks import Task, attacked_tasks
-from gat_lightning.tasks.forward import ForwardPass, TaskProblem, forward_pass
+from gat_lightning.tasks import attacked_tasks
+from gat_lightning.tasks.forward import representation
 from gat_lightning.tasks.views import Views, prepare_views
+from gat_lightning.training.passes import Passes
 from gat_lightning.training.schedules import steps_of_run
-from gat_lightning.training.validation import ScoredModule
+from gat_lightning.training.validation import ScoredModule, Scores
 
 log = logging.getLogger(__name__)
 
 MOST_SKIPPED = 10
-"""So many non-finite batches in a row end a training that leaves them out."""
+"""Number of non-finite batches in a row that ends a training which leaves them out."""
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How gradients move the weights.
+
+    Attributes:
+        optimizer: trainable parameters -> optimiser.
+        schedule: (optimiser, number of steps) -> learning-rate schedule, stepped after every batch.
+    """
+
+    optimizer: Callable[[Any], Optimizer]
+    schedule: Callable[[Optimizer, int], LRScheduler]
 
 
 class GATModule(ScoredModule):
     """Guided Adversarial Training of a multi-task model, with manual optimisation.
 
     Args:
-        model: the multi-task model, with a decoder for every task.
-        tasks: the target first; the self-supervised ones transform the images in this order.
+        passes: runs the multi-task model on its tasks.
         method: the outer minimisation, which decides the objectives.
         attack: the inner maximisation, unless the method has one of its own.
+        curvature: the regularisation losses, as ``passes`` has them.
+        engine: gradients of the model's parameters, weighed and combined.
+        optimization: the optimiser and its schedule.
+        scores: what validation and test measure.
         attacked: whose loss the attack increases: ``target``, ``all`` or ``auxiliary`` tasks (Table 3).
-        augment: the data's, of which a part may need the whole batch (CutMix).
-        weight_perturbation: adversarial weights, at which gradients are taken; none if None.
-        engine: (shared parameters, decoders' parameters by task) -> gradient engine.
-        curvature: the curvature terms.
         separate_views: give each self-supervised task its own copy of the image, and the others the plain one.
-        micro_batch: most images that go through the model at once; a larger batch is worked off in parts, with the same
-            gradients (BatchNorm takes its statistics from a part). All at once if None.
-        channels_last: keep images and convolutions in that memory layout.
-        compiled: compile the encoder, and use it so in attacks, and, if the model has no BatchNorm, wherever no double
-            backward follows.
-        optimizer: parameters -> optimiser.
-        schedule: (optimiser, number of steps) -> learning-rate schedule, stepped after every batch.
-        skip_non_finite: leave out batches with a NaN or infinite objective, instead of stopping; ten in a row stop.
+        augment: the data's augmentation, of which a part may need the whole batch (CutMix).
+        weight_perturbation: adversarial weights, at which gradients are taken; none if None.
+        skip_non_finite: leave out batches with a NaN or infinite objective instead of stopping; ten in a row stop.
         seed: of everything that is drawn in a step.
-        validation_attacks: at least one, by the name of its view in the metrics; the first chooses the best checkpoint.
-        test_attacks: likewise.
-        validation_images: how many images of the validation split are attacked; all if None.
-        origin: what checkpoints carry besides weights : configuration and shape of the data, plain types.
+        origin: configuration and shape of the data, plain types, without which a checkpoint's weights mean nothing.
     """
 
     def __init__(
         self,
-        model: MultiTaskModel,
-        tasks: Sequence[Task],
+        passes: Passes,
         method: Method,
         attack: Attack,
-        engine: Callable[..., GradientEngine],
         curvature: Curvature,
-        optimizer: Callable[[Any], Optimizer],
-        schedule: Callable[[Optimizer, int], LRScheduler],
-        validation_attacks: Mapping[str, Attack],
-        test_attacks: Mapping[str, Attack],
+        engine: GradientEngine,
+        optimization: Optimization,
+        scores: Scores,
         attacked: str = "target",
+        separate_views: bool = False,
         augment: Augmentation | None = None,
         weight_perturbation: WeightPerturbation | None = None,
-        separate_views: bool = False,
-        micro_batch: int | None = None,
-        channels_last: bool = False,
-        compiled: bool = False,
         skip_non_finite: bool = False,
         seed: int = 0,
-        validation_images: int | None = None,
         origin: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(
-            model=model.to(memory_format=torch.channels_last) if channels_last else model,
-            tasks=tasks,
-            validation_attacks=validation_attacks,
-            test_attacks=test_attacks,
-            robust_selection=method.selection == "robust",
-            validation_images=validation_images,
-            micro_batch=micro_batch,
-            seed=seed,
-        )
+        super().__init__(passes.model, passes.tasks, scores, method.selection == "robust", passes.micro_batch, seed)
         self.automatic_optimization = False
-        self.task_names = [task.name for task in tasks]
+        self.passes = passes
         self.method = method
         self.attack = method.attack or attack
+        self.curvature = curvature
+        self.engine = engine
+        self.optimization = optimization
         self.attacked_tasks = attacked_tasks(self.tasks, attacked)
+        self.separate_views = separate_views
         self.augment = augment or Identity()
         self.weight_perturbation = weight_perturbation or WeightPerturbation(None)
-        self.curvature = curvature
-        self.separate_views = separate_views
-        self.channels_last = channels_last
-        self.compiled = compiled
         self.skip_non_finite = skip_non_finite
-        self.skipped = self._skipped_in_a_row = 0
         self.origin = origin or {}
-        self._make_optimizer = optimizer
-        self._make_schedule = schedule
-        self.engine = engine(
-            model.shared_parameters(), {name: model.decoder_parameters(name) for name in self.task_names}
-        )
+        self.skipped = self._skipped_in_a_row = 0
         self.last_step: GradientStep | None = None
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -138,160 +111,100 @@ class GATModule(ScoredModule):
 
     def setup(self, stage: str) -> None:
         """Compile, in the process that trains; refuse a memory layout that torch cannot keep."""
-        if self.channels_last:
-            check_channels_last(self.model, self.trainer.strategy.root_device)
-        if self.compiled and stage == "fit":
-            compile_encoder(self.model)
+        self.passes.setup(self.trainer.strategy.root_device, stage == "fit")
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One step of Algorithm 1; each line is one arrow of the data flow."""
-        generators = self._generators(batch.shard, batch_idx)
-        batch = self.augment.at_step(self._in_layout(batch), generators, self._target_loss)
-        views = prepare_views(batch, self.tasks, generators, self.separate_views)
-        for _ in range(self.method.replays):
-            self.method.begin_replay(views)
-            parts = [(part, self._perturb(part, batch_idx)) for part in views.parts(self.micro_batch)]
-            buffers = [buffer.clone() for buffer in self.model.buffers()] if self.skip_non_finite else []
-            with self.weight_perturbation(self.model, partial(self._objective_sums, parts)):
-                for part, perturbed in parts:
-                    self._accumulate(part, perturbed)
-                step = self._finish_gradients()
-            self.last_step = step
-            if step is None:
-                for buffer, before in zip(self.model.buffers(), buffers, strict=True):
-                    buffer.copy_(before)
-            else:
-                self._optimizer_step()
-                self.method.end_replay()
-
-    def _accumulate(self, part: Views, perturbed: Tensor | None) -> None:
-        """Forward passes, objectives and curvature of one part, and their gradients."""
-        clean, adversarial = self._passes(part, perturbed)
-        if adversarial is not None:
-            self.method.observe(adversarial, self.attacked_tasks)
-        objectives = self.method.objectives(self.tasks, clean, adversarial)
-        with full_precision(self.device):
-            terms, penalty = self.curvature(clean, self.task_names, self._losses_at)
-        representation = [tensor for each in (clean, adversarial) if each for tensor in each.representation]
-        try:
-            self.engine.accumulate([*objectives, *terms], penalty, representation)
-        except RuntimeError as error:
-            if "derivative for" in str(error) and "not implemented" in str(error) and self.curvature.exact:
-                raise UserError(
-                    f"This encoder has no second derivative, which curvature.derivative=exact needs ({error}). Set"
-                    " curvature.derivative=finite_difference or curvature.mode=off."
-                ) from error
-            raise
-
-    def _passes(self, part: Views, perturbed: Tensor | None) -> tuple[ForwardPass | None, ForwardPass | None]:
-        clean = self._clean_pass(part) if self.method.needs_clean or self._with_curvature else None
-        return clean, None if perturbed is None else self._pass(perturbed, part)
-
-    def _objective_sums(self, parts: Sequence[tuple[Views, Tensor | None]]) -> Iterator[Tensor]:
-        """Each part's share of the sum of all objectives, which adversarial weights increase."""
-        for part, perturbed in parts:
-            objectives = self.method.objectives(self.tasks, *self._passes(part, perturbed))
-            yield torch.stack([objective.loss for objective in objectives]).sum()
-
-    def _target_loss(self, images: Tensor, labels: dict[str, Tensor]) -> Tensor:
-        """The target's loss on each of some clean images, ``[B]``, by a pass that leaves no trace in the model."""
-        target = self.tasks[0]
-        with torch.no_grad(), unchanged_buffers(self.model):
-            losses = [
-                target.loss(self.model(images[part], [target.name])[target.name], labels[target.name][part])
-                for part in pieces(len(images), self.micro_batch)
+        """Step 2 of Algorithm 1 on one batch, by the paper's numbers; ``parts`` are its micro-batches."""
+        draws = self._draws(batch.shard, batch_idx)
+        batch = self.augment.at_step(self.passes.in_layout(batch), draws, self.passes.target_losses)
+        views = prepare_views(batch, self.tasks, draws, self.separate_views)  # 2.1: x <- f_t(x)
+        parts = list(views.parts(self.micro_batch))
+        for _ in self.method.replay(views):
+            problems = [self.method.problem(self.model, part, self.tasks, self.attacked_tasks) for part in parts]
+            perturbed = [  # 2.2: x̂ <- PGD(x, y_1, ε_step, ε, S)
+                self.method.perturb(self.attack, problem, part, self._draws(part.shard, batch_idx)("attack"))
+                for problem, part in zip(problems, parts, strict=True)
             ]
-        return torch.cat(losses)
+            before = self._traces()
+            try:
+                with self.weight_perturbation(self.model, partial(self._objective_sums, parts, perturbed)):
+                    for part, adversarial_images in zip(parts, perturbed, strict=True):
+                        clean, adversarial = self.passes(part, adversarial_images)
+                        losses = self.method.objectives(self.tasks, clean, adversarial)  # 2.3: l_x, l_x̂
+                        losses += self.curvature(clean, self.task_names, self.passes.losses_at)  # 2.3: l^(reg)
+                        self.engine.accumulate(losses, representation(clean, adversarial))
+                        del clean, adversarial, losses  # and their graphs, before the next part needs the memory
+                    self.last_step = self.engine.finish()  # 2.4: α <- MGDA(θ, l)
+            except NonFiniteError as error:
+                self._leave_out(error, before)
+                continue
+            self._skipped_in_a_row = 0
+            self.optimizer.step()  # 2.5: θ <- θ - η Σ α_t ∇ l_t
+            self.schedule.step()
 
-    def _in_layout(self, batch: Batch) -> Batch:
-        if not self.channels_last:
-            return batch
-        return replace(batch, images=batch.images.contiguous(memory_format=torch.channels_last))
-
-    @property
-    def _with_curvature(self) -> bool:
-        return self.curvature.enabled(self.task_names)
-
-    def _generators(self, shard: Shard | None, batch_idx: int) -> Callable[[str], BatchGenerator]:
+    def _draws(self, shard: Shard | None, batch_idx: int) -> Callable[[str], BatchGenerator]:
         """Makes the generator of a purpose within this step, for a part of the joined batch."""
         assert shard is not None
         return partial(BatchGenerator, shard, self.seed, self.current_epoch, batch_idx)
 
-    def _perturb(self, part: Views, batch_idx: int) -> Tensor | None:
-        if not self.method.needs_adversarial:
-            return None
-        problem = self.method.problem(self.model, part, self.tasks, self.attacked_tasks)
-        return self.method.perturb(self.attack, problem, part, self._generators(part.shard, batch_idx)("attack"))
+    def _objective_sums(self, parts: Sequence[Views], perturbed: Sequence[Tensor | None]) -> Iterator[Tensor]:
+        """Each part's share of the sum of all objectives, which adversarial weights increase."""
+        for part, images in zip(parts, perturbed, strict=True):
+            objectives = self.method.objectives(self.tasks, *self.passes(part, images))
+            yield torch.stack([objective.loss for objective in objectives]).sum()
 
-    def _pass(self, images: Tensor, part: Views) -> ForwardPass:
-        encode = self._encode
-        if self.micro_batch is not None and self.engine.space == "representation":
-            encode = partial(recomputed, self.model)
-        return forward_pass(self.model, images, part, self.tasks, encode)
+    def _traces(self) -> tuple[list[Tensor], dict[str, Tensor]] | None:
+        """What a batch changes before its step, where it may have to be left out: buffers and the method's state."""
+        return ([each.clone() for each in self.model.buffers()], self.method.state()) if self.skip_non_finite else None
 
-    @property
-    def _encode(self) -> Encode:
-        """How the passes that train are run: compiled if they can be, which those of attacks always can."""
-        eager = self.compiled and has_moving_statistics(self.model)
-        return self.model.encode_eagerly if eager else self.model.encode
+    def _leave_out(self, error: NonFiniteError, before: tuple[list[Tensor], dict[str, Tensor]] | None) -> None:
+        """Undo what a non-finite batch has changed.
 
-    def _clean_pass(self, part: Views) -> ForwardPass:
-        """In full precision where curvature follows, and uncompiled where it is differentiated twice."""
-        if not self._with_curvature:
-            return self._pass(part.images, part)
-        images = part.images.detach().requires_grad_()
-        with full_precision(images.device):
-            encode = (
-                self.model.encode_eagerly if self.curvature.exact else with_equal_draws(self._encode, images.device)
-            )
-            return forward_pass(self.model, images, part, self.tasks, encode)
-
-    def _losses_at(self, clean: ForwardPass, images: Tensor, task: str) -> Tensor:
-        """Loss of each sample at other images, by a pass that differs in these alone and leaves no trace."""
-        attacked = [self.tasks[self.task_names.index(task)]]
-        with keep_generators(images.device), unchanged_buffers(self.model):
-            return TaskProblem(self.model, clean.views, attacked, encode=clean.encode).loss(images)
-
-    def _finish_gradients(self) -> GradientStep | None:
-        """Gradients into ``.grad``; None, and nothing there, for a batch that is to be left out."""
-        try:
-            step = self.engine.finish()
-            self._skipped_in_a_row = 0
-            return step
-        except NonFiniteError as error:
-            self._skipped_in_a_row += 1
-            if self.skip_non_finite and self._skipped_in_a_row < MOST_SKIPPED:
-                self.skipped += 1
-                log.warning("Step %d is left out, %d so far: %s.", self.global_step, self.skipped, error)
-                return None
+        Raises:
+            NonFiniteError: such batches are not left out, or this is the last of too many in a row.
+        """
+        self._skipped_in_a_row += 1
+        if before is None or self._skipped_in_a_row >= MOST_SKIPPED:
             raise NonFiniteError(
                 f"Training stopped at step {self.global_step} (epoch {self.current_epoch + 1}): {error}."
                 f" The learning rate is {self.learning_rate:g}; a smaller optimizer.lr, a warm-up or engine.clip_norm"
                 " usually helps."
             ) from None
+        self.skipped += 1
+        log.warning("Step %d is left out, %d so far: %s.", self.global_step, self.skipped, error)
+        buffers, state = before
+        for buffer, value in zip(self.model.buffers(), buffers, strict=True):
+            buffer.copy_(value)
+        self.method.load_state(state)
+        self.last_step = None
 
-    def _optimizer_step(self) -> None:
-        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+    @property
+    def optimizer(self) -> Optimizer | LightningOptimizer:
+        """The optimiser, whose steps Lightning counts."""
+        optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
+        return optimizer
+
+    @property
+    def schedule(self) -> LRScheduler:
+        """The learning-rate schedule."""
+        schedule = self.lr_schedulers()
         assert isinstance(schedule, LRScheduler)
-        optimizer.step()
-        schedule.step()
+        return schedule
 
     @property
     def learning_rate(self) -> float:
         """Of the first parameter group."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, Optimizer)
-        return float(optimizer.param_groups[0]["lr"])
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The configured optimiser over all parameters, and its schedule."""
-        optimizer = self._make_optimizer([p for p in self.model.parameters() if p.requires_grad])
-        steps = steps_of_run(self.trainer, self.method.replays)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._make_schedule(optimizer, steps)}}
+        optimizer = self.optimization.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        schedule = self.optimization.schedule(optimizer, steps_of_run(self.trainer, self.method.replays))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the weights mean nothing without, as plain types and tensors."""
+        """Add the configuration and the states that go with the weights, as plain types and tensors."""
         checkpoint["gat_lightning"] = self.origin
         checkpoint["skipped"] = [self.skipped, self._skipped_in_a_row]
         checkpoint["weighting"] = self.engine.weighting.state()
@@ -299,7 +212,7 @@ class GATModule(ScoredModule):
         checkpoint["tasks"] = {task.name: task.state() for task in self.tasks}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give the tasks and the weighting their state back."""
+        """Give the tasks, the method and the weighting their state back."""
         self.skipped, self._skipped_in_a_row = checkpoint.get("skipped", (0, 0))
         self.engine.weighting.load_state(checkpoint["weighting"])
         self.method.load_state(checkpoint.get("method", {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pytorch_lightning as pl
 
@@ -15,16 +16,29 @@ from gat_lightning.tasks import Task
 from gat_lightning.training.scoring import Scoring
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What validation and test measure besides clean metrics.
+
+    Attributes:
+        validation_attacks: at least one, by the name of its view in the metrics; the first chooses the best checkpoint.
+        test_attacks: likewise.
+        validation_images: how many images of the validation split are attacked; all if None.
+    """
+
+    validation_attacks: Mapping[str, Attack]
+    test_attacks: Mapping[str, Attack]
+    validation_images: int | None = None
+
+
 class ScoredModule(pl.LightningModule):
     """A multi-task model whose tasks are validated and tested. Subclasses define the training.
 
     Args:
         model: the multi-task model.
         tasks: the target first.
-        validation_attacks: at least one, by the name of its view in the metrics; the first chooses the best checkpoint.
-        test_attacks: likewise.
+        scores: what is measured.
         robust_selection: whether the best checkpoint has the best score under attack, or on clean images.
-        validation_images: how many images of the validation split are attacked; all if None.
         micro_batch: most images that go through the model at once; all of a batch if None.
         seed: of the attacks' random starts.
     """
@@ -33,21 +47,20 @@ class ScoredModule(pl.LightningModule):
         self,
         model: MultiTaskModel,
         tasks: Sequence[Task],
-        validation_attacks: Mapping[str, Attack],
-        test_attacks: Mapping[str, Attack],
+        scores: Scores,
         robust_selection: bool,
-        validation_images: int | None,
         micro_batch: int | None,
         seed: int,
     ) -> None:
         super().__init__()
         self.model = model
         self.tasks = list(tasks)
-        self.attacks = {"val": validation_attacks, "test": test_attacks}
+        self.task_names = [task.name for task in tasks]
+        self.attacks = {"val": scores.validation_attacks, "test": scores.test_attacks}
         self.micro_batch = micro_batch
         self.seed = seed
-        self._attacked_images = {"val": validation_images, "test": None}
-        self._selection_view = next(iter(validation_attacks)) if robust_selection else CLEAN
+        self._attacked_images = {"val": scores.validation_images, "test": None}
+        self._selection_view = next(iter(scores.validation_attacks)) if robust_selection else CLEAN
 
     @property
     def selection_limit(self) -> int | None:

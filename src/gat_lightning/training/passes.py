@@ -1,0 +1,126 @@
+"""How a training step runs the model: compiled, eager or recomputed; in full precision and with equal draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from gat_lightning.attacks.guard import unchanged_buffers
+from gat_lightning.batch import Batch, pieces
+from gat_lightning.curvature import Curvature
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.models.encoding import (
+    check_channels_last,
+    compile_encoder,
+    full_precision,
+    has_moving_statistics,
+    keep_generators,
+    recomputed,
+    with_equal_draws,
+)
+from gat_lightning.models.features import Encode
+from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import ForwardPass, TaskProblem, forward_pass
+from gat_lightning.tasks.views import Views
+
+
+class Passes:
+    """Runs the forward passes of a step, the clean one before the adversarial one, both in train mode.
+
+    Args:
+        model: the multi-task model.
+        tasks: the target first.
+        curvature: decides how the clean pass is run. Exact derivatives need it eager, finite differences need passes at
+            displaced images with equal draws, both in full precision.
+        micro_batch: most images that go through the model at once; a larger batch is split into parts, with the same
+            gradients (BatchNorm takes its statistics from a part). All at once if None.
+        compiled: compile the encoder for attacks and, if the model has no BatchNorm, wherever no double backward
+            follows.
+        channels_last: keep images and convolutions in that memory layout.
+        recompute: keep the images of a pass alone, and compute its activations again in the backward.
+        needs_clean: whether clean images go through the model even where no curvature is taken of them.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        tasks: Sequence[Task],
+        curvature: Curvature,
+        micro_batch: int | None = None,
+        compiled: bool = False,
+        channels_last: bool = False,
+        recompute: bool = False,
+        needs_clean: bool = True,
+    ) -> None:
+        self.model = model.to(memory_format=torch.channels_last) if channels_last else model
+        self.tasks = list(tasks)
+        self.micro_batch = micro_batch
+        self._curvature = curvature if curvature.enabled([task.name for task in tasks]) else None
+        self._compiled = compiled
+        self._channels_last = channels_last
+        self._recompute = recompute
+        self._needs_clean = needs_clean or self._curvature is not None
+
+    def setup(self, device: torch.device, training: bool) -> None:
+        """Compile for training, in the process that trains.
+
+        Raises:
+            UserError: torch cannot keep the model in this memory layout on the device.
+        """
+        if self._channels_last:
+            check_channels_last(self.model, device)
+        if self._compiled and training:
+            compile_encoder(self.model)
+
+    def in_layout(self, batch: Batch) -> Batch:
+        """The batch with its images in the memory layout of the passes."""
+        if not self._channels_last:
+            return batch
+        return replace(batch, images=batch.images.contiguous(memory_format=torch.channels_last))
+
+    def __call__(self, part: Views, adversarial: Tensor | None) -> tuple[ForwardPass | None, ForwardPass | None]:
+        """The clean pass where it is needed, and that of adversarial images ``[B, C, H, W]`` where there are some."""
+        clean = self.clean(part) if self._needs_clean else None
+        return clean, None if adversarial is None else self.run(adversarial, part)
+
+    def clean(self, part: Views) -> ForwardPass:
+        """The pass on clean images, which require a gradient where the curvature is taken of it."""
+        if self._curvature is None:
+            return self.run(part.images, part)
+        images = part.images.detach().requires_grad_()
+        with full_precision(images.device):
+            encode = (
+                self.model.encode_eagerly if self._curvature.exact else with_equal_draws(self._encode, images.device)
+            )
+            return forward_pass(self.model, images, part, self.tasks, encode)
+
+    def run(self, images: Tensor, part: Views) -> ForwardPass:
+        """The pass on ``images`` ``[B, C, H, W]``, the clean or the adversarial version of ``part.images``."""
+        encode = partial(recomputed, self.model) if self._recompute else self._encode
+        return forward_pass(self.model, images, part, self.tasks, encode)
+
+    def losses_at(self, clean: ForwardPass, images: Tensor, task: str) -> Tensor:
+        """Losses ``[B]`` of a task at displaced images, by a pass with the draws of ``clean`` that leaves no trace."""
+        displaced = [each for each in self.tasks if each.name == task]
+        with keep_generators(images.device), unchanged_buffers(self.model):
+            return TaskProblem(self.model, clean.views, displaced, encode=clean.encode).loss(images)
+
+    def target_losses(self, images: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        """The target's loss on each of some clean images, ``[B]``, by a pass that leaves no trace in the model."""
+        target = self.tasks[0]
+        with torch.no_grad(), unchanged_buffers(self.model):
+            losses = [
+                target.loss(self.model(images[part], [target.name])[target.name], labels[target.name][part])
+                for part in pieces(len(images), self.micro_batch)
+            ]
+        return torch.cat(losses)
+
+    @property
+    def _encode(self) -> Encode:
+        """Compiled where that is possible."""
+        eager = self._compiled and has_moving_statistics(self.model)
+        return self.model.encode_eagerly if eager else self.model.encode
