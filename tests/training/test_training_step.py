@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gat_lightning.methods import Adversarial, Madry
+from gat_lightning.training.module import GATModule
 from support.training_steps import LR, NAMES, Reference, fit_one_step, toy_module
 
 METHODS = [Madry("combined"), Madry("separate"), Adversarial()]
