@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -24,9 +23,10 @@ from torch import Tensor
 
 from gat_lightning.batch import Batch
 from gat_lightning.config.build import build_data, build_module
-from gat_lightning.config.pretraining import DIRECTORY, compose_before
+from gat_lightning.config.pretraining import compose_before
 from gat_lightning.data import ImageDataModule
 from gat_lightning.models import Features
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.training.module import GATModule
 
 _WARM_UP, _MEASURED = 2, 5
@@ -153,9 +153,9 @@ def estimate(config: DictConfig) -> dict[str, Any]:
     Returns:
         ``{"costs": [...]}``, each a :class:`Cost` as plain types; that of ``pretraining`` first where there is one.
     """
-    directory, costs = Path(config.paths.run), []
+    directory, costs = RunDirectory(config.paths.run), []
     if config.pretraining is not None:
-        before = compose_before(list(config.pretraining), directory / DIRECTORY)
+        before = compose_before(list(config.pretraining), directory.pretraining)
         costs.append(measure(before, "before: " + " ".join(config.pretraining)))
     costs.append(measure(config, _job()))
     for cost in costs:
@@ -267,11 +267,11 @@ def _job() -> str:
     return " ".join(word for word in hydra.overrides.task if not word.startswith(common))
 
 
-def _discard(directory: Path) -> None:
+def _discard(directory: RunDirectory) -> None:
     """Remove what Hydra left in the run directory, and the directory if nothing else is in it."""
-    for path in (*directory.glob(".hydra/*.yaml"), *directory.glob("*.log")):
+    for path in (*directory.hydra.glob("*.yaml"), *directory.path.glob("*.log")):
         path.unlink()
-    for folder in (directory / ".hydra", directory):
+    for folder in (directory.hydra, directory.path):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 

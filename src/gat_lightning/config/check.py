@@ -21,6 +21,7 @@ from gat_lightning.config.messages import explain, is_for_user
 from gat_lightning.config.ranges import check_settings
 from gat_lightning.errors import UserError
 from gat_lightning.info import NO_TARGET
+from gat_lightning.runs.layout import RunDirectory
 
 
 def check(config: DictConfig) -> None:
@@ -90,7 +91,7 @@ def _check_length(trainer: DictConfig) -> None:
 
 
 def _check_checkpoints(config: DictConfig) -> None:
-    expected = Path(config.paths.run) / "checkpoints"
+    expected = RunDirectory(config.paths.run).checkpoints
     for name, callback in config.callbacks.items():
         if callback is not None and Path(str(callback.get("dirpath", expected))) != expected:
             raise UserError(

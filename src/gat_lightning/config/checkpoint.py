@@ -22,6 +22,7 @@ from gat_lightning.models.trust import check_trusted
 from gat_lightning.models.weights import INITIAL_WEIGHTS, without_initial_weights
 from gat_lightning.nearest import nearest
 from gat_lightning.runs.checkpoint_io import PREVIOUS
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.settings_history import first_values
 from gat_lightning.tasks import Task
 
@@ -154,7 +155,7 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
     """
     if resume is None:
         return None
-    own = run / "checkpoints" / "last.ckpt"
+    own = RunDirectory(run).last
     if resume == "auto":
         path = own
         if not own.is_file() and not own.with_name(own.name + PREVIOUS).is_file():
@@ -163,7 +164,7 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
         path = Path(resume)
         if not path.exists() and nearest(resume, ["auto"]):
             raise UserError(f"resume={resume}: there is no such checkpoint; did you mean auto?")
-        path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+        path = RunDirectory(path).last if path.is_dir() else path
     return whole_checkpoint(path)
 
 

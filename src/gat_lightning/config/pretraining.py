@@ -13,12 +13,10 @@ from omegaconf import DictConfig
 
 from gat_lightning.config.check import check
 from gat_lightning.errors import UserError
-from gat_lightning.runs.directory import is_finished
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.overrides import setting_of
 
 log = logging.getLogger(__name__)
-
-DIRECTORY = "pretraining"
 
 
 def pretrained(config: DictConfig, train: Callable[[DictConfig], Any]) -> str | None:
@@ -38,14 +36,15 @@ def pretrained(config: DictConfig, train: Callable[[DictConfig], Any]) -> str | 
         return config.init
     if config.init is not None:
         raise UserError("Both init and pretraining say what to begin with: leave one of them out.")
-    directory = Path(config.paths.run) / DIRECTORY
-    if not is_finished(directory):
+    directory = RunDirectory(config.paths.run).pretraining
+    stage = RunDirectory(directory)
+    if not stage.is_finished:
         before = compose_before(list(config.pretraining), directory)
         check(before)
         log.info("First %s, in %s", ", ".join(config.pretraining), directory)
         directory.mkdir(parents=True, exist_ok=True)
         train(before)
-    return str(directory / "checkpoints" / "last.ckpt")
+    return str(stage.last)
 
 
 def compose_before(overrides: Sequence[str], directory: Path) -> DictConfig:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.predictions import FILE, Predictions
+from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.evaluation.threat import attacks_behind
-from gat_lightning.runs.directory import RESULT
+from gat_lightning.runs.layout import RunDirectory
 
 
 def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]]:
@@ -26,7 +26,7 @@ def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]
     first: Predictions | None = None
     attacks: dict[str, dict[str, Any]] | None = None
     for name, path in runs.items():
-        predictions = Predictions.load(Path(path) / FILE if Path(path).is_dir() else path)
+        predictions = Predictions.load(RunDirectory(path).predictions if Path(path).is_dir() else path)
         if view not in predictions.views:
             raise UserError(f"'{path}' has no view '{view}'; it has: {', '.join(predictions.views)}.")
         if predictions.kind == "regression":
@@ -51,6 +51,6 @@ def _attacks(path: str, view: str) -> dict[str, dict[str, Any]] | None:
     """Of an evaluation; None where its ``result.json`` is not there."""
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     try:
-        return attacks_behind(json.loads((folder / RESULT).read_text())["config"], view)
+        return attacks_behind(json.loads(RunDirectory(folder).result.read_text())["config"], view)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -60,7 +60,9 @@ class Predictions:
             names = dict.fromkeys(name.rpartition("/")[0] for name in columns)
             views = {name: Outcomes(*(columns[f"{name}/{each.name}"] for each in fields(Outcomes))) for name in names}
         except FileNotFoundError:
-            raise UserError(f"There are no predictions '{path}'. Evaluations keep theirs in RUN/{FILE}.") from None
+            raise UserError(
+                f"There are no predictions '{path}'. Evaluations keep theirs in RUN/predictions.npz."
+            ) from None
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.") from error
         if kind not in get_args(Kind):

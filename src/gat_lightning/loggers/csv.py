@@ -18,7 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.loggers.base import RunLogger
-from gat_lightning.runs.metrics_csv import FILE
+from gat_lightning.runs.layout import RunDirectory
 
 _FIRST = ["epoch", "step"]
 
@@ -43,7 +43,7 @@ class CSVLogger(RunLogger):
     @property
     def path(self) -> Path:
         """Of the file."""
-        return self.directory / FILE
+        return RunDirectory(self.directory).metrics
 
     def begin(self, config: Mapping[str, Any], resumed_at: int | None) -> None:
         """Drop what lies after the step from which the run goes on: everything, for a run that begins."""

@@ -26,6 +26,7 @@ from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.html import html_table
 from gat_lightning.loggers.privacy import public_override, public_text
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import SELECTION, MetricName, scores_in
 from gat_lightning.runs.overrides import setting_of
 
@@ -131,7 +132,7 @@ class WandbLogger(RunLogger):
     def _log_artifacts(self, run: wandb.Run, metrics: Mapping[str, Mapping[str, float]]) -> None:
         wanted = {"none": (), "best": ("best",), "all": tuple(metrics)}[self.checkpoints]
         for kind in wanted:
-            path = self.directory / "checkpoints" / f"{kind}.ckpt"
+            path = RunDirectory(self.directory).checkpoint(kind)
             if kind not in metrics or not path.is_file():
                 continue
             artifact = wandb.Artifact(f"{run.id}-{kind}", type="model", metadata=dict(metrics[kind]))

@@ -11,13 +11,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gat_lightning.config.pretraining import DIRECTORY as PRETRAINING
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
 from gat_lightning.reporting.conditions import Conditions, data_name
-from gat_lightning.runs.directory import RESULT
+from gat_lightning.runs.layout import RESULT, RunDirectory
 from gat_lightning.runs.metric_names import MetricName, target_scores
-from gat_lightning.runs.metrics_csv import FILE as METRICS
-from gat_lightning.runs.metrics_csv import read_rows
 from gat_lightning.runs.result import SCHEMA
 from gat_lightning.runs.settings_history import first_spelling
 
@@ -72,13 +69,13 @@ class Record:
     @cached_property
     def overrides(self) -> tuple[str, ...] | None:
         """What was typed to train the model; None where it is not known any more."""
-        home = self.directory
+        home: RunDirectory | None = RunDirectory(self.directory)
         if self.is_evaluation:
-            checkpoint = self.result["config"].get("checkpoint")
-            home = Path(checkpoint or "").parent.parent
-        path = home / ".hydra" / "overrides.yaml"
+            home = RunDirectory.of_checkpoint(self.result["config"].get("checkpoint") or "")
+        if home is None:
+            return None
         try:
-            return tuple(map(str, OmegaConf.load(path)))
+            return tuple(map(str, OmegaConf.load(home.hydra / "overrides.yaml")))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -137,7 +134,7 @@ class Record:
 
     def history(self) -> list[dict[str, str]]:
         """Rows of ``metrics.csv``; none where there is no such file."""
-        return read_rows(self.directory / self.files.get("metrics", METRICS))
+        return RunDirectory(self.directory).history()
 
 
 @dataclass(frozen=True)
@@ -172,12 +169,12 @@ def _candidates(folders: Iterable[str | Path]) -> Iterator[Path]:
 
 def _comes_before(directory: Path) -> bool:
     """Whether it is a run's training before the training, which is a part of that run."""
-    parent = directory.parent
-    return directory.name == PRETRAINING and any((parent / mark).exists() for mark in (RESULT, ".hydra"))
+    parent = RunDirectory(directory.parent)
+    return directory == parent.pretraining and (parent.result.exists() or parent.hydra.exists())
 
 
 def _read(directory: Path) -> Record | str:
-    path = directory / RESULT
+    path = RunDirectory(directory).result
     if not directory.is_dir():
         return "there is no such folder"
     if not path.exists():

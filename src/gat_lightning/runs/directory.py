@@ -13,10 +13,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.errors import UserError
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.settings_history import identity
 
-RESULT = "result.json"
 _MADE_BEFORE_THE_RUN = {".hydra", ".lock", "gat.log"}
 _NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished")
 
@@ -37,7 +37,7 @@ def run_name(config: DictConfig) -> str:
     """``<name>-<hash>``, with ``-2``, ``-3``... where a finished run of that name is there already and not skipped."""
     base = _first_name(config)
     name, number = base, 1
-    while not config.get("skip_finished") and is_finished(Path(config.paths.output) / name):
+    while not config.get("skip_finished") and RunDirectory(Path(config.paths.output) / name).is_finished:
         number += 1
         name = f"{base}-{number}"
     return name
@@ -51,19 +51,18 @@ def finished_before(config: DictConfig) -> Path | None:
     """The first run of the same settings where it is finished, so that this run has a directory of another number."""
     first = Path(config.paths.output) / _first_name(config)
     repeats = Path(config.paths.run).name.startswith(f"{first.name}-")
-    return first if repeats and is_finished(first) else None
+    return first if repeats and RunDirectory(first).is_finished else None
 
 
 def is_finished(directory: Path) -> bool:
     """Whether a run ended well in this directory."""
-    result = directory / RESULT
-    return result.exists() and json.loads(result.read_text()).get("status") == "finished"
+    return RunDirectory(directory).is_finished
 
 
 def skipped(config: DictConfig) -> Path | None:
     """The directory of a finished run with these settings that ``skip_finished`` leaves as it is; None without one."""
     directory = Path(config.paths.output) / run_name(config)
-    return directory if is_finished(directory) else None
+    return directory if RunDirectory(directory).is_finished else None
 
 
 def record_directory(config: DictConfig) -> str | None:
@@ -81,7 +80,7 @@ def discard_unused(directory: Path) -> None:
         return
     with suppress(UserError), only_run_in(directory):
         found = {path.name for path in directory.iterdir()}
-        log = directory / "gat.log"
+        log = RunDirectory(directory).log
         if found <= _MADE_BEFORE_THE_RUN and not (log.exists() and log.read_text()):
             shutil.rmtree(directory)
 

@@ -14,7 +14,7 @@ import torch
 
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
-from gat_lightning.runs.directory import RESULT
+from gat_lightning.runs.layout import RunDirectory
 
 SCHEMA = 1
 _PACKAGES = (
@@ -34,7 +34,7 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
     Raises:
         UserError: it cannot be written, for example because the disk is full.
     """
-    path = directory / RESULT
+    path = RunDirectory(directory).result
     portable = _portable(content, f"{Path.cwd()}{os.sep}")
     try:
         with atomic_write(path) as temporary:
@@ -48,7 +48,7 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
 
 def read_result(directory: Path) -> dict[str, Any]:
     """What :func:`write_result` wrote."""
-    content: dict[str, Any] = json.loads((directory / RESULT).read_text())
+    content: dict[str, Any] = json.loads(RunDirectory(directory).result.read_text())
     return content
 
 

@@ -35,6 +35,7 @@ from gat_lightning.figures.loss_contour import loss_contour, loss_surface
 from gat_lightning.figures.panels import attack_panels
 from gat_lightning.figures.robustness_curve import accuracy_against_eps
 from gat_lightning.randomness import Shard
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, WORST
 
 _PANELS = 8
@@ -200,9 +201,9 @@ class Supplementary:
         return TwoLogits(model) if self._target.task.kind == "binary" else model
 
     def _picture(self, name: str) -> Path:
-        folder = self._directory / "images"
+        folder = RunDirectory(self._directory).images
         folder.mkdir(exist_ok=True)
-        self.found.pictures.append(f"images/{name}")
+        self.found.pictures.append(f"{folder.name}/{name}")
         return folder / name
 
 
@@ -232,8 +233,9 @@ def load_surrogates(paths: Sequence[str], target: Target) -> dict[str, nn.Module
                 f"surrogate={path} predicts '{tasks[0].name}' ({tasks[0].outputs} outputs), and this model"
                 f" '{target.task.name}' ({target.task.outputs}): they must have one target."
             )
-        run = Path(path).resolve().parent.parent.name
-        name = run if run not in found else f"{run} ({len(found)})"
+        run = RunDirectory.of_checkpoint(Path(path).resolve())
+        name = Path(path).stem if run is None else run.path.name
+        name = name if name not in found else f"{name} ({len(found)})"
         found[name] = model.single_task().eval().float().to(target.device)
     return found
 

@@ -22,7 +22,7 @@ from gat_lightning.figures.examples import COLUMNS, adversarial_examples
 from gat_lightning.figures.gallery import adversarial_gallery
 from gat_lightning.figures.training import validation_scatter, weights_area
 from gat_lightning.loggers import RunLogger
-from gat_lightning.runs.metrics_csv import FILE, read_rows
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.training.module import GATModule
 
 _IMAGES = 8
@@ -74,7 +74,7 @@ class Pictures(pl.Callback):
         """Draw, unless the last epoch was drawn, and draw what the whole run did."""
         self._draw(trainer, pl_module)
         if loggers := _loggers(trainer):
-            rows = read_rows(Path(trainer.default_root_dir) / FILE)
+            rows = RunDirectory(trainer.default_root_dir).history()
             figures = {"weights": weights_area(rows), "front": validation_scatter(rows)}
             pictures = {name: pixels(figure) for name, figure in figures.items() if figure is not None}
             for logger in loggers:

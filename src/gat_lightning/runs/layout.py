@@ -1,0 +1,63 @@
+"""Which file lies where in a run directory."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+RESULT = "result.json"
+
+
+class RunDirectory:
+    """The files of one training or evaluation.
+
+    Args:
+        path: of the directory.
+
+    Attributes:
+        path: likewise.
+        checkpoints: folder of a training's checkpoints.
+        last: the checkpoint that ``resume=auto`` goes on from.
+        metrics: ``metrics.csv``, one row per logging step and validation.
+        result: ``result.json``, what the run did.
+        predictions: ``predictions.npz`` of an evaluation.
+        images: folder of pictures.
+        hydra: folder of what was typed, and of the configuration that it gave.
+        log: warnings and messages.
+        pretraining: run directory of the pre-training stage.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.last = self.checkpoint("last")
+        self.metrics = self.path / "metrics.csv"
+        self.result = self.path / RESULT
+        self.predictions = self.path / "predictions.npz"
+        self.images = self.path / "images"
+        self.hydra = self.path / ".hydra"
+        self.log = self.path / "gat.log"
+        self.pretraining = self.path / "pretraining"
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: str | Path) -> RunDirectory | None:
+        """The run that a checkpoint was written by; None for a file that lies elsewhere, such as an export."""
+        folder = Path(checkpoint).parent
+        return cls(folder.parent) if cls(folder.parent).checkpoints == folder else None
+
+    def checkpoint(self, name: str) -> Path:
+        """The checkpoint ``best``, ``last``, ``ema`` or ``swa``."""
+        return self.checkpoints / f"{name}.ckpt"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run ended well."""
+        return self.result.exists() and json.loads(self.result.read_text()).get("status") == "finished"
+
+    def history(self) -> list[dict[str, str]]:
+        """The rows of ``metrics.csv``; none where there is no such file."""
+        if not self.metrics.is_file():
+            return []
+        with self.metrics.open(newline="") as file:
+            return list(csv.DictReader(file))
