@@ -160,7 +160,7 @@ def test_the_description_is_complete_and_holds_nothing_private(tmp_path: Path) -
         "mean": [pytest.approx(0.3046, abs=1e-4)],
         "std": [pytest.approx(0.3758, abs=1e-4)],
         "encoder": {
-            "_target_": "gat_lightning.models.encoders.timm.timm_classifier",
+            "_target_": "gat_lightning.models.timm_classifier",
             "_partial_": True,
             "name": "test_resnet",
         },

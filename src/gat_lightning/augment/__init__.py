@@ -5,6 +5,7 @@ from gat_lightning.augment.base import Augmentation, EpochAugmenter, Identity
 from gat_lightning.augment.crop_flip import RandomCropFlip
 from gat_lightning.augment.cutmix import CutMix
 from gat_lightning.augment.maxup import MaxUp
+from gat_lightning.augment.mixing import PairMixing
 from gat_lightning.augment.mixup import Mixup
 from gat_lightning.augment.standard import standard_augmentation
 
@@ -15,6 +16,7 @@ __all__ = [
     "Identity",
     "MaxUp",
     "Mixup",
+    "PairMixing",
     "RandomAffine",
     "RandomCropFlip",
     "standard_augmentation",

@@ -1,6 +1,23 @@
 """The gradient engine: per-objective gradients, their Gramian, and the weighted step."""
 
 from gat_lightning.gradients.engine import GradientEngine, GradientStep, Objective
-from gat_lightning.gradients.spaces import SPACES, FlatLayout, GradientSpace, gramian
+from gat_lightning.gradients.spaces import (
+    SPACES,
+    FlatLayout,
+    GradientSpace,
+    ParameterSpace,
+    RepresentationSpace,
+    gramian,
+)
 
-__all__ = ["SPACES", "FlatLayout", "GradientEngine", "GradientSpace", "GradientStep", "Objective", "gramian"]
+__all__ = [
+    "SPACES",
+    "FlatLayout",
+    "GradientEngine",
+    "GradientSpace",
+    "GradientStep",
+    "Objective",
+    "ParameterSpace",
+    "RepresentationSpace",
+    "gramian",
+]

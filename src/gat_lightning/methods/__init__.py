@@ -5,15 +5,19 @@ from gat_lightning.methods.base import Method
 from gat_lightning.methods.fast import Fast
 from gat_lightning.methods.fgsm import FGSMTraining
 from gat_lightning.methods.free import Free
-from gat_lightning.methods.friendly import Friendly
+from gat_lightning.methods.friendly import DecisionProblem, Friendly
 from gat_lightning.methods.madry import Madry
 from gat_lightning.methods.mart import Mart
+from gat_lightning.methods.paired import Paired
 from gat_lightning.methods.self_supervised import SelfSupervised
 from gat_lightning.methods.standard import Standard
-from gat_lightning.methods.trades import Trades
+from gat_lightning.methods.trades import DivergenceProblem, Trades
+from gat_lightning.methods.weight_perturbation import WeightPerturbation
 
 __all__ = [
     "Adversarial",
+    "DecisionProblem",
+    "DivergenceProblem",
     "FGSMTraining",
     "Fast",
     "Free",
@@ -21,7 +25,9 @@ __all__ = [
     "Madry",
     "Mart",
     "Method",
+    "Paired",
     "SelfSupervised",
     "Standard",
     "Trades",
+    "WeightPerturbation",
 ]

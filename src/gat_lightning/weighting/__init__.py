@@ -4,6 +4,7 @@ from gat_lightning.weighting.aligned_mtl import AlignedMTL
 from gat_lightning.weighting.base import Weighting
 from gat_lightning.weighting.cagrad import CAGrad
 from gat_lightning.weighting.diagnosis import adversarial_share, imbalance
+from gat_lightning.weighting.directional import DirectionalWeighting
 from gat_lightning.weighting.equal import Equal
 from gat_lightning.weighting.fixed import Fixed
 from gat_lightning.weighting.gradvac import GradVac
@@ -12,6 +13,7 @@ from gat_lightning.weighting.mgda import MGDA
 from gat_lightning.weighting.min_norm import min_norm
 from gat_lightning.weighting.nash_mtl import NashMTL
 from gat_lightning.weighting.pcgrad import PCGrad
+from gat_lightning.weighting.surgery import GradientSurgery
 from gat_lightning.weighting.upgrad import UPGrad
 
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "MGDA",
     "AlignedMTL",
     "CAGrad",
+    "DirectionalWeighting",
     "Equal",
     "Fixed",
     "GradVac",
+    "GradientSurgery",
     "NashMTL",
     "PCGrad",
     "UPGrad",
