@@ -25,12 +25,12 @@ EPS = {"Linf": 8 / 255, "L2": 0.5, "L1": 4.0}
 def attacks(norm: str, eps: float | str | None = None) -> list[Attack]:
     eps = EPS[norm] if eps is None else eps
     return [
-        FGSM(norm, eps),
-        BIM(norm, eps, steps=4),
-        MIM(norm, eps, steps=4),
-        MIM(norm, eps, steps=3, decay=0.5, step_size=eps or None),
-        *(PGD(norm, eps, steps=4, random_start=start) for start in STARTS),
-        PGD(norm, eps, steps=2, restarts=3),
+        FGSM(norm=norm, eps=eps),
+        BIM(norm=norm, eps=eps, steps=4),
+        MIM(norm=norm, eps=eps, steps=4),
+        MIM(norm=norm, eps=eps, steps=3, decay=0.5, step_size=eps or None),
+        *(PGD(norm=norm, eps=eps, steps=4, random_start=start) for start in STARTS),
+        PGD(norm=norm, eps=eps, steps=2, restarts=3),
     ]
 
 
@@ -84,7 +84,9 @@ def test_increases_the_loss_above_clean_and_random(norm: str, problem: Classifie
 
 @every
 def test_more_steps_reach_a_higher_loss(norm: str, problem: ClassifierProblem, images: Tensor) -> None:
-    reached = [problem.loss(PGD(norm, EPS[norm], steps=steps)(problem, images, key())).sum() for steps in (1, 5, 20)]
+    reached = [
+        problem.loss(PGD(norm=norm, eps=EPS[norm], steps=steps)(problem, images, key())).sum() for steps in (1, 5, 20)
+    ]
     assert reached[0] < reached[1] < reached[2] * 1.001
 
 
@@ -95,7 +97,12 @@ def never(x: Tensor) -> Tensor:
 @every
 @pytest.mark.parametrize("eps", [0, 0.0, "0", "0/255"])
 def test_zero_budget_returns_the_images_at_no_cost(norm: str, eps: float | str, images: Tensor) -> None:
-    for attack in [FGSM(norm, eps), BIM(norm, eps), MIM(norm, eps), PGD(norm, eps, restarts=2)]:
+    for attack in [
+        FGSM(norm=norm, eps=eps),
+        BIM(norm=norm, eps=eps),
+        MIM(norm=norm, eps=eps),
+        PGD(norm=norm, eps=eps, restarts=2),
+    ]:
         adversarial = attack(never, images)
         assert torch.equal(adversarial, images)
         assert adversarial.data_ptr() != images.data_ptr()
@@ -142,7 +149,7 @@ def test_samples_do_not_influence_each_other(plain_model: ModelMaker, images: Te
 def test_restarts_never_lower_the_loss(norm: str, problem: ClassifierProblem, images: Tensor) -> None:
     with torch.no_grad():
         losses = [
-            problem.loss(PGD(norm, EPS[norm], steps=2, restarts=restarts)(problem, images, key()))
+            problem.loss(PGD(norm=norm, eps=EPS[norm], steps=2, restarts=restarts)(problem, images, key()))
             for restarts in (1, 2, 4)
         ]
     assert (losses[1] >= losses[0]).all()
@@ -152,7 +159,7 @@ def test_restarts_never_lower_the_loss(norm: str, problem: ClassifierProblem, im
 
 @every
 def test_a_constant_loss_moves_nothing(norm: str, images: Tensor) -> None:
-    for attack in [FGSM(norm, EPS[norm]), BIM(norm, EPS[norm]), MIM(norm, EPS[norm])]:
+    for attack in [FGSM(norm=norm, eps=EPS[norm]), BIM(norm=norm, eps=EPS[norm]), MIM(norm=norm, eps=EPS[norm])]:
         assert torch.equal(attack(lambda x: 0 * x.sum((1, 2, 3)), images), images)
 
 
@@ -168,7 +175,7 @@ def test_scale_of_the_loss_does_not_matter(norm: str, scale: float, images: Tens
 
 def test_decay_zero_is_bim(problem: ClassifierProblem, images: Tensor) -> None:
     for norm in ORDER:
-        bim, mim = BIM(norm, EPS[norm]), MIM(norm, EPS[norm], decay=0)
+        bim, mim = BIM(norm=norm, eps=EPS[norm]), MIM(norm=norm, eps=EPS[norm], decay=0)
         torch.testing.assert_close(mim(problem, images), bim(problem, images), rtol=0, atol=1e-4)
 
 
@@ -207,7 +214,7 @@ def test_the_loss_is_only_asked_inside_the_ball_and_the_box(
 
 def test_l1_steps_move_on_when_a_pixel_has_reached_the_box() -> None:
     weight = torch.tensor([4.0, -3.0, 2.0, 1.0]).view(1, 1, 2, 2)
-    attack = BIM("L1", eps=1.5, step_size=0.5, steps=3)
+    attack = BIM(norm="L1", eps=1.5, step_size=0.5, steps=3)
     adversarial = attack(lambda x: (weight * x).sum((1, 2, 3)), torch.full((1, 1, 2, 2), 0.5))
     assert adversarial.flatten().tolist() == [1.0, 0.0, 1.0, 0.5]
 
@@ -259,7 +266,7 @@ def test_memory_layout_and_size_do_not_matter(
         expected = attack(problem, images, key())
         channels_last = attack(problem, images.to(memory_format=torch.channels_last), key())
         torch.testing.assert_close(channels_last, expected, rtol=0, atol=1e-12)
-    assert PGD(norm, 0.1, steps=1)(lambda x: x.sum((1, 2, 3)), torch.rand(1, 1, 1, 1)).shape == (1, 1, 1, 1)
+    assert PGD(norm=norm, eps=0.1, steps=1)(lambda x: x.sum((1, 2, 3)), torch.rand(1, 1, 1, 1)).shape == (1, 1, 1, 1)
 
 
 def test_copies_of_an_attack_are_independent(problem: ClassifierProblem, images: Tensor) -> None:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from gat_lightning.attacks import PGD, ClassifierProblem, LossProblem
 from gat_lightning.attacks.guard import MODES, undisturbed
-from gat_lightning.errors import UserError
 from support.attack_traces import trace
 
 ModelMaker = Callable[..., nn.Module]
@@ -151,7 +150,7 @@ def test_inference_mode_is_refused_with_the_remedy(
 ) -> None:
     model = normalised_model()
     before = trace(model)
-    with torch.inference_mode(), pytest.raises(UserError, match=r"Trainer\(inference_mode=False\)"):
+    with torch.inference_mode(), pytest.raises(ValueError, match=r"Trainer\(inference_mode=False\)"):
         PGD()(ClassifierProblem(model, labels), images)
     assert trace(model) == before
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from gat_lightning.attacks import FGSM, ClassifierProblem
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, Shard
 
 
@@ -34,5 +33,5 @@ def test_unsuitable_tensors_and_losses_are_named(problem: ClassifierProblem, ima
     with pytest.raises(ValueError, match=r"one value per sample, \[8\], got \[\]"):
         attack(lambda x: problem.loss(x).mean(), images)
     for loss in (lambda x: problem.loss(x.detach()), lambda x: problem.loss(images.clone().requires_grad_())):
-        with pytest.raises(UserError, match="no gradient with respect to the images"):
+        with pytest.raises(ValueError, match="no gradient with respect to the images"):
             attack(loss, images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from gat_lightning.attacks import BIM, FGSM, MIM, PGD, Attack, parse_budget
-from gat_lightning.errors import UserError
+from gat_lightning.attacks.apgd_ce import APGDCE
+from gat_lightning.attacks.apgd_t import APGDT
+from gat_lightning.attacks.autoattack import AutoAttack
+from gat_lightning.attacks.cw import CW
+from gat_lightning.attacks.fab import FAB
+from gat_lightning.attacks.friendly import FriendlyPGD
+from gat_lightning.attacks.square import Square
+from gat_lightning.config.constructors import parameters
+from gat_lightning.errors import SettingError
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "attack").glob("*.yaml"))
 
@@ -37,34 +45,70 @@ def test_budget_is_the_nearest_float(numerator: int, denominator: int) -> None:
     ["8/25S", "", "8/0", "1/2/3", "nan", "inf", "1e999999999", "9" * 400, "__import__('os')", "8*2", True, None, [1]],
 )
 def test_no_budget(value: object) -> None:
-    with pytest.raises(UserError, match=r"attack\.step_size=.* is not a number; write it as 0\.03 or as 8/255"):
+    with pytest.raises(SettingError, match=r"step_size=.*: it must be a number, such as 0\.03 or 8/255"):
         parse_budget(value, "step_size")
 
 
 REFUSED = [
-    (lambda: FGSM(eps=-0.1), "attack.eps=-0.1 is negative"),
-    (lambda: FGSM(eps="-8/255"), "attack.eps=-8/255 is negative"),
-    (lambda: FGSM(eps=8), "attack.eps=8 is above 1, but pixels lie in [0, 1]; 8 of 255 grey levels are 8/255"),
-    (lambda: FGSM(norm="l2"), "attack.norm='l2' is unknown; did you mean 'L2'? Known: Linf, L2, L1"),
-    (lambda: FGSM(mode="training"), "attack.mode='training' is unknown; did you mean 'train'? Known: eval, train"),
-    (lambda: BIM(steps=0), "attack.steps=0 must be a whole number, 1 or more"),
-    (lambda: BIM(steps=2.5), "attack.steps=2.5 must be a whole number"),
-    (lambda: BIM(steps=True), "attack.steps=True must be a whole number"),
-    (lambda: BIM(step_size=0), "attack.step_size=0 must be above 0, or null"),
-    (lambda: BIM(step_size="-1/255"), "attack.step_size=-1/255 must be above 0"),
-    (lambda: MIM(decay=-1), "attack.decay=-1 must be 0 or more"),
-    (lambda: PGD(random_start="normal"), "Known: none, uniform, gaussian"),
-    (lambda: PGD(random_start="Gauss"), "attack.random_start='Gauss' is unknown; did you mean 'gaussian'?"),
-    (lambda: PGD(random_start=None), "attack.random_start=None is unknown; did you mean 'none'?"),
-    (lambda: PGD(restarts=0), "attack.restarts=0 must be a whole number"),
-    (lambda: PGD(restarts=2, random_start="none"), "attack.restarts=2 needs attack.random_start=uniform or gaussian"),
+    (lambda: FGSM(eps=-0.1), "eps=-0.1", "8/255"),
+    (lambda: FGSM(eps="-8/255"), "eps='-8/255'", "at least 0"),
+    (lambda: FGSM(eps=8), "eps=8", "at most 1, such as 0.03 or 8/255"),
+    (lambda: FGSM(norm="l2"), "norm='l2'", "Linf, L2, L1; did you mean L2?"),
+    (lambda: FGSM(mode="training"), "mode='training'", "did you mean train?"),
+    (lambda: BIM(steps=0), "steps=0", "a whole number of at least 1"),
+    (lambda: BIM(steps=2.5), "steps=2.5", "a whole number"),
+    (lambda: BIM(steps=True), "steps=True", "a whole number"),
+    (lambda: BIM(step_size=0), "step_size=0", "None or a number above 0"),
+    (lambda: BIM(step_size="-1/255"), "step_size='-1/255'", "above 0"),
+    (lambda: MIM(decay=-1), "decay=-1", "at least 0"),
+    (lambda: PGD(random_start="normal"), "random_start='normal'", "none, uniform, gaussian"),
+    (lambda: PGD(random_start="Gauss"), "random_start='Gauss'", "did you mean gaussian?"),
+    (lambda: PGD(random_start=None), "random_start=None", "did you mean none?"),
+    (lambda: PGD(restarts=0), "restarts=0", "a whole number"),
+    (lambda: FriendlyPGD(tau=-1), "tau=-1", "a whole number of at least 0"),
+    (lambda: APGDCE(norm="L1"), "norm='L1'", "one of: Linf, L2"),
+    (lambda: AutoAttack(norm="L1"), "norm='L1'", "one of: Linf, L2"),
+    (lambda: CW(norm="Linf"), "norm='Linf'", "one of: L2"),
+    (lambda: Square(queries=0), "queries=0", "a whole number"),
+    (lambda: FAB(restarts=0), "restarts=0", "a whole number"),
+    (lambda: APGDT(steps=0), "steps=0", "a whole number"),
+    (lambda: APGDT(seed=-1), "seed=-1", "None or a whole number of at least 0"),
+    (lambda: CW(c=0), "c=0", "above 0"),
+    (lambda: CW(confidence=-1), "confidence=-1", "at least 0"),
 ]
 
 
-@pytest.mark.parametrize(("construct", "message"), REFUSED, ids=[message for _, message in REFUSED])
-def test_bad_settings_are_named(construct: object, message: str) -> None:
-    with pytest.raises(UserError, match=re.escape(message)):
+@pytest.mark.parametrize(("construct", "fault", "right"), REFUSED)
+def test_bad_arguments_are_named_with_what_would_be_right(
+    construct: Callable[[], Attack], fault: str, right: str
+) -> None:
+    with pytest.raises(SettingError) as caught:
         construct()
+    assert str(caught.value).startswith(f"{fault}: ")
+    assert right in str(caught.value)
+
+
+def test_restarts_need_a_random_start() -> None:
+    with pytest.raises(ValueError, match=r"restarts=2 needs random_start=uniform or gaussian"):
+        PGD(restarts=2, random_start="none")
+
+
+def test_the_constructors_arguments_are_those_of_the_base_and_its_own() -> None:
+    common = {"norm", "eps", "mode"}
+    for attack, own in (
+        (FGSM, set()),
+        (BIM, {"step_size", "steps"}),
+        (MIM, {"step_size", "steps", "decay"}),
+        (PGD, {"step_size", "steps", "random_start", "restarts"}),
+        (CW, {"steps", "c", "confidence", "lr"}),
+        (Square, {"queries", "restarts", "seed"}),
+        (AutoAttack, {"steps", "queries", "seed"}),
+    ):
+        accepted, takes_any = parameters(attack)
+        assert set(accepted) == common | own
+        assert not takes_any
+        with pytest.raises(TypeError, match="nonsense"):
+            attack(nonsense=1)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +120,8 @@ def test_bad_settings_are_named(construct: object, message: str) -> None:
         (PGD(), "pgd10"),
         (PGD(steps=20), "pgd20"),
         (PGD(steps=20, restarts=5), "pgd20x5"),
-        (PGD("L2", 0.5), "pgd10-l2"),
-        (FGSM("L1", 12), "fgsm-l1"),
+        (PGD(norm="L2", eps=0.5), "pgd10-l2"),
+        (FGSM(norm="L1", eps=12), "fgsm-l1"),
     ],
 )
 def test_names(attack: Attack, name: str) -> None:

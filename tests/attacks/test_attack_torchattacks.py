@@ -16,12 +16,21 @@ ModelMaker = Callable[..., nn.Module]
 EPS, STEP = 8 / 255, 2 / 255
 
 PAIRS = {
-    "fgsm": (FGSM("Linf", EPS), lambda model: torchattacks.FGSM(model, EPS)),
-    "bim": (BIM("Linf", EPS, STEP, 10), lambda model: torchattacks.BIM(model, EPS, STEP, 10)),
-    "pgd": (PGD("Linf", EPS, STEP, 10, "none"), lambda model: torchattacks.PGD(model, EPS, STEP, 10, False)),
-    "pgd-l2": (PGD("L2", 1.0, 0.2, 10, "none"), lambda model: torchattacks.PGDL2(model, 1.0, 0.2, 10, False)),
-    "mim": (MIM("Linf", EPS, STEP, 10), lambda model: torchattacks.MIFGSM(model, EPS, STEP, 10, 1.0)),
-    "mim-half": (MIM("Linf", EPS, STEP, 10, 0.5), lambda model: torchattacks.MIFGSM(model, EPS, STEP, 10, 0.5)),
+    "fgsm": (FGSM(eps=EPS), lambda model: torchattacks.FGSM(model, EPS)),
+    "bim": (BIM(eps=EPS, step_size=STEP, steps=10), lambda model: torchattacks.BIM(model, EPS, STEP, 10)),
+    "pgd": (
+        PGD(eps=EPS, step_size=STEP, steps=10, random_start="none"),
+        lambda model: torchattacks.PGD(model, EPS, STEP, 10, False),
+    ),
+    "pgd-l2": (
+        PGD(norm="L2", eps=1.0, step_size=0.2, random_start="none"),
+        lambda model: torchattacks.PGDL2(model, 1.0, 0.2, 10, False),
+    ),
+    "mim": (MIM(eps=EPS, step_size=STEP, steps=10), lambda model: torchattacks.MIFGSM(model, EPS, STEP, 10, 1.0)),
+    "mim-half": (
+        MIM(eps=EPS, step_size=STEP, steps=10, decay=0.5),
+        lambda model: torchattacks.MIFGSM(model, EPS, STEP, 10, 0.5),
+    ),
 }
 
 

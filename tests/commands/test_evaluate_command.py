@@ -154,10 +154,10 @@ WRONG = {
     "needless": (["checkpoint=CHECKPOINT", "weights=OTHER"], "a checkpoint has its own"),
     "norm": (
         ["checkpoint=CHECKPOINT", "evaluation=square", "attack.norm=L1"],
-        "attack.norm=L1 is not defined for square",
+        "attack.norm='L1': it must be one of: Linf, L2",
     ),
-    "eps": (["checkpoint=CHECKPOINT", "attack.eps=-1"], "attack.eps=-1 is negative"),
-    "curve": (["checkpoint=CHECKPOINT", "curve.eps=[-1]"], "curve.eps=-1 is negative"),
+    "eps": (["checkpoint=CHECKPOINT", "attack.eps=-1"], "attack.eps=-1: it must be"),
+    "curve": (["checkpoint=CHECKPOINT", "curve.eps=[-1]"], "curve.eps=-1: it must be"),
     "split": (["checkpoint=CHECKPOINT", "split=train"], "split='train': it must be one of: test, val"),
     "batch": (["checkpoint=CHECKPOINT", "batch_size=0"], "batch_size=0: it must be a whole number of at least 1"),
     "tasks": (["checkpoint=CHECKPOINT", "attack.tasks=others"], "attack.tasks='others'"),

@@ -64,7 +64,7 @@ ATTACKS: dict[str, Attack] = {
     "fgsm": FGSM(eps=EPS),
     "mim": MIM(eps=EPS, steps=3),
     "pgd": PGD(eps=EPS, steps=4, restarts=2),
-    "pgd-l2": PGD("L2", 0.5, steps=3),
+    "pgd-l2": PGD(norm="L2", eps=0.5, steps=3),
     "fab": FAB(eps=EPS, steps=4),
 }
 

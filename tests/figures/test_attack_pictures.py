@@ -62,7 +62,7 @@ def test_loss_surface_is_the_loss_of_the_images(tmp_path: Path, model: nn.Module
     eps = {"Linf": 0.05, "L2": 0.5, "L1": 4.0}[norm]
     label = int(model.eval()(image[None]).argmax())
     model.train()
-    attack = PGD(norm, eps, steps=10)
+    attack = PGD(norm=norm, eps=eps, steps=10)
     problem = ClassifierProblem(model, torch.tensor([label]))
     adversarial = attack(problem, image[None])[0]
     surface = loss_surface(model, image, label, adversarial, eps, norm=norm, points=21, batch_size=50)

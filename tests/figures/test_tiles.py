@@ -39,7 +39,8 @@ def test_a_gallery_is_narrow_enough_for_a_phone(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 10)).eval()
     labels = torch.arange(8)
     path = adversarial_gallery(
-        {"this model": model}, torch.rand(8, 1, 4, 4), labels, [f"class {i}" for i in range(10)], PGD("Linf", 0.1, 2),
+        {"this model": model}, torch.rand(8, 1, 4, 4), labels, [f"class {i}" for i in range(10)],
+        PGD(eps=0.1, step_size=2),
         tmp_path / "gallery.png",
     )  # fmt: skip
     with Image.open(path) as image:

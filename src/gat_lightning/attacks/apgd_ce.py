@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from gat_lightning.attacks.external import ExternalAttack
-from gat_lightning.attacks.norms import Norm
+from gat_lightning.attacks.external import ExternalAttack, ExternalSettings
 from gat_lightning.attacks.problem import ClassifierProblem
-from gat_lightning.attacks.settings import at_least_one
+from gat_lightning.validate import check_int
 
 
 class APGDCE(ExternalAttack):
@@ -20,34 +20,24 @@ class APGDCE(ExternalAttack):
     misclassified or not fooled comes back as it was.
 
     Args:
-        norm: ``Linf`` or ``L2``.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
         steps: number of steps, at least 1; 100 in the paper (torchattacks' own default is 10).
         restarts: number of random starts, at least 1.
-        seed: of torchattacks, the same for every batch; ``None`` to draw one from each batch's generator.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm`` (``Linf`` or ``L2``), ``eps``, ``seed`` and ``mode`` of
+            :class:`~gat_lightning.attacks.external.ExternalAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
 
     Raises:
-        UserError: a setting is out of its range, or the norm is L1.
+        SettingError: an argument is out of its range, or the norm is L1.
     """
 
     label = "apgd_ce"
 
-    def __init__(
-        self,
-        norm: str | Norm = "Linf",
-        eps: float | str = "8/255",
-        steps: int = 100,
-        restarts: int = 1,
-        seed: int | None = None,
-        mode: str = "eval",
-    ) -> None:
-        super().__init__(norm, eps, seed, mode)
-        self.steps = at_least_one("steps", steps)
-        self.restarts = at_least_one("restarts", restarts)
+    def __init__(self, *, steps: int = 100, restarts: int = 1, **settings: Unpack[ExternalSettings]) -> None:
+        super().__init__(**settings)
+        self.steps = check_int("steps", steps)
+        self.restarts = check_int("restarts", restarts)
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.APGD``."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from gat_lightning.attacks.external import ExternalAttack, count_classes
-from gat_lightning.attacks.norms import Norm
+from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, count_classes
 from gat_lightning.attacks.problem import ClassifierProblem
-from gat_lightning.attacks.settings import at_least_one
+from gat_lightning.validate import check_int
 
 TARGETS = 9
 """How many of the likeliest wrong classes are targets, where there are so many."""
@@ -26,34 +26,24 @@ class APGDT(ExternalAttack):
     that of the batch's first.
 
     Args:
-        norm: ``Linf`` or ``L2``.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
         steps: number of steps per target, at least 1; 100 in the paper (torchattacks' own default is 10).
         restarts: number of random starts per target, at least 1.
-        seed: of torchattacks, the same for every batch; ``None`` to draw one from each batch's generator.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm`` (``Linf`` or ``L2``), ``eps``, ``seed`` and ``mode`` of
+            :class:`~gat_lightning.attacks.external.ExternalAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
 
     Raises:
-        UserError: a setting is out of its range, or the norm is L1.
+        SettingError: an argument is out of its range, or the norm is L1.
     """
 
     label = "apgd_t"
 
-    def __init__(
-        self,
-        norm: str | Norm = "Linf",
-        eps: float | str = "8/255",
-        steps: int = 100,
-        restarts: int = 1,
-        seed: int | None = None,
-        mode: str = "eval",
-    ) -> None:
-        super().__init__(norm, eps, seed, mode)
-        self.steps = at_least_one("steps", steps)
-        self.restarts = at_least_one("restarts", restarts)
+    def __init__(self, *, steps: int = 100, restarts: int = 1, **settings: Unpack[ExternalSettings]) -> None:
+        super().__init__(**settings)
+        self.steps = check_int("steps", steps)
+        self.restarts = check_int("restarts", restarts)
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.APGD`` with another loss."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,19 @@ from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.attacks.guard import MODES, undisturbed
 from gat_lightning.attacks.norms import Linf, Norm, as_norm
 from gat_lightning.attacks.problem import LossFunction, LossProblem, Problem
-from gat_lightning.attacks.settings import one_of
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, Shard
+from gat_lightning.validate import check_option
 
 TOLERANCE = 1e-6
 """How far outside [0, 1] a pixel may be by rounding; it is then clamped."""
+
+
+class AttackSettings(TypedDict, total=False):
+    """The arguments of :class:`Attack`, which a subclass passes on to it."""
+
+    norm: str | Norm
+    eps: float | str
+    mode: str
 
 
 class Attack(ABC):
@@ -35,20 +43,16 @@ class Attack(ABC):
         needs_decision: whether it attacks a decision between classes, and a loss alone does not do.
 
     Raises:
-        UserError: a setting is out of its range or a name is unknown.
+        SettingError: an argument is out of its range, or a name is unknown.
     """
 
     needs_decision: ClassVar[bool] = False
 
     def __init__(self, norm: str | Norm = "Linf", eps: float | str = "8/255", mode: str = "eval") -> None:
         self.norm = as_norm(norm)
-        self.eps = parse_budget(eps, "eps")
-        self.mode = one_of("mode", mode, MODES)
+        self.eps = parse_budget(eps, "eps", 0, 1 if isinstance(self.norm, Linf) else math.inf)
+        self.mode = check_option("mode", mode, MODES)
         self._calls = 0
-        if self.eps < 0:
-            raise UserError(f"attack.eps={eps} is negative; it must be 0 or more, for example 8/255")
-        if isinstance(self.norm, Linf) and self.eps > 1:
-            raise UserError(f"attack.eps={eps} is above 1, but pixels lie in [0, 1]; 8 of 255 grey levels are 8/255")
 
     @property
     @abstractmethod
@@ -86,8 +90,8 @@ class Attack(ABC):
 
         Raises:
             ValueError: the images are not floating point, not 4-D or outside [0, 1]; the generator is made for another
-                number of samples; or the loss is not one value per sample.
-            UserError: ``torch.inference_mode`` is on, or the loss does not depend on the images.
+                number of samples; the loss is not one value per sample or does not depend on the images; or
+                ``torch.inference_mode`` is on.
         """
         clean = _checked(images)
         if generator is None:

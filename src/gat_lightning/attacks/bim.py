@@ -11,17 +11,15 @@ class BIM(IterativeAttack):
     Kurakin, Goodfellow and Bengio, "Adversarial examples in the physical world" (ICLR workshop 2017), section 2.2.
 
     Args:
-        norm: ``Linf``, ``L2``, ``L1``, or a :class:`~gat_lightning.attacks.norms.Norm`.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
         step_size: length of a step in ``norm``, above 0; ``None`` for ``eps / steps``.
         steps: number of steps, at least 1.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
 
     Raises:
-        UserError: a setting is out of its range or a name is unknown.
+        SettingError: an argument is out of its range, or a name is unknown.
 
     Example:
         >>> attack = BIM(eps="8/255", steps=10)

@@ -5,35 +5,47 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
+from gat_lightning.validate import Closed, check_real
 
 
-def parse_budget(value: float | str, name: str = "eps") -> float:
-    """The number that a setting such as ``attack.eps`` stands for.
+def parse_budget(
+    value: float | str,
+    name: str = "eps",
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    closed: Closed = "both",
+    also: tuple[object, ...] = (),
+) -> float:
+    """The number that an argument such as ``eps`` stands for.
 
     Args:
         value: a number, or a decimal or fraction as text (``"0.5"``, ``"8/255"``, ``"1e-3"``).
-        name: the setting's name, for the message.
+        name: the argument's name, for the message.
+        low: lower end of the interval in which it must lie.
+        high: upper end.
+        closed: which ends belong to the interval.
+        also: other values that the caller accepts, for the message.
 
     Returns:
-        A finite float; its sign is not judged here.
+        A finite float.
 
     Raises:
-        UserError: ``value`` is no number, not finite, or divides by zero.
+        SettingError: ``value`` is no number, not finite, divides by zero, or lies outside the interval.
     """
-    problem = UserError(f"attack.{name}={value!r} is not a number; write it as 0.03 or as 8/255")
-    if isinstance(value, bool):
-        raise problem
+    number = _from_text(value) if isinstance(value, str) else value
     try:
-        number = _from_text(value) if isinstance(value, str) else float(value)
-    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-        raise problem from None
-    if not math.isfinite(number):
-        raise problem
-    return number
+        return float(check_real(name, number, low, high, closed=closed, example="0.03 or 8/255"))
+    except SettingError as error:
+        raise SettingError(name, value, error.right, also) from None
 
 
 def _from_text(text: str) -> float:
+    """The number; NaN for what is none."""
     text = "".join(text.lower().split())
-    # Fraction("1e999999999") would compute that power exactly; float does not.
-    return float(text) if "e" in text else float(Fraction(text))
+    try:
+        # Fraction("1e999999999") would compute that power exactly; float does not.
+        return float(text) if "e" in text else float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return math.nan

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gat_lightning.attacks.problem import ClassifierProblem, Problem
-from gat_lightning.errors import UserError
 
 
 class TwoLogits(nn.Module):
@@ -38,12 +37,11 @@ def as_decision(problem: Problem, attack: str) -> ClassifierProblem:
     """``problem``, if it is a decision between classes.
 
     Raises:
-        UserError: it has only a loss, as a regression has, or the summed loss of several tasks.
+        ValueError: it has only a loss, as a regression has, or the summed loss of several tasks.
     """
     if isinstance(problem, ClassifierProblem):
         return problem
-    raise UserError(
-        f"{attack} attacks the decision of a classifier, and is not defined for a loss alone (regression, or"
-        " attack.tasks other than target): use pgd, fgsm, bim, mim or square there, and elsewhere give it"
-        " ClassifierProblem(model, labels), or BinaryProblem for one logit"
+    raise ValueError(
+        f"{attack} attacks the decision of a classifier and is not defined for a loss alone: use PGD, FGSM, BIM, MIM or"
+        " Square there, and elsewhere give it ClassifierProblem(model, labels), or BinaryProblem for one logit."
     )

@@ -8,16 +8,23 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from gat_lightning.attacks.base import Attack
+from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.decision import as_decision
 from gat_lightning.attacks.norms import L1, L2, Linf, Norm
 from gat_lightning.attacks.problem import ClassifierProblem, Problem
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator
+from gat_lightning.validate import check_int, check_option
 
 ORDERS: dict[type[Norm], float] = {Linf: float("inf"), L2: 2, L1: 1}
 """Order of the vector norm."""
+
+
+class ExternalSettings(AttackSettings, total=False):
+    """The arguments of :class:`ExternalAttack`, which a subclass passes on to it."""
+
+    seed: int | None
 
 
 class ExternalAttack(Attack):
@@ -29,13 +36,12 @@ class ExternalAttack(Attack):
     leaves non-finite or outside the ball counts as not fooled and comes back as it was.
 
     Args:
-        norm: one of :attr:`norms`.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
         seed: of torchattacks, the same for every batch, at least 0; ``None`` to draw one from each batch's generator.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm`` (one of :attr:`norms`), ``eps`` and ``mode`` of
+            :class:`~gat_lightning.attacks.base.Attack`.
 
     Raises:
-        UserError: a setting is out of its range or the attack is not defined in that norm.
+        SettingError: an argument is out of its range, or the attack is not defined in that norm.
     """
 
     needs_decision: ClassVar[bool] = True
@@ -45,16 +51,10 @@ class ExternalAttack(Attack):
     label: ClassVar[str]
     """Name of the attack, without its norm."""
 
-    def __init__(
-        self, norm: str | Norm = "Linf", eps: float | str = "8/255", seed: int | None = None, mode: str = "eval"
-    ) -> None:
-        super().__init__(norm, eps, mode)
-        self.seed = seed
-        if type(self.norm) not in self.norms:
-            known = " or ".join(norm.name for norm in self.norms)
-            raise UserError(f"attack.norm={self.norm.name} is not defined for {self.label}; it must be {known}")
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63):
-            raise UserError(f"attack.seed={seed!r} must be a whole number of at least 0, or null")
+    def __init__(self, *, seed: int | None = None, **settings: Unpack[AttackSettings]) -> None:
+        super().__init__(**settings)
+        check_option("norm", self.norm.name, [norm.name for norm in self.norms])
+        self.seed = check_int("seed", seed, 0, 2**63 - 1, also=(None,))
 
     @property
     def name(self) -> str:
@@ -105,7 +105,7 @@ class LogitsModel(nn.Module):
         """Logits ``[B, K]``, K at least 2."""
         logits = self._logits(images)
         if logits.dim() != 2 or logits.shape[1] < 2:
-            raise UserError(
+            raise ValueError(
                 f"An attack on a decision needs logits [B, K] of at least 2 classes, got {list(logits.shape)};"
                 " BinaryProblem(model, labels) makes two of one logit"
             )

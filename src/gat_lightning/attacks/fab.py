@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from gat_lightning.attacks.apgd_t import TARGETS
-from gat_lightning.attacks.external import ORDERS, ExternalAttack, count_classes
-from gat_lightning.attacks.norms import L1, L2, Linf, Norm
+from gat_lightning.attacks.external import ORDERS, ExternalAttack, ExternalSettings, count_classes
+from gat_lightning.attacks.norms import L1, L2, Linf
 from gat_lightning.attacks.problem import ClassifierProblem
-from gat_lightning.attacks.settings import at_least_one
+from gat_lightning.validate import check_int
 
 
 class FAB(ExternalAttack):
@@ -23,38 +24,29 @@ class FAB(ExternalAttack):
     version 3.5.1 does not.
 
     Args:
-        norm: ``Linf``, ``L2`` or ``L1``.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
         steps: number of steps, per target if targeted, at least 1; 100 in the paper (torchattacks' own default is 10).
         restarts: number of starts, at least 1; those after the first are random.
         targeted: towards min(9, K - 1) wrong classes in turn, the likeliest first, as in AutoAttack (FAB-T): its cost
             does not grow with the number of classes, which the untargeted attack's does.
-        seed: of torchattacks, the same for every batch; ``None`` to draw one from each batch's generator.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm`` (``Linf``, ``L2`` or ``L1``), ``eps``, ``seed`` and ``mode`` of
+            :class:`~gat_lightning.attacks.external.ExternalAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
 
     Raises:
-        UserError: a setting is out of its range.
+        SettingError: an argument is out of its range.
     """
 
     label = "fab"
     norms = (Linf, L2, L1)
 
     def __init__(
-        self,
-        norm: str | Norm = "Linf",
-        eps: float | str = "8/255",
-        steps: int = 100,
-        restarts: int = 1,
-        targeted: bool = True,
-        seed: int | None = None,
-        mode: str = "eval",
+        self, *, steps: int = 100, restarts: int = 1, targeted: bool = True, **settings: Unpack[ExternalSettings]
     ) -> None:
-        super().__init__(norm, eps, seed, mode)
-        self.steps = at_least_one("steps", steps)
-        self.restarts = at_least_one("restarts", restarts)
+        super().__init__(**settings)
+        self.steps = check_int("steps", steps)
+        self.restarts = check_int("restarts", restarts)
         self.targeted = targeted
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing_extensions import Unpack
+
+from gat_lightning.attacks.base import AttackSettings
 from gat_lightning.attacks.iterative import IterativeAttack
-from gat_lightning.attacks.norms import Norm
 
 
 class FGSM(IterativeAttack):
@@ -13,23 +15,21 @@ class FGSM(IterativeAttack):
     L1 the step of that norm takes the place of the sign.
 
     Args:
-        norm: ``Linf``, ``L2``, ``L1``, or a :class:`~gat_lightning.attacks.norms.Norm`.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
 
     Raises:
-        UserError: a setting is out of its range or a name is unknown.
+        SettingError: an argument is out of its range, or a name is unknown.
 
     Example:
         >>> attack = FGSM(eps="8/255")
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """
 
-    def __init__(self, norm: str | Norm = "Linf", eps: float | str = "8/255", mode: str = "eval") -> None:
-        super().__init__(norm, eps, step_size=None, steps=1, mode=mode)
+    def __init__(self, **settings: Unpack[AttackSettings]) -> None:
+        super().__init__(steps=1, **settings)
 
     @property
     def name(self) -> str:

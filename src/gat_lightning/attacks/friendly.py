@@ -1,16 +1,16 @@
-"""PGD that stops where an image has just been misclassified."""
+"""Friendly PGD: it stops just past the decision boundary."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from gat_lightning.attacks.iterative import input_gradient
-from gat_lightning.attacks.norms import Norm
+from gat_lightning.attacks.iterative import IterativeSettings, input_gradient
 from gat_lightning.attacks.pgd import PGD
 from gat_lightning.attacks.problem import Problem
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator
+from gat_lightning.validate import check_int
 
 
 class FriendlyPGD(PGD):
@@ -20,32 +20,18 @@ class FriendlyPGD(PGD):
     Each step costs a forward more than one of PGD, to see what is misclassified.
 
     Args:
-        norm: ``Linf``, ``L2``, ``L1``, or a :class:`~gat_lightning.attacks.norms.Norm`.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
-        step_size: length of a step in ``norm``, above 0; ``None`` for ``eps / 4``.
-        steps: largest number of steps, at least 1.
         tau: steps after the first misclassification, at least 0.
-        random_start: ``none``, ``uniform`` or ``gaussian``.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        random_start: ``none``, ``uniform`` or ``gaussian``, see :class:`~gat_lightning.attacks.pgd.PGD`.
+        **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / 4``), ``steps`` (the largest number) and
+            ``mode`` of :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
 
     Raises:
-        UserError: a setting is out of its range or a name is unknown.
+        SettingError: an argument is out of its range, or a name is unknown.
     """
 
-    def __init__(
-        self,
-        norm: str | Norm = "Linf",
-        eps: float | str = "8/255",
-        step_size: float | str | None = None,
-        steps: int = 10,
-        tau: int = 1,
-        random_start: str = "uniform",
-        mode: str = "eval",
-    ) -> None:
-        super().__init__(norm, eps, step_size, steps, random_start, mode=mode)
-        if isinstance(tau, bool) or not isinstance(tau, int) or tau < 0:
-            raise UserError(f"attack.tau={tau!r} must be a whole number, 0 or more")
-        self.tau = tau
+    def __init__(self, *, tau: int = 1, random_start: str = "uniform", **settings: Unpack[IterativeSettings]) -> None:
+        super().__init__(random_start=random_start, **settings)
+        self.tau = check_int("tau", tau, 0)
 
     @property
     def name(self) -> str:
@@ -56,11 +42,11 @@ class FriendlyPGD(PGD):
         """Ascends from a random start, each image for as long as it may.
 
         Raises:
-            UserError: the problem cannot say what is misclassified.
+            ValueError: the problem cannot say what is misclassified.
         """
         misclassified = getattr(problem, "success", None)
         if misclassified is None:
-            raise UserError(f"{self.name} needs a target with classes: it stops where an image is misclassified")
+            raise ValueError(f"{self.name} needs a target with classes: it stops where an image is misclassified")
         start = images + self.norm.random(images, self.eps, self.random_start, generator)
         adversarial = start.clamp(0, 1)
         left = torch.full((len(images),), self.tau, device=images.device)

@@ -8,8 +8,6 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import nn
 
-from gat_lightning.errors import UserError
-
 MODES = ("eval", "train")
 """Modes in which a model can be attacked."""
 
@@ -51,10 +49,10 @@ def undisturbed(
         device: where else, besides the module's devices, random numbers may be drawn.
 
     Raises:
-        UserError: ``torch.inference_mode`` is on, where no gradient can be had.
+        ValueError: ``torch.inference_mode`` is on, where no gradient can be had.
     """
     if torch.is_inference_mode_enabled():
-        raise UserError(
+        raise ValueError(
             "An attack needs gradients, which torch.inference_mode() forbids; use torch.no_grad() instead "
             "(in Lightning: Trainer(inference_mode=False))"
         )

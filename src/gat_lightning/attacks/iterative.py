@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from gat_lightning.attacks.base import Attack
+from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.budget import parse_budget
-from gat_lightning.attacks.norms import Norm
 from gat_lightning.attacks.problem import Problem
-from gat_lightning.attacks.settings import at_least_one
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator
+from gat_lightning.validate import check_int
+
+
+class IterativeSettings(AttackSettings, total=False):
+    """The arguments of :class:`IterativeAttack`, which a subclass passes on to it."""
+
+    step_size: float | str | None
+    steps: int
 
 
 class IterativeAttack(Attack):
@@ -20,29 +26,24 @@ class IterativeAttack(Attack):
     Each of the ``steps`` costs one forward and one input gradient.
 
     Args:
-        norm: ``Linf``, ``L2``, ``L1``, or a :class:`~gat_lightning.attacks.norms.Norm`.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0.
         step_size: length of a step in ``norm``, above 0; ``None`` for the attack's own default.
         steps: number of steps, at least 1.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
 
     Raises:
-        UserError: a setting is out of its range or a name is unknown.
+        SettingError: an argument is out of its range.
     """
 
     def __init__(
-        self,
-        norm: str | Norm = "Linf",
-        eps: float | str = "8/255",
-        step_size: float | str | None = None,
-        steps: int = 10,
-        mode: str = "eval",
+        self, *, step_size: float | str | None = None, steps: int = 10, **settings: Unpack[AttackSettings]
     ) -> None:
-        super().__init__(norm, eps, mode)
-        self.steps = at_least_one("steps", steps)
-        self.step_size = self._default_step_size() if step_size is None else parse_budget(step_size, "step_size")
-        if step_size is not None and self.step_size <= 0:
-            raise UserError(f"attack.step_size={step_size} must be above 0, or null for the attack's default")
+        super().__init__(**settings)
+        self.steps = check_int("steps", steps)
+        self.step_size = (
+            self._default_step_size()
+            if step_size is None
+            else parse_budget(step_size, "step_size", 0, closed="neither", also=(None,))
+        )
 
     def _default_step_size(self) -> float:
         return self.eps / self.steps
@@ -69,8 +70,7 @@ def input_gradient(problem: Problem, images: Tensor) -> Tensor:
     """Gradient of each sample's loss with respect to its image, ``[B, C, H, W]``.
 
     Raises:
-        ValueError: the loss is not one value per sample.
-        UserError: the loss does not depend on the images.
+        ValueError: the loss is not one value per sample, or does not depend on the images.
     """
     images = images.detach().requires_grad_()
     loss = problem.loss(images)
@@ -81,7 +81,7 @@ def input_gradient(problem: Problem, images: Tensor) -> Tensor:
         )
     (gradient,) = torch.autograd.grad(loss.sum(), images, allow_unused=True) if loss.requires_grad else (None,)
     if gradient is None:
-        raise UserError(
+        raise ValueError(
             "The attacked loss has no gradient with respect to the images; is it computed without gradients "
             "(torch.no_grad, .detach(), argmax), or from other images?"
         )

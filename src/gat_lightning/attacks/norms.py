@@ -13,9 +13,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gat_lightning.attacks.settings import one_of
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator
+from gat_lightning.validate import check_option, check_real
 
 STARTS = ("none", "uniform", "gaussian")
 """Kinds of starting points."""
@@ -118,15 +117,14 @@ class L1(Norm):
             and Boneh (2019) take for CIFAR-10.
 
     Raises:
-        UserError: ``top_fraction`` is outside (0, 1].
+        SettingError: ``top_fraction`` is outside (0, 1].
     """
 
     name = "L1"
     top_fraction: float = 0.01
 
     def __post_init__(self) -> None:
-        if not 0 < self.top_fraction <= 1:
-            raise UserError(f"L1's top_fraction={self.top_fraction} must be above 0 and at most 1, for example 0.01")
+        check_real("top_fraction", self.top_fraction, 0, 1, closed="right", example=0.01)
 
     def project(self, delta: Tensor, eps: float) -> Tensor:
         """Soft threshold at the level that leaves a sum of ``eps`` (Duchi et al., 2008, figure 1), in float64."""
@@ -170,9 +168,9 @@ def as_norm(norm: str | Norm) -> Norm:
     """``norm`` itself, or the one of that name (``Linf``, ``L2``, ``L1``).
 
     Raises:
-        UserError: no norm has that name.
+        SettingError: no norm has that name.
     """
-    return norm if isinstance(norm, Norm) else NORMS[one_of("norm", norm, list(NORMS))]()
+    return norm if isinstance(norm, Norm) else NORMS[check_option("norm", norm, NORMS)]()
 
 
 def _length(delta: Tensor) -> Tensor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from gat_lightning.attacks.iterative import IterativeAttack
-from gat_lightning.attacks.norms import STARTS, Norm
+from gat_lightning.attacks.iterative import IterativeAttack, IterativeSettings
+from gat_lightning.attacks.norms import STARTS
 from gat_lightning.attacks.problem import Problem
-from gat_lightning.attacks.settings import at_least_one, one_of
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator
+from gat_lightning.validate import check_int, check_option
 
 
 class PGD(IterativeAttack):
@@ -20,21 +20,19 @@ class PGD(IterativeAttack):
     in L1 are those of SLIDE (Tramer and Boneh, NeurIPS 2019, section 3).
 
     Args:
-        norm: ``Linf``, ``L2``, ``L1``, or a :class:`~gat_lightning.attacks.norms.Norm`.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
-        step_size: length of a step in ``norm``, above 0; ``None`` for ``eps / 4``.
-        steps: number of steps, at least 1.
         random_start: ``none`` (the image), ``uniform`` (in the ball's volume) or ``gaussian`` (standard
             deviation 0.001, projected, as in TRADES).
         restarts: number of starts, at least 1. With more than one, each sample keeps the result of highest loss, and
             each restart costs one more forward.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / 4``), ``steps`` and ``mode`` of
+            :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
 
     Raises:
-        UserError: a setting is out of its range, a name is unknown, or restarts have no random start to differ by.
+        SettingError: an argument is out of its range, or a name is unknown.
+        ValueError: there are several restarts, which would all begin at the image.
 
     Example:
         >>> attack = PGD(norm="L2", eps=0.5, steps=20)
@@ -42,20 +40,15 @@ class PGD(IterativeAttack):
     """
 
     def __init__(
-        self,
-        norm: str | Norm = "Linf",
-        eps: float | str = "8/255",
-        step_size: float | str | None = None,
-        steps: int = 10,
-        random_start: str = "uniform",
-        restarts: int = 1,
-        mode: str = "eval",
+        self, *, random_start: str = "uniform", restarts: int = 1, **settings: Unpack[IterativeSettings]
     ) -> None:
-        super().__init__(norm, eps, step_size, steps, mode)
-        self.random_start = one_of("random_start", random_start, STARTS)
-        self.restarts = at_least_one("restarts", restarts)
+        super().__init__(**settings)
+        self.random_start = check_option("random_start", random_start, STARTS)
+        self.restarts = check_int("restarts", restarts)
         if restarts > 1 and random_start == "none":
-            raise UserError(f"attack.restarts={restarts} needs attack.random_start=uniform or gaussian to differ")
+            raise ValueError(
+                f"restarts={restarts} needs random_start=uniform or gaussian; without it all are the same."
+            )
 
     @property
     def name(self) -> str:

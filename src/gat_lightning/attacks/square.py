@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from gat_lightning.attacks.external import ExternalAttack, LogitsModel
-from gat_lightning.attacks.norms import L2, Norm
+from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, LogitsModel
+from gat_lightning.attacks.norms import L2
 from gat_lightning.attacks.problem import ClassifierProblem, Problem
-from gat_lightning.attacks.settings import at_least_one
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator
+from gat_lightning.validate import check_int
 
 
 class Square(ExternalAttack):
@@ -24,36 +24,26 @@ class Square(ExternalAttack):
     loss function) it searches for a higher loss and uses all its queries.
 
     Args:
-        norm: ``Linf`` or ``L2``.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
         queries: largest number of queries per image and restart, at least 1.
         restarts: number of random starts, at least 1.
-        seed: of torchattacks, the same for every batch; ``None`` to draw one from each batch's generator.
-        mode: mode of the attacked module during the attack, ``eval`` or ``train``.
+        **settings: ``norm`` (``Linf`` or ``L2``), ``eps``, ``seed`` and ``mode`` of
+            :class:`~gat_lightning.attacks.external.ExternalAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1]. In L2 at least 5 pixels
         high and wide.
 
     Raises:
-        UserError: a setting is out of its range, the norm is L1, or images are too small for L2.
+        SettingError: an argument is out of its range, or the norm is L1.
     """
 
     label = "square"
     needs_decision = False
 
-    def __init__(
-        self,
-        norm: str | Norm = "Linf",
-        eps: float | str = "8/255",
-        queries: int = 5000,
-        restarts: int = 1,
-        seed: int | None = None,
-        mode: str = "eval",
-    ) -> None:
-        super().__init__(norm, eps, seed, mode)
-        self.queries = at_least_one("queries", queries)
-        self.restarts = at_least_one("restarts", restarts)
+    def __init__(self, *, queries: int = 5000, restarts: int = 1, **settings: Unpack[ExternalSettings]) -> None:
+        super().__init__(**settings)
+        self.queries = check_int("queries", queries)
+        self.restarts = check_int("restarts", restarts)
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.Square``."""
@@ -62,9 +52,13 @@ class Square(ExternalAttack):
         return torchattacks.Square(model, **self._settings(seed))
 
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
-        """Search for a misclassification, or for a higher loss where there is no decision."""
+        """Search for a misclassification, or for a higher loss where there is no decision.
+
+        Raises:
+            ValueError: the images are too small for L2.
+        """
         if isinstance(self.norm, L2) and min(images.shape[2:]) < 5:
-            raise UserError(f"square in L2 needs images of at least 5x5 pixels, got {list(images.shape[2:])}")
+            raise ValueError(f"Square in L2 needs images of at least 5x5 pixels, got {list(images.shape[2:])}")
         if isinstance(problem, ClassifierProblem):
             return super().perturb(problem, images, generator)
         search = _loss_square()(problem, images, self._settings(self.draw_seed(generator)))

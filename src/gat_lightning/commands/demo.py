@@ -77,7 +77,7 @@ def _draw(configs: Mapping[str, DictConfig], path: Path) -> Path:
         images,
         labels,
         data.info.labels[target].classes,
-        build_attack(config.test.attack),
+        build_attack(config, "test.attack"),
         path,
         columns=len(images),
     )

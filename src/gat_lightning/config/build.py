@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,14 +12,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks import Attack
+from gat_lightning.augment import Augmentation
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
+from gat_lightning.config.naming import naming
+from gat_lightning.curvature import Curvature
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.info import NO_TARGET, DataInfo
 from gat_lightning.loggers import CSVLogger
+from gat_lightning.methods import Method
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
 from gat_lightning.models import MultiTaskModel, attach_tasks
 from gat_lightning.runs.checkpoint_io import DurableCheckpointIO
@@ -28,31 +32,39 @@ from gat_lightning.training.callbacks.catastrophic_overfitting import Catastroph
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
+from gat_lightning.weighting import Weighting
 
 CHECKPOINT_SCHEMA = 1
 
 
 def build_data(config: DictConfig) -> ImageDataModule:
     """The data module with its augmentation."""
-    return instantiate(_own(config, "data"), augment=instantiate(config.augment))
+    with naming(config, "augment"):
+        augment = instantiate(config.augment)
+    with naming(config, "data"):
+        return instantiate(_own(config, "data"), augment=augment)
 
 
 def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
     """The target task if there is one, then the auxiliary ones in the order given."""
-    others = [instantiate(task) for task in config.task.values()]
-    for task in others:
-        task.setup(info)
+    others = []
+    for key in config.task:
+        with naming(config, f"task.{key}"):
+            others.append(instantiate(config.task[key]))
+            others[-1].setup(info)
     if config.data.target == NO_TARGET:
         check_leading(others)
         return others
-    return [target_task(info, config.data.target, config.target_task.get("pos_weight")), *others]
+    with naming(config, "target_task"):
+        return [target_task(info, config.data.target, config.target_task.get("pos_weight")), *others]
 
 
 def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:
     """The encoder with a decoder for each task."""
     given = dict(zip(GIVEN_TO_ENCODERS, (tasks[0].outputs, info.image, info.mean, info.std), strict=True))
-    classifier = instantiate(config.encoder)(**given)
-    return attach_tasks(classifier, tasks[1:], target=tasks[0].name, image=info.image)
+    with naming(config, "encoder"):
+        classifier = instantiate(config.encoder)(**given)
+        return attach_tasks(classifier, tasks[1:], target=tasks[0].name, image=info.image)
 
 
 def build_test_attacks(config: DictConfig) -> dict[str, Attack]:
@@ -61,8 +73,8 @@ def build_test_attacks(config: DictConfig) -> dict[str, Attack]:
     Raises:
         UserError: one of these has the name of ``test.attack``, whose metrics it would replace.
     """
-    attack = build_attack(config.test.attack)
-    further = {str(name): build_attack(settings.attack) for name, settings in config.test.also.items()}
+    attack = build_attack(config, "test.attack")
+    further = {str(name): build_attack(config, f"test.also.{name}.attack") for name in config.test.also}
     if attack.name in further:
         raise UserError(
             f"test.also.{attack.name} has the name of test.attack; change its settings, or the other's name."
@@ -76,15 +88,14 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     for task in tasks:
         task.begin()
     warn_of_lost_orientation(info, tasks, _separate(config.data.views))
-    attack = build_attack(config.attack)
+    attack = build_attack(config, "attack")
     method, curvature = instantiate(config.method), instantiate(config.curvature)
     weighting = instantiate(config.weighting)
     names = [task.name for task in tasks]
-    method.check(tasks, attacked_tasks(tasks, config.attack.tasks))
-    weighting.check([*method.names(names), *curvature.names(names)])
-    curvature.check(names, config.engine.space)
     augment = instantiate(config.augment)
-    augment.check(config.data.target != NO_TARGET)
+    with naming(config, "method"):
+        method.check(tasks, attacked_tasks(tasks, config.attack.tasks))
+    check_objectives(config, names, augment, method, weighting, curvature)
     model = build_model(config, info, tasks)
     engine = instantiate(_own(config, "engine"))(
         model.shared_parameters(), {name: model.decoder_parameters(name) for name in names}, weighting=weighting
@@ -106,7 +117,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         curvature,
         engine,
         Optimization(instantiate(config.optimizer), instantiate(config.schedule)),
-        Scores(_named(build_attack(config.validation.attack)), build_test_attacks(config), config.validation.images),
+        Scores(_named(build_attack(config, "validation.attack")), build_test_attacks(config), config.validation.images),
         attacked=config.attack.tasks,
         separate_views=_separate(config.data.views),
         augment=augment,
@@ -117,9 +128,32 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     )
 
 
-def build_attack(config: DictConfig) -> Attack:
-    """The attack; whom it attacks is the module's business."""
-    return instantiate({key: config[key] for key in config if key != "tasks"})
+def check_objectives(
+    config: DictConfig,
+    tasks: Sequence[str],
+    augment: Augmentation,
+    method: Method,
+    weighting: Weighting,
+    curvature: Curvature,
+) -> None:
+    """See that the parts of a step go together.
+
+    Raises:
+        UserError: one is not defined for these tasks and the objectives that they have.
+    """
+    with naming(config, "augment"):
+        augment.check(config.data.target != NO_TARGET)
+    with naming(config, "weighting"):
+        weighting.check([*method.names(tasks), *curvature.names(tasks)])
+    with naming(config, "curvature"):
+        curvature.check(tasks, config.engine.space)
+
+
+def build_attack(config: DictConfig, path: str, **changed: Any) -> Attack:
+    """The attack of the node at ``path``, some settings changed; whose loss it increases is the module's business."""
+    node = OmegaConf.select(config, path)
+    with naming(config, path):
+        return instantiate({key: node[key] for key in node if key != "tasks"} | changed)
 
 
 def build_trainer(config: DictConfig) -> pl.Trainer:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.config import build
-from gat_lightning.config.constructors import check_constructors, origin_of
+from gat_lightning.config.constructors import check_constructors
 from gat_lightning.config.encoder import check_encoder
 from gat_lightning.config.files import READ_ELSEWHERE
-from gat_lightning.config.messages import explain, is_for_user
+from gat_lightning.config.naming import naming
 from gat_lightning.config.ranges import check_settings
 from gat_lightning.errors import UserError
 from gat_lightning.info import NO_TARGET
@@ -44,8 +40,7 @@ def _check_training(config: DictConfig) -> None:
     _check_checkpoints(config)
     further = [f"test.also.{name}.attack" for name in config.test.also]
     for path in ("attack", "validation.attack", "test.attack", *further):
-        with _naming(config, path):
-            attack = build.build_attack(OmegaConf.select(config, path))
+        attack = build.build_attack(config, path)
         if path != "attack":
             _check_scored(config, path)
         if attack.needs_decision and (path != "attack" or _trains_on_attack(config)):
@@ -56,12 +51,11 @@ def _check_training(config: DictConfig) -> None:
             )
     build.build_test_attacks(config)
     _check_objectives(config)
-    with _naming(config, "optimizer"):
+    with naming(config, "optimizer"):
         optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
-    with _naming(config, "schedule"):
+    with naming(config, "schedule"):
         instantiate(config.schedule)(optimizer, 10)
-    with _naming(config, "data"):
-        build.build_data(config)
+    build.build_data(config)
 
 
 def _trains_on_attack(config: DictConfig) -> bool:
@@ -114,10 +108,9 @@ def _check_objectives(config: DictConfig) -> None:
         if name in names:
             raise UserError(f"task.{key}: there is a task '{name}' already; leave one of them out.")
         names.append(name)
-    _part(config, "augment").check(target != NO_TARGET)
-    method, curvature = _part(config, "method"), _part(config, "curvature")
-    _part(config, "weighting").check([*method.names(names), *curvature.names(names)])
-    curvature.check(names, config.engine.space)
+    augment, method = _part(config, "augment"), _part(config, "method")
+    weighting, curvature = _part(config, "weighting"), _part(config, "curvature")
+    build.check_objectives(config, names, augment, method, weighting, curvature)
     _check_synchronised_statistics(config, curvature.enabled(names) and curvature.exact)
 
 
@@ -137,27 +130,5 @@ def _check_synchronised_statistics(config: DictConfig, double_backward: bool) ->
 
 
 def _part(config: DictConfig, path: str) -> Any:
-    with _naming(config, path):
+    with naming(config, path):
         return instantiate(OmegaConf.select(config, path))
-
-
-@contextmanager
-def _naming(config: DictConfig, path: str) -> Iterator[None]:
-    """Lets errors of a constructor begin with the setting, as the user has to type it.
-
-    A constructor knows its settings as ``attack.eps``; they may be at ``validation.attack.eps``, or come from
-    ``data.eps``.
-    """
-    try:
-        yield
-    except (InstantiationException, ValueError, TypeError, ArithmeticError) as error:
-        if isinstance(error, InstantiationException) and not is_for_user(error):
-            raise
-        message = explain(error)
-        outer, _, node = path.rpartition(".")
-        if not message.startswith(path):
-            message = f"{outer}.{message}" if message.startswith(f"{node}.") else f"{path}: {message}"
-        setting = re.match(r"\w[\w.]*\w", message)
-        if setting:
-            message = origin_of(config, setting[0]) + message.removeprefix(setting[0])
-        raise UserError(message) from error

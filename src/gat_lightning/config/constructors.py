@@ -6,9 +6,10 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pkgutil import resolve_name
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
+from typing_extensions import Unpack
 
 from gat_lightning.config.annotations import describe, fits, names
 from gat_lightning.errors import UserError
@@ -69,7 +70,8 @@ def walk(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, DictConfig, 
 def parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
     """Annotation of each parameter by name, and whether others are taken as well.
 
-    ``**settings`` of one of our own classes go to its base; what other code does with its ``**kwargs`` is not known.
+    ``**settings: Unpack[...]`` are those of a `TypedDict`. Without that, ``**settings`` of one of our own classes go to
+    its base; what other code does with its ``**kwargs`` is not known.
     """
     accepted: dict[str, Any] = {}
     for called in inspect.getmro(target) if inspect.isclass(target) else (target,):
@@ -79,6 +81,8 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
             return accepted, True
         annotations = _annotations(called)
         for parameter in found:
+            if get_origin(given := annotations.get(parameter.name)) is Unpack:
+                return get_type_hints(get_args(given)[0]) | accepted, False
             if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 accepted.setdefault(parameter.name, annotations.get(parameter.name, Any))
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in found):

@@ -19,7 +19,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from gat_lightning.config.constructors import settable, walk
 from gat_lightning.config.files import find_conf
-from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.errors import NonFiniteError, SettingError, UserError
 from gat_lightning.nearest import did_you_mean, listed, nearest
 
 _OF_EXTRAS = {"hydra/launcher=joblib": "sweep"}
@@ -27,7 +27,7 @@ _OF_EXTRAS = {"hydra/launcher=joblib": "sweep"}
 _JOINED = ("task", "callbacks", "logger")
 """Groups of which a run may have several options."""
 _OWN = (UserError, NonFiniteError)
-_FOR_THE_USER = (*_OWN, HydraException, OmegaConfBaseException, MisconfigurationException)
+_FOR_THE_USER = (*_OWN, SettingError, HydraException, OmegaConfBaseException, MisconfigurationException)
 _REFUSALS = (*_FOR_THE_USER, ValueError, TypeError, OSError, ImportError)
 """What a constructor raises at arguments that it does not like; anything else is a fault in it."""
 
@@ -42,6 +42,12 @@ def explain(error: BaseException) -> str:
     causes = list(_causes(error))
     chosen = [cause for kinds in (_OWN, _FOR_THE_USER) for cause in causes if isinstance(cause, kinds)]
     return _text(chosen[0] if chosen else error)
+
+
+def full_key(error: InstantiationException) -> str:
+    """The node that could not be constructed, as Hydra says it on the last line; empty where it does not know it."""
+    *_, last = str(error).splitlines()
+    return last.removeprefix("full_key: ") if last.startswith("full_key: ") else ""
 
 
 def _is_meant(error: BaseException) -> bool:
@@ -60,6 +66,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _text(error: BaseException) -> str:
     """The error's own words on one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@_text.register
+def _(error: SettingError) -> str:
+    return error.spelled(error.name, "null")
 
 
 @_text.register
@@ -107,9 +118,11 @@ def _(error: ConfigCompositionException) -> str:
 
 @_text.register
 def _(error: InstantiationException) -> str:
-    *_, last = str(error).splitlines()
-    where = f"{last.removeprefix('full_key: ')}: " if last.startswith("full_key: ") else ""
-    return f"{where}{' '.join(str(error.__cause__ or error).split())}"
+    where, cause = full_key(error), error.__cause__ or error
+    if isinstance(cause, SettingError):
+        return cause.spelled(f"{where}.{cause.name}" if where else cause.name, "null")
+    words = " ".join(str(cause).split())
+    return f"{where}: {words}" if where else words
 
 
 @_text.register

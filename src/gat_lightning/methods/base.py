@@ -61,7 +61,7 @@ class Method(ABC):
             attacked: those whose loss the attack increases.
 
         Raises:
-            UserError: the method is not defined for these tasks.
+            ValueError: the method is not defined for these tasks.
         """
 
     def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:

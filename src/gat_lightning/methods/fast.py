@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gat_lightning.attacks import PGD, parse_budget
-from gat_lightning.errors import UserError
+from gat_lightning.attacks import PGD
 from gat_lightning.methods.adversarial import Adversarial
+from gat_lightning.validate import check_real
 
 
 class Fast(Adversarial):
@@ -24,7 +24,7 @@ class Fast(Adversarial):
         threshold: in (0, 1); 0.2 in the paper's code.
 
     Raises:
-        UserError: a setting is out of its range, or a name is unknown.
+        SettingError: an argument is out of its range, or a name is unknown.
     """
 
     def __init__(
@@ -36,10 +36,8 @@ class Fast(Adversarial):
         guard: bool = True,
         threshold: float = 0.2,
     ) -> None:
-        if not 0 < step < float("inf"):
-            raise UserError(f"method.step={step}: it must be a number above 0, such as 1.25")
-        if not 0 < threshold < 1:
-            raise UserError(f"method.threshold={threshold}: it must be between 0 and 1, such as 0.2")
-        radius = parse_budget(eps)
-        self.attack = PGD(norm, radius, step * radius or None, steps=1, mode=mode)
+        check_real("step", step, 0, closed="neither", example=1.25)
+        check_real("threshold", threshold, 0, 1, closed="neither", example=0.2)
+        self.attack = PGD(norm=norm, eps=eps, steps=1, mode=mode)
+        self.attack.step_size = step * self.attack.eps
         self.largest_fall = threshold if guard else None

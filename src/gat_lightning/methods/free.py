@@ -10,7 +10,6 @@ from torch import Tensor
 from gat_lightning.attacks import Attack, parse_budget
 from gat_lightning.attacks.norms import as_norm
 from gat_lightning.attacks.problem import Problem
-from gat_lightning.attacks.settings import at_least_one
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.gradients import Objective
 from gat_lightning.methods.adversarial import Adversarial
@@ -19,6 +18,7 @@ from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass
 from gat_lightning.tasks.views import Views
+from gat_lightning.validate import check_int
 
 
 class Free(Adversarial):
@@ -35,12 +35,12 @@ class Free(Adversarial):
         replays: m of the paper, at least 1; 8 for its best result on CIFAR-10.
 
     Raises:
-        UserError: a setting is out of its range, or a name is unknown.
+        SettingError: an argument is out of its range, or a name is unknown.
     """
 
     def __init__(self, eps: float | str, norm: str = "Linf", replays: int = 8) -> None:
-        self.eps, self.norm = parse_budget(eps), as_norm(norm)
-        self.replays = at_least_one("replays", replays)
+        self.eps, self.norm = parse_budget(eps, "eps", 0), as_norm(norm)
+        self.replays = check_int("replays", replays)
         self._perturbation: Tensor | None = None
         self._moved: Tensor | None = None
         self._attacked: list[str] = []

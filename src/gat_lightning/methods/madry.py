@@ -17,7 +17,7 @@ class Madry(Paired):
             ``j/adv``.
 
     Raises:
-        UserError: an unknown pairing.
+        SettingError: an unknown pairing.
     """
 
     views = ("clean", "adv")

@@ -6,13 +6,15 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from gat_lightning.attacks import PGD
+from gat_lightning.attacks.iterative import IterativeSettings
 from gat_lightning.batch import MISSING
-from gat_lightning.errors import UserError
 from gat_lightning.methods.paired import Paired
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.validate import check_real
 
 
 class Mart(Paired):
@@ -29,35 +31,22 @@ class Mart(Paired):
     :class:`~gat_lightning.methods.trades.Trades`. Adversarial images are those of PGD on the cross-entropy.
 
     Args:
-        eps: radius of the ball in units of [0, 1] pixels; a number or text such as ``8/255``.
         coefficient: λ, at least 0; 5 in the paper.
-        norm: ``Linf``, ``L2`` or ``L1``.
-        step_size: of the attack; None for ``eps / 4``.
-        steps: of the attack.
-        mode: of the model under attack, ``eval`` or ``train``.
         pairing: ``combined``: one objective ``j/bce+kl`` per task, their sum; ``separate``: ``j/bce`` and ``j/kl``.
+        **settings: ``norm``, ``eps``, ``step_size``, ``steps`` and ``mode`` of :class:`~gat_lightning.attacks.pgd.PGD`.
 
     Raises:
-        UserError: a setting is out of its range, or a name is unknown.
+        SettingError: an argument is out of its range, or a name is unknown.
     """
 
     views = ("bce", "kl")
 
     def __init__(
-        self,
-        eps: float | str,
-        coefficient: float = 5.0,
-        norm: str = "Linf",
-        step_size: float | str | None = None,
-        steps: int = 10,
-        mode: str = "eval",
-        pairing: str = "combined",
+        self, *, coefficient: float = 5.0, pairing: str = "combined", **settings: Unpack[IterativeSettings]
     ) -> None:
         super().__init__(pairing)
-        if not 0 <= coefficient < float("inf"):
-            raise UserError(f"method.coefficient={coefficient}: it must be a number of at least 0, such as 5")
-        self.coefficient = coefficient
-        self.attack = PGD(norm, eps, step_size, steps, mode=mode)
+        self.coefficient = check_real("coefficient", coefficient, 0, example=5)
+        self.attack = PGD(**settings)
 
     def losses(self, task: Task, clean: ForwardPass, adversarial: ForwardPass) -> tuple[Tensor, Tensor]:
         """The boosted loss and the weighted divergence times λ."""

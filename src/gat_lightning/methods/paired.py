@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from gat_lightning.errors import UserError
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.validate import check_option
 
 
 class Paired(Method):
@@ -23,16 +23,14 @@ class Paired(Method):
             which MGDA gives weights of its own: a factor inside an objective shrinks its weight.
 
     Raises:
-        UserError: an unknown pairing.
+        SettingError: an unknown pairing.
     """
 
     views: tuple[str, str]
     """Names of the two losses."""
 
     def __init__(self, pairing: str = "combined") -> None:
-        if pairing not in ("combined", "separate"):
-            raise UserError(f"method.pairing is '{pairing}'; it must be one of: combined, separate.")
-        self.combined = pairing == "combined"
+        self.combined = check_option("pairing", pairing, ("combined", "separate")) == "combined"
 
     @abstractmethod
     def losses(self, task: Task, clean: ForwardPass, adversarial: ForwardPass) -> tuple[Tensor, Tensor]:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 
 from gat_lightning.attacks.problem import Problem
-from gat_lightning.errors import UserError
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass, TaskProblem
 from gat_lightning.tasks.views import Views
+from gat_lightning.validate import check_real
 
 
 class SelfSupervised(Method):
@@ -28,24 +28,22 @@ class SelfSupervised(Method):
         coefficient: λ, at least 0; 0.5 in the paper.
 
     Raises:
-        UserError: the coefficient is out of its range.
+        SettingError: the coefficient is out of its range.
     """
 
     needs_clean = False
 
     def __init__(self, coefficient: float = 0.5) -> None:
-        if not 0 <= coefficient < float("inf"):
-            raise UserError(f"method.coefficient={coefficient}: it must be a number of at least 0, such as 0.5")
-        self.coefficient = coefficient
+        self.coefficient = check_real("coefficient", coefficient, 0, example=0.5)
 
     def check(self, tasks: Sequence[Task], attacked: Sequence[Task]) -> None:
         """Called before training.
 
         Raises:
-            UserError: there is no auxiliary task.
+            ValueError: there is no auxiliary task.
         """
         if len(tasks) < 2:
-            raise UserError("method=self_supervised needs an auxiliary task, for example task=rotation")
+            raise ValueError("SelfSupervised needs an auxiliary task, such as Rotation.")
 
     def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:
         """The objective itself, of each sample."""

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from gat_lightning.attacks import PGD
+from gat_lightning.attacks.iterative import IterativeSettings
 from gat_lightning.attacks.problem import Problem
-from gat_lightning.errors import UserError
 from gat_lightning.methods.paired import Paired
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass, TaskProblem
 from gat_lightning.tasks.views import Views
+from gat_lightning.validate import check_real
 
 
 class Trades(Paired):
@@ -28,35 +30,20 @@ class Trades(Paired):
     under ``pairing="separate"``; under ``combined`` and under ``weighting=equal`` it acts as published.
 
     Args:
-        eps: radius of the ball in units of [0, 1] pixels; a number or text such as ``8/255``.
         beta: β, at least 0; 6 in the paper's experiments.
-        norm: ``Linf``, ``L2`` or ``L1``.
-        step_size: of the attack; None for ``eps / 4``.
-        steps: of the attack.
-        mode: of the model under attack, ``eval`` or ``train``.
         pairing: ``combined``: one objective ``j/clean+kl`` per task, their sum; ``separate``: ``j/clean`` and ``j/kl``.
+        **settings: ``norm``, ``eps``, ``step_size``, ``steps`` and ``mode`` of :class:`~gat_lightning.attacks.pgd.PGD`.
 
     Raises:
-        UserError: a setting is out of its range, or a name is unknown.
+        SettingError: an argument is out of its range, or a name is unknown.
     """
 
     views = ("clean", "kl")
 
-    def __init__(
-        self,
-        eps: float | str,
-        beta: float = 6.0,
-        norm: str = "Linf",
-        step_size: float | str | None = None,
-        steps: int = 10,
-        mode: str = "eval",
-        pairing: str = "combined",
-    ) -> None:
+    def __init__(self, *, beta: float = 6.0, pairing: str = "combined", **settings: Unpack[IterativeSettings]) -> None:
         super().__init__(pairing)
-        if not 0 <= beta < float("inf"):
-            raise UserError(f"method.beta={beta}: it must be a number of at least 0, such as 6")
-        self.beta = beta
-        self.attack = PGD(norm, eps, step_size, steps, random_start="gaussian", mode=mode)
+        self.beta = check_real("beta", beta, 0, example=6)
+        self.attack = PGD(random_start="gaussian", **settings)
 
     def losses(self, task: Task, clean: ForwardPass, adversarial: ForwardPass) -> tuple[Tensor, Tensor]:
         """The clean loss, and the divergence times β; the gradient flows through both passes."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_real
 
 
 class WeightPerturbation:
@@ -25,15 +25,11 @@ class WeightPerturbation:
         gamma: γ, above 0; 0.005 for TRADES and 0.01 for adversarial training in the paper's code. None for none.
 
     Raises:
-        UserError: ``gamma`` is not above 0.
+        SettingError: ``gamma`` is not above 0.
     """
 
     def __init__(self, gamma: float | None) -> None:
-        if gamma is not None and not 0 < gamma < float("inf"):
-            raise UserError(
-                f"awp.gamma={gamma}: it must be a number above 0, such as 0.005, or null for no perturbation"
-            )
-        self.gamma = gamma
+        self.gamma = check_real("gamma", gamma, 0, closed="neither", example=0.005, also=(None,))
 
     @contextmanager
     def __call__(self, model: nn.Module, losses: Callable[[], Iterable[Tensor]]) -> Iterator[None]:

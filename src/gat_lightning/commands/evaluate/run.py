@@ -101,14 +101,14 @@ def run(config: DictConfig) -> dict[str, Any]:
 
 def build_attacks(config: DictConfig) -> dict[str, Attack]:
     """The attacks of the evaluation, by view."""
-    views = config.get("evaluation") or {}
-    return {str(view): build_attack(settings.attack) for view, settings in views.items()}
+    views = map(str, config.get("evaluation") or ())
+    return {view: build_attack(config, f"evaluation.{view}.attack") for view in views}
 
 
 def build_curve(config: DictConfig) -> list[tuple[float, Attack]]:
     """Each radius of the curve with its attack."""
     radii = [parse_budget(eps, "eps") for eps in config.curve.eps]
-    return [(eps, build_attack(OmegaConf.create({**config.curve.attack, "eps": eps}))) for eps in radii]
+    return [(eps, build_attack(config, "curve.attack", eps=eps)) for eps in radii]
 
 
 def build_target(config: DictConfig, subject: Subject, device: torch.device) -> Target:
@@ -168,7 +168,7 @@ def supplement(
 ) -> list[str]:
     """What was asked for besides the robustness, and a note about what could not be had on these images."""
     eps = parse_budget(config.attack.eps, "eps")
-    first = next(iter(attacks.values()), build_attack(config.curve.attack))
+    first = next(iter(attacks.values()), build_attack(config, "curve.attack"))
     steps: dict[str, Callable[[], None]] = {}
     if config.audit:
         steps["audit"] = partial(more.audit, eps, config.attack.norm, surrogates)

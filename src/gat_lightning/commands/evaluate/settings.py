@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.commands.evaluate.subject import data_settings
+from gat_lightning.config.naming import naming
 from gat_lightning.config.ranges import flag, one_of, whole
 from gat_lightning.errors import UserError
 from gat_lightning.runs.metric_names import SPLITS
@@ -46,9 +47,9 @@ def check_evaluation(config: DictConfig) -> None:
         isinstance(normalize, DictConfig) and set(normalize) == {"mean", "std"}
     ):
         raise UserError(f"normalize={normalize!r}: it must be null, data, or {{mean: [...], std: [...]}}.")
-    for eps in config.curve.eps:
-        if parse_budget(eps, "eps") < 0:
-            raise UserError(f"curve.eps={eps} is negative; it must be 0 or more.")
+    with naming(config, "curve"):
+        for eps in config.curve.eps:
+            parse_budget(eps, "eps", 0)
 
 
 def _name(config: DictConfig) -> str:

@@ -23,7 +23,7 @@ def square(subject: Subject) -> Check:
     if subject.norm.name == "L1":
         explanation = "Square is defined for Linf and L2 only."
         return Check(name, "not applicable", {}, explanation, reference)
-    outcome = subject.attacked(Square(subject.norm, subject.eps, queries=QUERIES), "square")
+    outcome = subject.attacked(Square(norm=subject.norm, eps=subject.eps, queries=QUERIES), "square")
     return _compare(subject, outcome, name, f"Square ({QUERIES} queries)", reference)
 
 
@@ -32,7 +32,7 @@ def transfer(subject: Subject, surrogate: nn.Module | None) -> Check:
     reference = f"{ATHALYE}; {CARLINI}"
     if surrogate is None:
         return Check("transfer", "not applicable", {}, "No surrogate model was given.", reference)
-    attack = PGD(subject.norm, subject.eps, steps=20)
+    attack = PGD(norm=subject.norm, eps=subject.eps, steps=20)
     outcome = subject.attacked(attack, "transfer", surrogate=surrogate)
     return _compare(subject, outcome, "transfer", "PGD on the surrogate", reference)
 

@@ -59,7 +59,7 @@ def nonzero_gradients(subject: Subject) -> Check:
 
 def loss_choice(subject: Subject) -> Check:
     """PGD on the margin loss is not much stronger than PGD on cross-entropy."""
-    margin = subject.attacked(PGD(subject.norm, subject.eps, steps=20), "margin", loss=margin_loss)
+    margin = subject.attacked(PGD(norm=subject.norm, eps=subject.eps, steps=20), "margin", loss=margin_loss)
     suspicious = significantly_lower(subject.white_box.correct, margin.correct, MAX_LOSS_GAP)
     evidence = {
         "robust_accuracy_cross_entropy": subject.white_box.accuracy,

@@ -43,7 +43,7 @@ def unbounded(subject: Subject) -> Check:
     curve = {0.0: float(subject.clean_correct.float().mean())}
     standing, eps = subject.clean_correct, subject.eps
     while standing.any():
-        attack = PGD(subject.norm, eps, steps=100, random_start="none")
+        attack = PGD(norm=subject.norm, eps=eps, steps=100, random_start="none")
         standing = subject.attacked(attack, f"unbounded-{eps:.6g}", standing).correct
         curve[eps] = float(standing.float().mean())
         if eps >= largest:

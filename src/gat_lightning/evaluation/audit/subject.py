@@ -149,12 +149,14 @@ class Subject:
     @cached_property
     def white_box(self) -> Outcome:
         """PGD with 20 steps of eps / 4 and one random start, on cross-entropy."""
-        return self.attacked(PGD(self.norm, self.eps, steps=20), "pgd20")
+        return self.attacked(PGD(norm=self.norm, eps=self.eps, steps=20), "pgd20")
 
     @cached_property
     def strong(self) -> Outcome:
         """What 5 restarts of PGD with 100 steps leave of the images that :attr:`white_box` did not fool."""
-        longer = self.attacked(PGD(self.norm, self.eps, steps=100, restarts=5), "pgd100x5", self.white_box.correct)
+        longer = self.attacked(
+            PGD(norm=self.norm, eps=self.eps, steps=100, restarts=5), "pgd100x5", self.white_box.correct
+        )
         images = torch.where(self.white_box.correct[:, None, None, None], longer.images, self.white_box.images)
         return Outcome(images, longer.correct)
 
