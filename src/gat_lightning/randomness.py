@@ -1,8 +1,8 @@
 """Random numbers that depend on where they are used, never on what was drawn before.
 
 A generator is made afresh for each (seed, epoch, step, purpose) and always draws for the *joined* batch of all ranks;
-each rank, worker and micro-batch takes its own part. Any number of them,
-and a resume in mid-epoch, sees the same numbers.
+each rank, worker and micro-batch takes its own part. Any number of them, and a resume in mid-epoch, sees the same
+numbers. An evaluation draws for each image by its position in the split instead, whatever batch it is in.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+BLOCK = 32
+"""How many neighbours in a split are drawn for together."""
 
 
 def generator_for(*key: int | str) -> torch.Generator:
@@ -49,25 +52,45 @@ class BatchGenerator:
         self.shard = shard
         self._generator = generator_for(*key)
 
-    def _part(self, drawn: Tensor, device: torch.device | str) -> Tensor:
+    def rows(self, draw: Callable[[int, torch.Generator], Tensor], device: torch.device | str = "cpu") -> Tensor:
+        """These samples' rows of what a function (samples, generator) draws for the joined batch."""
+        drawn = draw(self.shard.total, self._generator)
         return drawn[self.shard.offset : self.shard.offset + self.shard.size].to(device)
 
     def permutation(self, device: torch.device | str = "cpu") -> Tensor:
         """Where a random order of the joined batch puts these samples: positions in it, ``[B]``, long."""
-        return self._part(torch.randperm(self.shard.total, generator=self._generator), device)
-
-    def rows(self, draw: Callable[[int, torch.Generator], Tensor], device: torch.device | str = "cpu") -> Tensor:
-        """These samples' rows of what a function (samples, generator) draws for the joined batch."""
-        return self._part(draw(self.shard.total, self._generator), device)
+        return self.rows(lambda count, generator: torch.randperm(count, generator=generator), device)
 
     def integers(self, high: int, device: torch.device | str = "cpu") -> Tensor:
         """Uniform integers in [0, high). Shape ``[B]``, long."""
-        return self._part(torch.randint(high, (self.shard.total,), generator=self._generator), device)
+        return self.rows(lambda count, generator: torch.randint(high, (count,), generator=generator), device)
 
     def uniform(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
         """Uniform floats in [0, 1). Shape ``[B, *shape]``, float32."""
-        return self._part(torch.rand(self.shard.total, *shape, generator=self._generator), device)
+        return self.rows(lambda count, generator: torch.rand(count, *shape, generator=generator), device)
 
     def normal(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
         """Standard normal floats. Shape ``[B, *shape]``, float32."""
-        return self._part(torch.randn(self.shard.total, *shape, generator=self._generator), device)
+        return self.rows(lambda count, generator: torch.randn(count, *shape, generator=generator), device)
+
+
+class ImageGenerator(BatchGenerator):
+    """Draws for some images of a split; an image gets the same numbers in any batch and beside any others.
+
+    Each block of :data:`BLOCK` neighbours has a generator of its own, so that the cost depends on the images drawn for
+    and not on the size of the split.
+
+    Args:
+        positions: of the images in their split, ``[B]``.
+        key: of what is drawn, such as ``(seed, "test", "pgd20")``.
+    """
+
+    def __init__(self, positions: Tensor, *key: int | str) -> None:
+        self.shard = Shard.whole(len(positions))
+        blocks, block_of_image = (positions.cpu() // BLOCK).unique(return_inverse=True)
+        self._generators = [generator_for(*key, block) for block in blocks.tolist()]
+        self._rows = block_of_image * BLOCK + positions.cpu() % BLOCK
+
+    def rows(self, draw: Callable[[int, torch.Generator], Tensor], device: torch.device | str = "cpu") -> Tensor:
+        """These images' rows of what a function (images, generator) draws for each block."""
+        return torch.cat([draw(BLOCK, generator) for generator in self._generators])[self._rows].to(device)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from gat_lightning.commands.data_summary import summarise
+from gat_lightning.commands.statistics import summarise
 from gat_lightning.data import CheXpert, Digits
 from gat_lightning.errors import UserError
 from support.xray_folders import chexpert_folder

@@ -161,7 +161,7 @@ MORE = {
     "clipping": (DIGITS + "+trainer.gradient_clip_val=1", "gradient_clip_val=1", "set engine.clip_norm"),
     "no end": (DIGITS + "trainer.max_epochs=-1", "trainer.max_epochs=-1 has no end", "+trainer.max_steps"),
     "nesterov": (DIGITS + "+optimizer.nesterov=true optimizer.momentum=0", "optimizer: Nesterov", "a momentum"),
-    "label": (DIGITS + "data.target=clas", "data.target='clas'", "did you mean 'class'?"),
+    "label": (DIGITS + "data.target=clas", "data.target='clas'", "did you mean class?"),
     "jigsaw": (DIGITS + "task=jigsaw task.jigsaw.grid=3", "not divisible by 3", "a divisor of both"),
     "no path": ("data=arrays", "data=arrays needs", "data.path=FILE.npz"),
     "other names": (OWN + "FILES/other_names.npz", "has no array train_images", "it has images, labels. It must be"),

@@ -130,7 +130,7 @@ def test_info_comes_before_setup_and_lists_macro(toy):
         ({"val_fraction": 0}, r"data\.val_fraction=0: it must be above 0 and below 1"),
         ({"val_fraction": 1.0}, r"data\.val_fraction=1\.0"),
         ({"workers": -1}, r"data\.workers=-1: it must be 0 .* or a number of processes"),
-        ({"target": "clas"}, r"data\.target='clas': toy has no such label, only class; did you mean 'class'\?"),
+        ({"target": "clas"}, r"data\.target='clas': toy has no such label, only class; did you mean class\?"),
         ({"target": "macro"}, r"data\.target='macro': toy has no such label, only class"),
         ({"macro": {"a": [0], "b": [1]}}, "class 'cat'"),
     ],

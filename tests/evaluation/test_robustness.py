@@ -21,7 +21,6 @@ from gat_lightning.attacks.autoattack import AutoAttack
 from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.square import Square
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.draws import BLOCK, ImageGenerator
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.outcomes import Outcomes, auroc, worst
 from gat_lightning.evaluation.predictions import Predictions
@@ -29,6 +28,7 @@ from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate
 from gat_lightning.evaluation.scores import score
 from gat_lightning.evaluation.target import Target
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.randomness import BLOCK, ImageGenerator
 from gat_lightning.runs.metric_names import MetricName
 from support.trained_digits import Small, Toy, digits, subset, task, trained
 

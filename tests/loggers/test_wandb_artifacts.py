@@ -7,7 +7,7 @@ import torch
 
 from gat_lightning.config.checkpoint import load_classifier
 from gat_lightning.errors import UserError
-from gat_lightning.loggers.artifacts import write_shareable
+from gat_lightning.loggers.privacy import write_shareable
 from gat_lightning.loggers.wandb import WandbLogger
 from support.training_runs import SHORT, trained
 from support.wandb_file import complete_records

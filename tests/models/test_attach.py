@@ -130,7 +130,7 @@ def test_own_features_method_goes_before():
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        (("backbone.secnd",), "no submodule 'backbone.secnd'; did you mean 'backbone.second'"),
+        (("backbone.secnd",), "no submodule 'backbone.secnd'; did you mean backbone.second"),
         (("",), "no submodule ''"),
         (("fc",), "'fc' gives a tensor of 2 dimensions, not a feature map"),
         (("backbone.second", "norm"), "must go from fine to coarse"),

@@ -2,12 +2,11 @@
 
 from gat_lightning.augment.affine import RandomAffine
 from gat_lightning.augment.base import Augmentation, EpochAugmenter, Identity
-from gat_lightning.augment.crop_flip import RandomCropFlip
 from gat_lightning.augment.cutmix import CutMix
 from gat_lightning.augment.maxup import MaxUp
 from gat_lightning.augment.mixing import PairMixing
 from gat_lightning.augment.mixup import Mixup
-from gat_lightning.augment.standard import standard_augmentation
+from gat_lightning.augment.standard import RandomCropFlip, standard_augmentation
 
 __all__ = [
     "Augmentation",

@@ -1,19 +1,66 @@
-"""The standard augmentation, which depends on the kind of images."""
+"""Standard augmentation: random crops and flips of small natural images, affine transformations of X-rays."""
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
 from gat_lightning.augment.affine import RandomAffine
 from gat_lightning.augment.base import Augmentation
-from gat_lightning.augment.crop_flip import RandomCropFlip
+from gat_lightning.errors import UserError
+
+
+class RandomCropFlip(Augmentation):
+    """Pad with zeros, crop back to size at a random place, then mirror left to right with probability 1/2.
+
+    Args:
+        padding: pixels added on each side, 0 for no crop.
+        flip: whether images may be mirrored.
+
+    Raises:
+        UserError: ``padding`` is negative or not a whole number.
+
+    Shape:
+        images ``[B, C, H, W]`` -> ``[B, C, H, W]``, values in [0, 1] stay in [0, 1]; drawn values ``[N, 3]``: rows and
+        columns that the crop starts from the padded corner, each 0 to 2 * padding, and whether to mirror, 0 or 1.
+    """
+
+    def __init__(self, padding: int, flip: bool) -> None:
+        if not isinstance(padding, int) or isinstance(padding, bool) or padding < 0:
+            raise UserError(f"data.crop_padding={padding!r}: it must be a whole number of pixels, 0 for no crop")
+        self.padding, self.flip = padding, flip
+
+    def draw(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Row, column and mirror of every sample, long ``[samples, 3]``."""
+        corner = torch.randint(2 * self.padding + 1, (samples, 2), generator=generator)
+        mirror = torch.randint(2 if self.flip else 1, (samples, 1), generator=generator)
+        return torch.cat([corner, mirror], 1)
+
+    def __call__(self, images: Tensor, values: Tensor) -> Tensor:
+        """Crop and mirror all images at once, by one gather."""
+        batch, channels, height, width = images.shape
+        device = images.device
+        top, left, mirror = values.unbind(1)
+        rows = top[:, None] + torch.arange(height, device=device)
+        columns = torch.arange(width, device=device).expand(batch, width)
+        columns = left[:, None] + torch.where(mirror[:, None] == 1, columns.flip(1), columns)
+        padded = pad(images, (self.padding,) * 4)
+        return padded[
+            torch.arange(batch, device=device)[:, None, None, None],
+            torch.arange(channels, device=device)[None, :, None, None],
+            rows[:, None, :, None],
+            columns[:, None, None, :],
+        ]
 
 
 def standard_augmentation(padding: int, flip: bool, affine: bool) -> Augmentation:
-    """Crop and flip for natural images; rotation, translation and scaling for X-rays, as the paper's authors did.
+    """The augmentation of the paper's authors: crops and flips, or for X-rays rotation, translation and scaling.
 
     Args:
         padding: pixels of zero padding on each side before the crop.
         flip: whether images may be mirrored.
-        affine: whether it is the latter.
+        affine: whether to transform images with :class:`RandomAffine` instead.
 
     Raises:
         UserError: ``padding`` is negative or not a whole number.

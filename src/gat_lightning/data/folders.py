@@ -7,7 +7,6 @@ import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from gat_lightning.data.splits import stratified
 from gat_lightning.errors import UserError
+from gat_lightning.nearest import did_you_mean, nearest
 from gat_lightning.randomness import generator_for
 
 log = logging.getLogger(__name__)
@@ -136,8 +136,7 @@ def _names(root: Path, classes: Sequence[str] | None, folders: Mapping[str, Clas
     names = known if classes is None else [unicodedata.normalize("NFC", str(name)) for name in classes]
     for name, given in zip(names, known if classes is None else classes, strict=True):
         if name not in known:
-            nearest = get_close_matches(name, known, n=1, cutoff=0.5)
-            guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            guess = did_you_mean(nearest(name, known))
             quotes = "" if isinstance(given, str) else " (YAML reads a bare no, on or 01 otherwise: put it in quotes)"
             raise UserError(
                 f"data.classes: {root.absolute()} has no class folder {name!r}, only {shorten(known)}{guess}{quotes}"

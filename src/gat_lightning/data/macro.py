@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor
 
 from gat_lightning.batch import MISSING
 from gat_lightning.errors import UserError
+from gat_lightning.nearest import did_you_mean, nearest
 
 
 def _class_index(member: int | str, classes: Sequence[str], macro: str) -> int:
@@ -19,8 +19,7 @@ def _class_index(member: int | str, classes: Sequence[str], macro: str) -> int:
         raise UserError(f"data.macro.{macro}: class {member} does not exist, the classes are 0 to {len(classes) - 1}")
     if member in classes:
         return classes.index(str(member))
-    nearest = get_close_matches(str(member), classes, n=1, cutoff=0.5)
-    guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    guess = did_you_mean(nearest(member, classes))
     raise UserError(f"data.macro.{macro}: no class is named {member!r}, only {', '.join(classes)}{guess}")
 
 

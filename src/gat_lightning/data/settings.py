@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from gat_lightning.errors import UserError
 from gat_lightning.info import NO_TARGET, DataInfo
+from gat_lightning.nearest import did_you_mean, nearest
 
 
 def _is_integer(value: object) -> bool:
@@ -64,6 +64,5 @@ def check_target(target: str, info: DataInfo) -> None:
     """Raise `UserError` unless the data have a label named ``target`` or it is ``none``; names the nearest one."""
     if target in info.labels or target == NO_TARGET:
         return
-    nearest = get_close_matches(str(target), info.labels, n=1, cutoff=0.5)
-    guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    guess = did_you_mean(nearest(target, info.labels))
     raise UserError(f"data.target={target!r}: {info.name} has no such label, only {', '.join(info.labels)}{guess}")

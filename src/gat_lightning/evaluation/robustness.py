@@ -18,12 +18,11 @@ from gat_lightning.attacks.ensemble import Ensemble
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.draws import ImageGenerator
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.outcomes import Outcomes, joined, worst
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.evaluation.target import Target
-from gat_lightning.randomness import Shard
+from gat_lightning.randomness import ImageGenerator, Shard
 from gat_lightning.runs.metric_names import CLEAN, WORST
 
 Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int], None]]]

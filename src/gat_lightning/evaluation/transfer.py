@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gat_lightning.attacks import Attack, ClassifierProblem
 from gat_lightning.attacks.guard import undisturbed
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.draws import ImageGenerator
+from gat_lightning.randomness import ImageGenerator
 
 
 @dataclass(frozen=True)

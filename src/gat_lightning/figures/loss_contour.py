@@ -13,7 +13,7 @@ from gat_lightning.attacks.guard import undisturbed
 from gat_lightning.attacks.norms import Norm, as_norm
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit.subject import margin_loss
-from gat_lightning.evaluation.draws import ImageGenerator
+from gat_lightning.randomness import ImageGenerator
 
 
 @dataclass(frozen=True)

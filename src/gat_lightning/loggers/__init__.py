@@ -3,9 +3,8 @@
 The last two are imported by their modules' names, since both are slow to import and one is an extra.
 """
 
-from gat_lightning.loggers.base import RunLogger
+from gat_lightning.loggers.base import RunLogger, close, start
 from gat_lightning.loggers.csv import CSVLogger
-from gat_lightning.loggers.lifecycle import close, start
 from gat_lightning.loggers.privacy import public_config, public_text
 
 __all__ = ["CSVLogger", "RunLogger", "close", "public_config", "public_text", "start"]

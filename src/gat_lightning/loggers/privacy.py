@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -104,3 +105,23 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, ImportError, OSError):  # a container may have no name for its user
         return ""
+
+
+_KEPT = ("epoch", "global_step", "pytorch-lightning_version", "state_dict", "tasks")
+
+
+def write_shareable(checkpoint: Path, target: Path) -> None:
+    """Write a copy that evaluates and exports like the checkpoint, but cannot be resumed.
+
+    The states of optimiser, loops and callbacks are left out, and the configuration is that of
+    :func:`~gat_lightning.loggers.privacy.public_config`: without paths, users' names and secrets.
+
+    Args:
+        checkpoint: one of ours.
+        target: of the copy.
+    """
+    content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    origin = content["gat_lightning"]
+    kept = {key: content[key] for key in _KEPT if key in content}
+    kept["gat_lightning"] = {**origin, "config": public_config(OmegaConf.create(origin["config"]))}
+    torch.save(kept, target)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import netrc
 import os
 import pickle
@@ -10,6 +12,7 @@ import secrets
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -18,14 +21,13 @@ import numpy as np
 import wandb
 from hydra.core.hydra_config import HydraConfig
 from lightning_fabric.loggers.logger import rank_zero_experiment
+from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
-from gat_lightning.loggers.artifacts import write_shareable
 from gat_lightning.loggers.base import RunLogger
-from gat_lightning.loggers.html import html_table
-from gat_lightning.loggers.privacy import public_override, public_text
+from gat_lightning.loggers.privacy import public_override, public_text, write_shareable
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import SELECTION, MetricName, scores_in
 from gat_lightning.runs.overrides import setting_of
@@ -257,3 +259,26 @@ def _settings(directory: Path) -> wandb.Settings:
         x_disable_stats=True,
         x_save_requirements=False,
     )
+
+
+_STYLE = "<style>table{border-collapse:collapse;font:14px sans-serif}td,th{padding:4px 8px;text-align:left}</style>"
+
+
+def html_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """The table.
+
+    Args:
+        columns: their names.
+        rows: cells are text, numbers, or pictures: uint8 ``[H, W, 3]``.
+    """
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"{_STYLE}<table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, np.ndarray):
+        content = io.BytesIO()
+        Image.fromarray(cell).save(content, "PNG", optimize=True)
+        return f'<img src="data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}">'
+    return f"{cell:.3f}" if isinstance(cell, float) else escape(str(cell))

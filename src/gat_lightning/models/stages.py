@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gat_lightning.errors import UserError
+from gat_lightning.nearest import did_you_mean, nearest
 
 _GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 _MOST_DISTORTION = 1.5
@@ -62,8 +62,7 @@ def tap(trunk: nn.Module, names: Sequence[str]) -> tuple[list[StageTap], list[Re
     taps, handles = [], []
     for name in names:
         if name not in modules:
-            close = get_close_matches(name, modules, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
+            meant = did_you_mean(nearest(name, modules))
             raise UserError(f"stages: {type(trunk).__name__} has no submodule {name!r}{meant}")
         taps.append(StageTap(name))
         handles.append(modules[name].register_forward_hook(taps[-1]))

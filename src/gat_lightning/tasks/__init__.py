@@ -1,6 +1,5 @@
 """Target and auxiliary tasks."""
 
-from gat_lightning.tasks.attacked import ATTACKED, attacked_tasks
 from gat_lightning.tasks.autoencoder import Autoencoder
 from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.binary import BinaryClassification
@@ -14,7 +13,7 @@ from gat_lightning.tasks.orientation import warn_of_lost_orientation
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask
 from gat_lightning.tasks.regression import Regression
 from gat_lightning.tasks.rotation import Rotation
-from gat_lightning.tasks.target import check_leading, target_task
+from gat_lightning.tasks.target import ATTACKED, attacked_tasks, check_leading, target_task
 from gat_lightning.tasks.views import Views
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The target task, which follows from the kind of label that ``data.target`` names."""
+"""The target task, which follows from the kind of label that ``data.target`` names, and the tasks under attack."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.binary import BinaryClassification
 from gat_lightning.tasks.classification import Classification
 from gat_lightning.tasks.regression import Regression
+
+ATTACKED = ("target", "all", "auxiliary")
+"""Values of ``attack.tasks`` (paper, Table 3)."""
 
 
 def check_leading(tasks: Sequence[Task]) -> None:
@@ -45,3 +48,21 @@ def target_task(data: DataInfo, name: str, pos_weight: float | str | None = None
         task = Classification(name)
     task.setup(data)
     return task
+
+
+def attacked_tasks(tasks: Sequence[Task], which: str) -> list[Task]:
+    """The tasks whose losses an attack increases.
+
+    Args:
+        tasks: of the model, the target first.
+        which: ``target``, ``all`` or ``auxiliary``.
+
+    Raises:
+        UserError: ``which`` is unknown, or there is no auxiliary task.
+    """
+    if which not in ATTACKED:
+        raise UserError(f"attack.tasks is '{which}'; it must be one of: {', '.join(ATTACKED)}.")
+    chosen = {"target": tasks[:1], "all": tasks, "auxiliary": tasks[1:]}[which]
+    if not chosen:
+        raise UserError("attack.tasks=auxiliary needs an auxiliary task, for example task=rotation.")
+    return list(chosen)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg.lapack import dgejsv
 
-from gat_lightning.weighting.directional import DirectionalWeighting
+from gat_lightning.weighting.directional import DirectionalWeighting, spectrum
 from gat_lightning.weighting.min_norm import Array
-from gat_lightning.weighting.spectrum import spectrum
 
 
 class AlignedMTL(DirectionalWeighting):

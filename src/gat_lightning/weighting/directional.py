@@ -1,4 +1,4 @@
-"""Weightings that follow from the lengths of the gradients and the angles between them."""
+"""Weightings that depend on the norms of the gradients and the cosines between them, and the cosines' spectrum."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from gat_lightning.weighting.base import Weighting, names_or_positions
-from gat_lightning.weighting.min_norm import NEGLIGIBLE_NORM, Array, square_matrix
+from gat_lightning.weighting.min_norm import EPSILON, NEGLIGIBLE_NORM, Array, square_matrix
 
 
 class DirectionalWeighting(Weighting):
@@ -50,3 +50,20 @@ class DirectionalWeighting(Weighting):
                 for rounding.
             names: names of the objectives, ``[K]``.
         """
+
+
+def spectrum(cosines: Array) -> tuple[Array, Array]:
+    """Positive eigenvalues of the cosines of K gradients, and their eigenvectors.
+
+    An eigenvalue counts as 0 if it is within the rounding of a float64 Gramian, or below twice the size of the lowest
+    negative one, which shows how coarsely the Gramian itself was rounded.
+
+    Args:
+        cosines: inner products of unit gradients, ``[K, K]``.
+
+    Returns:
+        Eigenvalues ``[R]``, ascending, R from 1 to K, and eigenvectors as columns, ``[K, R]``.
+    """
+    values, vectors = np.linalg.eigh(cosines)
+    kept = values > max(4 * EPSILON * len(values) * values[-1], -2 * values[0])
+    return values[kept], vectors[:, kept]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import nnls
 
+from gat_lightning.weighting.directional import spectrum
 from gat_lightning.weighting.min_norm import Array
-from gat_lightning.weighting.spectrum import spectrum
 
 _RIDGE = 1e-9  # of a norm: far below what a float64 Gramian tells from 0
 _STEPS_PER_OBJECTIVE = 100  # at most; 1 is usual

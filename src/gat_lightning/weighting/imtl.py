@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gat_lightning.weighting.directional import DirectionalWeighting
+from gat_lightning.weighting.directional import DirectionalWeighting, spectrum
 from gat_lightning.weighting.min_norm import Array
-from gat_lightning.weighting.spectrum import spectrum
 
 _CANCELLED = 1e-12  # of the summands: what is left of a sum below it is rounding
 

@@ -23,7 +23,6 @@ from gat_lightning.config.checkpoint import load_model
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit import audit
 from gat_lightning.evaluation.covariance import covariance_trend
-from gat_lightning.evaluation.draws import ImageGenerator
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.evaluation.target import Target
 from gat_lightning.evaluation.task_gradients import measure_gradients
@@ -34,7 +33,7 @@ from gat_lightning.figures.first_order import draw_first_order
 from gat_lightning.figures.loss_contour import loss_contour, loss_surface
 from gat_lightning.figures.panels import attack_panels
 from gat_lightning.figures.robustness_curve import accuracy_against_eps
-from gat_lightning.randomness import Shard
+from gat_lightning.randomness import ImageGenerator, Shard
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, WORST
 

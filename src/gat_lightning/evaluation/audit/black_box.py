@@ -6,8 +6,7 @@ from torch import nn
 
 from gat_lightning.attacks import PGD
 from gat_lightning.attacks.square import Square
-from gat_lightning.evaluation.audit.references import ATHALYE, CARLINI, SQUARE
-from gat_lightning.evaluation.audit.report import Check, verdict
+from gat_lightning.evaluation.audit.report import ATHALYE, CARLINI, SQUARE, Check, verdict
 from gat_lightning.evaluation.audit.subject import Outcome, Subject, significantly_lower
 
 QUERIES = 1000

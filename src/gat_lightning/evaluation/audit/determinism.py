@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gat_lightning.evaluation.audit.references import ATHALYE, AUTO_ATTACK
-from gat_lightning.evaluation.audit.report import Check, verdict
+from gat_lightning.evaluation.audit.report import ATHALYE, AUTO_ATTACK, Check, verdict
 from gat_lightning.evaluation.audit.subject import Subject
 
 TOLERANCE = 0.01

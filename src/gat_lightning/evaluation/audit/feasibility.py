@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from gat_lightning.attacks.norms import Norm
-from gat_lightning.evaluation.audit.references import CARLINI
-from gat_lightning.evaluation.audit.report import Check, verdict
+from gat_lightning.evaluation.audit.report import CARLINI, Check, verdict
 from gat_lightning.evaluation.audit.subject import Subject
 
 ROUNDING = 2**-23

@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gat_lightning.attacks import PGD
-from gat_lightning.evaluation.audit.references import ATHALYE, AUTO_ATTACK, MARGIN_LOSS
-from gat_lightning.evaluation.audit.report import Check, verdict
+from gat_lightning.evaluation.audit.report import ATHALYE, AUTO_ATTACK, MARGIN_LOSS, Check, verdict
 from gat_lightning.evaluation.audit.subject import Subject, margin_loss, significantly_lower
 
 MAX_ZERO_IMAGES = 0.05

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gat_lightning.evaluation.audit.references import CARLINI, LOCAL_LINEARITY
-from gat_lightning.evaluation.audit.report import Check, verdict
+from gat_lightning.evaluation.audit.report import CARLINI, LOCAL_LINEARITY, Check, verdict
 from gat_lightning.evaluation.audit.subject import Subject, margin_loss
 
 SEGMENTS = 20

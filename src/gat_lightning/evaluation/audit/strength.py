@@ -8,10 +8,9 @@ import torch
 
 from gat_lightning.attacks import PGD
 from gat_lightning.attacks.norms import L1, Linf, Norm
-from gat_lightning.evaluation.audit.references import ATHALYE, CARLINI
-from gat_lightning.evaluation.audit.report import Check, verdict
+from gat_lightning.evaluation.audit.report import ATHALYE, CARLINI, Check, verdict
 from gat_lightning.evaluation.audit.subject import Subject, significantly_lower
-from gat_lightning.evaluation.draws import ImageGenerator
+from gat_lightning.randomness import ImageGenerator
 
 MAX_UNBOUNDED_ACCURACY = 0.05
 """Robust accuracy that may be left when the ball holds every image."""

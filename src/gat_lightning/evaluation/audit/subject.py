@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from gat_lightning.attacks import PGD, Attack, ClassifierProblem
 from gat_lightning.attacks.iterative import input_gradient
 from gat_lightning.attacks.norms import Norm
-from gat_lightning.evaluation.draws import ImageGenerator
 from gat_lightning.evaluation.statistics import mcnemar
+from gat_lightning.randomness import ImageGenerator
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits ``[B, K]``, labels ``[B]``) -> ``[B]``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from types import ModuleType
 
 from torch import nn
@@ -12,6 +11,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.models.hub import checked_weights
 from gat_lightning.models.normalize import normalized, per_channel
 from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
+from gat_lightning.nearest import did_you_mean, nearest
 
 
 def timm_classifier(
@@ -84,8 +84,8 @@ def _timm() -> ModuleType:
 def _tagged(timm: ModuleType, name: str, pretrained: bool | str) -> str:
     """The name, with that of the weights."""
     if not timm.is_model(name):
-        close = " or ".join(get_close_matches(name, timm.list_models(), n=3)) or "resnet50"
-        raise UserError(f"encoder.name={name}: timm has no such classifier; did you mean {close}?")
+        meant = did_you_mean(nearest(name, timm.list_models()), otherwise="; choose for example resnet50.")
+        raise UserError(f"encoder.name={name}: timm has no such classifier{meant}")
     if not pretrained:
         return name
     listed = timm.list_pretrained(f"{name.partition('.')[0]}.*")

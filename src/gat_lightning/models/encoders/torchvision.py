@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 from torch import nn
@@ -12,6 +11,7 @@ from torch import nn
 from gat_lightning.errors import UserError
 from gat_lightning.models.normalize import normalized, per_channel
 from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
+from gat_lightning.nearest import did_you_mean, nearest
 
 
 def torchvision_classifier(
@@ -50,8 +50,8 @@ def torchvision_classifier(
 
     known = models.list_models(module=models)
     if name not in known:
-        close = " or ".join(get_close_matches(name, known, n=3)) or "resnet50"
-        raise UserError(f"encoder.name={name}: torchvision has no such classifier; did you mean {close}?")
+        meant = did_you_mean(nearest(name, known), otherwise="; choose for example resnet50.")
+        raise UserError(f"encoder.name={name}: torchvision has no such classifier{meant}")
     if pretrained and weights is not None:
         raise UserError("encoder.pretrained and encoder.weights exclude each other: set one of them.")
     build = models.get_model_builder(name)
