@@ -14,6 +14,7 @@ from gat_lightning.methods import Adversarial, Free, Madry, Trades
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
 from support.commands import command
 from support.joined_ranks import Joined
+from support.trainers import quiet_trainer
 from support.training_runs import TINY
 from support.training_steps import EPS, toy_module
 
@@ -44,11 +45,9 @@ class Record(pl.Callback):
 
 def record(directory, devices, method, curvature, separate, **settings):
     directory.mkdir()
-    trainer = pl.Trainer(
-        max_epochs=1, accelerator="cpu", devices=devices, strategy="ddp_spawn" if devices > 1 else "auto",
-        use_distributed_sampler=False, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[Record(directory)],
-    )  # fmt: skip
+    trainer = quiet_trainer(
+        max_epochs=1, devices=devices, strategy="ddp_spawn" if devices > 1 else "auto", callbacks=[Record(directory)]
+    )
     trainer.fit(toy_module(method, curvature, None, separate, **settings), datamodule=Joined())
     return [torch.load(directory / f"rank{rank}.pt", weights_only=True) for rank in range(devices)]
 

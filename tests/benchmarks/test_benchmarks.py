@@ -1,6 +1,7 @@
 """The benchmarks on a tiny model: what they compare does the same work, and they write what they found."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -79,8 +80,8 @@ def test_the_command_measures_and_writes(tmp_path):
     arguments = ["--rows", "arithmetic", "gpu", "--rounds", "1", "--width", "4", "--batch", "4"]
     code = "import runpy, pathlib, benchmarks.__main__ as m; m.RESULTS = pathlib.Path('out'); m.main()"
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}", *arguments],
-        capture_output=True, text=True, cwd=tmp_path,
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out" / "latest.json").read_text())

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gat_lightning.config.build import build_data, build_module
-from support.evaluations import composed
+from support.configurations import composed
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from gat_lightning.commands.compare import run
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
 from gat_lightning.evaluation.predictions import Predictions
-from support.evaluations import composed
+from support.configurations import composed
 
 
 def evaluation(folder: Path, name: str, seed: int, size: int = 200, kind: str = "multiclass") -> Path:

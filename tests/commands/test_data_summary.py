@@ -1,5 +1,4 @@
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +7,7 @@ from rich.console import Console
 from gat_lightning.commands.statistics import summarise
 from gat_lightning.data import CheXpert, Digits
 from gat_lightning.errors import UserError
+from support.commands import command
 from support.xray_folders import chexpert_folder
 
 
@@ -57,14 +57,14 @@ def test_any_data_set(capsys):
 
 @pytest.mark.slow
 def test_the_command(tmp_path):
-    command = [sys.executable, "-m", "gat_lightning.data"]
-    done = subprocess.run([*command, "statistics", "data=digits"], capture_output=True, text=True, cwd=tmp_path)
+    data = partial(command, module="gat_lightning.data", cwd=tmp_path)
+    done = data("statistics", "data=digits")
     assert done.returncode == 0
     assert "macro no_loop" in done.stdout
     assert not list(tmp_path.iterdir())
-    done = subprocess.run([*command, "statistics", "data=nih"], capture_output=True, text=True, cwd=tmp_path)
+    done = data("statistics", "data=nih")
     assert done.returncode == 1
     assert done.stderr.startswith("Error: NIH ChestX-ray14 needs data.root=FOLDER")
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    done = data()
     assert done.returncode == 1
     assert "Usage: python -m gat_lightning.data statistics" in done.stderr

@@ -3,22 +3,20 @@
 import json
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from gat_lightning.config.files import find_conf, plain
-from gat_lightning.runs.directory import configuration_hash, register_resolvers
+from gat_lightning.config.files import plain
+from gat_lightning.runs.directory import configuration_hash
+from support.configurations import composed
 from support.training_runs import MEASURED, rows, trained
 
 
-def composed(*overrides):
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        return compose("train", ["experiment=quickstart", "paths.run=run", *overrides])
+def quickstart_with(*overrides):
+    return composed("train", "experiment=quickstart", "paths.run=run", *overrides)
 
 
 def test_no_preset_is_taken_for_the_real_run():
-    real = configuration_hash(composed())
-    presets = [composed(f"debug={name}") for name in ("fast", "overfit", "anomaly", "profile")]
+    real = configuration_hash(quickstart_with())
+    presets = [quickstart_with(f"debug={name}") for name in ("fast", "overfit", "anomaly", "profile")]
     assert len({real, *map(configuration_hash, presets)}) == 5
     for preset in presets:
         assert preset.paths.output == "outputs/debug"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,9 @@ from gat_lightning.config.check import check
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.messages import explain
 from gat_lightning.evaluation.predictions import Predictions
-from support.evaluations import OWN, Net, composed, evaluated
+from support import commands
+from support.configurations import composed
+from support.evaluations import OWN, Net, evaluated
 
 VIEWS = sorted(path.stem for path in (find_conf() / "evaluation").glob("*.yaml"))
 
@@ -227,12 +227,7 @@ def test_an_interrupted_evaluation_goes_on(checkpoint: Path, tmp_path: Path, mon
     assert len(calls) == 3
 
 
-def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": ""}
-    command = [sys.executable, "-m", "gat_lightning.evaluate", *arguments]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+start = partial(commands.start, module="gat_lightning.evaluate")
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from gat_lightning.commands.evaluate.subject import data_settings
 from gat_lightning.config.build import CHECKPOINT_SCHEMA, build_data
 from gat_lightning.config.files import plain
-from support.evaluations import composed
+from support.configurations import composed
 
 
 @pytest.fixture(scope="module")

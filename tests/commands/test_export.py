@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -25,12 +23,11 @@ from gat_lightning.commands.evaluate.subject import load_subject
 from gat_lightning.commands.export import run
 from gat_lightning.config.build import build_data, build_module
 from gat_lightning.config.checkpoint import load_classifier
-from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
 from gat_lightning.formats import Description, Format, Safetensors
 from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.models import normalized, preact_resnet18
-from gat_lightning.runs.directory import register_resolvers
+from support.configurations import composed
 
 
 class Own(nn.Module):
@@ -56,15 +53,8 @@ TORCHVISION = ("encoder=torchvision", "encoder.name=shufflenet_v2_x0_5")
 OWN = (f"encoder._target_={__name__}.own",)
 
 
-def composed(name: str, *overrides: str) -> DictConfig:
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        return compose(name, list(overrides))
-
-
 def checkpoint(directory: Path, *overrides: str) -> Path:
     """Of a model that was not trained, but whose parameters and statistics are all of their own."""
-    register_resolvers()
     config = composed("train", "experiment=quickstart", "task=macro+rotation", "paths.run=.", *overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

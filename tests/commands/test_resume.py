@@ -2,10 +2,7 @@
 
 import json
 import logging
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,33 +13,19 @@ from gat_lightning.config.build import build_data, build_module
 from gat_lightning.config.checkpoint import find_resumable, initialise, load_checkpoint, load_classifier
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import run_name
-from support.training_runs import SHORT, TINY, assert_same_run, tiny, trained
-
-FOUR_EPOCHS = ["experiment=quickstart", *TINY, "trainer.max_epochs=4", "callbacks.last.minutes=0"]
-
-
-def start(output, *overrides):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    arguments = [sys.executable, "-m", "gat_lightning.train", *FOUR_EPOCHS, f"paths.output={output}", *overrides]
-    output.mkdir(exist_ok=True)
-    with (output / "log.txt").open("a") as log:
-        return subprocess.Popen(arguments, env=environment, stdout=log, stderr=subprocess.STDOUT)
-
-
-def only_run(output):
-    (directory,) = output.glob("quickstart-*")
-    return directory
+from support.processes import only_run, start_command
+from support.training_runs import SHORT, assert_same_run, tiny, trained
 
 
 @pytest.mark.slow
 def test_killed_in_the_middle_of_an_epoch_and_resumed(tmp_path):
-    whole = start(tmp_path / "whole")
-    killed = start(tmp_path / "killed")
+    whole = start_command(tmp_path / "whole", "trainer.max_epochs=4")
+    killed = start_command(tmp_path / "killed", "trainer.max_epochs=4")
     last = None
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         time.sleep(0.05)
-        last = next((tmp_path / "killed").glob("*/checkpoints/last.ckpt"), None)
+        last = next((tmp_path / "killed").glob("outputs/*/checkpoints/last.ckpt"), None)
         if last and (content := load_checkpoint(last))["epoch"] == 2 and content["global_step"] in (12, 13):
             killed.send_signal(signal.SIGKILL)
             break
@@ -50,7 +33,7 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(tmp_path):
     assert load_checkpoint(last)["global_step"] < 15, "killed at the end of the epoch, not in the middle"
     assert not (only_run(tmp_path / "killed") / "result.json").exists()
 
-    resumed = start(tmp_path / "killed", "resume=auto")
+    resumed = start_command(tmp_path / "killed", "trainer.max_epochs=4", "resume=auto")
     assert resumed.wait(200) == 0, (tmp_path / "killed" / "log.txt").read_text()
     assert whole.wait(200) == 0, (tmp_path / "whole" / "log.txt").read_text()
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import subprocess
 import sys
 
 import numpy as np
@@ -13,6 +12,7 @@ from hydra.errors import HydraException, InstantiationException
 from gat_lightning.commands.train.run import main
 from gat_lightning.config.command_line import command
 from gat_lightning.errors import UserError
+from support import commands
 
 SMALL = "encoder=preact_resnet_small"
 DIGITS = f"data=digits {SMALL} "
@@ -207,14 +207,7 @@ def test_wrong_input(case, typed, files, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", AS_COMMANDS)
 def test_wrong_input_as_a_command(case, files, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "gat_lightning.train", *arguments_of(case, files)],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": ""},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = commands.command(*arguments_of(case, files), cwd=tmp_path)
     assert_refused(case, done.returncode, done.stderr, tmp_path)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gat_lightning.config.annotations import fits
@@ -14,7 +13,7 @@ from gat_lightning.config.constructors import parameters
 from gat_lightning.config.files import find_conf
 from gat_lightning.data import Arrays
 from gat_lightning.errors import UserError
-from gat_lightning.runs.directory import register_resolvers
+from support import configurations
 
 CONF = find_conf()
 INDEPENDENT = (
@@ -24,9 +23,7 @@ FOR_EVALUATIONS = ("apgd_ce", "apgd_t", "autoattack", "cw", "fab")
 
 
 def composed(directory, *overrides):
-    register_resolvers()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("train", ["data=digits", f"paths.run={directory}", *overrides])
+    return configurations.composed("train", "data=digits", f"paths.run={directory}", *overrides)
 
 
 def options(group):

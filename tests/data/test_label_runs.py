@@ -5,7 +5,6 @@ import warnings
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
 from gat_lightning.commands.evaluate.run import run as evaluate
 from gat_lightning.commands.export import run as run_export
@@ -13,10 +12,9 @@ from gat_lightning.commands.train.run import run
 from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_classifier
 from gat_lightning.config.command_line import quiet_lightning
-from gat_lightning.config.files import find_conf
 from gat_lightning.data.robin import CLASSES
 from gat_lightning.formats.safetensors import read_classifier
-from gat_lightning.runs.directory import register_resolvers
+from support.configurations import composed
 from support.robin_folders import fill
 from support.xray_folders import chexpert_folder, nih_folder
 
@@ -44,16 +42,13 @@ def robin_folder(root):
 
 def chain(directory, name, root, overrides, metrics):
     """Train, evaluate the best checkpoint, export it; the same clean figures in all three."""
-    register_resolvers()
     directory.mkdir()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        config = compose("train", [f"data={name}", f"data.root={root}", f"paths.run={directory}", *TINY, *overrides])
-        best = directory / "checkpoints" / "best.ckpt"
-        evaluation = compose(
-            "evaluate",
-            [f"checkpoint={best}", "evaluation=pgd10", "pictures=false", f"paths.run={directory}/evaluation"],
-        )
-        export = compose("export", [f"checkpoint={best}", "format=safetensors"])
+    config = composed("train", f"data={name}", f"data.root={root}", f"paths.run={directory}", *TINY, *overrides)
+    best = directory / "checkpoints" / "best.ckpt"
+    evaluation = composed(
+        "evaluate", f"checkpoint={best}", "evaluation=pgd10", "pictures=false", f"paths.run={directory}/evaluation"
+    )
+    export = composed("export", f"checkpoint={best}", "format=safetensors")
     with warnings.catch_warnings():
         quiet_lightning()
         trained = run(config)

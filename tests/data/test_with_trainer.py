@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from gat_lightning.augment import Augmentation, RandomCropFlip
-from support.loaders import Recorder, SaveOnce, fit, positions, trainer
+from support.loaders import Recorder, SaveOnce, fit, positions
+from support.trainers import quiet_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -71,8 +72,8 @@ class Blank(Augmentation):
 def test_only_training_images_are_augmented(toy):
     data = toy(batch_size=32, augment=Blank())
     module = fit(data)
-    trainer().test(module, datamodule=data, verbose=False)
-    trainer().validate(module, datamodule=data, verbose=False)
+    quiet_trainer().test(module, datamodule=data, verbose=False)
+    quiet_trainer().validate(module, datamodule=data, verbose=False)
     assert all(not images.any() for *_, images in module.steps)
     for split in ("val", "test"):
         assert module.seen[split]
@@ -83,5 +84,5 @@ def test_only_training_images_are_augmented(toy):
 def test_test_loop_sees_every_image_once(toy):
     data = toy(batch_size=9)
     module = Recorder()
-    trainer().test(module, datamodule=data, verbose=False)
+    quiet_trainer().test(module, datamodule=data, verbose=False)
     assert torch.cat([batch.index for batch in module.seen["test"]]).tolist() == list(range(23))

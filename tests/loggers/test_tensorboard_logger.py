@@ -1,17 +1,15 @@
 """TensorBoard's event files, read back; and what is said where it is missing."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.tensorboard import TensorBoardLogger
-from gat_lightning.runs.directory import register_resolvers
+from support.configurations import composed
+from support.forked_logging import log_from_a_fork
 from support.training_runs import trained
 
 
@@ -34,9 +32,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("choice", ["csv", "wandb", "tensorboard", "wandb+tensorboard", "csv+wandb"])
 def test_loggers_join(choice, tmp_path, monkeypatch):
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        config = compose("train", ["data=digits", f"logger={choice}", f"paths.run={tmp_path}"])
+    config = composed("train", "data=digits", f"logger={choice}", f"paths.run={tmp_path}")
     assert list(config.logger) == [name for name in choice.split("+") if name != "csv"]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     for name in config.logger:
@@ -76,25 +72,8 @@ def test_closing_one_that_never_started(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-FORK = """
-import os, sys
-from gat_lightning.loggers.tensorboard import TensorBoardLogger
-logger = TensorBoardLogger(sys.argv[1])
-logger.begin({}, None)
-child = os.fork()
-if child == 0:
-    for step in range(20):
-        logger.log_metrics({"x": step}, step)
-    logger.finalize("success")
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-logger.log_metrics({"x": 20}, 20)
-logger.end("finished", {})
-"""
-
-
 @pytest.mark.slow
 def test_a_forked_process_writes_too(tmp_path):
     pytest.importorskip("tensorboard")
-    subprocess.run([sys.executable, "-c", FORK, str(tmp_path)], check=True, timeout=100)
+    log_from_a_fork("tensorboard.TensorBoardLogger(sys.argv[1])", tmp_path)
     assert sorted(scalars(tmp_path, "x")) == [(step, step) for step in range(21)]

@@ -9,21 +9,19 @@ from types import SimpleNamespace
 import pytest
 import timm
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
 from gat_lightning.config.check import check
-from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
 from gat_lightning.models import attach_tasks
 from gat_lightning.models.encoders.timm import timm_classifier
 from gat_lightning.models.encoders.torchvision import torchvision_classifier
 from gat_lightning.models.normalize import normalization_of
 from gat_lightning.models.weights import without_initial_weights
-from gat_lightning.runs.directory import register_resolvers
+from support.configurations import composed
 
 SMALL = {"torchvision": (torchvision_classifier, "shufflenet_v2_x0_5"), "timm": (timm_classifier, "test_resnet")}
 both = pytest.mark.parametrize(("make", "name"), SMALL.values(), ids=SMALL)
@@ -250,10 +248,8 @@ def test_images_that_are_too_small_are_refused_with_their_shape():
 
 @pytest.mark.parametrize(("option", "make"), [("torchvision", torchvision_classifier), ("timm", timm_classifier)])
 def test_settings_of_the_command_line(option, make):
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        config = compose("train", ["experiment=quickstart", f"encoder={option}", "paths.run=."])
-        wrong = compose("train", ["experiment=quickstart", f"encoder={option}", "paths.run=.", "encoder.name=18"])
+    typed = ["experiment=quickstart", f"encoder={option}", "paths.run=."]
+    config, wrong = composed("train", *typed), composed("train", *typed, "encoder.name=18")
     check(config)
     assert instantiate(config.encoder).func is make
     assert {*config.encoder} - {"_target_", "_partial_"} < {*inspect.signature(make).parameters}

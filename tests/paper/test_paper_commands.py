@@ -1,14 +1,12 @@
 """The paper's sweeps as commands, at the scale that shows that they run, and their reports."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from support.commands import command
 from support.paper_sweeps import OWN, XRAYS, axes
 
 SHORTER = {
@@ -24,12 +22,6 @@ SHORTER = {
     "figure6": ["data.target=atelectasis"],
 }
 """Fewer values of an axis, where the others show all that can go wrong."""
-
-
-def command(folder: Path, module: str, *words: str) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-m", f"gat_lightning.{module}", *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800)
 
 
 @pytest.fixture
@@ -49,7 +41,9 @@ def test_a_smoke_sweep_fills_the_table(name: str, tmp_path: Path, request: pytes
     files = [f"paper.{key}={tmp_path / 'extra.npz'}" for key in ("extra", "generated")]
     root = [f"data.root={request.getfixturevalue('xrays')[name]}"] if name in XRAYS else []
     words = ["-m", f"experiment=paper/{name}", "paper.scale=smoke", "trainer.accelerator=cpu"]
-    done = command(tmp_path, "train", *words, *SHORTER.get(name, []), *files, *root)
+    done = command(
+        *words, *SHORTER.get(name, []), *files, *root, cwd=tmp_path, module="gat_lightning.train", timeout=1800
+    )
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
     results = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/result.json")]
     assert results
@@ -59,7 +53,7 @@ def test_a_smoke_sweep_fills_the_table(name: str, tmp_path: Path, request: pytes
         assert (paper["table"], paper["scale"]) == (name, "smoke")
         assert [word.partition("=")[0] for word in paper["row"]] == list(axes(name))
     assert len({tuple(result["config"]["paper"]["row"]) for result in results}) == len(results)
-    report = command(tmp_path, "report", "runs=outputs", f"paper={name}")
+    report = command("runs=outputs", f"paper={name}", cwd=tmp_path, module="gat_lightning.report", timeout=1800)
     assert report.returncode == 0, report.stderr
     text = (tmp_path / "report" / "published.md").read_text(encoding="utf-8")
     trained_alone = name not in ("table16", "table17", "figure1")
@@ -68,7 +62,9 @@ def test_a_smoke_sweep_fills_the_table(name: str, tmp_path: Path, request: pytes
 
 @pytest.mark.slow
 def test_the_command_without_m_says_that_it_is_a_sweep(tmp_path: Path) -> None:
-    done = command(tmp_path, "train", "experiment=paper/table2", "paper.scale=smoke")
+    done = command(
+        "experiment=paper/table2", "paper.scale=smoke", cwd=tmp_path, module="gat_lightning.train", timeout=1800
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Error: experiment=paper/table2 is a sweep")
     assert "Traceback" not in done.stderr
@@ -77,7 +73,9 @@ def test_the_command_without_m_says_that_it_is_a_sweep(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_dry_sweep_prints_a_table_for_each_job_and_trains_nothing(tmp_path: Path) -> None:
     words = ["-m", "experiment=paper/table8", "task=none", "data.fraction=0.1", "paper.dry_run=true"]
-    done = command(tmp_path, "train", *words, "paper.scale=smoke", "trainer.accelerator=cpu")
+    done = command(
+        *words, "paper.scale=smoke", "trainer.accelerator=cpu", cwd=tmp_path, module="gat_lightning.train", timeout=1800
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("nothing was trained") == 2  # the fine-tuning, and the training before it
     assert "The 2 trainings so far" in done.stdout

@@ -17,6 +17,7 @@ from gat_lightning.methods import Adversarial, Free, Madry
 from gat_lightning.training.module import MOST_SKIPPED
 from support.joined_ranks import SIZES, Joined
 from support.processes import finished, only_run, start_command
+from support.trainers import quiet_trainer
 from support.training_runs import TINY, trained
 from support.training_steps import EPS, toy_batch, toy_module
 
@@ -69,10 +70,7 @@ def state_of(module):
 
 def fit(module, value=NAN, spoilt=(), batches=1):
     spring = Spring(value, spoilt)
-    trainer = pl.Trainer(
-        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[spring],
-    )  # fmt: skip
+    trainer = quiet_trainer(max_epochs=1, callbacks=[spring])
     trainer.fit(module, DataLoader([toy_batch()] * batches, batch_size=None))
     return spring
 
@@ -193,11 +191,8 @@ def test_a_diverging_command_ends_with_one_message(tmp_path, on_nan):
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_all_ranks_leave_the_batch_out_together(tmp_path, ranks):
-    trainer = pl.Trainer(
-        max_epochs=1, accelerator="cpu", devices=ranks, strategy="ddp_spawn", use_distributed_sampler=False,
-        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        callbacks=[Spring(NAN, [1], ranks - 1, tmp_path)],
-    )  # fmt: skip
+    spring = Spring(NAN, [1], ranks - 1, tmp_path)
+    trainer = quiet_trainer(max_epochs=1, devices=ranks, strategy="ddp_spawn", callbacks=[spring])
     module = toy_module(Madry("separate"), "objective", None, True, net=net(), skip_non_finite=True)
     trainer.fit(module, datamodule=Joined())
     found = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(ranks)]

@@ -7,7 +7,6 @@ from functools import cache
 from io import StringIO
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
@@ -17,7 +16,7 @@ from gat_lightning.config.check import check
 from gat_lightning.config.constructors import walk
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.messages import explain, is_for_user
-from gat_lightning.runs.directory import register_resolvers
+from support import configurations
 from support.processes import start_command
 
 DRAWS, COMMANDS = 500, 20
@@ -27,9 +26,7 @@ LEFT_ALONE = ("paths.", "hydra.", "debug", "paper.", "pretraining", "trainer.str
 
 
 def composed(overrides):
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        return compose("train", [*BASE, "paths.run=/nowhere", *overrides])
+    return configurations.composed("train", *BASE, "paths.run=/nowhere", *overrides)
 
 
 @cache

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from statsmodels.stats.multitest import multipletests
 
 from gat_lightning.commands.report import run
@@ -19,23 +17,19 @@ from gat_lightning.evaluation.statistics import mcnemar
 from gat_lightning.reporting.charts import _series
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import Record, collect
-from gat_lightning.runs.directory import register_resolvers
 from gat_lightning.runs.metric_names import MetricName
+from support.configurations import composed
 from support.run_records import ATTACK, config, evaluation, table, training, write
 
 
 @pytest.mark.parametrize("weighting", sorted(path.stem for path in (find_conf() / "weighting").glob("*.yaml")))
 def test_seeds_of_every_weighting_are_one_setting(tmp_path: Path, weighting: str) -> None:
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        for seed in range(3):
-            composed = compose(
-                "train", ["experiment=quickstart", f"weighting={weighting}", f"seed={seed}", f"paths.run={tmp_path}"]
-            )
-            directory = tmp_path / str(seed)
-            directory.mkdir()
-            write(directory, config=plain(composed), metrics={"best": {"test/clean/accuracy": 0.9}})
+    typed = ["experiment=quickstart", f"weighting={weighting}", f"paths.run={tmp_path}"]
+    for seed in range(3):
+        chosen = composed("train", *typed, f"seed={seed}")
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        write(directory, config=plain(chosen), metrics={"best": {"test/clean/accuracy": 0.9}})
     (only,) = group(collect([tmp_path])[0])
     assert only.seeds == [0, 1, 2]
 

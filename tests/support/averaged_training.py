@@ -6,26 +6,15 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
 
 from gat_lightning.config.build import build_data, build_module, build_trainer
 from gat_lightning.config.command_line import quiet_lightning
-from gat_lightning.config.files import find_conf
-from gat_lightning.runs.directory import register_resolvers
 from gat_lightning.training.callbacks import WeightAveraging
+from support.training_runs import tiny
 
-TINY = [
-    "experiment=quickstart",
-    "augment=standard",
-    "trainer.max_epochs=2",
-    "data.fraction=0.2",
-    "data.batch_size=64",
-    "data.val_fraction=0.2",
-    "encoder.width=4",
-    "curvature.mode=off",
-    "attack.steps=1",
-    "validation.attack.steps=1",
-]
+SETTINGS = (
+    "augment=standard", "data.val_fraction=0.2", "curvature.mode=off", "attack.steps=1", "validation.attack.steps=1"
+)  # fmt: skip
 moved = pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
 
 
@@ -51,10 +40,7 @@ class Recorder(pl.Callback):
 
 
 def composed(directory, *overrides):
-    register_resolvers()
-    directory.mkdir(exist_ok=True)
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        return compose("train", [*TINY, f"paths.run={directory}", *overrides])
+    return tiny(directory, *SETTINGS, *overrides)
 
 
 def fit(directory, *overrides, resume=None):

@@ -5,20 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import nn
 
 from gat_lightning.commands.evaluate.run import run
 from gat_lightning.config.check import check
-from gat_lightning.config.files import find_conf
-from gat_lightning.runs.directory import register_resolvers
-
-
-def composed(name: str, *overrides: str) -> DictConfig:
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        return compose(name, list(overrides))
+from support.configurations import composed
 
 
 def settings(directory: Path, *overrides: str) -> DictConfig:

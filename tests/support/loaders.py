@@ -3,6 +3,8 @@
 import pytorch_lightning as pl
 import torch
 
+from support.trainers import quiet_trainer
+
 
 def joined(samplers):
     """Concatenate what all ranks yield in each step, checking that the shards fit together."""
@@ -56,24 +58,9 @@ class SaveOnce(pl.Callback):
             self.calls += 1
 
 
-def trainer(**settings):
-    return pl.Trainer(
-        **{
-            "max_epochs": 3,
-            "accelerator": "cpu",
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "use_distributed_sampler": False,
-            **settings,
-        }
-    )
-
-
 def fit(data, ckpt_path=None, **settings):
     module = Recorder()
-    trainer(**settings).fit(module, datamodule=data, ckpt_path=ckpt_path)
+    quiet_trainer(**{"max_epochs": 3, **settings}).fit(module, datamodule=data, ckpt_path=ckpt_path)
     return module
 
 

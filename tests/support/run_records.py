@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.commands.report import run
-from gat_lightning.config.files import find_conf
 from gat_lightning.evaluation.outcomes import Outcomes
 from gat_lightning.evaluation.predictions import Predictions
-from gat_lightning.runs.directory import register_resolvers
+from support.configurations import composed
 
 
 def config(*overrides: str) -> DictConfig:
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        return compose("report", list(overrides))
+    return composed("report", *overrides)
 
 
 class Cells(HTMLParser):

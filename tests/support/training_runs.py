@@ -5,13 +5,11 @@ import json
 import warnings
 
 import torch
-from hydra import compose, initialize_config_dir
 
 from gat_lightning.commands.train.run import run
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.config.command_line import quiet_lightning
-from gat_lightning.config.files import find_conf
-from gat_lightning.runs.directory import register_resolvers
+from support.configurations import composed
 
 TINY = [
     "trainer.accelerator=cpu",
@@ -30,10 +28,8 @@ SHORT = ["trainer.max_epochs=1", "data.fraction=0.1", "+trainer.limit_test_batch
 
 
 def tiny(directory, *overrides, base="experiment=quickstart"):
-    register_resolvers()
     directory.mkdir(exist_ok=True)
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        return compose("train", [base, *TINY, f"paths.run={directory}", *overrides])
+    return composed("train", base, *TINY, f"paths.run={directory}", *overrides)
 
 
 def trained(directory, *overrides, **settings):

@@ -4,7 +4,6 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
-import pytorch_lightning as pl
 import scipy.linalg
 import torch
 from torch import nn
@@ -25,6 +24,7 @@ from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import MGDA
+from support.trainers import quiet_trainer
 
 EPS, STEPS, LR, SIZE, SEED = 0.1, 3, 0.05, 7, 3
 NAMES = ["class", "macro", "rotation"]
@@ -75,13 +75,6 @@ def toy_module(method, curvature, floor, separate, weighting=None, space="parame
         seed=SEED,
         **settings,
     )
-
-
-def quiet_trainer(**settings):
-    return pl.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, **settings,
-    )  # fmt: skip
 
 
 def fit_one_step(module, batch=None, **settings):

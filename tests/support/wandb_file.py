@@ -72,3 +72,9 @@ class WandbFile:
                 self.exit_code = record.exit.exit_code
         self.config = {item.key: json.loads(item.value_json) for item in self.run.config.update}
         self.columns = set().union(*self.history)
+
+    def has(self, row):
+        """Whether the history has all figures of a row of ``metrics.csv``."""
+        expected = {name: float(value) for name, value in row.items() if value and name != "step"}
+        expected["trainer/global_step"] = int(row["step"])
+        return any(expected.items() <= logged.items() for logged in self.history)

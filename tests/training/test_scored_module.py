@@ -10,7 +10,8 @@ from gat_lightning.augment import Identity, MaxUp
 from gat_lightning.batch import Batch
 from gat_lightning.methods import Madry
 from gat_lightning.randomness import BatchGenerator, Shard
-from support.training_steps import EPS, SEED, fit_one_step, quiet_trainer, toy_batch, toy_module
+from support.trainers import quiet_trainer
+from support.training_steps import EPS, SEED, fit_one_step, toy_batch, toy_module
 
 LARGEST = 4
 

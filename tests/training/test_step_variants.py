@@ -9,7 +9,8 @@ from gat_lightning.curvature.terms import Curvature
 from gat_lightning.methods import Madry
 from gat_lightning.tasks.views import Views
 from gat_lightning.weighting import MGDA, Equal
-from support.training_steps import fit_one_step, quiet_trainer, toy_batch, toy_module
+from support.trainers import quiet_trainer
+from support.training_steps import fit_one_step, toy_batch, toy_module
 
 DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
 
