@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as arrays
 
 from gat_lightning.curvature.measures import cosine, curvature_measure, magnitude_similarity
 from gat_lightning.curvature.terms import Curvature, curvature_losses, input_gradients
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from support.two_heads import TwoHeads, clean_pass
 
 mpmath.mp.dps = 120
@@ -184,11 +184,11 @@ def test_modes():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mode": "on"}, "curvature.mode is 'on'; it must be one of: objective, penalty, off"),
-        ({"derivative": "none"}, "curvature.derivative is 'none'"),
-        ({"coefficient": -1}, "curvature.coefficient is -1; it must be a number of at least 0"),
+        ({"mode": "on"}, "mode='on': it must be one of: objective, penalty, off"),
+        ({"derivative": "none"}, "derivative='none'"),
+        ({"coefficient": -1}, "coefficient=-1: it must be a number of at least 0"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(SettingError, match=message):
         Curvature(**settings)

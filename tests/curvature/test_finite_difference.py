@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gat_lightning.curvature.terms import Curvature
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from support.two_heads import TwoHeads, clean_pass
 
 NAMES = ["class", "macro", "rotation"]
@@ -80,8 +80,8 @@ def test_samples_without_both_labels_have_no_part():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"step": 0}, "curvature.step is 0; it must be a number above 0"), ({"scheme": "back"}, "curvature.scheme is")],
+    [({"step": 0}, "step=0: it must be a number above 0"), ({"scheme": "back"}, "scheme='back'")],
 )
 def test_wrong_settings_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(SettingError, match=message):
         Curvature(**settings)

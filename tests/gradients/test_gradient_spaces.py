@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.gradients.spaces import FlatLayout
 from gat_lightning.weighting import MGDA, Equal, min_norm
@@ -109,7 +109,7 @@ def test_a_space_without_a_representation_and_an_unknown_space_are_refused():
     net, x, labels = problem()
     with pytest.raises(ValueError, match="needs the tensors that the encoder handed to the decoders"):
         engine_for(net, MGDA(), "representation").step(net.objectives(x, labels, 9)[0])
-    with pytest.raises(UserError, match=r"engine\.space is 'pixels'; it must be one of: parameters, representation"):
+    with pytest.raises(SettingError, match="space='pixels': it must be one of: parameters, representation"):
         engine_for(net, MGDA(), "pixels")
 
 

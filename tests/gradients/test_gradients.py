@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.errors import NonFiniteError, SettingError
 from gat_lightning.gradients.engine import GradientEngine, Objective
 from gat_lightning.gradients.spaces import gramian
 from gat_lightning.weighting import MGDA, Equal, Fixed
@@ -186,5 +186,5 @@ def test_clipping_scales_the_whole_step(clip):
 
 
 def test_a_clip_norm_of_zero_is_refused():
-    with pytest.raises(UserError, match=r"engine\.clip_norm is 0; it must be above 0, or null"):
+    with pytest.raises(SettingError, match="clip_norm=0: it must be None or a number above 0"):
         GradientEngine([], {}, Equal(), clip_norm=0)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.weighting import Fixed
 
 NAMES = ["class/clean+adv", "macro/clean+adv"]
@@ -33,31 +33,27 @@ def test_without_names_the_weights_are_found_by_position() -> None:
 @pytest.mark.parametrize(("settings", "message"), [
     (
         {"weights": {"macro/adv": 1.0}},
-        "weighting.weights names 'macro/adv', which is no objective of this run; its objectives are class/clean+adv, "
-        "macro/clean+adv.",
+        r"weights names 'macro/adv'.* class/clean\+adv, macro/clean\+adv\.",
     ),
     (
         {"weights": {"macro/clean+adv": 0.5}, "default": None},
-        "weighting.weights has no weight for class/clean+adv, and weighting.default is null. Set "
-        "weighting.weights='{class/clean+adv: 1, macro/clean+adv: 0.5}', or weighting.default=1.",
+        r"no weight for class/clean\+adv.*weights=\{class/clean\+adv: 1, macro/clean\+adv: 0\.5\}, or default=1",
     ),
     (
         {"weights": {"macro/clean+adv": 0.0}, "default": 0.0},
-        "weighting.weights gives every objective weight 0, so that nothing would be trained.",
+        "weights gives every objective weight 0",
     ),
 ])  # fmt: skip
 def test_weights_that_do_not_fit_the_run(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ValueError, match=message):
         Fixed(**settings).check(NAMES)
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(("settings", "setting"), [
-    ({"weights": {"a": -1.0}}, "weighting.weights.a=-1"),
-    ({"weights": {"a": float("nan")}}, "weighting.weights.a=nan"),
-    ({"default": float("inf")}, "weighting.default=inf"),
+    ({"weights": {"a": -1.0}}, "weights.a=-1"),
+    ({"weights": {"a": float("nan")}}, "weights.a=nan"),
+    ({"default": float("inf")}, "default=inf"),
 ])  # fmt: skip
 def test_impossible_weights(settings: dict[str, Any], setting: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(SettingError, match=f"{setting}.*a number of at least 0"):
         Fixed(**settings)
-    assert str(caught.value) == f"{setting} is not possible: a weight is a number of at least 0."

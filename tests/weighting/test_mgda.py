@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.errors import NonFiniteError, SettingError
 from gat_lightning.methods import Mart
 from gat_lightning.weighting import MGDA, min_norm
 from support.weighting_asserts import KINDS, Array, assert_on_simplex, random_jacobian
@@ -172,49 +172,43 @@ def test_a_gramian_that_is_not_finite() -> None:
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"normalize": "l1"}, "weighting.normalize is 'l1'; it must be one of: none, l2, loss, loss+."),
-    ({"min_weight": -0.1}, "weighting.min_weight=-0.1 is not possible: it must lie between 0 and 1."),
-    ({"min_weight": float("nan")}, "weighting.min_weight=nan is not possible: it must lie between 0 and 1."),
-    ({"floor": {"class/adv": 1.5}}, "weighting.floor.class/adv=1.5 is not possible: it must lie between 0 and 1."),
+    ({"normalize": "l1"}, r"normalize='l1'.*none, l2, loss, loss\+"),
+    ({"min_weight": -0.1}, r"min_weight=-0\.1.*at least 0 and at most 1"),
+    ({"min_weight": float("nan")}, r"min_weight=nan.*at least 0 and at most 1"),
+    ({"floor": {"class/adv": 1.5}}, r"floor\.class/adv=1\.5.*at least 0 and at most 1"),
 ])  # fmt: skip
 def test_impossible_settings(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(SettingError, match=message):
         MGDA(**settings)
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(("settings", "names", "message"), [
     (
         {"floor": {"class/advers": 0.5}},
         COMBINED,
-        "weighting.floor names 'class/advers', which is no objective of this run; its objectives are "
-        "class/clean+adv, macro/clean+adv, macro/curvature.",
+        r"floor names 'class/advers'.* class/clean\+adv, macro/clean\+adv, macro/curvature\.",
     ),
     (
         {"floor": {"target": 0.5}, "target": "edema"},
         ["edema/clean", "age/clean"],
-        "weighting.floor.target needs an adversarial objective of the target task 'edema', and this run has none: its "
-        "objectives are edema/clean, age/clean. Choose a method that trains on adversarial images, such as "
-        "method=madry, or weighting=mgda.",
+        r"floor\.target needs an adversarial objective of the target task 'edema'.* edema/clean, age/clean.*as Madry",
     ),
-    ({"min_weight": 0.4}, COMBINED, "weighting.min_weight=0.4 is too much for 3 objectives: at most 1/3."),
+    ({"min_weight": 0.4}, COMBINED, r"min_weight=0\.4.*at most 1/3.*3 objectives"),
     (
         {"min_weight": 0.2, "floor": {"target": 0.7}},
         COMBINED,
-        "weighting.floor and weighting.min_weight add up to 1.1 (class/clean+adv 0.7, macro/clean+adv 0.2, "
-        "macro/curvature 0.2); at most 1 is right.",
+        r"floor and min_weight add up to 1\.1 \(class/clean\+adv 0\.7, macro/clean\+adv 0\.2, macro/curvature 0\.2\)",
     ),
 ])  # fmt: skip
 def test_settings_that_do_not_fit_the_run(settings: dict[str, Any], names: list[str], message: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(ValueError, match=message):
         MGDA(**settings).check(names)
-    assert str(caught.value) == message
 
 
 def test_floors_that_do_not_fit_are_refused_in_a_step_too() -> None:
-    with pytest.raises(UserError, match="too much for 3"):
+    with pytest.raises(ValueError, match="at most 1/3"):
         MGDA(min_weight=0.4)(torch.eye(3))
-    with pytest.raises(UserError, match=r"add up to 1\.2"):
+    with pytest.raises(ValueError, match=r"add up to 1\.2"):
         MGDA(floor={"a": 0.6, "b": 0.6})(torch.eye(2), None, ["a", "b"])
 
 

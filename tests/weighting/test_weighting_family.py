@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.errors import NonFiniteError, SettingError
 from gat_lightning.weighting import (
     IMTL,
     MGDA,
@@ -223,15 +223,14 @@ def test_equal_is_the_sum() -> None:
 
 
 @pytest.mark.parametrize(("create", "message"), [
-    (lambda: CAGrad(-0.1), "weighting.c=-0.1 is not possible: it is a number of at least 0, usually below 1."),
-    (lambda: CAGrad(float("inf")), "weighting.c=inf is not possible: it is a number of at least 0, usually below 1."),
-    (lambda: GradVac(beta=1.5), "weighting.beta=1.5 is not possible: it must lie between 0 and 1."),
-    (lambda: NashMTL(max_norm=0.0), "weighting.max_norm is 0; it must be above 0, or null for no limit."),
+    (lambda: CAGrad(-0.1), r"c=-0\.1.*at least 0"),
+    (lambda: CAGrad(float("inf")), r"c=inf.*at least 0"),
+    (lambda: GradVac(beta=1.5), r"beta=1\.5.*at least 0 and at most 1"),
+    (lambda: NashMTL(max_norm=0.0), r"max_norm=0\.0.*None or a number above 0"),
 ])  # fmt: skip
 def test_impossible_settings_are_refused(create: Make, message: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(SettingError, match=message):
         create()
-    assert str(caught.value) == message
 
 
 # The Gramian is that of (1, 0) and (0, 2), so that nothing conflicts.

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.config.constructors import origin_of
 from gat_lightning.errors import UserError
+from gat_lightning.gradients.spaces import SPACES
 from gat_lightning.nearest import did_you_mean, nearest
 from gat_lightning.tasks import ATTACKED
 
@@ -88,6 +89,7 @@ RANGES = {
     "engine.micro_batch": whole(1, None),
     "engine.channels_last": flag(),
     "engine.compile": flag(),
+    "engine.space": one_of(*SPACES),
     "engine.clip_norm": number(lambda value: value > 0, "above 0", None),
     "validation.images": whole(1, None),
     "validation.every": whole(1),

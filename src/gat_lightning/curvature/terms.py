@@ -13,10 +13,10 @@ from torch import Tensor
 
 from gat_lightning.curvature.finite_difference import LossesAt, displaced
 from gat_lightning.curvature.measures import curvature_measure
-from gat_lightning.errors import UserError
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.validate import check_option, check_real
 
 MODES = ("objective", "penalty", "off")
 DERIVATIVES = ("exact", "finite_difference")
@@ -84,7 +84,7 @@ class Curvature:
         scheme: ``forward`` or ``central`` differences.
 
     Raises:
-        UserError: an unknown name, a negative coefficient, or a step that is not positive.
+        SettingError: an unknown name, a negative coefficient, or a step that is not positive.
     """
 
     def __init__(
@@ -95,22 +95,11 @@ class Curvature:
         step: float = DEFAULT_STEP,
         scheme: str = "forward",
     ) -> None:
-        for name, value, known in (
-            ("mode", mode, MODES),
-            ("derivative", derivative, DERIVATIVES),
-            ("scheme", scheme, SCHEMES),
-        ):
-            if value not in known:
-                raise UserError(f"curvature.{name} is '{value}'; it must be one of: {', '.join(known)}.")
-        if not 0 <= coefficient < float("inf"):
-            raise UserError(f"curvature.coefficient is {coefficient}; it must be a number of at least 0.")
-        if not 0 < step < float("inf"):
-            raise UserError(f"curvature.step is {step}; it must be a number above 0, such as {DEFAULT_STEP:g}.")
-        self.mode = mode
-        self.exact = derivative == "exact"
-        self.coefficient = coefficient
-        self._step = step
-        self._central = scheme == "central"
+        self.mode = check_option("mode", mode, MODES)
+        self.exact = check_option("derivative", derivative, DERIVATIVES) == "exact"
+        self.coefficient = check_real("coefficient", coefficient, 0)
+        self._step = check_real("step", step, 0, closed="neither", example=DEFAULT_STEP)
+        self._central = check_option("scheme", scheme, SCHEMES) == "central"
 
     def enabled(self, tasks: Sequence[str]) -> bool:
         """Whether a step on these tasks has curvature terms."""
@@ -120,12 +109,12 @@ class Curvature:
         """Called before training.
 
         Raises:
-            UserError: the terms cannot be had in this ``engine.space``.
+            ValueError: the terms cannot be had in this space of the gradients.
         """
         if space == "representation" and self.mode == "objective" and self.enabled(tasks):
-            raise UserError(
-                "curvature.mode=objective needs engine.space=parameters: a curvature term has no gradient at the"
-                " decoders' inputs. Set curvature.mode=penalty or curvature.mode=off."
+            raise ValueError(
+                "mode=objective needs the engine's space=parameters: a curvature term has no gradient at the decoders'"
+                " inputs. Use mode=penalty or mode=off."
             )
 
     def names(self, tasks: Sequence[str]) -> list[str]:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients.spaces import SPACES, FlatLayout
+from gat_lightning.validate import check_option, check_real
 from gat_lightning.weighting import Weighting
 
 
@@ -89,7 +90,7 @@ class GradientEngine:
         space: ``parameters`` or ``representation``, see :mod:`gat_lightning.gradients.spaces`.
 
     Raises:
-        UserError: ``clip_norm`` is not positive, or the space is unknown.
+        SettingError: ``clip_norm`` is not positive, or the space is unknown.
 
     Example:
         >>> engine = GradientEngine(trunk.parameters(), {"class": head.parameters()}, MGDA())
@@ -105,15 +106,11 @@ class GradientEngine:
         clip_norm: float | None = None,
         space: str = "parameters",
     ) -> None:
-        if clip_norm is not None and not clip_norm > 0:
-            raise UserError(f"engine.clip_norm is {clip_norm}; it must be above 0, or null for no clipping.")
-        if space not in SPACES:
-            raise UserError(f"engine.space is '{space}'; it must be one of: {', '.join(SPACES)}.")
         self.shared = list(shared)
         self.decoders = {task: list(parameters) for task, parameters in decoders.items()}
         self.weighting = weighting
-        self.clip_norm = clip_norm
-        self.space = space
+        self.clip_norm = check_real("clip_norm", clip_norm, 0, closed="neither", also=(None,))
+        self.space = check_option("space", space, SPACES)
         self._heads = [parameter for parameters in self.decoders.values() for parameter in parameters]
         self._gradients = SPACES[space](self.shared)
         self._sums: _Sums | None = None

@@ -153,7 +153,7 @@ class RepresentationSpace(GradientSpace):
         """
         self.inputs = [tensor for tensor in representation if tensor.requires_grad]
         if not self.inputs:
-            raise ValueError("engine.space=representation needs the tensors that the encoder handed to the decoders")
+            raise ValueError("space=representation needs the tensors that the encoder handed to the decoders")
         width = sum(tensor.numel() for tensor in self.inputs)
         self._parts.append((self.inputs, self._shared[0].new_empty(count, width)))
 

@@ -40,7 +40,7 @@ class Weighting(ABC):
             names: names of all objectives that a step of this run can have.
 
         Raises:
-            UserError: a setting does not fit these objectives.
+            ValueError: an argument does not fit these objectives.
         """
 
     def remedies(self) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_real
 from gat_lightning.weighting.directional import DirectionalWeighting
 from gat_lightning.weighting.dual_cone import project_on_dual_cone
 from gat_lightning.weighting.min_norm import EPSILON, Array, Indices, min_norm
@@ -45,13 +45,11 @@ class CAGrad(DirectionalWeighting):
             its ablations, and shows convergence to a minimum of the mean loss for c < 1.
 
     Raises:
-        UserError: ``c`` is negative or not finite.
+        SettingError: ``c`` is negative or not finite.
     """
 
     def __init__(self, c: float = 0.5) -> None:
-        if not 0 <= c < math.inf:
-            raise UserError(f"weighting.c={c:g} is not possible: it is a number of at least 0, usually below 1.")
-        self.c = c
+        self.c = check_real("c", c, 0, example=0.5)
 
     def weigh(self, norms: Array, cosines: Array, names: Sequence[str]) -> Array:
         """See :meth:`DirectionalWeighting.weigh`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_real
 from gat_lightning.weighting.min_norm import EPSILON, Array, Indices
 from gat_lightning.weighting.surgery import GradientSurgery
 
@@ -42,16 +42,14 @@ class GradVac(GradientSurgery):
         seed: seed of the random orders.
 
     Raises:
-        UserError: ``beta`` is outside [0, 1].
+        SettingError: ``beta`` is outside [0, 1].
     """
 
     purpose = "gradvac"
 
     def __init__(self, beta: float = 0.5, seed: int = 0) -> None:
-        if not 0 <= beta <= 1:
-            raise UserError(f"weighting.beta={beta:g} is not possible: it must lie between 0 and 1.")
         super().__init__(seed)
-        self.beta = beta
+        self.beta = check_real("beta", beta, 0, 1)
         self._targets: dict[str, dict[str, float]] = {}
 
     def weigh(self, norms: Array, cosines: Array, names: Sequence[str]) -> Array:

@@ -8,7 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 from torch import Tensor, float64, from_numpy
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
+from gat_lightning.validate import check_option, check_real
 from gat_lightning.weighting.base import Weighting
 from gat_lightning.weighting.diagnosis import adversarial_names
 from gat_lightning.weighting.min_norm import SUM_SLACK, Array, min_norm, square_matrix
@@ -29,7 +30,8 @@ class MGDA(Weighting):
     *applied* to the original gradients g_k, as in the code of Sener and Koltun and in LibMTL.
 
     The minimum-norm point gives its weight to the objectives with the shortest gradients, such as the loss on clean
-    images once it is nearly solved. ``normalize``, ``floor`` and ``method.pairing=combined`` are remedies.
+    images once it is nearly solved. ``normalize``, ``floor`` and a combined objective per task (see
+    :class:`~gat_lightning.methods.paired.Paired`) are remedies.
 
     Args:
         normalize: d_k is 1 for ``none``, ‖g_k‖ for ``l2``, abs L_k for ``loss``, ‖g_k‖ abs L_k for ``loss+``. A
@@ -47,7 +49,7 @@ class MGDA(Weighting):
         target: name of the target task.
 
     Raises:
-        UserError: an unknown normalisation, or a floor outside [0, 1].
+        SettingError: an unknown normalisation, or a floor outside [0, 1].
     """
 
     def __init__(
@@ -58,24 +60,19 @@ class MGDA(Weighting):
         rescale: bool = False,
         target: str = "class",
     ) -> None:
-        if normalize not in get_args(Normalization):
-            raise UserError(
-                f"weighting.normalize is '{normalize}'; it must be one of: {', '.join(get_args(Normalization))}."
-            )
-        self.normalize = normalize
-        self.min_weight = min_weight
-        self.floor = {str(name): float(value) for name, value in (floor or {}).items()}
+        self.normalize = check_option("normalize", normalize, get_args(Normalization))
+        self.min_weight = check_real("min_weight", min_weight, 0, 1)
+        self.floor = {
+            str(name): float(check_real(f"floor.{name}", value, 0, 1)) for name, value in (floor or {}).items()
+        }
         self.rescale = rescale
         self.target = target
-        for setting, value in (("min_weight", min_weight), *((f"floor.{k}", v) for k, v in self.floor.items())):
-            if not 0 <= value <= 1:
-                raise UserError(f"weighting.{setting}={value:g} is not possible: it must lie between 0 and 1.")
 
     def check(self, names: Sequence[str]) -> None:
         """See :meth:`Weighting.check`: every floor must name an objective, and the floors must leave room."""
         for key in self.floor:
             if not set(self._named(key, names)) & set(names):
-                raise UserError(self._unknown(key, names))
+                raise ValueError(self._unknown(key, names))
         self._bounds(len(names), names)
 
     def remedies(self) -> list[str]:
@@ -93,8 +90,8 @@ class MGDA(Weighting):
             names: names of the objectives; needed by ``floor``.
 
         Raises:
-            UserError: the floors of these objectives add up to more than 1.
-            ValueError: ``losses`` or ``names`` are needed and missing.
+            ValueError: the floors of these objectives add up to more than 1, or ``losses`` or ``names`` are needed and
+                missing.
             NonFiniteError: the Gramian has a NaN or an infinity.
         """
         matrix = square_matrix(gramian)
@@ -108,21 +105,19 @@ class MGDA(Weighting):
     def _bounds(self, count: int, names: Sequence[str] | None) -> Array:
         """Floor of each objective, ``[K]``."""
         if self.min_weight * count > 1 + SUM_SLACK:
-            raise UserError(
-                f"weighting.min_weight={self.min_weight:g} is too much for {count} objectives: at most 1/{count}."
-            )
+            raise SettingError("min_weight", self.min_weight, f"at most 1/{count}, since there are {count} objectives")
         bounds = np.full(count, float(self.min_weight))
         if not self.floor:
             return bounds
         if names is None:
-            raise ValueError("weighting.floor needs the names of the objectives")
+            raise ValueError("floor needs the names of the objectives")
         for key, value in self.floor.items():
             named = self._named(key, names)
             bounds = np.maximum(bounds, [value / len(named) if name in named else 0.0 for name in names])
         if bounds.sum() > 1 + SUM_SLACK:
             floors = ", ".join(f"{name} {bound:g}" for name, bound in zip(names, bounds, strict=True) if bound > 0)
-            raise UserError(
-                f"weighting.floor and weighting.min_weight add up to {bounds.sum():g} ({floors}); at most 1 is right."
+            raise ValueError(
+                f"floor and min_weight add up to {bounds.sum():g} ({floors}); they must add up to at most 1."
             )
         return bounds
 
@@ -130,11 +125,10 @@ class MGDA(Weighting):
         known = ", ".join(names)
         if key == TARGET:
             return (
-                f"weighting.floor.target needs an adversarial objective of the target task '{self.target}', and this "
-                f"run has none: its objectives are {known}. Choose a method that trains on adversarial images, such as "
-                f"method=madry, or weighting=mgda."
+                f"floor.target needs an adversarial objective of the target task '{self.target}', and the objectives"
+                f" are {known}. Leave this floor out, or train on adversarial images, as Madry does."
             )
-        return f"weighting.floor names '{key}', which is no objective of this run; its objectives are {known}."
+        return f"floor names '{key}', which is not an objective; the objectives are {known}."
 
     def _normalized(self, gramian: Array, losses: Tensor | None) -> Array:
         """Inner products of g_k / d_k, up to one common factor."""
@@ -145,7 +139,7 @@ class MGDA(Weighting):
         lengths = norms if self.normalize == "loss" else np.ones_like(norms)
         if self.normalize != "l2":
             if losses is None:
-                raise ValueError(f"weighting.normalize={self.normalize} needs the losses")
+                raise ValueError(f"normalize={self.normalize} needs the losses")
             sizes = np.abs(losses.detach().to("cpu", float64).numpy())
             if sizes.max() > 0:
                 lengths = lengths / np.maximum(sizes / sizes.max(), _LEAST_LOSS)

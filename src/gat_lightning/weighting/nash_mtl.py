@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_real
 from gat_lightning.weighting.directional import DirectionalWeighting
 from gat_lightning.weighting.min_norm import Array
 
@@ -42,13 +42,11 @@ class NashMTL(DirectionalWeighting):
         max_norm: largest norm of the combined gradient, 1 as published; None for no limit.
 
     Raises:
-        UserError: ``max_norm`` is not positive.
+        SettingError: ``max_norm`` is not positive.
     """
 
     def __init__(self, max_norm: float | None = 1.0) -> None:
-        if max_norm is not None and not max_norm > 0:
-            raise UserError(f"weighting.max_norm is {max_norm:g}; it must be above 0, or null for no limit.")
-        self.max_norm = max_norm
+        self.max_norm = check_real("max_norm", max_norm, 0, closed="neither", also=(None,))
 
     def weigh(self, norms: Array, cosines: Array, names: Sequence[str]) -> Array:
         """See :meth:`DirectionalWeighting.weigh`."""
