@@ -1,6 +1,24 @@
 """Evaluate a model: ``python -m gat_lightning.evaluate checkpoint=PATH evaluation=NAME [KEY=VALUE ...]``."""
 
-from gat_lightning.commands.evaluate.run import main
+import sys
+
+from omegaconf import DictConfig
+
+from gat_lightning.config.command_line import command
+
+
+def run(config: DictConfig) -> None:
+    """Evaluate, with imports that wait until the configuration has been composed."""
+    from gat_lightning.commands.evaluate.run import run
+
+    run(config)
+
+
+def main() -> None:
+    """Run the command; settings of ``model`` and ``data`` may be added without a ``+``."""
+    sys.argv[1:] = [f"++{text}" if text.startswith(("model.", "data.")) else text for text in sys.argv[1:]]
+    command("evaluate", run)()
+
 
 if __name__ == "__main__":
     main()

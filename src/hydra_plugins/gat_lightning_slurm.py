@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.errors import UserError
 from gat_lightning.runs.signals import Stopped
 from gat_lightning.runs.slurm import queued_jobs
@@ -42,13 +41,10 @@ class SlurmLauncher(Launcher):
         self._context: HydraContext
         self._task: TaskFunction
         self._config: DictConfig
-        self._entry: str | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Remember what a job runs, and the module that was started."""
+        """Remember what a job runs."""
         self._context, self._task, self._config = hydra_context, task_function, config
-        specification = getattr(sys.modules["__main__"], "__spec__", None)
-        self._entry = specification.name if specification else None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit, and wait.
@@ -82,9 +78,8 @@ class SlurmLauncher(Launcher):
         """Run one point, in a job's process."""
         import submitit
 
-        if self._entry is not None:
-            importlib.import_module(self._entry)  # with what it makes known to OmegaConf
         setup_globals()
+        register_resolvers()
         environment = submitit.JobEnvironment()
         config = self._point(overrides)
         with open_dict(config.hydra):

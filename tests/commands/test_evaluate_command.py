@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from gat_lightning.commands.evaluate.subject import data_settings
 from gat_lightning.config.build import build_data
 from gat_lightning.config.check import check
+from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.messages import explain
 from gat_lightning.evaluation.predictions import Predictions

@@ -9,8 +9,8 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.commands.evaluate.subject import data_settings
 from gat_lightning.config.build import CHECKPOINT_SCHEMA, build_data
+from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
 from support.configurations import composed
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from gat_lightning.commands.demo import MODELS
-from gat_lightning.commands.demo import main as demo
+from gat_lightning.commands.demo import run as demo
 from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_checkpoint, load_classifier
 from gat_lightning.config.command_line import quiet_lightning

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hydra.errors import HydraException, InstantiationException
 
-from gat_lightning.commands.train.run import main
 from gat_lightning.config.command_line import command
 from gat_lightning.errors import UserError
+from gat_lightning.train import main
 from support import commands
 
 SMALL = "encoder=preact_resnet_small"

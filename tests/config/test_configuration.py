@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from gat_lightning.config.build import build_test_attacks
 from gat_lightning.config.files import find_conf, plain
-from gat_lightning.runs.directory import auto_name, configuration_hash, register_resolvers, run_name
+from gat_lightning.config.resolvers import register_resolvers
+from gat_lightning.runs.directory import auto_name, configuration_hash, run_name
 
 CONF = find_conf()
 

@@ -5,7 +5,7 @@ from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from gat_lightning.config.files import find_conf
-from gat_lightning.runs.directory import register_resolvers
+from gat_lightning.config.resolvers import register_resolvers
 
 
 @pytest.fixture(autouse=True)

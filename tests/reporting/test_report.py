@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gat_lightning.commands.report import _quoted, run
+from gat_lightning.commands.report import run
 from gat_lightning.errors import UserError
+from gat_lightning.report import quoted
 from gat_lightning.reporting.charts import pareto
 from support.run_records import cells, config
 
@@ -183,9 +184,9 @@ def test_the_page_is_named_by_its_whole_path(
 
 
 def test_the_baseline_is_typed_without_quotes() -> None:
-    assert _quoted("baseline=task=none") == "baseline='task=none'"
-    assert _quoted("baseline='task=none'") == "baseline='task=none'"
-    assert _quoted("runs=outputs") == "runs=outputs"
+    assert quoted("baseline=task=none") == "baseline='task=none'"
+    assert quoted("baseline='task=none'") == "baseline='task=none'"
+    assert quoted("runs=outputs") == "runs=outputs"
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))

@@ -8,14 +8,14 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
-from gat_lightning.commands.evaluate import settings as evaluate_settings
 from gat_lightning.config.build import CHECKPOINT_SCHEMA
 from gat_lightning.config.checkpoint import check_fits, find_resumable
 from gat_lightning.config.files import find_conf, plain
+from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.errors import UserError
 from gat_lightning.reporting.records import Record
 from gat_lightning.runs import settings_history
-from gat_lightning.runs.directory import configuration_hash, register_resolvers, run_name, skipped
+from gat_lightning.runs.directory import configuration_hash, run_name, skipped
 from gat_lightning.runs.settings_history import (
     Introduced,
     Redefined,
@@ -48,7 +48,6 @@ def history(monkeypatch):
 def composed():
     """Composes a configuration."""
     register_resolvers()
-    evaluate_settings.register_resolvers()
     with initialize_config_dir(str(find_conf()), version_base="1.3"):
         yield compose
     GlobalHydra.instance().clear()

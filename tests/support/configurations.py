@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from gat_lightning.config.files import find_conf
-from gat_lightning.runs.directory import register_resolvers
+from gat_lightning.config.resolvers import register_resolvers
 
 
 def composed(name: str, *overrides: str, **settings: Any) -> DictConfig:

@@ -9,9 +9,9 @@ import time
 
 import torch
 
-from gat_lightning.commands.train.run import main
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.runs.result import read_result
+from gat_lightning.train import main
 from gat_lightning.training.module import GATModule
 from support.training_runs import TINY, deterministic, equal, rows
 
@@ -31,7 +31,7 @@ def start(output, *arguments, before=None):
     output.mkdir(parents=True, exist_ok=True)
     (output / "log.txt").touch()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["gat_lightning.train"])
+    context.set_forkserver_preload(["gat_lightning.commands.train.run"])
     process = context.Process(target=_main, args=(output, [*QUICK, *arguments], before))
     process.start()
     STARTED.append(process)

@@ -8,13 +8,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from gat_lightning.commands.evaluate import run as evaluate
-from gat_lightning.commands.report import _quoted
 from gat_lightning.commands.train import run as train
 from gat_lightning.config.check import check
 from gat_lightning.config.command_line import _with_text_option
 from gat_lightning.config.files import find_conf
-from gat_lightning.runs import slurm
-from gat_lightning.runs.directory import register_resolvers
+from gat_lightning.config.resolvers import register_resolvers
+from gat_lightning.report import quoted
 from support.documents import PAGES, commands_of
 
 NAMES = {
@@ -34,7 +33,6 @@ PREPARED = (train, evaluate)
 def composed(name, words):
     """Checked configurations of a command: one, or as many as let each value of a sweep be chosen once."""
     register_resolvers()
-    slurm.register_resolvers()
     swept = "-m" in words
     words = [_typed(name, word) for word in words if word != "-m"]
     with initialize_config_dir(str(find_conf()), version_base="1.3"):
@@ -57,7 +55,7 @@ def _typed(name, word):
     """What the command makes of a word before Hydra sees it."""
     word = _with_text_option(word)
     if name == "report":
-        return _quoted(word)
+        return quoted(word)
     return f"++{word}" if name == "evaluate" and word.startswith(("model.", "data.")) else word
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from gat_lightning.config.command_line import command
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.paired import load_correct
 from gat_lightning.evaluation.statistics import Comparison, compare
@@ -33,6 +32,3 @@ def run(config: DictConfig) -> Comparison:
 
 def _by_folder(paths: Sequence[str]) -> dict[str, str]:
     return {Path(path).name: str(path) for path in paths}
-
-
-main = command("compare", run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,13 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from gat_lightning.commands.train.run import run
+from gat_lightning.commands.train.run import run as train
 from gat_lightning.config.build import build_attack, build_data
 from gat_lightning.config.checkpoint import load_classifier
 from gat_lightning.config.command_line import quiet_lightning
 from gat_lightning.config.files import find_conf
+from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.figures.gallery import adversarial_gallery
-from gat_lightning.runs.directory import register_resolvers
 from gat_lightning.runs.metric_names import CLEAN, target_scores
 
 MODELS = {
@@ -27,14 +26,13 @@ MODELS = {
 }
 
 
-def main(overrides: Sequence[str] | None = None, output: Path = Path("outputs/demo")) -> None:
+def run(overrides: Sequence[str], output: Path = Path("outputs/demo")) -> None:
     """Train an undefended model, single-task adversarial training and GAT; print a table and write a picture.
 
     Args:
-        overrides: Hydra overrides for all three, such as ``trainer.max_epochs=1``; the command line's by default.
+        overrides: Hydra overrides for all three, such as ``trainer.max_epochs=1``.
         output: where the runs and ``demo.png`` go. Earlier runs there are replaced.
     """
-    overrides = sys.argv[1:] if overrides is None else overrides
     console = Console()
     register_resolvers()
     quiet_lightning()
@@ -48,7 +46,7 @@ def main(overrides: Sequence[str] | None = None, output: Path = Path("outputs/de
             (directory / ".hydra").mkdir(exist_ok=True)  # as Hydra does it in a command
             OmegaConf.save(OmegaConf.create(typed), directory / ".hydra" / "overrides.yaml")
             console.rule(f"{name} (experiment={experiment})")
-            results[name] = run(configs[name])
+            results[name] = train(configs[name])
 
     table = Table("model", "clean", "robust", "seconds", title="Test images, best checkpoint")
     for name, result in results.items():

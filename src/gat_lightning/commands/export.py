@@ -12,7 +12,6 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from gat_lightning.config.checkpoint import load_described
-from gat_lightning.config.command_line import command
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.formats import Description, Format
@@ -86,6 +85,3 @@ def check_same(
             )
         largest = max(largest, difference)
     return largest
-
-
-main = command("export", run)

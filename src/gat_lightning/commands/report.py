@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from gat_lightning.config.command_line import command
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import hypervolume
 from gat_lightning.reporting import charts, correlations, page
@@ -188,14 +186,3 @@ def show(table: str, unusable: Sequence[Unusable], path: Path) -> None:
     for each in unusable:
         console.print(f"left out: {each.directory}: {each.reason}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Report: {path}", soft_wrap=True)
-
-
-def main() -> None:
-    """The command; ``baseline=task=none`` needs no quotes."""
-    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
-    command("report", run)()
-
-
-def _quoted(argument: str) -> str:
-    name, _, value = argument.partition("=")
-    return f"{name}='{value}'" if name == "baseline" and value[:1] not in ("'", '"') else argument

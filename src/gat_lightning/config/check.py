@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.config import build
 from gat_lightning.config.constructors import check_constructors
 from gat_lightning.config.encoder import check_encoder
 from gat_lightning.config.files import READ_ELSEWHERE
@@ -35,6 +33,10 @@ def check(config: DictConfig) -> None:
 
 
 def _check_training(config: DictConfig) -> None:
+    import torch
+
+    from gat_lightning.config import build  # imports Lightning, which a setting out of its range need not
+
     check_encoder(config.encoder)
     _check_length(config.trainer)
     _check_checkpoints(config)
@@ -96,6 +98,8 @@ def _check_checkpoints(config: DictConfig) -> None:
 
 
 def _check_objectives(config: DictConfig) -> None:
+    from gat_lightning.config.build import check_objectives
+
     target = config.data.target
     names = [] if target == NO_TARGET else [target]
     for key in config.task:
@@ -110,7 +114,7 @@ def _check_objectives(config: DictConfig) -> None:
         names.append(name)
     augment, method = _part(config, "augment"), _part(config, "method")
     weighting, curvature = _part(config, "weighting"), _part(config, "curvature")
-    build.check_objectives(config, names, augment, method, weighting, curvature)
+    check_objectives(config, names, augment, method, weighting, curvature)
     _check_synchronised_statistics(config, curvature.enabled(names) and curvature.exact)
 
 

@@ -17,12 +17,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gat_lightning.config.check import check
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.messages import explain, is_for_user
+from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.errors import UserError
-from gat_lightning.runs import slurm
-from gat_lightning.runs.directory import discard_unused, register_resolvers
+from gat_lightning.runs.directory import discard_unused
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,6 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
     ``HYDRA_FULL_ERROR=1`` shows the traceback. In a sweep the other runs go on, and the errors are listed at its end.
     """
     register_resolvers()
-    slurm.register_resolvers()
     traceback = started = False
 
     @hydra.main(version_base="1.3", config_path=str(find_conf()), config_name=name)
@@ -54,6 +52,8 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
         try:
             with _full_errors(traceback):
                 _check_launcher()
+                from gat_lightning.config.check import check  # imports Lightning, which errors of composition need not
+
                 check(config)
                 run(config)
         except Exception as error:

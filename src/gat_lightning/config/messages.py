@@ -13,7 +13,6 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -27,7 +26,7 @@ _OF_EXTRAS = {"hydra/launcher=joblib": "sweep"}
 _JOINED = ("task", "callbacks", "logger")
 """Groups of which a run may have several options."""
 _OWN = (UserError, NonFiniteError)
-_FOR_THE_USER = (*_OWN, SettingError, HydraException, OmegaConfBaseException, MisconfigurationException)
+_FOR_THE_USER = (*_OWN, SettingError, HydraException, OmegaConfBaseException)
 _REFUSALS = (*_FOR_THE_USER, ValueError, TypeError, OSError, ImportError)
 """What a constructor raises at arguments that it does not like; anything else is a fault in it."""
 
@@ -40,8 +39,9 @@ def is_for_user(error: BaseException) -> bool:
 def explain(error: BaseException) -> str:
     """What is wrong and what would be right, without a traceback."""
     causes = list(_causes(error))
-    chosen = [cause for kinds in (_OWN, _FOR_THE_USER) for cause in causes if isinstance(cause, kinds)]
-    return _text(chosen[0] if chosen else error)
+    own = [cause for cause in causes if isinstance(cause, _OWN)]
+    others = [cause for cause in causes if isinstance(cause, _FOR_THE_USER) or _is_misconfiguration(cause)]
+    return _text([*own, *others, error][0])
 
 
 def full_key(error: InstantiationException) -> str:
@@ -52,8 +52,14 @@ def full_key(error: InstantiationException) -> str:
 
 def _is_meant(error: BaseException) -> bool:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return isinstance(error.__cause__, _REFUSALS)
-    return isinstance(error, _FOR_THE_USER)
+        return isinstance(error.__cause__, _REFUSALS) or _is_misconfiguration(error.__cause__)
+    return isinstance(error, _FOR_THE_USER) or _is_misconfiguration(error)
+
+
+def _is_misconfiguration(error: BaseException) -> bool:
+    """Whether Lightning refuses its arguments; told without importing Lightning."""
+    kinds = (f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__)
+    return "lightning_fabric.utilities.exceptions.MisconfigurationException" in kinds
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gat_lightning.errors import UserError
 
@@ -26,11 +26,6 @@ def scaled(full: Any, small: Any, smoke: Any, *, _root_: DictConfig) -> Any:
         UserError: ``paper.scale`` is none of :data:`SCALES`.
     """
     return dict(zip(SCALES, (full, small, smoke), strict=True))[_scale(_root_)]
-
-
-def register_resolvers() -> None:
-    """Make ``${scaled:...}`` known to the configuration."""
-    OmegaConf.register_new_resolver("scaled", scaled, replace=True)
 
 
 def prepare_paper(config: DictConfig) -> None:

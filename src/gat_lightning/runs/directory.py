@@ -78,7 +78,7 @@ def discard_unused(directory: Path) -> None:
     """
     if not directory.is_dir() or Path.cwd().is_relative_to(directory.resolve()):
         return
-    with suppress(UserError), only_run_in(directory):
+    with suppress(UserError, FileNotFoundError), only_run_in(directory):
         found = {path.name for path in directory.iterdir()}
         log = RunDirectory(directory).log
         if found <= _MADE_BEFORE_THE_RUN and not (log.exists() and log.read_text()):
@@ -88,13 +88,3 @@ def discard_unused(directory: Path) -> None:
 def auto_name(data: str, tasks: Iterable[str]) -> str:
     """Name of a run that was not given one, such as ``cifar10-macro+rotation``, from the data's class and the tasks."""
     return f"{data.rsplit('.', 1)[-1].lower()}-{'+'.join(tasks) or 'none'}"
-
-
-def register_resolvers() -> None:
-    """Make ``${auto_name:}``, ``${run_name:}``, ``${run_directory:}`` and ``${record_directory:}`` known."""
-    OmegaConf.register_new_resolver("auto_name", auto_name, replace=True)
-    OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
-    OmegaConf.register_new_resolver("record_directory", lambda *, _root_: record_directory(_root_), replace=True)
-    OmegaConf.register_new_resolver(
-        "run_directory", lambda *, _root_: str(Path(_root_.paths.output) / run_name(_root_)), replace=True
-    )

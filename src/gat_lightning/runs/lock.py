@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pytorch_lightning.utilities import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from gat_lightning.errors import UserError
 
@@ -19,8 +19,9 @@ FILE = ".lock"
 def only_run_in(directory: Path) -> Iterator[None]:
     """Refuses the block where another process is in such a block for the same directory, on this or another machine.
 
-    The operating system ends the claim of a process that died, even if processes that it started live on. Only rank 0
-    claims; where the file system has no locks, nothing is claimed.
+    The operating system ends the claim of a process that died, even if processes that it started live on. Once
+    Lightning is imported, which sets the rank, only rank 0 claims. Where the file system has no locks, nothing is
+    claimed.
 
     Raises:
         UserError: another run is at work, or the directory cannot be written to.

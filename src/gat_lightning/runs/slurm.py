@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from omegaconf import OmegaConf
-
 from gat_lightning.errors import UserError
 
 _CORES_WITHOUT_GPU = 4
@@ -49,10 +47,3 @@ def queued_jobs() -> set[str] | None:
         return set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split())
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def register_resolvers() -> None:
-    """Make ``${slurm_tasks:}``, ``${slurm_gpus:}`` and ``${slurm_cpus:}`` known to the configuration."""
-    OmegaConf.register_new_resolver("slurm_tasks", tasks_per_node, replace=True)
-    OmegaConf.register_new_resolver("slurm_gpus", gpus_per_node, replace=True)
-    OmegaConf.register_new_resolver("slurm_cpus", cpus_per_task, replace=True)

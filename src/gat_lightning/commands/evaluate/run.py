@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -18,11 +17,11 @@ from torch import nn
 
 from gat_lightning.attacks import Attack, parse_budget
 from gat_lightning.commands.evaluate.display import bar, print_metrics
-from gat_lightning.commands.evaluate.settings import check_evaluation, register_resolvers
-from gat_lightning.commands.evaluate.subject import Subject, data_settings, load_subject
+from gat_lightning.commands.evaluate.settings import check_evaluation
+from gat_lightning.commands.evaluate.subject import Subject, load_subject
 from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
 from gat_lightning.config.build import build_attack
-from gat_lightning.config.command_line import command
+from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.journal import Journal
@@ -35,7 +34,6 @@ from gat_lightning.runs.signals import Stopped
 from gat_lightning.tasks import attacked_tasks
 
 log = logging.getLogger(__name__)
-register_resolvers()
 
 
 def run(config: DictConfig) -> dict[str, Any]:
@@ -202,9 +200,3 @@ def find_device(name: str) -> torch.device:
 
 def _curve_views(curve: list[tuple[float, Attack]]) -> dict[str, tuple[float, Attack]]:
     return {curve_view(attack, eps): (eps, attack) for eps, attack in curve}
-
-
-def main() -> None:
-    """The command. Settings of ``model`` and ``data`` may be added to what is known of them."""
-    sys.argv[1:] = [f"++{text}" if text.startswith(("model.", "data.")) else text for text in sys.argv[1:]]
-    command("evaluate", run)()

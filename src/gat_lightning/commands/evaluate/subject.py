@@ -12,19 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from gat_lightning.config.build import build_data
-from gat_lightning.config.checkpoint import load_model, load_settings
+from gat_lightning.config.checkpoint import load_model
+from gat_lightning.config.evaluation import data_settings, is_export
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
-from gat_lightning.formats.safetensors import Safetensors, read_classifier
+from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.info import NO_TARGET
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.normalize import normalized
 from gat_lightning.models.weights import read_weights
-from gat_lightning.runs.overrides import setting_of, typed
 from gat_lightning.tasks import Task, target_task
-
-SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
-"""Settings of ``data`` that decide which images a split has."""
 
 
 @dataclass
@@ -65,26 +62,6 @@ def load_subject(config: DictConfig) -> Subject:
     return subject
 
 
-def data_settings(config: DictConfig) -> DictConfig | None:
-    """The data set's settings: those of ``data``, which replace some of the checkpoint's if they name no data set.
-
-    If they name the checkpoint's, wherever its files are, the splits are those of the training, but for what the
-    command line sets of :data:`SPLIT_SETTINGS`: another draw would validate on images that were trained on. Where no
-    command line is known, as with Hydra's ``compose``, nothing counts as set.
-    """
-    chosen = config.get("data")
-    own = {} if chosen is None else OmegaConf.to_container(chosen, resolve=True)
-    assert isinstance(own, dict)
-    if config.checkpoint is None or _is_export(config):
-        return OmegaConf.create(own) if own else None
-    trained = load_settings(config.checkpoint)["data"]
-    if "_target_" not in own:
-        return OmegaConf.create({**trained, **own})
-    if own["_target_"] == trained.get("_target_"):
-        own |= {name: trained[name] for name in SPLIT_SETTINGS if name in trained and f"data.{name}" not in _typed()}
-    return OmegaConf.create(own)
-
-
 def check_fit(subject: Subject) -> None:
     """Raise `UserError` if the data lack the target's label, or the model does not give the target's outputs."""
     info, task = subject.data.info, subject.tasks[0]
@@ -113,19 +90,10 @@ def check_fit(subject: Subject) -> None:
         )
 
 
-def _typed() -> set[str]:
-    """The settings that the command line changes."""
-    return {setting_of(override) for override in typed()}
-
-
-def _is_export(config: DictConfig) -> bool:
-    return Path(config.checkpoint).suffix == Safetensors.suffix
-
-
 def _from_checkpoint(config: DictConfig) -> Subject:
     if config.weights is not None or config.normalize is not None:
         raise UserError("weights and normalize are for model._target_=...; a checkpoint has its own.")
-    if _is_export(config):
+    if is_export(config):
         return _from_export(config)
     multitask, tasks, trained = load_model(config.checkpoint)
     data = _data(config)

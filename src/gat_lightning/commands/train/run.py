@@ -24,10 +24,9 @@ from gat_lightning.commands.train.memory_faults import advice, is_out_of_memory
 from gat_lightning.commands.train.selection import warn_of_selection
 from gat_lightning.config.build import build_data, build_module, build_trainer
 from gat_lightning.config.checkpoint import check_fits, find_resumable, initialise, last_good
-from gat_lightning.config.command_line import command
 from gat_lightning.config.files import plain
 from gat_lightning.config.own_attack import without_effect
-from gat_lightning.config.paper import prepare_paper, register_resolvers
+from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import pretrained
 from gat_lightning.config.resuming import announce, progress_of
 from gat_lightning.data import ImageDataModule
@@ -45,7 +44,6 @@ from gat_lightning.runs.signals import stopping_at_once, was_requeued
 from gat_lightning.training.module import GATModule
 
 log = logging.getLogger(__name__)
-register_resolvers()
 
 
 def run(config: DictConfig) -> dict[str, Any]:
@@ -210,6 +208,3 @@ def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None
     console = Console()
     console.print(table)
     console.print(f"Run directory: {directory}", soft_wrap=True)
-
-
-main = command("train", run)
