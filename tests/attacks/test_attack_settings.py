@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from gat_lightning.attacks import BIM, FGSM, MIM, PGD, Attack, parse_budget
-from gat_lightning.attacks.apgd_ce import APGDCE
-from gat_lightning.attacks.apgd_t import APGDT
+from gat_lightning.attacks.apgd import APGDCE, APGDT
 from gat_lightning.attacks.autoattack import AutoAttack
 from gat_lightning.attacks.cw import CW
 from gat_lightning.attacks.fab import FAB

@@ -11,13 +11,12 @@ import torchattacks
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem, LossProblem
-from gat_lightning.attacks.apgd_ce import APGDCE
-from gat_lightning.attacks.apgd_t import APGDT
+from gat_lightning.attacks.apgd import APGDCE, APGDT
 from gat_lightning.attacks.autoattack import AutoAttack
 from gat_lightning.attacks.cw import CW
-from gat_lightning.attacks.decision import BinaryProblem
 from gat_lightning.attacks.external import ExternalAttack
 from gat_lightning.attacks.fab import FAB
+from gat_lightning.attacks.problem import BinaryProblem
 from gat_lightning.attacks.square import Square
 from gat_lightning.randomness import BatchGenerator, Shard
 from support.attack_traces import trace

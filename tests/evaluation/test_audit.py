@@ -14,10 +14,8 @@ from gat_lightning.attacks import PGD
 from gat_lightning.attacks.norms import L1, L2, Linf, Norm
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit import AuditReport, audit
-from gat_lightning.evaluation.audit.determinism import deterministic
 from gat_lightning.evaluation.audit.feasibility import in_the_ball
-from gat_lightning.evaluation.audit.gradients import loss_choice, nonzero_gradients
-from gat_lightning.evaluation.audit.landscape import smooth_loss
+from gat_lightning.evaluation.audit.gradients import deterministic, loss_choice, nonzero_gradients, smooth_loss
 from gat_lightning.evaluation.audit.strength import more_steps, random_noise
 from gat_lightning.evaluation.audit.subject import Outcome, Subject
 from support.audited_models import EPS, HardStep, Quantised, RandomResize, Scaled, digits, trained

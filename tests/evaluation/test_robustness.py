@@ -16,16 +16,15 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from gat_lightning.attacks import BIM, FGSM, MIM, PGD, Attack, ClassifierProblem, LossProblem
-from gat_lightning.attacks.apgd_ce import APGDCE
+from gat_lightning.attacks.apgd import APGDCE
 from gat_lightning.attacks.autoattack import AutoAttack
 from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.square import Square
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.outcomes import Outcomes, auroc, worst
-from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.evaluation.predictions import Predictions, score
 from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate_robustness, fingerprint
-from gat_lightning.evaluation.scores import score
 from gat_lightning.evaluation.target import Target
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BLOCK, ImageGenerator

@@ -29,11 +29,11 @@ counts = st.integers(0, 60)
 @given(st.integers(1, 60), counts, counts, counts)
 def test_mcnemar_equals_statsmodels(both: int, first: int, second: int, neither: int) -> None:
     result = mcnemar(*outcomes(both, first, second, neither))
-    assert result.table == ((both, first), (second, neither))
-    assert result.discordant == first + second
+    assert (result.both_right, result.only_first_right) == (both, first)
+    assert (result.only_second_right, result.both_wrong) == (second, neither)
     exact = first + second < 25
     assert result.kind == ("exact" if exact else "chi-square")
-    expected = reference_mcnemar(result.table, exact=exact, correction=True)
+    expected = reference_mcnemar(((both, first), (second, neither)), exact=exact, correction=True)
     assert result.statistic == pytest.approx(expected.statistic)
     assert result.p_value == pytest.approx(expected.pvalue)
     swapped = mcnemar(*outcomes(both, second, first, neither))

@@ -1,13 +1,11 @@
 """Attacks: the inner maximisation. ``attack(problem, images)`` returns adversarial images."""
 
-from gat_lightning.attacks.apgd_ce import APGDCE
-from gat_lightning.attacks.apgd_t import APGDT
+from gat_lightning.attacks.apgd import APGDCE, APGDT
 from gat_lightning.attacks.autoattack import AutoAttack
 from gat_lightning.attacks.base import Attack
 from gat_lightning.attacks.bim import BIM
 from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.attacks.cw import CW
-from gat_lightning.attacks.decision import BinaryProblem, TwoLogits
 from gat_lightning.attacks.ensemble import Ensemble
 from gat_lightning.attacks.external import ExternalAttack, LogitsModel
 from gat_lightning.attacks.fab import FAB
@@ -18,7 +16,7 @@ from gat_lightning.attacks.iterative import IterativeAttack, input_gradient
 from gat_lightning.attacks.mim import MIM
 from gat_lightning.attacks.norms import L1, L2, Linf, Norm, as_norm
 from gat_lightning.attacks.pgd import PGD
-from gat_lightning.attacks.problem import ClassifierProblem, LossProblem, Problem
+from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem, LossProblem, Problem, TwoLogits
 from gat_lightning.attacks.square import Square
 
 __all__ = [

@@ -6,8 +6,7 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from gat_lightning.attacks.apgd_ce import APGDCE
-from gat_lightning.attacks.apgd_t import APGDT
+from gat_lightning.attacks.apgd import APGDCE, APGDT
 from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.ensemble import Ensemble
 from gat_lightning.attacks.fab import FAB

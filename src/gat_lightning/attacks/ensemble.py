@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from gat_lightning.attacks.base import Attack
-from gat_lightning.attacks.decision import as_decision
-from gat_lightning.attacks.problem import ClassifierProblem, Problem
+from gat_lightning.attacks.problem import ClassifierProblem, Problem, as_decision
 from gat_lightning.randomness import BatchGenerator, Shard
 
 
@@ -70,11 +69,5 @@ class _Rows(BatchGenerator):
         self._all = generator
         self._rows = rows
 
-    def integers(self, high: int, device: torch.device | str = "cpu") -> Tensor:
-        return self._all.integers(high)[self._rows].to(device)
-
-    def uniform(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-        return self._all.uniform(shape)[self._rows].to(device)
-
-    def normal(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-        return self._all.normal(shape)[self._rows].to(device)
+    def rows(self, draw: Callable[[int, torch.Generator], Tensor], device: torch.device | str = "cpu") -> Tensor:
+        return self._all.rows(draw)[self._rows].to(device)

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from gat_lightning.attacks.base import Attack, AttackSettings
-from gat_lightning.attacks.decision import as_decision
 from gat_lightning.attacks.norms import L1, L2, Linf, Norm
-from gat_lightning.attacks.problem import ClassifierProblem, Problem
+from gat_lightning.attacks.problem import ClassifierProblem, Problem, as_decision
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int, check_option
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from gat_lightning.attacks.apgd_t import TARGETS
+from gat_lightning.attacks.apgd import TARGETS
 from gat_lightning.attacks.external import ORDERS, ExternalAttack, ExternalSettings, count_classes
 from gat_lightning.attacks.norms import L1, L2, Linf
 from gat_lightning.attacks.problem import ClassifierProblem

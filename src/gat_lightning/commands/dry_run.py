@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import partial, partialmethod
 from statistics import median
 from typing import Any
 
@@ -107,10 +107,6 @@ class Stopwatch(pl.Callback):
         self._counter = counter
         self._began = time.perf_counter()
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin."""
-        self._began = _now()
-
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
@@ -125,26 +121,17 @@ class Stopwatch(pl.Callback):
         size = len(batch.images)
         self.passes = (self._counter.attack / size, self._counter.other / size)
 
-    def on_validation_batch_start(self, *_: Any) -> None:
-        """Begin."""
+    def _begin(self, *_: Any) -> None:
         self._began = _now()
 
-    def on_validation_batch_end(self, *_: Any) -> None:
-        """A batch."""
-        self._took("val")
-
-    def on_test_batch_start(self, *_: Any) -> None:
-        """Begin."""
-        self._began = _now()
-
-    def on_test_batch_end(self, *_: Any) -> None:
-        """A batch."""
-        self._took("test")
-
-    def _took(self, what: str) -> None:
+    def _took(self, what: str, *_: Any) -> None:
         now = _now()
         self.seconds[what].append(now - self._began)
         self._began = now
+
+    on_train_epoch_start = on_validation_batch_start = on_test_batch_start = partialmethod(_begin)
+    on_validation_batch_end = partialmethod(_took, "val")
+    on_test_batch_end = partialmethod(_took, "test")
 
 
 def estimate(config: DictConfig) -> dict[str, Any]:

@@ -15,11 +15,10 @@ from gat_lightning.evaluation.statistics import hypervolume
 from gat_lightning.reporting import charts, correlations, page
 from gat_lightning.reporting import published as beside
 from gat_lightning.reporting.groups import Group, clean_metric, columns, group, robust_metric
-from gat_lightning.reporting.image_counts import image_counts
 from gat_lightning.reporting.page import Section
 from gat_lightning.reporting.paper.published import published
 from gat_lightning.reporting.records import Unusable, collect
-from gat_lightning.reporting.results import Results, as_latex, as_markdown, results
+from gat_lightning.reporting.results import Results, as_latex, as_markdown, image_counts, results
 from gat_lightning.reporting.significance import against
 from gat_lightning.reporting.tables import comma_separated
 from gat_lightning.runs.metric_names import MetricName

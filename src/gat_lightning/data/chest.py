@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from gat_lightning.batch import MISSING
-from gat_lightning.data.faults import Fault
 from gat_lightning.data.listed import ListedPictures
-from gat_lightning.data.records import Population, Records
+from gat_lightning.data.records import Fault, Population, Records
 from gat_lightning.data.settings import check_choice
 from gat_lightning.data.splits import draw_groups, hold_out_groups
 from gat_lightning.errors import UserError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gat_lightning.data.chest import ChestXrays, faults_of
-from gat_lightning.data.faults import Fault
+from gat_lightning.data.records import Fault
 from gat_lightning.data.settings import check_choice
 from gat_lightning.data.tables import pandas, read_table, values_of
 

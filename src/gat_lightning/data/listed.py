@@ -17,9 +17,8 @@ from gat_lightning.batch import MISSING
 from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.cache import PictureCache
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, home_of
-from gat_lightning.data.faults import Fault, check_on_error, report
 from gat_lightning.data.pictures import ABSENT, decode_pictures, inspect_pictures
-from gat_lightning.data.records import Records
+from gat_lightning.data.records import Fault, Records, check_on_error, report
 from gat_lightning.data.settings import check_fraction, height_and_width
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import UserError

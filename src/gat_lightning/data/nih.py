@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gat_lightning.data.chest import ChestXrays, faults_of
-from gat_lightning.data.faults import Fault
+from gat_lightning.data.records import Fault
 from gat_lightning.data.tables import pandas, read_table, values_of
 from gat_lightning.errors import UserError
 

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from gat_lightning.batch import MISSING
 from gat_lightning.data.base import Macro
-from gat_lightning.data.faults import Fault
 from gat_lightning.data.folders import find_class_folders, list_pictures, shorten
 from gat_lightning.data.listed import ListedPictures
-from gat_lightning.data.records import Records
+from gat_lightning.data.records import Fault, Records
 from gat_lightning.data.splits import hold_out, stratified
 from gat_lightning.data.tables import read_table
 from gat_lightning.errors import UserError

@@ -1,20 +1,21 @@
-"""``predictions.npz``: the outcome of every image in every view."""
+"""``predictions.npz``: the outcome of every image in every view, and the metrics with their intervals."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.outcomes import Outcomes
+from gat_lightning.evaluation.outcomes import Outcomes, auroc, measure
+from gat_lightning.evaluation.statistics import bootstrap_interval, wilson_interval
 from gat_lightning.files import atomic_write
+from gat_lightning.runs.metric_names import MetricName
 from gat_lightning.tasks.base import Kind
-
-FILE = "predictions.npz"
 
 
 @dataclass
@@ -74,3 +75,40 @@ def write_arrays(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
     """Write an ``.npz`` file atomically."""
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub has a flag among the keywords
+
+
+class Scores(NamedTuple):
+    """The value of each metric, and its 95 % interval ``[low, high]``."""
+
+    metrics: dict[MetricName, float]
+    intervals: dict[MetricName, list[float]]
+
+
+def score(predictions: Predictions, split: str, seed: int = 0) -> Scores:
+    """Every metric of every view, with its 95 % interval over images.
+
+    Wilson's interval for accuracy; a bootstrap for AUROC, within classes, and for the mean absolute error.
+
+    Args:
+        predictions: of the evaluation.
+        split: that the predictions are of, as in ``test/clean/accuracy``.
+        seed: of the bootstrap.
+    """
+    scores = Scores({}, {})
+    for view, outcomes in predictions.views.items():
+        for metric, value in measure(predictions.kind, outcomes, predictions.labels).items():
+            name = MetricName(split, view, metric)
+            scores.metrics[name] = value
+            if not math.isnan(value):
+                scores.intervals[name] = list(_interval(metric, outcomes, predictions, seed))
+    return scores
+
+
+def _interval(metric: str, outcomes: Outcomes, predictions: Predictions, seed: int) -> tuple[float, float]:
+    labels = predictions.labels
+    if metric == "accuracy":
+        return wilson_interval(int(outcomes.correct.sum()), len(labels))
+    if metric == "auroc":
+        return bootstrap_interval(auroc, labels, outcomes.score, strata=labels, seed=seed)
+    errors = np.abs(outcomes.score - labels.astype(np.float32))
+    return bootstrap_interval(lambda drawn: float(drawn.mean()), errors, seed=seed)

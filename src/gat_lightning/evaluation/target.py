@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem, LossProblem, Problem
-from gat_lightning.attacks.decision import BinaryProblem
+from gat_lightning.attacks.problem import BinaryProblem
 from gat_lightning.batch import Batch
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes

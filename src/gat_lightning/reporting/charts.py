@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from gat_lightning.figures.weight_shares import weight_shares
+from gat_lightning.figures.training import weight_shares
 from gat_lightning.reporting.correlations import ALL, Line, Model
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record

@@ -9,10 +9,9 @@ from gat_lightning.tasks.depth import Depth, MiDaS
 from gat_lightning.tasks.forward import ForwardPass, TaskProblem
 from gat_lightning.tasks.hog import HOG, histograms_of_gradients
 from gat_lightning.tasks.jigsaw import Jigsaw
-from gat_lightning.tasks.orientation import warn_of_lost_orientation
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask
 from gat_lightning.tasks.regression import Regression
-from gat_lightning.tasks.rotation import Rotation
+from gat_lightning.tasks.rotation import Rotation, warn_of_lost_orientation
 from gat_lightning.tasks.target import ATTACKED, attacked_tasks, check_leading, target_task
 from gat_lightning.tasks.views import Views
 

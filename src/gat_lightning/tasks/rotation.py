@@ -1,13 +1,19 @@
-"""Which of four angles was the image turned by?"""
+"""Prediction of image rotations."""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
+from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask, pixel_grid
+
+log = logging.getLogger(__name__)
 
 
 class Rotation(PixelPermutationTask):
@@ -33,3 +39,22 @@ class Rotation(PixelPermutationTask):
         """Long ``[4, H * W]``."""
         grid = pixel_grid(height, width)
         return torch.stack([torch.rot90(grid, quarter_turns).flatten() for quarter_turns in range(4)])
+
+
+def warn_of_lost_orientation(data: DataInfo, tasks: Sequence[Task], separate_views: bool) -> None:
+    """Warn once if a head sees turned images of a data set in which orientation matters.
+
+    Args:
+        data: the data set; its ``orientation`` says what is lost.
+        tasks: of the run.
+        separate_views: whether the other heads see the plain image.
+    """
+    turning = [task.name for task in tasks if isinstance(task, Rotation)]
+    if turning and data.orientation and not separate_views:
+        log.warning(
+            "task=%s turns the images that every head sees, and of a turned image of '%s' %s;"
+            " data.views=separate leaves it to its own head",
+            turning[0],
+            data.name,
+            data.orientation,
+        )

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gat_lightning.validate import check_real
-from gat_lightning.weighting.directional import DirectionalWeighting
-from gat_lightning.weighting.dual_cone import project_on_dual_cone
+from gat_lightning.weighting.directional import DirectionalWeighting, project_on_dual_cone
 from gat_lightning.weighting.min_norm import EPSILON, Array, Indices, min_norm
 
 _PRECISION = 1e-13

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gat_lightning.weighting.directional import DirectionalWeighting
-from gat_lightning.weighting.dual_cone import project_on_dual_cone
+from gat_lightning.weighting.directional import DirectionalWeighting, project_on_dual_cone
 from gat_lightning.weighting.min_norm import Array
 
 

@@ -25,10 +25,10 @@ from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.journal import Journal
-from gat_lightning.evaluation.predictions import FILE, Predictions
+from gat_lightning.evaluation.predictions import Predictions, score
 from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate_robustness, fingerprint
-from gat_lightning.evaluation.scores import score
 from gat_lightning.evaluation.target import Target
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.result import environment, write_result
 from gat_lightning.runs.signals import Stopped
 from gat_lightning.tasks import attacked_tasks
@@ -69,8 +69,7 @@ def run(config: DictConfig) -> dict[str, Any]:
     }
     try:
         predictions = predict(config, subject, target, attacks, curve, directory)
-        predictions.save(directory / FILE)
-        result["files"]["predictions"] = FILE
+        result["files"]["predictions"] = RunDirectory(directory).predictions.name
         scores = score(predictions, config.split, config.seed)
         result["metrics"] = {subject.name: {str(name): value for name, value in scores.metrics.items()}}
         result["intervals"] = {subject.name: {str(name): ends for name, ends in scores.intervals.items()}}
@@ -152,7 +151,7 @@ def predict(
         track=bar,
     )
     predictions = evaluate_robustness(evaluation, attacks, curve)
-    predictions.save(directory / FILE)
+    predictions.save(RunDirectory(directory).predictions)
     journal.close()
     return predictions
 

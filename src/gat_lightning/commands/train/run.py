@@ -16,8 +16,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from gat_lightning.attacks.decision import BinaryProblem
-from gat_lightning.attacks.problem import ClassifierProblem
+from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem
 from gat_lightning.batch import has_label
 from gat_lightning.commands.dry_run import estimate
 from gat_lightning.commands.train.memory_faults import advice, is_out_of_memory

@@ -1,12 +1,39 @@
-"""Are there gradients to attack with?"""
+"""Can gradients guide an attack: are they deterministic, not zero, and does the loss grow as they say?"""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from gat_lightning.attacks import PGD
-from gat_lightning.evaluation.audit.report import ATHALYE, AUTO_ATTACK, MARGIN_LOSS, Check, verdict
+from gat_lightning.evaluation.audit.report import (
+    ATHALYE,
+    AUTO_ATTACK,
+    CARLINI,
+    LOCAL_LINEARITY,
+    MARGIN_LOSS,
+    Check,
+    verdict,
+)
 from gat_lightning.evaluation.audit.subject import Subject, margin_loss, significantly_lower
+
+MAX_LOGIT_CHANGE = 0.01
+"""Largest change of a logit that rounding explains, as a part of the logits' standard deviation."""
+
+REPEATS = 5
+"""How often the images are classified again; a model that seldom draws something else is found too."""
+
+COMPANY = 16
+"""Images that are also classified one by one."""
+
+SEGMENTS = 20
+"""Of the line from the image to the adversarial image."""
+
+MIN_INCREASED = 0.9
+"""Share of rightly classified images whose margin loss, which never saturates, the attack must increase."""
+
+MAX_UNEXPLAINED = 0.5
+"""Part of the loss's variation along the line that its gradient may fail to explain."""
 
 MAX_ZERO_IMAGES = 0.05
 """Share of rightly classified images whose whole gradient may be zero."""
@@ -74,3 +101,72 @@ def loss_choice(subject: Subject) -> Check:
 
 def _zero_images(gradients: Tensor) -> float:
     return float((gradients == 0).all(1).float().mean())
+
+
+@torch.no_grad()
+def deterministic(subject: Subject) -> Check:
+    """The same image gives the same logits every time, alone and in any batch.
+
+    Random resizing, noise or dropout at test time, and BatchNorm with the statistics of the batch, make gradients
+    noisy; attacks must then average over the randomness (expectation over transformation).
+    """
+    first = subject.logits(subject.images)
+    again = torch.stack([subject.logits(subject.images) for _ in range(REPEATS)])
+    count = min(COMPANY, len(subject.images))
+    alone = torch.cat([subject.logits(subject.images[index : index + 1]) for index in range(count)])
+    scale = float(first.std()) or 1.0
+    repeated, company = (float((a - b).abs().max()) / scale for a, b in ((first, again), (first[:count], alone)))
+    training = [name or "model" for name, module in subject.model.named_modules() if module.training]
+    suspicious = not max(repeated, company) <= MAX_LOGIT_CHANGE
+    evidence = {
+        "largest_change_when_repeated": repeated,
+        "largest_change_when_alone": company,
+        "predictions_changed_when_repeated": int((first.argmax(1) != again.argmax(2)).any(0).sum()),
+        "modules_in_train_mode": training,
+        "tolerance": MAX_LOGIT_CHANGE,
+    }
+    explanation = (
+        f"Logits of one image differ by {max(repeated, company):.2g} standard deviations between two evaluations: the "
+        "model draws random numbers or depends on the other images of the batch."
+        if suspicious
+        else "An image has the same logits every time, alone and in a batch."
+    )
+    reference = f"{ATHALYE} (stochastic gradients); {AUTO_ATTACK}"
+    return Check("determinism", verdict(suspicious), evidence, explanation, reference)
+
+
+def smooth_loss(subject: Subject) -> Check:
+    """PGD increases the loss, and the loss along its direction is the integral of its gradient.
+
+    The line from image to adversarial image is cut into segments. On each, the change of the loss is compared with
+    the gradient at its middle; steps, quantisation, noise and saturation leave most of the variation unexplained.
+    """
+    images, chosen = subject.images, subject.clean_correct
+    direction = (subject.white_box.images - images) / SEGMENTS
+    losses = torch.stack([subject.losses(images + step * direction) for step in range(SEGMENTS + 1)])[:, chosen]
+    slopes = [
+        (subject.gradients(images + (step + 0.5) * direction) * direction).flatten(1).sum(1) for step in range(SEGMENTS)
+    ]
+    margins = [margin_loss(subject.logits(x), subject.labels)[chosen] for x in (images, subject.white_box.images)]
+    increased = float((margins[1] > margins[0]).float().mean())
+    unexplained = _unexplained(losses, torch.stack(slopes)[:, chosen])
+    suspicious = increased < MIN_INCREASED or not unexplained <= MAX_UNEXPLAINED
+    evidence = {
+        "images_whose_margin_loss_increased": increased,
+        "unexplained_variation": unexplained,
+        "mean_loss_along_the_line": losses.double().mean(1).tolist(),
+        "threshold_increased": MIN_INCREASED,
+        "threshold_unexplained": MAX_UNEXPLAINED,
+    }
+    explanation = (
+        f"The attack increased the margin loss of {increased:.1%} of the images; gradients leave {unexplained:.0%} of "
+        f"the loss's variation along its direction unexplained{': no guide to it' if suspicious else ''}."
+    )
+    return Check("loss landscape", verdict(suspicious), evidence, explanation, f"{CARLINI}; {LOCAL_LINEARITY}")
+
+
+def _unexplained(losses: Tensor, slopes: Tensor) -> float:
+    """Part of the variation that the slopes miss: 0 for a straight line, 1 for zero slopes; 0 without variation."""
+    changes = losses.double().diff(dim=0)
+    variation = float(changes.abs().sum())
+    return float((changes - slopes.double()).abs().sum()) / variation if variation > 0 else 0.0

@@ -11,13 +11,10 @@ from gat_lightning.attacks import parse_budget
 from gat_lightning.attacks.guard import undisturbed
 from gat_lightning.attacks.norms import Norm, as_norm
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.audit.black_box import square, transfer
-from gat_lightning.evaluation.audit.determinism import deterministic
 from gat_lightning.evaluation.audit.feasibility import in_the_ball
-from gat_lightning.evaluation.audit.gradients import loss_choice, nonzero_gradients
-from gat_lightning.evaluation.audit.landscape import smooth_loss
+from gat_lightning.evaluation.audit.gradients import deterministic, loss_choice, nonzero_gradients, smooth_loss
 from gat_lightning.evaluation.audit.report import AuditReport
-from gat_lightning.evaluation.audit.strength import more_steps, random_noise, unbounded
+from gat_lightning.evaluation.audit.strength import more_steps, random_noise, square, transfer, unbounded
 from gat_lightning.evaluation.audit.subject import Subject
 
 

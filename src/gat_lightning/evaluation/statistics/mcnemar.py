@@ -38,16 +38,6 @@ class McNemar:
     p_value: float
     kind: Literal["exact", "chi-square"]
 
-    @property
-    def discordant(self) -> int:
-        """Number of images on which the evaluations differ."""
-        return self.only_first_right + self.only_second_right
-
-    @property
-    def table(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Contingency table: first right or wrong in the rows, second right or wrong in the columns."""
-        return (self.both_right, self.only_first_right), (self.only_second_right, self.both_wrong)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
         return asdict(self)

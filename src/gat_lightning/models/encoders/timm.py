@@ -1,17 +1,22 @@
-"""Classifiers of timm (PyTorch Image Models) by name."""
+"""Classifiers of timm (PyTorch Image Models) by name, with weights whose checksums are verified."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from torch import nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.models.hub import checked_weights
 from gat_lightning.models.normalize import normalized, per_channel
 from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
 from gat_lightning.nearest import did_you_mean, nearest
+
+_FILE = "model.safetensors"
+_BLOCK = 2**20
 
 
 def timm_classifier(
@@ -97,3 +102,35 @@ def _tagged(timm: ModuleType, name: str, pretrained: bool | str) -> str:
     if pretrained not in available:
         raise UserError(f"encoder.pretrained={pretrained}: {name} has the weights {', '.join(available)}; or set true.")
     return f"{name.partition('.')[0]}.{pretrained}"
+
+
+def checked_weights(repository: str) -> Path:
+    """The weights of a repository of the Hugging Face Hub, downloaded unless they are cached, with a verified checksum.
+
+    The Hub's client itself compares nothing but the length of a file.
+
+    Args:
+        repository: such as ``timm/resnet50.a1_in1k``.
+
+    Returns:
+        A file of safetensors.
+
+    Raises:
+        UserError: its SHA-256 checksum differs from the Hub's.
+        Exception: whatever the client raises where the file cannot be had.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    path = Path(hf_hub_download(repository, _FILE))
+    said = path.resolve().name  # in the cache, files have their sums as names, and links lead there
+    if not re.fullmatch("[0-9a-f]{64}", said):  # a file system without links
+        said = str(get_hf_file_metadata(hf_hub_url(repository, _FILE)).etag)
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    if found.hexdigest() != said:
+        raise UserError(
+            f"{path.resolve()} has the SHA-256 sum {found.hexdigest()}, not {said}; delete it and try again"
+        )
+    return path

@@ -1,4 +1,4 @@
-"""APGD-T: Auto-PGD towards each of the likeliest wrong classes in turn."""
+"""Auto-PGD, on the cross-entropy (APGD-CE) and towards each of the likeliest wrong classes in turn (APGD-T)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,45 @@ TARGETS = 9
 """How many of the likeliest wrong classes are targets, where there are so many."""
 
 
-class APGDT(ExternalAttack):
+class _APGD(ExternalAttack):
+    def __init__(self, *, steps: int = 100, restarts: int = 1, **settings: Unpack[ExternalSettings]) -> None:
+        super().__init__(**settings)
+        self.steps = check_int("steps", steps)
+        self.restarts = check_int("restarts", restarts)
+
+
+class APGDCE(_APGD):
+    """Auto-PGD on the cross-entropy, by torchattacks.
+
+    Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks"
+    (ICML 2020), section 3 and algorithm 1. Only images that no step has fooled yet are of interest to it: one that is
+    misclassified or not fooled comes back as it was.
+
+    Args:
+        steps: number of steps, at least 1; 100 in the paper (torchattacks' own default is 10).
+        restarts: number of random starts, at least 1.
+        **settings: ``norm`` (``Linf`` or ``L2``), ``eps``, ``seed`` and ``mode`` of
+            :class:`~gat_lightning.attacks.external.ExternalAttack`.
+
+    Shape:
+        images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
+
+    Raises:
+        SettingError: an argument is out of its range, or the norm is L1.
+    """
+
+    label = "apgd_ce"
+
+    def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
+        """``torchattacks.APGD``."""
+        import torchattacks
+
+        return torchattacks.APGD(
+            model, norm=self.norm.name, eps=self.eps, steps=self.steps, n_restarts=self.restarts, seed=seed, loss="ce"
+        )
+
+
+class APGDT(_APGD):
     """Targeted Auto-PGD on the targeted difference-of-logits ratio, towards min(9, K - 1) classes.
 
     Croce and Hein (ICML 2020), section 4.1, equation 7. The ratio takes four classes; with two or three, the loss is
@@ -39,11 +77,6 @@ class APGDT(ExternalAttack):
     """
 
     label = "apgd_t"
-
-    def __init__(self, *, steps: int = 100, restarts: int = 1, **settings: Unpack[ExternalSettings]) -> None:
-        super().__init__(**settings)
-        self.steps = check_int("steps", steps)
-        self.restarts = check_int("restarts", restarts)
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.APGD`` with another loss."""
