@@ -2,17 +2,17 @@
 
 from gat_lightning.attacks.apgd import APGDCE, APGDT
 from gat_lightning.attacks.autoattack import AutoAttack
-from gat_lightning.attacks.base import Attack
+from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.bim import BIM
 from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.attacks.cw import CW
 from gat_lightning.attacks.ensemble import Ensemble
-from gat_lightning.attacks.external import ExternalAttack, LogitsModel
+from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, LogitsModel
 from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.fgsm import FGSM
 from gat_lightning.attacks.friendly import FriendlyPGD
 from gat_lightning.attacks.guard import undisturbed
-from gat_lightning.attacks.iterative import IterativeAttack, input_gradient
+from gat_lightning.attacks.iterative import IterativeAttack, IterativeSettings, input_gradient
 from gat_lightning.attacks.mim import MIM
 from gat_lightning.attacks.norms import L1, L2, Linf, Norm, as_norm
 from gat_lightning.attacks.pgd import PGD
@@ -31,13 +31,16 @@ __all__ = [
     "MIM",
     "PGD",
     "Attack",
+    "AttackSettings",
     "AutoAttack",
     "BinaryProblem",
     "ClassifierProblem",
     "Ensemble",
     "ExternalAttack",
+    "ExternalSettings",
     "FriendlyPGD",
     "IterativeAttack",
+    "IterativeSettings",
     "Linf",
     "LogitsModel",
     "LossProblem",
