@@ -1,4 +1,4 @@
-"""What flows from the data into a step: images in [0, 1] and labels by task name."""
+"""Batches: images in [0, 1] and labels by task name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sums over the processes of a run, and copies to them; with one process they cost nothing."""
+"""Collectives over the processes of a run: sums and broadcasts, free of cost with one process."""
 
 from __future__ import annotations
 

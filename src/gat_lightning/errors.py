@@ -1,4 +1,4 @@
-"""Errors whose message is meant for the person who started the run, or who called the library."""
+"""Errors for users: of a command, or of the library."""
 
 
 class UserError(Exception):

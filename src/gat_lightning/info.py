@@ -1,4 +1,4 @@
-"""What the rest of the program needs to know of a data set before it sees an image."""
+"""Description of a data set, available before any image is read."""
 
 from __future__ import annotations
 

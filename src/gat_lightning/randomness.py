@@ -1,8 +1,9 @@
-"""Random numbers that depend on where they are used, never on what was drawn before.
+"""Random numbers that depend on where they are used, never on earlier draws.
 
-A generator is made afresh for each (seed, epoch, step, purpose) and always draws for the *joined* batch of all ranks;
-each rank, worker and micro-batch takes its own part. Any number of them, and a resume in mid-epoch, sees the same
-numbers. An evaluation draws for each image by its position in the split instead, whatever batch it is in.
+A generator is created for each (seed, epoch, step, purpose) and always draws for the *joined* batch of all ranks; each
+rank, worker and micro-batch takes its own part. The numbers do not depend on how many of these there are, nor on a
+resume in the middle of an epoch. An evaluation draws for each image by its position in the split, independent of the
+batch.
 """
 
 from __future__ import annotations

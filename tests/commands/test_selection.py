@@ -16,15 +16,15 @@ def test_enough_images_or_no_choice_need_no_warning(scores, images, limit):
 
 
 def test_few_images():
-    remedy = "Take more of them by data.val_fraction=..., or last.ckpt."
+    remedy = "Use more of them by data.val_fraction=..., or use last.ckpt."
     assert doubt([0.1, 0.2], 49, 1024) == f"best.ckpt was chosen by 49 validation images. {remedy}"
     message = doubt([0.1, 0.2], 900, 16)
-    assert message.startswith("best.ckpt was chosen by 16 validation images. Take more of them by validation.images=")
+    assert message.startswith("best.ckpt was chosen by 16 validation images. Use more of them by validation.images=")
 
 
 def test_a_score_that_never_moved():
     message = doubt([0.0, 0.0, 0.0], 144, 1024)
-    assert "by 144 validation images, with a score of 0 each of 3 times: it is the first one's." in message
+    assert "by 144 validation images. The score never changed (0); the first epoch was kept." in message
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -1,4 +1,4 @@
-"""What all attacks share: checks of settings and images, the guard around the model, and random numbers."""
+"""Base class of attacks: checks of settings and images, the guard around the model, and random numbers."""
 
 from __future__ import annotations
 

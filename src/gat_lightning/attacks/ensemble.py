@@ -1,4 +1,4 @@
-"""Several attacks in a row, each on the images that are still standing."""
+"""Ensembles of attacks: each attack runs on the images that the previous ones did not fool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attacks of torchattacks behind our contract."""
+"""Adapter for the attacks of torchattacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FAB: the nearest decision boundary, from outside and from inside."""
+"""FAB: fast adaptive boundary attack, which searches for the nearest decision boundary."""
 
 from __future__ import annotations
 

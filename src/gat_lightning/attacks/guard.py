@@ -1,4 +1,4 @@
-"""What an attack may not change: the model it attacks and torch's generators."""
+"""Guard around an attack: restores the model and torch's generators."""
 
 from __future__ import annotations
 

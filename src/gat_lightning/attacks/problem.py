@@ -1,4 +1,4 @@
-"""What an attack is given: a loss to increase, and for classifiers what success means."""
+"""Attack problems: the loss to increase and, for classifiers, the criterion of success."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Square: random search with square-shaped changes, without gradients."""
+"""Square: random search with square-shaped perturbations, without gradients."""
 
 from __future__ import annotations
 

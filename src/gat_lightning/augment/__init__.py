@@ -1,4 +1,4 @@
-"""Augmentations: random changes of training images, made on the device, batch by batch."""
+"""Augmentations: random changes of training images, on the device and in batches."""
 
 from gat_lightning.augment.affine import RandomAffine
 from gat_lightning.augment.base import Augmentation, EpochAugmenter, Identity

@@ -1,4 +1,4 @@
-"""What an augmentation is, and how its random values follow from (seed, epoch, sample)."""
+"""Base class of augmentations, whose random values depend on (seed, epoch, sample)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CutMix: a rectangle of another image."""
+"""CutMix: replaces a rectangle of an image with that of another image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MaxUp: the worst of several augmented copies."""
+"""MaxUp: trains on the worst of several augmented copies."""
 
 from __future__ import annotations
 

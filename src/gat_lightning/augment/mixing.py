@@ -1,4 +1,4 @@
-"""Mixtures of two images of a batch: what CutMix and mixup share."""
+"""Base class of CutMix and Mixup, which mix two images of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mixup: weighted means of two images."""
+"""Mixup: weighted means of two images."""
 
 from __future__ import annotations
 

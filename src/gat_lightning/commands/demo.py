@@ -1,4 +1,4 @@
-"""Three models side by side on bundled data: ``python -m gat_lightning.demo [KEY=VALUE ...]``."""
+"""Demo: three models side by side on bundled data, ``python -m gat_lightning.demo [KEY=VALUE ...]``."""
 
 from __future__ import annotations
 

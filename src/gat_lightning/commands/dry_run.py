@@ -1,4 +1,4 @@
-"""What a run would cost, from a few of its steps: ``paper.dry_run=true``."""
+"""Dry run: the estimated cost of a run from a few of its steps, ``paper.dry_run=true``."""
 
 from __future__ import annotations
 

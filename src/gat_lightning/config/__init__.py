@@ -1,1 +1,1 @@
-"""From a composed configuration to the objects of a run: checks, messages, construction, checkpoints."""
+"""Configuration: checks, messages, construction of a run's objects, and checkpoints."""

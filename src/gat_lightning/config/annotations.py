@@ -1,4 +1,4 @@
-"""Type annotations as rules for the plain values that YAML can hold."""
+"""Type annotations as rules for the plain values of YAML."""
 
 from __future__ import annotations
 

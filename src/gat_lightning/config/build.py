@@ -1,4 +1,4 @@
-"""From a configuration to the objects of a run."""
+"""Construction of a run's objects from its configuration."""
 
 from __future__ import annotations
 

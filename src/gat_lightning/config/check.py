@@ -1,4 +1,4 @@
-"""All that can be said of a configuration before data are read and a model is built."""
+"""Checks of a configuration before data are read and a model is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading checkpoints: plain types and tensors only, so that a file from a stranger cannot run code."""
+"""Reading checkpoints: plain types and tensors only, so that untrusted files cannot run code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all commands share: Hydra's entry, and one clear message instead of a traceback."""
+"""Command lines: Hydra's entry point, and one clear message instead of a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings against the constructors that they are for: are there such parameters, and of which types."""
+"""Checks of settings against the constructors that receive them: names and types of parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an encoder can be called as encoders are, seen before data are read."""
+"""Checks that an encoder accepts the arguments of encoders, before data are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation's configuration takes from its checkpoint: the run's name, the data set and the radius."""
+"""Settings that an evaluation takes from its checkpoint: the run's name, the data set and the radius."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the configuration files are, and what of them is read elsewhere than by the constructor of its node."""
+"""Locations of the configuration files, and the settings that are not read by the constructor of their node."""
 
 from __future__ import annotations
 

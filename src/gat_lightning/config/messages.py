@@ -1,4 +1,4 @@
-"""Errors of Hydra, OmegaConf, Lightning and our own, each as one message to the person at the command line."""
+"""User messages for errors of Hydra, OmegaConf, Lightning and our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the library, which speak of arguments, as errors that speak of settings."""
+"""Translation of the library's errors, which name arguments, into errors that name settings."""
 
 from __future__ import annotations
 

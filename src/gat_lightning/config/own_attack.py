@@ -1,4 +1,4 @@
-"""What was typed of the group ``attack`` for a method that has an attack of its own."""
+"""Settings of the group ``attack`` that have no effect because the method has its own attack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an experiment of the paper adds to a configuration: its scale, and which row of a table a run is for."""
+"""Configuration of the paper's experiments: their scale, and the table row of a run."""
 
 from __future__ import annotations
 

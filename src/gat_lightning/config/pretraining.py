@@ -1,4 +1,4 @@
-"""A training before the training, whose weights it begins with."""
+"""Pre-training stage, whose weights the training starts from."""
 
 from __future__ import annotations
 

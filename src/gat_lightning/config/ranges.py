@@ -1,4 +1,4 @@
-"""Ranges of the settings that no constructor checks, or only once the training runs."""
+"""Ranges of settings that no constructor checks, or only during training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says of where it begins."""
+"""Log messages about resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Official archives of data sets: fetched where there is a network, checked, and unpacked."""
+"""Official archives of data sets: downloaded, verified by checksum, and unpacked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base of the data sets that are kept as arrays in memory."""
+"""Base class of data sets that are kept as arrays in memory."""
 
 from __future__ import annotations
 

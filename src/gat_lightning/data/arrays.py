@@ -1,4 +1,4 @@
-"""A user's own images, in one .npz file."""
+"""User-provided images in one .npz file."""
 
 from __future__ import annotations
 

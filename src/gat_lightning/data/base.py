@@ -1,4 +1,4 @@
-"""Base of all data sets: settings, loaders and augmentation."""
+"""Base class of all data sets: settings, loaders and augmentation."""
 
 from __future__ import annotations
 

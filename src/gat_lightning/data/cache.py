@@ -1,4 +1,4 @@
-"""Pictures decoded once into a file that later runs map into memory."""
+"""Cache of decoded pictures, which later runs map into memory."""
 
 from __future__ import annotations
 

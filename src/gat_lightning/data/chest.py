@@ -1,4 +1,4 @@
-"""Chest X-rays of patients: what CheXpert and NIH ChestX-ray14 have in common."""
+"""Base class of the chest X-ray data sets CheXpert and NIH ChestX-ray14."""
 
 from __future__ import annotations
 

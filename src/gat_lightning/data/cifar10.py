@@ -1,4 +1,4 @@
-"""CIFAR-10 from its official files, downloaded where there is a network."""
+"""CIFAR-10 from its official files, downloaded if necessary."""
 
 from __future__ import annotations
 

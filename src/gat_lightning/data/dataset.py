@@ -1,4 +1,4 @@
-"""Images and labels of a split, handed out as whole batches."""
+"""Data set of whole batches: images and labels of a split."""
 
 from __future__ import annotations
 

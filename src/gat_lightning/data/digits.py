@@ -1,4 +1,4 @@
-"""The 8x8 digits that come with scikit-learn: nothing to download."""
+"""The 8x8 digits bundled with scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in a folder per class: which files there are, of which class, and which are for testing."""
+"""Pictures in one folder per class: files, classes and test split."""
 
 from __future__ import annotations
 

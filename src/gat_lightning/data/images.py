@@ -1,4 +1,4 @@
-"""A user's own pictures, in a folder per class."""
+"""User-provided pictures in one folder per class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base of data sets whose pictures are listed in tables and too many for memory."""
+"""Base class of data sets whose pictures are listed in tables and do not fit into memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A DataLoader of whole batches, which for training takes up an interrupted epoch where it stopped."""
+"""DataLoader of whole batches, which resumes an interrupted training epoch."""
 
 from __future__ import annotations
 

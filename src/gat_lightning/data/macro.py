@@ -1,4 +1,4 @@
-"""Macro classes: a coarser label that follows from the class, for the auxiliary task `macro`."""
+"""Macro classes: a coarser label derived from the class, for the auxiliary task `macro`."""
 
 from __future__ import annotations
 

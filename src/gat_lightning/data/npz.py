@@ -1,4 +1,4 @@
-"""What an .npz file says of its arrays, before memory is taken for them."""
+"""Headers of .npz files, checked before memory is allocated."""
 
 from __future__ import annotations
 

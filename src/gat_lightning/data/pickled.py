@@ -1,4 +1,4 @@
-"""NumPy arrays from a pickle of a stranger's, of which nothing is executed."""
+"""Reader of NumPy arrays in untrusted pickles, without executing code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Picture files to arrays: any format, mode and size that PIL reads, to grey or colour pictures of one size."""
+"""Decoding of picture files: any format, mode and size that PIL reads, to grey or colour arrays of one size."""
 
 from __future__ import annotations
 

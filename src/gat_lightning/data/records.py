@@ -1,4 +1,4 @@
-"""What a data set's tables say, and rows and pictures that cannot be used."""
+"""Records of a data set's tables, and their unusable rows and pictures."""
 
 from __future__ import annotations
 

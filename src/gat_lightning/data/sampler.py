@@ -1,4 +1,4 @@
-"""Which samples make up each joined batch, and which of them this process holds."""
+"""Sampler of joined batches, and of this process's part of each."""
 
 from __future__ import annotations
 

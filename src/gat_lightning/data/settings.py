@@ -1,4 +1,4 @@
-"""Checks of a data set's settings: what is wrong, and what would be right, before anything is read."""
+"""Checks of a data set's settings, before anything is read."""
 
 from __future__ import annotations
 

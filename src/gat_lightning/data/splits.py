@@ -1,4 +1,4 @@
-"""Class-balanced parts of a data set that depend on nothing but the labels and a key."""
+"""Class-balanced splits that depend only on the labels and a key."""
 
 from __future__ import annotations
 

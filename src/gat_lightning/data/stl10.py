@@ -1,4 +1,4 @@
-"""STL-10 from its official files, downloaded where there is a network."""
+"""STL-10 from its official files, downloaded if necessary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of a data set's pictures in CSV files, which people have edited, re-saved and cut off."""
+"""CSV tables of a data set's pictures, tolerant of edited, re-saved and truncated files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How robust a trained model is: attacks, statistics, the audit, and what its tasks have to do with it."""
+"""Evaluation: attacks, statistics, the audit for obfuscated gradients, and the role of the tasks."""

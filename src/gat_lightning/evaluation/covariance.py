@@ -1,4 +1,4 @@
-"""Does vulnerability change with the covariance of task gradients as theorem 3.1 of the paper says?"""
+"""Vulnerability over the covariance of task gradients (paper, theorem 3.1)."""
 
 from __future__ import annotations
 

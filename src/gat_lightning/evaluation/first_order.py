@@ -1,4 +1,4 @@
-"""How much a loss can grow to first order: dual norms, and the same within the box [0, 1]."""
+"""First-order increase of a loss: dual norms, also within the box [0, 1]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation has done so far, on disk after every batch, so that a kill costs one batch of one attack."""
+"""Journal of an evaluation: saved after every batch, so that a kill loses at most one batch of one attack."""
 
 from __future__ import annotations
 

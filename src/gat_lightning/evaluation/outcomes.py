@@ -1,4 +1,4 @@
-"""What a classifier made of each image: predictions, losses, the worst case over attacks, and metrics."""
+"""Outcome of each image: prediction, loss, worst case over attacks, and metrics."""
 
 from __future__ import annotations
 

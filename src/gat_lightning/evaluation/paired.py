@@ -1,4 +1,4 @@
-"""Which images each of several evaluations has right, for tests of pairs."""
+"""Correct images of several evaluations, paired for statistical tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Robustness of a classifier: every image of a split, clean and under every attack."""
+"""Robustness of a classifier: all images of a split, clean and under every attack."""
 
 from __future__ import annotations
 

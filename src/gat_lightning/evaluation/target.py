@@ -1,4 +1,4 @@
-"""The target of an evaluation: a classifier and the task that its output is for."""
+"""The target of an evaluation: a classifier and the task of its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the tasks' input gradients relate over a test set (paper, definitions 3.2 to 3.4)."""
+"""Relations of the tasks' input gradients over a test set (paper, definitions 3.2 to 3.4)."""
 
 from __future__ import annotations
 

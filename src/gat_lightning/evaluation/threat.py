@@ -1,4 +1,4 @@
-"""What an attack may do: figures under different threats are not figures of the same kind."""
+"""Threat models: figures under different threat models are not comparable."""
 
 from __future__ import annotations
 

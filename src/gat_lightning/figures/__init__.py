@@ -1,1 +1,1 @@
-"""Pictures of models, attacks and trainings."""
+"""Figures of models, attacks and trainings."""

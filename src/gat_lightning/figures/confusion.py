@@ -1,4 +1,4 @@
-"""Which classes are taken for which, before and after an attack."""
+"""Confusion matrices before and after an attack."""
 
 from __future__ import annotations
 

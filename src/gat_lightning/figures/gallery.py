@@ -1,4 +1,4 @@
-"""Pictures of images, perturbations, adversarial images, and what models say to them."""
+"""Gallery of images, perturbations and adversarial images with the predictions of several models."""
 
 from __future__ import annotations
 

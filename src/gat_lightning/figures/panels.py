@@ -1,4 +1,4 @@
-"""Clean image, perturbation and adversarial image side by side, with what the model says."""
+"""Panels of an attack: clean image, perturbation and adversarial image, with the model's predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of small images with texts, wrapped so that a phone shows them readably."""
+"""Grids of small captioned images, wrapped to stay readable on a phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file with a classifier says of it, so that somebody who did not train it can use it."""
+"""Description of an exported classifier, for users who did not train it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where the figures of a run go: ``metrics.csv`` always; Weights & Biases and TensorBoard where they are asked for.
+"""Loggers: ``metrics.csv`` always, Weights & Biases and TensorBoard on request.
 
-The last two are imported by their modules' names, since both are slow to import and one is an extra.
+Import the last two from their own modules: both are slow to import, and one is an extra.
 """
 
 from gat_lightning.loggers.base import RunLogger, close, start

@@ -1,4 +1,4 @@
-"""Base class of our loggers, and opening and closing the loggers of a run."""
+"""Base class of our loggers, and functions that open and close the loggers of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights & Biases: online where there is a key, otherwise kept in the run directory for a later ``wandb sync``."""
+"""Weights & Biases: online with a key, otherwise offline in the run directory for a later ``wandb sync``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outer minimisations: which objectives a step has."""
+"""Training methods: the outer minimisation, which decides the objectives of a step."""
 
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.methods.base import Method

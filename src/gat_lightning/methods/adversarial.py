@@ -1,4 +1,4 @@
-"""Training on adversarial images alone."""
+"""Adversarial training on adversarial images only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a method is: the outer minimisation, which decides the objectives of a step."""
+"""Base class of training methods: the outer minimisation, which decides the objectives of a step."""
 
 from __future__ import annotations
 

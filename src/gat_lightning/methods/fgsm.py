@@ -1,4 +1,4 @@
-"""Training on clean images and on those of a single step."""
+"""Adversarial training with FGSM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Free adversarial training: each batch is replayed, and the perturbation grows with the weights' own steps."""
+"""Free adversarial training: replays each batch, and updates perturbation and weights together."""
 
 from __future__ import annotations
 

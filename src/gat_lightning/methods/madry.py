@@ -1,4 +1,4 @@
-"""Training on clean and adversarial images: the outer minimisation of GAT."""
+"""Adversarial training on clean and adversarial images: the outer minimisation of GAT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MART: misclassified images count more."""
+"""MART: adversarial training with more weight on misclassified images."""
 
 from __future__ import annotations
 

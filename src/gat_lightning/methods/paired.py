@@ -1,4 +1,4 @@
-"""Two losses for every task, as one objective or as two."""
+"""Base class of methods with two losses for every task, as one objective or as two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ordinary training, without adversarial images."""
+"""Standard training, without adversarial images."""
 
 from __future__ import annotations
 

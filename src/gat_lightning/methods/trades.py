@@ -1,4 +1,4 @@
-"""TRADES: accuracy on clean images, and outputs that stay where they are."""
+"""TRADES: the loss on clean images plus the divergence of clean and adversarial outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adversarial weight perturbation: gradients are taken where the weights make the loss larger."""
+"""Adversarial weight perturbation: gradients at weights perturbed to increase the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks for a classifier that exists already: ours, torchvision's, timm's or anybody's."""
+"""Auxiliary tasks for existing classifiers: ours, torchvision's, timm's or any other."""
 
 from __future__ import annotations
 

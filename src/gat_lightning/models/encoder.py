@@ -1,4 +1,4 @@
-"""Cutting a classifier into an encoder and its final linear layer, and putting it together again."""
+"""Splitting a classifier into an encoder and its final linear layer, and joining them again."""
 
 from __future__ import annotations
 

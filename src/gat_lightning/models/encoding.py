@@ -1,4 +1,4 @@
-"""Ways to run the encoder: in full precision, compiled, or with activations that are computed again when needed."""
+"""Ways to run the encoder: in full precision, compiled, or with activation checkpointing."""
 
 from __future__ import annotations
 

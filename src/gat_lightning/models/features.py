@@ -1,4 +1,4 @@
-"""What an encoder hands to its decoders."""
+"""Features: the encoder's output for the decoders."""
 
 from __future__ import annotations
 

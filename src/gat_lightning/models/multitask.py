@@ -1,4 +1,4 @@
-"""Any classifier as a multi-task model: one encoder, one decoder per task (Algorithm 1, steps 1 and 3)."""
+"""Multi-task models from any classifier: one encoder, one decoder per task (Algorithm 1, steps 1 and 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature maps from inside any classifier: which modules give them, and how they get out."""
+"""Feature maps of inner modules of any classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which code a file may have run: a stranger's checkpoint names functions, and must not be able to choose any."""
+"""Allow-list of ``_target_``s in untrusted files."""
 
 from __future__ import annotations
 

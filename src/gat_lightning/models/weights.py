@@ -1,4 +1,4 @@
-"""Weights that a model begins with: read from a file without running anything of it, fitted, or not wanted at all."""
+"""Initial weights of a model: read from a file without running code, and fitted to the model."""
 
 from __future__ import annotations
 

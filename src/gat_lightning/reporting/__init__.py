@@ -1,1 +1,1 @@
-"""Pictures and tables of runs, for the report, evaluations and loggers."""
+"""Reports: tables and figures of runs."""

@@ -1,4 +1,4 @@
-"""A report's figures: clean against robust, learning curves, and what the objectives weighed."""
+"""Charts of a report: robust over clean accuracy, learning curves, and weights of the objectives."""
 
 from __future__ import annotations
 

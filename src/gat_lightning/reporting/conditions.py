@@ -1,4 +1,4 @@
-"""What figures must have in common to be compared: the data set and the threat."""
+"""Conditions under which figures are comparable: the data set and the threat model."""
 
 from __future__ import annotations
 

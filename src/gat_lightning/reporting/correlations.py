@@ -1,4 +1,4 @@
-"""How measures of the gradients go with robust accuracy over the models of a report, as in the paper's Figure 1."""
+"""Correlation of gradient measures with robust accuracy over the models of a report (paper, Figure 1)."""
 
 from __future__ import annotations
 

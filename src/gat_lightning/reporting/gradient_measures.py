@@ -1,4 +1,4 @@
-"""What is known of the gradients of a run's tasks and objectives."""
+"""Measures of the gradients of a run's tasks and objectives."""
 
 from __future__ import annotations
 

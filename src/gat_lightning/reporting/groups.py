@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but the seed."""
+"""Groups of runs that differ only in the seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What settings are called in a report: what was typed for them, or what they differ in; foreign models by file."""
+"""Labels of settings in a report: their overrides or their differences; other models by file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report's page: one HTML file with everything in it, for any width of screen."""
+"""The HTML page of a report: one self-contained file for any screen width."""
 
 from __future__ import annotations
 

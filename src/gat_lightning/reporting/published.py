@@ -1,4 +1,4 @@
-"""The paper's numbers beside ours."""
+"""Report of published and measured numbers side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs read back from their directories."""
+"""Records of runs, read from their directories."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _candidates(folders: Iterable[str | Path]) -> Iterator[Path]:
 
 
 def _comes_before(directory: Path) -> bool:
-    """Whether it is a run's training before the training, which is a part of that run."""
+    """Whether the directory is the pre-training stage of a run, which is a part of that run."""
     parent = RunDirectory(directory.parent)
     return directory == parent.pretraining and (parent.result.exists() or parent.hydra.exists())
 

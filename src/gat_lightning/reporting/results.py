@@ -1,4 +1,4 @@
-"""The tables of a report: one for each data set and threat, since only within one is a figure better than another."""
+"""Result tables of a report: one per data set and threat model, since only those figures are comparable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether settings differ from a baseline by more than chance, image by image."""
+"""Significance of differences from a baseline, image by image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report's table: one row per setting, mean and standard deviation over the seeds, the best in bold."""
+"""Tables of a report: one row per setting, mean and standard deviation over the seeds, the best in bold."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A run on disk: its directory, its files, its signals and its job."""
+"""Runs on disk: directory, files, signals and SLURM jobs."""

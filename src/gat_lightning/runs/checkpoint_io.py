@@ -1,4 +1,4 @@
-"""Writing checkpoints so that a crash, a kill or a full disk never leaves a damaged one behind."""
+"""Atomic checkpoints: a crash, a kill or a full disk never leaves a damaged file."""
 
 from __future__ import annotations
 

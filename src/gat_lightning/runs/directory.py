@@ -1,4 +1,4 @@
-"""Where a run's files go: a directory named by what is run, so that the same command finds it again."""
+"""Run directories, named by their settings so that the same command finds them again."""
 
 from __future__ import annotations
 

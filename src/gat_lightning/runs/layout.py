@@ -1,4 +1,4 @@
-"""Which file lies where in a run directory."""
+"""Layout of a run directory."""
 
 from __future__ import annotations
 

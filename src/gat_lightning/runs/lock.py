@@ -1,4 +1,4 @@
-"""One run at a time in a run directory."""
+"""Lock of a run directory: one run at a time."""
 
 from __future__ import annotations
 

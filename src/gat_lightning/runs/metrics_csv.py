@@ -1,4 +1,4 @@
-"""``metrics.csv``: its name, and reading it."""
+"""``metrics.csv``: its name, and its reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overrides as they are typed on Hydra's command line."""
+"""Overrides of Hydra's command line."""
 
 from __future__ import annotations
 

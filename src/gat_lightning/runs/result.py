@@ -1,4 +1,4 @@
-"""``result.json``: what a run did, for people and for reports."""
+"""``result.json``: the record of a run, for people and for reports."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Being told to stop: a signal becomes a checkpoint at the end of a batch, and then an orderly end.
+"""Signal handling: checkpoint, then exit.
 
-Batch systems announce that a job's time is over, or that another job needs its place, by a signal some time before
-they kill it; people press Ctrl-C.
+Batch systems send a signal some time before they kill a job, at its time limit or when it is pre-empted. Users press
+Ctrl-C.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run needs of a SLURM cluster, and which of one's jobs SLURM still knows."""
+"""SLURM: the resources of a run, and the state of the user's jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the image look like?"""
+"""Autoencoder: reconstruction of the clean image."""
 
 from __future__ import annotations
 

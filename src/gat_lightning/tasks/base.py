@@ -1,4 +1,4 @@
-"""What a task is: how it prepares a batch, which head it needs, its loss and its metrics."""
+"""Base class of tasks: preparation of a batch, decoder, loss and metrics."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Task(ABC):
         """Fresh torchmetrics, fed with ``(output, label)`` of samples that have a label."""
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to keep in a checkpoint because outputs mean nothing without them (jigsaw's permutations)."""
+        """State needed to interpret the outputs, kept in checkpoints (jigsaw's permutations)."""
         return {}
 
     def load_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027

@@ -1,4 +1,4 @@
-"""Label tasks with a yes or a no, such as a pathology."""
+"""Binary label tasks, such as a pathology."""
 
 from __future__ import annotations
 

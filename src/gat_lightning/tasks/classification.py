@@ -1,4 +1,4 @@
-"""Label tasks: one class out of several, given with the data."""
+"""Multi-class label tasks."""
 
 from __future__ import annotations
 

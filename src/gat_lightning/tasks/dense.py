@@ -1,4 +1,4 @@
-"""Base of the tasks whose output is an image."""
+"""Base class of dense tasks, whose output is an image."""
 
 from __future__ import annotations
 

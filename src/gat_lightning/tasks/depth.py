@@ -1,4 +1,4 @@
-"""How far away is what the image shows?"""
+"""Depth estimation."""
 
 from __future__ import annotations
 

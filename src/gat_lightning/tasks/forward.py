@@ -1,4 +1,4 @@
-"""One forward pass of all tasks, each on the view of the image that it is meant to see."""
+"""Forward pass of all tasks, each on its own view of the images."""
 
 from __future__ import annotations
 

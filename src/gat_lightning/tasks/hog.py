@@ -1,4 +1,4 @@
-"""Where are edges, and which way do they run?"""
+"""Prediction of histograms of oriented gradients (HOG)."""
 
 from __future__ import annotations
 

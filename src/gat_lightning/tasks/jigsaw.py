@@ -1,4 +1,4 @@
-"""Which permutation were the image's pieces put in?"""
+"""Jigsaw puzzle: prediction of the permutation of the image's pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Self-supervised tasks whose input processing f_t only moves pixels; the label says how."""
+"""Base class of self-supervised tasks that permute pixels and predict the permutation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label tasks with a number, such as the patient's age."""
+"""Regression label tasks, such as the patient's age."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prediction of image rotations."""
+"""Rotation prediction: 0, 90, 180 or 270 degrees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target task, which follows from the kind of label that ``data.target`` names, and the tasks under attack."""
+"""The target task, given by the kind of the label ``data.target``, and the tasks under attack."""
 
 from __future__ import annotations
 

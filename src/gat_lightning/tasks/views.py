@@ -1,4 +1,4 @@
-"""What each task sees of a batch: the images, the labels, and how many samples have them."""
+"""Views of a batch: each task's images, labels and number of labelled samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a training step runs the model: compiled, eager or recomputed; in full precision and with equal draws."""
+"""Passes of a training step: compiled, eager or recomputed, in full precision and with equal random draws."""
 
 from __future__ import annotations
 

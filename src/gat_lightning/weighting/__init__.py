@@ -1,4 +1,4 @@
-"""Rules from the Gramian of the objectives' gradients to one weight per objective."""
+"""Weightings: rules that map the Gramian of the objectives' gradients to one weight per objective."""
 
 from gat_lightning.weighting.aligned_mtl import AlignedMTL
 from gat_lightning.weighting.base import Weighting

@@ -1,4 +1,4 @@
-"""Aligned-MTL: the sum of the gradients once they are made orthogonal and of equal length."""
+"""Aligned-MTL: the sum of the gradients after making them orthogonal and of equal length."""
 
 from __future__ import annotations
 

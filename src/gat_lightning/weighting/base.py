@@ -1,4 +1,4 @@
-"""What a weighting is: a rule from the Gramian of the objectives' gradients to one weight per objective."""
+"""Base class of weightings: rules that map the Gramian of the objectives' gradients to one weight per objective."""
 
 from __future__ import annotations
 

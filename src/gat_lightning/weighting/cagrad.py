@@ -1,4 +1,4 @@
-"""CAGrad: near the mean gradient, the step whose worst objective fares best."""
+"""CAGrad: maximises the smallest improvement of any objective, within a ball around the mean gradient."""
 
 from __future__ import annotations
 

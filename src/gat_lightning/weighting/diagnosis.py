@@ -1,4 +1,4 @@
-"""Signs that a weighting leaves the objectives that matter without weight."""
+"""Detect starved objectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weightings that depend on the norms of the gradients and the cosines between them, and the cosines' spectrum."""
+"""Base class of weightings that depend on the gradients' norms and cosines, and the spectrum of the cosines."""
 
 from __future__ import annotations
 
@@ -59,8 +59,9 @@ class DirectionalWeighting(Weighting):
 def spectrum(cosines: Array) -> tuple[Array, Array]:
     """Positive eigenvalues of the cosines of K gradients, and their eigenvectors.
 
-    An eigenvalue counts as 0 if it is within the rounding of a float64 Gramian, or below twice the size of the lowest
-    negative one, which shows how coarsely the Gramian itself was rounded.
+    Only numerically significant eigenpairs are kept. An eigenvalue is insignificant if it is within the rounding error
+    of a float64 Gramian, or below twice the magnitude of the lowest negative one, which reveals the Gramian's own
+    rounding.
 
     Args:
         cosines: inner products of unit gradients, ``[K, K]``.

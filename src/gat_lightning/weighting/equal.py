@@ -1,4 +1,4 @@
-"""The plain sum of the objectives."""
+"""The sum of the objectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own weights."""
+"""Fixed weights, chosen by the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradient Vaccine: each gradient is turned until it is as similar to the others as they have been so far."""
+"""Gradient Vaccine: rotates each gradient until its cosines to the others reach their running averages."""
 
 from __future__ import annotations
 

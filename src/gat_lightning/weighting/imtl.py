@@ -1,4 +1,4 @@
-"""Impartial multi-task learning: a step of equal length along every gradient."""
+"""Impartial multi-task learning (IMTL-G): a step with equal projections onto the directions of all gradients."""
 
 from __future__ import annotations
 

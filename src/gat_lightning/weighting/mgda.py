@@ -1,4 +1,4 @@
-"""Multiple-gradient descent: the weights whose combined gradient is the shortest in the convex hull."""
+"""Multiple-gradient descent algorithm (MGDA): the shortest vector in the convex hull of the gradients."""
 
 from __future__ import annotations
 

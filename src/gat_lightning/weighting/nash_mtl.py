@@ -1,4 +1,4 @@
-"""Nash-MTL: the bargain in which no objective can gain more, relatively, than the others lose."""
+"""Nash-MTL: the Nash bargaining solution between the objectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PCGrad: each gradient is projected off those that it conflicts with."""
+"""PCGrad: removes from each gradient its components that conflict with other gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weightings that change each gradient for the sake of each other one, pair by pair, in random order."""
+"""Base class of weightings that modify gradients pair by pair, in random order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""UPGrad: each gradient is projected to where it conflicts with none, then their mean is taken."""
+"""UPGrad: projects each gradient onto the cone of directions without conflict, then takes the mean."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Evaluate trained models, ours and others."""
+"""Evaluation of trained models, ours and others."""

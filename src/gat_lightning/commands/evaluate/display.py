@@ -1,4 +1,4 @@
-"""An evaluation at the console: a bar per attack with the running accuracy, and the table at the end."""
+"""Console display of an evaluation: a progress bar per attack with the running accuracy, and the final table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is evaluated: a checkpoint of ours, or any classifier that a function makes."""
+"""The subject of an evaluation: a checkpoint of ours, or any other classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation measures and draws besides the robustness: audit, transfer, vulnerability, pictures."""
+"""Supplements of an evaluation: audit, transfer, vulnerability and pictures."""
 
 from __future__ import annotations
 

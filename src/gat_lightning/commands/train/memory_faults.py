@@ -1,4 +1,4 @@
-"""What to say when memory runs out."""
+"""Messages for out-of-memory errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the validation could tell a run's epochs apart, so that ``best.ckpt`` deserves its name."""
+"""Warn when validation was too small to pick ``best.ckpt``."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FEWEST_IMAGES = 50
 
 
 def doubt(scores: Sequence[float], images: int, limit: int | None) -> str | None:
-    """A warning where the best checkpoint was chosen by too little.
+    """A warning if validation was too small to pick the best checkpoint.
 
     Args:
-        scores: of all validations, of which the highest has chosen, the first among equals.
-        images: of the validation split.
-        limit: how many of them the score is taken of; all if None.
+        scores: scores of all validations. The highest one selects the checkpoint, the first of equal ones.
+        images: number of images of the validation split.
+        limit: number of images that the score is computed on; None: all.
 
     Returns:
-        What is doubtful and what helps: the score never changed, or is of under 50 images. None where all is well, or
-        there was nothing to choose from.
+        The problem and its remedy if the score never changed or is of fewer than 50 images. None otherwise, and for a
+        single validation.
     """
     if len(scores) < 2:
         return None
@@ -36,17 +36,17 @@ def doubt(scores: Sequence[float], images: int, limit: int | None) -> str | None
     if not unmoved and used >= FEWEST_IMAGES:
         return None
     remedy = "validation.images" if used < images else "data.val_fraction"
-    why = f", with a score of {scores[0]:.3g} each of {len(scores)} times: it is the first one's" if unmoved else ""
-    return f"best.ckpt was chosen by {used} validation images{why}. Take more of them by {remedy}=..., or last.ckpt."
+    why = f". The score never changed ({scores[0]:.3g}); the first epoch was kept" if unmoved else ""
+    return f"best.ckpt was chosen by {used} validation images{why}. Use more of them by {remedy}=..., or use last.ckpt."
 
 
 def scores_of(rows: Sequence[Mapping[str, str]]) -> list[float]:
-    """The scores of all validations, of the rows of a ``metrics.csv``."""
+    """Scores of all validations, from the rows of a ``metrics.csv``."""
     return [float(row[SELECTION]) for row in rows if row.get(SELECTION)]
 
 
 def warn_of_selection(module: ScoredModule, data: ImageDataModule, directory: Path) -> None:
-    """Say so where there is a best checkpoint that the validation chose by too little."""
+    """Log a warning if validation was too small to pick ``best.ckpt``."""
     if (directory / "checkpoints" / "best.ckpt").is_file():
         data.setup("validate")
         message = doubt(scores_of(read_rows(directory / FILE)), len(data.split("val")), module.selection_limit)

@@ -1,4 +1,4 @@
-"""Does a classifier's robustness hold up, or are its gradients obfuscated?"""
+"""Audit for obfuscated gradients."""
 
 from gat_lightning.evaluation.audit.report import AuditReport, Check
 from gat_lightning.evaluation.audit.runner import audit

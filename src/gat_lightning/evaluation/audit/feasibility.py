@@ -1,4 +1,4 @@
-"""Are adversarial images inside the ball and the box?"""
+"""Audit check: adversarial images must lie within the ball and in [0, 1]."""
 
 from __future__ import annotations
 

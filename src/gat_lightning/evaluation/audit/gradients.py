@@ -1,4 +1,4 @@
-"""Can gradients guide an attack: are they deterministic, not zero, and does the loss grow as they say?"""
+"""Audit checks of the gradients: deterministic, not vanishing, and a good guide to an increase of the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of an audit: a verdict for each check, with its evidence and the publication that it comes from."""
+"""Audit report: a verdict for each check, with its evidence and its reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All checks, one after the other."""
+"""Runner of all audit checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the attack as strong as it should be: with more budget or steps, and against noise and black-box attacks?"""
+"""Audit checks of attack strength: budget, number of steps, and comparison with noise and black-box attacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classifier under audit, and the white-box attacks that several checks compare with."""
+"""The audited classifier, and the white-box attacks that several checks use as a reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every pair of several evaluations, tested together, in the format of the paper's appendix C.1."""
+"""Pairwise comparison of evaluations, in the format of the paper's appendix C.1."""
 
 from __future__ import annotations
 

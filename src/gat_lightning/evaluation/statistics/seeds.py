@@ -1,4 +1,4 @@
-"""Mean and spread of one metric over runs that differ in their seed."""
+"""Mean and standard deviation of a metric over runs that differ only in their seed."""
 
 from __future__ import annotations
 

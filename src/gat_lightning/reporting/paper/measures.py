@@ -1,4 +1,4 @@
-"""How the numbers of the paper's tables are taken from our runs, where they are no metric of a single run."""
+"""Measures of the paper's tables that are not a metric of a single run."""
 
 from __future__ import annotations
 

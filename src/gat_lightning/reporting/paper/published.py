@@ -1,4 +1,4 @@
-"""The numbers that the paper prints, and which of our runs measures each of them."""
+"""The paper's published numbers, and the runs that measure each of them."""
 
 from __future__ import annotations
 

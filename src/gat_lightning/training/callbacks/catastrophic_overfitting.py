@@ -1,4 +1,4 @@
-"""A guard against the sudden loss of robustness in training with single-step attacks."""
+"""Guard against catastrophic overfitting in single-step adversarial training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checkpoint from which an interrupted run goes on."""
+"""The last checkpoint, from which an interrupted run resumes."""
 
 from __future__ import annotations
 

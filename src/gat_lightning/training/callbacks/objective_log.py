@@ -1,4 +1,4 @@
-"""What every objective did in a step, for the loggers."""
+"""Log of the objectives of every step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the training for the loggers that show some: the Gramian, the weights, and adversarial examples."""
+"""Pictures of a training for loggers: the Gramian, the weights, and adversarial examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, one line per epoch elsewhere."""
+"""Progress display: a bar on a terminal, one line per epoch elsewhere."""
 
 from __future__ import annotations
 

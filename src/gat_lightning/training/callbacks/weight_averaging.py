@@ -1,4 +1,4 @@
-"""An average of the weights, kept, scored and saved beside the plain model."""
+"""Weight averaging: an averaged model is scored and saved next to the plain one."""
 
 from __future__ import annotations
 
