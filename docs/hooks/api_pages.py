@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
+
+import griffe
+from docstring_roles import as_markdown
 
 
 def pages(package: Path) -> dict[str, str]:
@@ -16,6 +20,28 @@ def pages(package: Path) -> dict[str, str]:
         elif path.suffix == ".py" and not name.startswith("_"):
             found[f"{name}.md"] = f"# {name}\n\n::: gat_lightning.{name}\n"
     return found
+
+
+def public_names(package: Path) -> str:
+    """Markdown of the page that lists what ``gat_lightning`` exports: a line for each name, by module."""
+    root = griffe.load(package.name, search_paths=[package.parent])
+    lines = [
+        f"# Public names\n\nEvery name below can be imported from `{package.name}`, as in `from {package.name} import"
+        " PGD, MGDA`. Its module is imported when the name is first used. [API](api/index.md) documents the rest.",
+    ]
+    for node in ast.parse((package / "__init__.pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            heading = f"\n## {package.name}.{node.module}\n\n{_summary(root[node.module])}\n"
+            lines += [heading] if heading not in lines else []
+            found = [root[f"{node.module}.{alias.name}"] for alias in node.names]
+            found = [each.final_target if each.is_alias else each for each in found]
+            lines += [f"- [`{each.name}`][{each.path}]: {_summary(each)}" for each in found]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(obj: griffe.Object) -> str:
+    """First line of a docstring."""
+    return as_markdown(obj.docstring.value.partition("\n")[0], obj)
 
 
 def place_of(module: str) -> str:

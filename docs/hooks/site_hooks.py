@@ -15,6 +15,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "gat_lightning"
 ROOT_FILES = {
     "README.md": "overview.md",
     "CHANGELOG.md": "changelog.md",
@@ -42,6 +43,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for folder, pages in _generated().items():
         for name, content in pages.items():
             files.append(File.generated(config, f"{folder}/{name}", content=content))
+    files.append(File.generated(config, "names.md", content=api_pages.public_names(PACKAGE)))
     for source, name in ROOT_FILES.items():
         files.append(File.generated(config, name, content=(ROOT / source).read_text()))
     return files
@@ -74,6 +76,8 @@ def site_address(target: str) -> str | None:
         return _with(ROOT_FILES[path], place)
     if path.startswith("docs/"):
         return _with(path.removeprefix("docs/"), place)
+    if path == "src/gat_lightning/__init__.pyi":
+        return _with("names.md", place)
     if path.startswith("src/gat_lightning"):
         module = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         return _with(f"api/{api_pages.place_of(module)}", f"{module}.{place}" if place else module)
@@ -112,7 +116,7 @@ def _with(page: str, place: str) -> str:
 def _generated() -> dict[str, dict[str, str]]:
     return {
         "configuration": configuration_pages.pages(ROOT / "conf"),
-        "api": api_pages.pages(ROOT / "src" / "gat_lightning"),
+        "api": api_pages.pages(PACKAGE),
     }
 
 

@@ -82,6 +82,5 @@ from .weighting import NashMTL as NashMTL
 from .weighting import PCGrad as PCGrad
 from .weighting import UPGrad as UPGrad
 from .weighting import Weighting as Weighting
-from .weighting import min_norm as min_norm
 
 __version__: str

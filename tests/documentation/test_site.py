@@ -8,11 +8,13 @@ import sys
 import pytest
 import yaml
 from api_pages import pages as api_pages
+from api_pages import public_names
 from configuration_pages import anchor_of, groups, page_of, pages, read_option
 from docstring_roles import as_markdown
 from formulas import picture
 from site_hooks import site_address
 
+import gat_lightning
 from gat_lightning.config.files import find_conf
 from support.documents import REPOSITORY
 
@@ -73,6 +75,12 @@ def test_every_page_of_the_api_says_what_it_has():
     assert not [name for name, words in described if not words.strip()]
 
 
+def test_every_public_name_has_a_line_of_its_own():
+    page = public_names(REPOSITORY / "src" / "gat_lightning")
+    listed = re.findall(r"^- \[`(\w+)`\]\[gat_lightning[\w.]+\]: \S.+$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(gat_lightning.__all__)
+
+
 def test_every_option_of_the_launcher_has_a_meaning():
     option = read_option(CONF / "hydra" / "launcher" / "slurm.yaml", "hydra.launcher")
     assert len(option.settings) > 10
@@ -84,6 +92,7 @@ def test_every_option_of_the_launcher_has_a_meaning():
     [
         ("src/gat_lightning/weighting/mgda.py#MGDA", "api/weighting.md#gat_lightning.weighting.mgda.MGDA"),
         ("src/gat_lightning/curvature/terms.py", "api/curvature.md#gat_lightning.curvature.terms"),
+        ("src/gat_lightning/__init__.pyi", "names.md"),
         ("src/gat_lightning/data/", "api/data.md#gat_lightning.data"),
         ("conf/weighting/mgda_floor.yaml", "configuration/weighting.md#weighting-mgda-floor"),
         ("conf/hydra/launcher/", "configuration/hydra-launcher.md"),

@@ -21,7 +21,7 @@ BALANCED = "balanced"
 
 
 class BinaryClassification(Task):
-    """Is it there or not: one logit, binary cross-entropy (paper, section 5.1: pathologies); scored by AUROC.
+    """Binary classification with one logit and binary cross-entropy; scored by AUROC (paper, section 5.1: pathologies).
 
     Args:
         name: of a binary label of the data set, which is also the task's.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Regression(Task):
-    """How much is it: one output, mean absolute error (paper, section 5.1: age).
+    """Regression with one output and mean absolute error (paper, section 5.1: age).
 
     Args:
         name: of a regression label of the data set, which is also the task's.

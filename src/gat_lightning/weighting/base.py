@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Weighting(ABC):
-    """``weights = weighting(gramian, losses, names)``.
+    """A rule that maps a Gramian to weights: ``weights = weighting(gramian, losses, names)``.
 
     Weightings act on the gradients linearly, with coefficients that follow from the Gramian alone; none ever sees a
     gradient. Weight decay is outside the Gramian.
