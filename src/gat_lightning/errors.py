@@ -38,5 +38,9 @@ class SettingError(ValueError):
         return f"{name}={self.value!r}: it must be {' or '.join([*also, self.right])}{end}"
 
 
+class MissingLabelError(ValueError):
+    """A task learns a label that the data do not have."""
+
+
 class NonFiniteError(RuntimeError):
     """An objective or its gradient became NaN or infinite."""

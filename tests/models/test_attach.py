@@ -11,7 +11,9 @@ from torchvision import models
 from torchvision.transforms.v2 import functional as tvf
 
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.models import FeatureInfo, Features, LinearDecoder, attach_tasks, preact_resnet_small
+from gat_lightning.tasks import Autoencoder, BinaryClassification, Jigsaw, Macro, Regression, Rotation
 
 IMAGE = (3, 64, 64)
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
@@ -20,6 +22,9 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
 @dataclass
 class Stub:
     name: str = "macro"
+
+    def setup(self, data: DataInfo) -> None:
+        pass
 
     def decoder(self, features: FeatureInfo) -> nn.Module:
         return LinearDecoder(features.dim, 4)
@@ -86,6 +91,42 @@ def test_stages_of_convolutional_networks_are_found(make, stages):
     assert list(single.state_dict()) == list(classifier.state_dict())
     assert not any(module._forward_hooks for module in single.modules())
     make().load_state_dict(single.state_dict(), strict=True)
+
+
+def test_tasks_learn_the_image_and_their_labels_from_what_they_are_attached_with():
+    tasks = [
+        Rotation(),
+        Jigsaw(permutations=5),
+        Autoencoder(),
+        Macro(),
+        BinaryClassification("round"),
+        Regression("age"),
+    ]
+    labels = {
+        "macro": LabelInfo(("vehicle", "animal", "plant")),
+        "round": LabelInfo(("no", "yes"), "binary"),
+        "age": LabelInfo((), "regression", scale=100.0),
+    }
+    model = attach_tasks(models.resnet18(num_classes=5), tasks, image=IMAGE, labels=labels).eval()
+    outputs = model(torch.rand(2, *IMAGE))
+    assert {name: tuple(output.shape[1:]) for name, output in outputs.items()} == {
+        "class": (5,), "rotation": (4,), "jigsaw": (5,), "autoencoder": IMAGE,
+        "macro": (3,), "round": (1,), "age": (1,),
+    }  # fmt: skip
+    assert tasks[-1].scale == 100
+
+
+def test_all_labels_that_are_missing_are_named():
+    tasks = [Rotation(), Macro(), Regression("age")]
+    with pytest.raises(ValueError, match=r"labels=\['class'\].*with macro, age.*\{'macro': LabelInfo"):
+        attach_tasks(Own(), tasks, image=IMAGE, labels={"class": LabelInfo(("a", "b"))})
+
+
+def test_a_label_of_another_kind_and_images_that_do_not_fit_are_refused():
+    with pytest.raises((ValueError, UserError), match="'age' of 'the images' is multiclass"):
+        attach_tasks(Own(), [Regression("age")], image=IMAGE, labels={"age": LabelInfo(("a", "b"))})
+    with pytest.raises((ValueError, UserError), match=r"square.*64 x 32"):
+        attach_tasks(Own(), [Rotation()], image=(3, 64, 32))
 
 
 def test_transformers_have_no_stages():

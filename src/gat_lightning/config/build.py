@@ -25,7 +25,7 @@ from gat_lightning.info import NO_TARGET, DataInfo
 from gat_lightning.loggers import CSVLogger
 from gat_lightning.methods import Method
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
-from gat_lightning.models import MultiTaskModel, attach_tasks
+from gat_lightning.models import MultiTaskModel
 from gat_lightning.runs.checkpoint_io import DurableCheckpointIO
 from gat_lightning.tasks import Task, attacked_tasks, check_leading, target_task, warn_of_lost_orientation
 from gat_lightning.training.callbacks.catastrophic_overfitting import CatastrophicOverfittingGuard
@@ -64,7 +64,7 @@ def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiT
     given = dict(zip(GIVEN_TO_ENCODERS, (tasks[0].outputs, info.image, info.mean, info.std), strict=True))
     with naming(config, "encoder"):
         classifier = instantiate(config.encoder)(**given)
-        return attach_tasks(classifier, tasks[1:], target=tasks[0].name, image=info.image)
+        return MultiTaskModel(classifier, tasks[0].name, info.image, tasks[1:], stages=None)
 
 
 def build_test_attacks(config: DictConfig) -> dict[str, Attack]:

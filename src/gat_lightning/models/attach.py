@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import MissingLabelError, SettingError, UserError
+from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.models.encoder import copied
 from gat_lightning.models.multitask import Attachable, MultiTaskModel
 from gat_lightning.models.normalize import normalized
@@ -18,14 +19,16 @@ def attach_tasks(
     *,
     image: tuple[int, int, int],
     target: str = "class",
+    labels: Mapping[str, LabelInfo] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     stages: Sequence[str] | None = None,
 ) -> MultiTaskModel:
-    """Step 1 of Algorithm 1 (Ghamizi et al. 2023) for any classifier whose output is that of its last ``nn.Linear``.
+    """Attach auxiliary tasks to any classifier whose output is that of its last ``nn.Linear``.
 
-    The classifier is copied, never changed. ``attach_tasks(...).single_task()`` (step 3) gives a model of its class
-    with its ``state_dict`` keys back.
+    This is step 1 of Algorithm 1 (Ghamizi et al. 2023). The classifier is copied, never changed, and each task's
+    ``setup`` is called. ``attach_tasks(...).single_task()`` (step 3) returns a model of the classifier's class with its
+    ``state_dict`` keys.
 
     ::
 
@@ -37,9 +40,10 @@ def attach_tasks(
 
     Args:
         model: takes ``[B, C, H, W]`` and returns logits ``[B, K]``.
-        tasks: auxiliary tasks; those that take something from the data have had their ``setup``.
+        tasks: auxiliary tasks.
         image: ``(C, H, W)``.
         target: name of the model's own task.
+        labels: the labels that tasks such as ``Macro`` learn, by name; self-supervised tasks need none.
         mean: what the model expects to be taken off its input, per channel, of pixels in [0, 1]; then the result takes
             plain images in [0, 1]. None for a model that takes such images.
         std: what it expects its input to be divided by then, above 0; given with ``mean``.
@@ -51,11 +55,26 @@ def attach_tasks(
         A multi-task model of images in [0, 1].
 
     Raises:
+        SettingError: a task learns a label that is not among ``labels``; the message names all such labels.
         UserError: the model cannot be copied or cut, one of ``mean`` and ``std`` is missing or does not fit, a stage is
             not there or is no feature map, or a task's name is taken or cannot work with the features.
     """
     if (mean is None) != (std is None):
         raise UserError("normalisation needs both mean and std, or neither for a model of images in [0, 1]")
+    attached, channels = list(tasks), image[0]
+    _set_up(attached, DataInfo("the images", image, (0.0,) * channels, (1.0,) * channels, dict(labels or {})))
     if mean is not None and std is not None:
         model = normalized(copied(model), mean, std)
-    return MultiTaskModel(model, target, image, tasks, stages=stages)
+    return MultiTaskModel(model, target, image, attached, stages=stages)
+
+
+def _set_up(tasks: Iterable[Attachable], data: DataInfo) -> None:
+    missing = []
+    for task in tasks:
+        try:
+            task.setup(data)
+        except MissingLabelError:
+            missing.append(task.name)
+    if missing:
+        example = f"{{{missing[0]!r}: LabelInfo(('first class', 'second class'))}}"
+        raise SettingError("labels", sorted(data.labels), f"a mapping with {', '.join(missing)}, such as {example}")

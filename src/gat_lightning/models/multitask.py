@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 from gat_lightning.models.decoders import PooledDecoder
 from gat_lightning.models.encoder import cut
 from gat_lightning.models.features import FeatureInfo, Features
@@ -18,6 +19,9 @@ class Attachable(Protocol):
     """What a model must know of a task; every :class:`~gat_lightning.tasks.base.Task` fits."""
 
     name: str
+
+    def setup(self, data: DataInfo) -> None:
+        """Learn the image's shape, the number of classes and the like."""
 
     def decoder(self, features: FeatureInfo) -> nn.Module:
         """A new head, called with :class:`Features`."""
@@ -37,7 +41,7 @@ class MultiTaskModel(nn.Module):
             torchvision's, timm's or any other.
         target: name of the classifier's own task.
         image: ``(C, H, W)``.
-        tasks: auxiliary tasks.
+        tasks: auxiliary tasks, after their ``setup``.
         target_classes: outputs that the target task needs; not checked if None.
         stages: names of the submodules whose outputs dense tasks get, from fine to coarse; None to look for them. The
             stages of a classifier with a method ``features(x) -> Features`` are its own where none are named.
@@ -82,7 +86,7 @@ class MultiTaskModel(nn.Module):
         return self._features
 
     def attach(self, task: Attachable) -> None:
-        """Add an auxiliary task's decoder, on the device and in the type of the target's.
+        """Add the decoder of an auxiliary task, after its ``setup``, on the device and in the type of the target's.
 
         Raises:
             UserError: the name is taken or cannot be used, or the task cannot work with these features.

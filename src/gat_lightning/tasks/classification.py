@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from gat_lightning.batch import MISSING
-from gat_lightning.errors import UserError
+from gat_lightning.errors import MissingLabelError, UserError
 from gat_lightning.info import DataInfo, LabelInfo, LabelKind
 from gat_lightning.models.decoders import LinearDecoder
 from gat_lightning.models.features import FeatureInfo
@@ -60,10 +60,11 @@ def label_info(data: DataInfo, name: str, kind: LabelKind, remedy: str = "") -> 
         remedy: what to do if there is no such label.
 
     Raises:
-        UserError: the data set has no such label, or it is of another kind.
+        MissingLabelError: the data set has no such label.
+        UserError: it is of another kind.
     """
     if name not in data.labels:
-        raise UserError(
+        raise MissingLabelError(
             f"The data set '{data.name}' has no label '{name}'; it has: {', '.join(sorted(data.labels))}."
             f" {remedy}".rstrip()
         )
