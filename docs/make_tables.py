@@ -62,7 +62,7 @@ def trained(setting: Group) -> Record:
 def interval(setting: Group, view: str) -> str:
     """The 95 % interval of the best checkpoint's accuracy, from the only evaluation of a setting: ``10.6 to 14.7``."""
     (evaluation,) = (record.result for record in setting.records if record.is_evaluation)
-    low, high = evaluation["intervals"]["best"][f"test/{view}/accuracy"]
+    low, high = evaluation.intervals["best"][f"test/{view}/accuracy"]
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
@@ -128,7 +128,7 @@ def _measured() -> str:
 
 
 def _digits_cost() -> str:
-    seconds = {each.label: trained(each).result["durations"]["train"] for each in kept("digits_cost")}
+    seconds = {each.label: trained(each).result.durations["train"] for each in kept("digits_cost")}
     rows = [[label, f"{each:.0f}", f"{each / seconds['task=none']:.1f}"] for label, each in seconds.items()]
     return _table([["setting", "seconds", "times one task"], *rows])
 
@@ -136,7 +136,7 @@ def _digits_cost() -> str:
 def _cifar10_intervals() -> str:
     rows = [["setting", "clean", "PGD-20", "AutoAttack", "best epoch", "last: clean / PGD-20"]]
     for each in kept("cifar10_10pct"):
-        metrics = trained(each).result["metrics"]
+        metrics = trained(each).result.metrics
         last = " / ".join(f"{100 * metrics['last'][f'test/{view}/accuracy']:.1f}" for view in ("clean", "pgd20"))
         ends = [interval(each, view) for view in ("clean", "pgd20", "autoattack")]
         rows.append([each.label, *ends, str(metrics["best"]["epoch"]), last])

@@ -272,7 +272,7 @@ def scores(directory: Path, *overrides: str) -> dict[str, float]:
     directory.mkdir()
     common = ("evaluation=pgd10", "images=60", "pictures=false", f"paths.run={directory}")
     result = evaluate(composed("evaluate", *common, *overrides))
-    (metrics,) = result["metrics"].values()
+    (metrics,) = result.metrics.values()
     return metrics
 
 

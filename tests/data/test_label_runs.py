@@ -60,7 +60,7 @@ def chain(directory, name, root, overrides, metrics):
         of_target = [key for key in scores if key.startswith(f"test/{view}/") and key.count("/") == 2]
         assert {key.rpartition("/")[2] for key in of_target} == metrics
     (directory / "evaluation").mkdir()
-    found = evaluate(evaluation)["metrics"]["best"]
+    found = evaluate(evaluation).metrics["best"]
     for metric in metrics:
         assert found[f"test/clean/{metric}"] == pytest.approx(scores[f"test/clean/{metric}"], abs=1e-4)
         assert f"test/pgd10/{metric}" in found

@@ -71,7 +71,7 @@ def test_what_is_read_from_cifar_10_is_in_its_table():
 def test_the_last_checkpoints_of_equal_weights_are_those_of_their_runs():
     last, best = {}, {}
     for each in make_tables.kept("cifar10_10pct"):
-        metrics = make_tables.trained(each).result["metrics"]
+        metrics = make_tables.trained(each).result.metrics
         last[each.label], best[each.label] = 100 * metrics["last"]["test/pgd20/accuracy"], metrics["best"]["epoch"]
     jigsaw, both = "task=jigsaw weighting=equal", "task=macro+rotation weighting=equal"
     off = f"{both} curvature.mode=off"
@@ -84,7 +84,7 @@ def test_the_last_checkpoints_of_equal_weights_are_those_of_their_runs():
 def test_the_minutes_of_cifar_10_are_those_of_its_runs():
     minutes = {True: [], False: []}
     for record in (record for each in make_tables.kept("cifar10_10pct") for record in each.records):
-        seconds = record.result["durations"]["total" if record.is_evaluation else "train"]
+        seconds = record.result.durations["total" if record.is_evaluation else "train"]
         minutes[record.is_evaluation].append(seconds / 60)
     training, evaluating = (f"{min(minutes[each]):.0f} to {max(minutes[each]):.0f}" for each in (False, True))
     assert f"{training} minutes of training and {evaluating} of evaluation" in prose(RESULTS)

@@ -22,7 +22,7 @@ def own_classifier(**settings):
         "torch.hub.load",
         "torch.load",
         "gat_lightning.runs.result.write_result",
-        "gat_lightning.runs.result.subprocess.run",
+        "gat_lightning.runs.environment.subprocess.run",
         "gat_lightning.models.weights.torch.hub.load",
         "gat_lightning.models.weights.Path.write_text",
         "torch.nn.Module.load_state_dict",

@@ -8,7 +8,7 @@ import pytest
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.errors import UserError
 from gat_lightning.loggers import CSVLogger
-from gat_lightning.runs.result import write_result
+from gat_lightning.runs.result import TrainingResult, write_result
 from support.processes import assert_same_end, finished, only_run, start, wait_for
 from support.training_runs import trained
 
@@ -52,9 +52,9 @@ def test_no_room_for_the_log(tmp_path, monkeypatch):
 
 
 def test_no_room_for_the_result(small_disk):
-    write_result(small_disk, {"status": "failed"})
+    write_result(small_disk, TrainingResult(config={}))
     fill(small_disk)
     before = (small_disk / "result.json").read_text()
     with pytest.raises(UserError, match=r"result\.json' could not be written \(No space left on device\)"):
-        write_result(small_disk, {"status": "finished", "text": "x" * 10_000})
+        write_result(small_disk, TrainingResult(status="finished", config={"text": "x" * 10_000}))
     assert (small_disk / "result.json").read_text() == before

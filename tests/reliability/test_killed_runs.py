@@ -30,7 +30,7 @@ def whole_run(tmp_path_factory):
 def test_killed_at_random_moments_and_resumed(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert finished(start(whole, *SETTINGS), whole) == 0, (whole / "log.txt").read_text()
-    length = read_result(only_run(whole))["durations"]["total"]
+    length = read_result(only_run(whole)).durations["total"]
 
     draw = random.Random(0)
     kills = writing = complete = 0
@@ -55,7 +55,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path):
             seen.add(last.stat().st_mtime_ns)
     assert finished(start(killed, *SETTINGS, "resume=auto"), killed) == 0
     assert_same_end(only_run(whole), only_run(killed))
-    assert read_result(only_run(killed))["status"] == "finished"
+    assert read_result(only_run(killed)).status == "finished"
     assert "Going on from the one before it" not in (killed / "log.txt").read_text()
     print(f"{kills} kills, {writing} while writing, {complete + 1} runs finished, {len(seen)} checkpoints gone on from")
 

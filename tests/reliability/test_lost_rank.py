@@ -66,4 +66,4 @@ def test_the_others_end_with_the_reason(tmp_path, lost):
     assert "Traceback" not in log
     if lost != 0:
         (result,) = (read_result(path.parent) for path in tmp_path.glob("outputs/*/result.json"))
-        assert result["status"] == "failed"
+        assert result.status == "failed"

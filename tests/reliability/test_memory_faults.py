@@ -86,5 +86,5 @@ def test_a_command_that_is_refused_memory(tmp_path):
     (said,) = (line for line in log.splitlines() if line.startswith("Error: "))
     print(said)
     assert re.match(r"Error: Out of memory on cpu\. \d+\.\d GiB were in use at most\. engine\.micro_batch=256 ", said)
-    assert read_result(only_run(tmp_path))["status"] == "failed"
+    assert read_result(only_run(tmp_path)).status == "failed"
     assert finished(start(tmp_path, *settings, "engine.micro_batch=16", before=little_memory), tmp_path) == 0

@@ -82,11 +82,11 @@ def test_two_commands_at_once(tmp_path):
     assert statuses == [0, 1], log
     assert log.count("Another run is at work in") == 1
     assert "Traceback" not in log
-    assert read_result(only_run(tmp_path))["status"] == "finished"
+    assert read_result(only_run(tmp_path)).status == "finished"
     assert not list(only_run(tmp_path).glob("checkpoints/.*"))
     alone = tmp_path / "alone"
     assert finished(start(alone, *settings), alone) == 0
-    assert read_result(only_run(alone))["metrics"] == read_result(only_run(tmp_path))["metrics"]
+    assert read_result(only_run(alone)).metrics == read_result(only_run(tmp_path)).metrics
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def test_told_to_stop_in_training_and_resumed(tmp_path, number):
     assert process.returncode == 128 + number
     run = only_run(stopped)
     result = read_result(run)
-    assert (result["status"], result["metrics"]) == ("interrupted", {})
+    assert (result.status, result.metrics) == ("interrupted", {})
     steps = load_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"]
     log = (stopped / "log.txt").read_text()
     assert "resume=auto goes on from" in log
@@ -66,9 +66,9 @@ def test_told_to_stop_in_the_test_and_resumed(tmp_path, number):
     assert finished(process, tmp_path, SECONDS) == 128 + number
     assert "Traceback" not in (tmp_path / "log.txt").read_text()
     result = read_result(only_run(tmp_path))
-    assert (result["status"], result["metrics"]) == ("interrupted", {})
+    assert (result.status, result.metrics) == ("interrupted", {})
     assert finished(start(tmp_path, *settings, "resume=auto"), tmp_path) == 0
-    assert list(read_result(only_run(tmp_path))["metrics"]) == ["best", "last"]
+    assert list(read_result(only_run(tmp_path)).metrics) == ["best", "last"]
 
 
 @pytest.mark.slow

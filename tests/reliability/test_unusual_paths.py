@@ -75,7 +75,7 @@ def test_a_run_from_data_to_resume(tmp_path, name):
     again = folder / "again"
     resumed = start(again, *settings, "trainer.max_epochs=2", f"resume='{last}'")
     assert finished(resumed, again) == 0, (again / "log.txt").read_text()
-    assert read_result(only_run(again))["resumed"] == str(last)
+    assert read_result(only_run(again)).resumed == str(last)
 
 
 @pytest.mark.slow

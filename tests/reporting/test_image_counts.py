@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gat_lightning.reporting.records import Record
+from gat_lightning.runs.result import read_result
 from support.run_records import ATTACK, evaluation, table, training
 
 
@@ -81,7 +82,7 @@ def test_figures_over_some_of_the_images_say_of_how_many(tmp_path: Path) -> None
 @pytest.mark.parametrize(("batches", "some"), [(1, True), (1.0, False), (None, False), (0.5, True)])
 def test_a_training_may_have_tested_some_batches(tmp_path: Path, batches: float | None, some: bool) -> None:
     directory = training(tmp_path, "run", trainer={"limit_test_batches": batches})
-    assert Record(directory, json.loads((directory / "result.json").read_text())).is_limited == some
+    assert Record(directory, read_result(directory)).is_limited == some
 
 
 def test_a_number_that_one_run_knows_holds_for_all(tmp_path: Path) -> None:

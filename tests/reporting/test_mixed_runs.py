@@ -18,6 +18,7 @@ from gat_lightning.reporting.charts import _series
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import Record, collect
 from gat_lightning.runs.metric_names import MetricName
+from gat_lightning.runs.result import TrainingResult
 from support.configurations import composed
 from support.run_records import ATTACK, config, evaluation, table, training, write
 
@@ -94,7 +95,10 @@ def test_settings_that_share_a_component_are_told_apart(tmp_path: Path) -> None:
 
 def test_a_curve_is_over_the_epochs_that_were_validated(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("epoch,val/clean/accuracy\n0,\n4,0.5\n9,0.6\n")
-    assert _series(Record(tmp_path, {}), MetricName("val", "clean", "accuracy")) == {5: 0.5, 10: 0.6}
+    assert _series(Record(tmp_path, TrainingResult(config={})), MetricName("val", "clean", "accuracy")) == {
+        5: 0.5,
+        10: 0.6,
+    }
 
 
 def test_against_a_baseline_all_tests_are_corrected_together(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[s
         "damaged": "{",
         "foreign": json.dumps({"loss": 1}),
         "future": json.dumps({"schema": 99, "status": "finished"}),
-        "failed": json.dumps({"schema": 1, "status": "failed"}),
+        "failed": json.dumps({"schema": 1, "status": "failed", "config": {}, "metrics": {}}),
         "no metrics": json.dumps({"schema": 1, "status": "finished", "config": {}}),
     }.items():
         (runs / name).mkdir()

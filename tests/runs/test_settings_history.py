@@ -16,6 +16,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.reporting.records import Record
 from gat_lightning.runs import settings_history
 from gat_lightning.runs.directory import configuration_hash, run_name, skipped
+from gat_lightning.runs.result import TrainingResult
 from gat_lightning.runs.settings_history import (
     Introduced,
     Redefined,
@@ -265,7 +266,7 @@ def test_a_report_compares_settings_in_one_spelling(history, composed, tmp_path)
     older = composed("train", ["paths.run=run"])
 
     def settings(config):
-        return Record(tmp_path, {"config": plain(config)}).settings
+        return Record(tmp_path, TrainingResult(config=plain(config))).settings
 
     assert settings(older) != settings(upgraded(older))
     history(*NEWER)

@@ -88,8 +88,8 @@ def assert_same_end(whole, other):
         for key in ("global_step", "epoch", "state_dict", "optimizer_states", "lr_schedulers"):
             assert equal(first[key], second[key]), (name, key)
     results = [read_result(directory) for directory in (whole, other)]
-    assert results[0]["metrics"] == results[1]["metrics"]
-    assert [result["status"] for result in results] == ["finished", "finished"]
+    assert results[0].metrics == results[1].metrics
+    assert [result.status for result in results] == ["finished", "finished"]
     first, second = ([deterministic(row) for row in rows(directory)] for directory in (whole, other))
     assert first == second
 

@@ -172,7 +172,7 @@ def _gallery(each: Group) -> Path | None:
     pictures = (
         record.directory / name
         for record in each.records
-        for name in record.files.get("images") or []
+        for name in record.result.files.get("images", ())
         if name.endswith(("attack.png", "adversarial.png"))
     )
     return next((path for path in pictures if path.is_file()), None)

@@ -14,6 +14,7 @@ from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
 from gat_lightning.reporting.tables import table_lines
 from gat_lightning.runs.metric_names import MetricName
+from gat_lightning.runs.result import EvaluationResult
 
 ALL = "all"
 HEADERS = ("measure", "models", "n", "Pearson's r", "95 % interval", "p", "Spearman's ρ", "95 % interval", "p")
@@ -79,10 +80,10 @@ def models(groups: Sequence[Group], robust: MetricName, checkpoint: str) -> list
             records = [record for record in each.records if record.seed == seed]
             measures: dict[str, float] = {}
             for record in records:
-                if not record.is_evaluation:
+                if not isinstance(record.result, EvaluationResult):
                     measures |= of_training(record.history())
                 elif record.metrics(checkpoint):
-                    measures |= of_evaluation(record)
+                    measures |= of_evaluation(record.result)
             if measures and math.isfinite(score):
                 found.append(Model(each.label, seed, _method(records[0]), score, measures))
     return found

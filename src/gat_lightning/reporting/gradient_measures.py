@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
-from gat_lightning.reporting.records import Record
+from gat_lightning.runs.result import EvaluationResult
 
 OF_TASKS = {
     "cosine": "cosine (definition 3.2)",
@@ -17,17 +16,15 @@ OF_TASKS = {
 """Measures of two tasks' input gradients, by their names in the ``task_gradients`` of a result, with their titles."""
 
 
-def of_pairs(record: Record, measure: str) -> list[float]:
+def of_pairs(evaluation: EvaluationResult, measure: str) -> list[float]:
     """A measure of :data:`OF_TASKS`, mean over the images, of each pair of tasks that an evaluation looked at."""
-    pairs: Mapping[str, Mapping[str, Any]] = record.result.get("task_gradients") or {}
-    return [_number(pair[measure]["mean"]) for pair in pairs.values()]
+    return [_number(pair[measure]["mean"]) for pair in (evaluation.task_gradients or {}).values()]
 
 
-def of_evaluation(record: Record) -> dict[str, float]:
+def of_evaluation(evaluation: EvaluationResult) -> dict[str, float]:
     """By title: the measures of the tasks' gradients, mean over the pairs, and the vulnerability to each attack."""
-    found = {title: _mean(of_pairs(record, measure)) for measure, title in OF_TASKS.items()}
-    vulnerability: Mapping[str, Mapping[str, Any]] = record.result.get("vulnerability") or {}
-    for attack, each in vulnerability.items():
+    found = {title: _mean(of_pairs(evaluation, measure)) for measure, title in OF_TASKS.items()}
+    for attack, each in (evaluation.vulnerability or {}).items():
         budget = f"{attack}, {each['norm']} {each['eps']:.3g}"
         found[f"vulnerability ({budget}; definition 2.1)"] = _number(each["vulnerability"])
         found[f"first-order vulnerability ({budget}; lemma A.2)"] = _number(each["first_order"])

@@ -57,7 +57,12 @@ class Group:
 
     def _scored(self, metric: MetricName, checkpoint: str) -> dict[int, Record]:
         having = [record for record in self.records if metric in record.scores(checkpoint)]
-        having.sort(key=lambda record: (record.is_evaluation, math.inf if record.images is None else record.images))
+        having.sort(
+            key=lambda record: (
+                record.is_evaluation,
+                math.inf if record.images is None else record.images,
+            )
+        )
         scored: dict[int, Record] = {}
         for record in having:
             if not _is_over_more(scored.get(record.seed), record, metric.view):
@@ -113,9 +118,10 @@ def clean_metric(names: Sequence[MetricName]) -> MetricName | None:
 
 def _is_over_more(first: Record | None, second: Record, view: str) -> bool:
     """Whether the first has faced the same attack on more images, as far as is known."""
-    if first is None or first.images is None or second.images is None or first.images <= second.images:
+    if first is None:
         return False
-    return first.attacks(view) == second.attacks(view)
+    one, other = first.images, second.images
+    return one is not None and other is not None and one > other and first.attacks(view) == second.attacks(view)
 
 
 def _rank(view: str) -> int:

@@ -49,14 +49,14 @@ def _of_models(models: Sequence[Record], records: Sequence[Record]) -> list[str]
     """The paths of their files without the folders that all runs and files are in, or the functions that make them."""
     if not models:
         return []
-    paths = [model.result["config"].get("checkpoint") for model in models]
+    paths = [model.result.config.get("checkpoint") for model in models]
     files = [Path(path).absolute() for path in paths if path is not None]
     common = Path(os.path.commonpath([*files, *(record.directory.absolute().parent for record in records)]))
     inside = common != Path(common.anchor)
     labels = []
     for model, path in zip(models, paths, strict=True):
         if path is None:
-            labels.append(str(model.result["config"]["model"]["_target_"]).rpartition(".")[2])
+            labels.append(str(model.result.config["model"]["_target_"]).rpartition(".")[2])
         else:
             labels.append(str(Path(path).absolute().relative_to(common)) if inside else path)
     return _told_apart(labels, [model.settings for model in models])

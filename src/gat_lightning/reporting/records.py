@@ -15,7 +15,7 @@ from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_t
 from gat_lightning.reporting.conditions import Conditions, data_name
 from gat_lightning.runs.layout import RESULT, RunDirectory
 from gat_lightning.runs.metric_names import MetricName, target_scores
-from gat_lightning.runs.result import SCHEMA
+from gat_lightning.runs.result import EvaluationResult, TrainingResult, read_result
 from gat_lightning.runs.settings_history import first_spelling
 
 _NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "skip_finished", "name", "seed", "callbacks")
@@ -29,26 +29,27 @@ class Record:
 
     Attributes:
         directory: of the run.
-        result: content of ``result.json``.
+        result: what it recorded.
     """
 
     directory: Path
-    result: dict[str, Any]
+    result: TrainingResult | EvaluationResult
 
     @property
     def is_evaluation(self) -> bool:
         """Whether it scores a model that was trained before."""
-        return "trained" in self.result
+        return isinstance(self.result, EvaluationResult)
 
     @property
     def is_foreign(self) -> bool:
         """Whether it is an evaluation of a model of whose training nothing is known, such as an export."""
-        return self.is_evaluation and not self.result["trained"]
+        return isinstance(self.result, EvaluationResult) and not self.result.trained
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """Of the training; of the evaluation where the model is not ours."""
-        return self.result.get("trained") or self.result["config"]
+        trained = self.result.trained if isinstance(self.result, EvaluationResult) else None
+        return trained or self.result.config
 
     @property
     def seed(self) -> int:
@@ -71,7 +72,7 @@ class Record:
         """What was typed to train the model; None where it is not known any more."""
         home: RunDirectory | None = RunDirectory(self.directory)
         if self.is_evaluation:
-            home = RunDirectory.of_checkpoint(self.result["config"].get("checkpoint") or "")
+            home = RunDirectory.of_checkpoint(self.result.config.get("checkpoint") or "")
         if home is None:
             return None
         try:
@@ -82,20 +83,19 @@ class Record:
     @property
     def images(self) -> int | None:
         """How many images its test scores are over; None for the whole split where its number is not known."""
-        number = self.result.get("images")
-        return None if number is None else int(number)
+        return self.result.images
 
     @property
     def is_limited(self) -> bool:
         """Whether its test scores are over some of the images alone."""
         if self.is_evaluation:
-            return self.result["config"].get("images") is not None
+            return self.result.config.get("images") is not None
         batches = (self.configuration.get("trainer") or {}).get("limit_test_batches")
         return batches is not None and not (isinstance(batches, float) and batches == 1)  # 1 is one batch, 1.0 all
 
     def attacks(self, view: str) -> dict[str, dict[str, Any]]:
         """The attacks that decide a view, by name: what they are set to."""
-        return (attacks_behind if self.is_evaluation else attacks_in_test)(self.result["config"], view)
+        return (attacks_behind if self.is_evaluation else attacks_in_test)(self.result.config, view)
 
     def scores(self, checkpoint: str) -> dict[MetricName, float]:
         """The target's test metrics of a checkpoint.
@@ -111,26 +111,21 @@ class Record:
 
     def metrics(self, checkpoint: str) -> dict[str, Any]:
         """All that was measured of a checkpoint; a foreign model is the one that there is, whatever its name."""
-        measured: dict[str, dict[str, Any]] = self.result["metrics"]
+        measured = self.result.metrics
         return (next(iter(measured.values()), {}) if self.is_foreign else measured.get(checkpoint)) or {}
 
     @cached_property
     def conditions(self) -> Conditions:
         """Data set and threat that its scores are to be compared within."""
         usual = self.configuration.get("data") or {}
-        data = self.result["config"].get("data") or {}
+        data = self.result.config.get("data") or {}
         threat = (Threat.of_foreign if self.is_foreign else Threat.of_training)(self.configuration)
         return Conditions(data_name(data if "_target_" in data else usual, usual), threat)
 
     def _other_threat(self, view: str) -> str:
         usual = self.conditions.threat
-        threat = Threat.of_evaluation(self.result["config"], view) if self.is_evaluation else None
+        threat = Threat.of_evaluation(self.result.config, view) if self.is_evaluation else None
         return "" if None in (usual, threat) or usual == threat else f" {threat}"
-
-    @property
-    def files(self) -> dict[str, Any]:
-        """Names of the other files, relative to the directory."""
-        return self.result.get("files") or {}
 
     def history(self) -> list[dict[str, str]]:
         """Rows of ``metrics.csv``; none where there is no such file."""
@@ -174,24 +169,18 @@ def _comes_before(directory: Path) -> bool:
 
 
 def _read(directory: Path) -> Record | str:
-    path = RunDirectory(directory).result
     if not directory.is_dir():
         return "there is no such folder"
-    if not path.exists():
-        return f"it has no {RESULT}: the run goes on, or was killed"
     try:
-        result = json.loads(path.read_text())
-        schema, status = result["schema"], result["status"]
-    except (ValueError, KeyError, TypeError, OSError):
-        return f"its {RESULT} is damaged, or not one of ours"
-    if schema != SCHEMA:
-        return f"its {RESULT} has schema {schema}, and this version reads {SCHEMA}"
-    if status != "finished":
-        return "the run was interrupted" if status == "interrupted" else f"the run has {status}"
-    if not isinstance(result.get("config"), dict) or not isinstance(result.get("metrics"), dict):
-        return f"its {RESULT} lacks its configuration or its metrics"
-    if result["config"].get("debug") not in (None, False, True):
-        return f"it was made with debug={result['config']['debug']}"
+        result = read_result(directory)
+    except FileNotFoundError:
+        return f"it has no {RESULT}: the run goes on, or was killed"
+    except (OSError, ValueError) as error:
+        return str(error)
+    if result.status != "finished":
+        return "the run was interrupted" if result.status == "interrupted" else f"the run has {result.status}"
+    if result.config.get("debug") not in (None, False, True):
+        return f"it was made with debug={result.config['debug']}"
     return Record(directory, result)
 
 

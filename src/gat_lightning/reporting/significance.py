@@ -56,7 +56,7 @@ def _introduction(about: Mapping[str, str]) -> str:
 
 def _attacks(record: Record) -> str:
     """Such as ``the worst of pgd20 (Linf 0.15) and square (Linf 0.15)``."""
-    threats = {name: Threat.of_evaluation(record.result["config"], name) for name in record.attacks(WORST)}
+    threats = {name: Threat.of_evaluation(record.result.config, name) for name in record.attacks(WORST)}
     names = [name if threat is None else f"{name} ({threat})" for name, threat in threats.items()]
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     return listed if len(names) == 1 else f"the worst of {listed} (view {WORST})"
@@ -69,7 +69,7 @@ def _evaluations(each: Group, seed: int, checkpoint: str) -> list[Record]:
 def _alike(first: Sequence[Record], second: Sequence[Record]) -> tuple[Record, Record] | None:
     """The evaluations of two models that have the same attacks and as many images, by the most attacks and images."""
     pairs = [(one, other) for one in first for other in second if _faced(one) == _faced(other)]
-    return max(pairs, key=lambda pair: (len(_faced(pair[0])[0]), pair[0].result["images"]), default=None)
+    return max(pairs, key=lambda pair: (len(_faced(pair[0])[0]), pair[0].images or 0), default=None)
 
 
 def _faced(record: Record) -> tuple[dict[str, dict[str, Any]], int | None]:

@@ -2,43 +2,119 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
-import subprocess
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, Literal, TypedDict
 
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
-from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.layout import RESULT, RunDirectory
 
 SCHEMA = 1
-_PACKAGES = (
-    "gat-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf",
-    "torchattacks", "numpy", "scikit-learn",
-)  # fmt: skip
+_NULL_SAYS_SOMETHING = ("git", "resumed", "trained")
 
 
-def write_result(directory: Path, content: dict[str, Any]) -> Path:
+class Files(TypedDict, total=False):
+    """Names of the other files of a run, relative to its directory."""
+
+    metrics: str
+    predictions: str
+    checkpoints: dict[str, str]
+    images: list[str]
+    profiles: list[str]
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What every run records; the names of the attributes are the keys of the file.
+
+    Attributes:
+        status: ``failed`` until the run has ended well or was interrupted.
+        config: the resolved settings.
+        seed: of the run.
+        started: date and time in UTC.
+        durations: seconds, by stage; ``total`` is the whole run.
+        files: the other files.
+        metrics: ``{checkpoint: {"split/view/[task/]metric": value}}``, see
+            :class:`~gat_lightning.runs.metric_names.MetricName`; of a training also ``epoch``, counted from 1.
+        git: commit, and whether files were changed; None for an installed wheel.
+        versions: of Python and the packages.
+        device: its type, name and threads.
+        images: how many test images the metrics are over; None where that is not known.
+    """
+
+    status: Literal["finished", "interrupted", "failed"] = "failed"
+    config: dict[str, Any]
+    seed: int = 0
+    started: str = ""
+    durations: dict[str, float] = field(default_factory=dict)
+    files: Files = field(default_factory=Files)
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    git: dict[str, Any] | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    device: dict[str, Any] = field(default_factory=dict)
+    images: int | None = None
+
+
+@dataclass(kw_only=True)
+class TrainingResult(Result):
+    """What a training records.
+
+    Attributes:
+        resumed: the checkpoint that it went on from; None if it began anew.
+        epochs: how many are done.
+        skipped_batches: how many were left out by ``on_nan=skip``.
+    """
+
+    resumed: str | None = None
+    epochs: int = 0
+    skipped_batches: int = 0
+
+
+@dataclass(kw_only=True)
+class EvaluationResult(Result):
+    """What an evaluation records.
+
+    Attributes:
+        trained: the settings of the training; None for a model that is not ours.
+        notes: what was left out, and why.
+        intervals: the 95 % interval ``[low, high]`` of each of the metrics.
+        audit: each check, and what it found.
+        transfer: success rates of images made on one model and shown to another (Table 17).
+        vulnerability: Definition 2.1, by attack.
+        task_gradients: Definitions 3.2 to 3.4 and the covariance of Theorem 3.1, by pair of tasks.
+        first_order_correlation: measured against predicted vulnerability, image by image.
+    """
+
+    trained: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
+    intervals: dict[str, dict[str, list[float]]] | None = None
+    audit: dict[str, Any] | None = None
+    transfer: dict[str, Any] | None = None
+    vulnerability: dict[str, dict[str, Any]] | None = None
+    task_gradients: dict[str, dict[str, Any]] | None = None
+    first_order_correlation: dict[str, dict[str, Any]] | None = None
+
+
+def write_result(directory: Path, result: Result) -> Path:
     """Write ``result.json`` atomically.
 
     Args:
         directory: the run directory.
-        content: plain types; NaN and infinity become null. Paths under the current folder are written relative to it,
+        result: of plain types; NaN and infinity become null. Paths under the current folder are written relative to it,
             so that a folder of results can be moved and read elsewhere.
 
     Raises:
         UserError: it cannot be written, for example because the disk is full.
     """
     path = RunDirectory(directory).result
-    portable = _portable(content, f"{Path.cwd()}{os.sep}")
+    known = {key: value for key, value in vars(result).items() if value is not None or key in _NULL_SAYS_SOMETHING}
+    portable = _portable({"schema": SCHEMA, **known}, f"{Path.cwd()}{os.sep}")
     try:
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps({"schema": SCHEMA, **portable}, indent=2, allow_nan=False))
+            temporary.write_text(json.dumps(portable, indent=2, allow_nan=False))
     except OSError as error:
         raise UserError(
             f"'{path}' could not be written ({error.strerror}). Make room, then use resume=auto."
@@ -46,15 +122,24 @@ def write_result(directory: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def read_result(directory: Path) -> dict[str, Any]:
-    """What :func:`write_result` wrote."""
-    content: dict[str, Any] = json.loads(RunDirectory(directory).result.read_text())
-    return content
+def read_result(directory: Path) -> TrainingResult | EvaluationResult:
+    """Read what :func:`write_result` wrote; keys that this version does not know are passed over.
 
-
-def environment(device: torch.device | None = None) -> dict[str, Any]:
-    """Git state, package versions and hardware of this process."""
-    return {"git": _git_state(), "versions": _versions(), "device": _device(device)}
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no result of ours, or lacks what every result has.
+    """
+    try:
+        content: dict[str, Any] = json.loads(RunDirectory(directory).result.read_text())
+        schema, _ = content["schema"], content["status"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"its {RESULT} is damaged, or not one of ours") from error
+    if schema != SCHEMA:
+        raise ValueError(f"its {RESULT} has schema {schema}, and this version reads {SCHEMA}")
+    if not isinstance(content.get("config"), dict) or not isinstance(content.get("metrics"), dict):
+        raise ValueError(f"its {RESULT} lacks its configuration or its metrics")
+    kind = EvaluationResult if "trained" in content else TrainingResult
+    return kind(**{each.name: content[each.name] for each in fields(kind) if each.name in content})
 
 
 def _portable(value: Any, here: str) -> Any:
@@ -65,35 +150,3 @@ def _portable(value: Any, here: str) -> Any:
     if isinstance(value, float) and not abs(value) < float("inf"):
         return None
     return value.removeprefix(here) if isinstance(value, str) else value
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        versions[package] = importlib.metadata.version(package)
-    return versions
-
-
-def _git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that this code runs from; None for an installed wheel."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(here), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        if not git("ls-files", Path(__file__).name):
-            return None
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _device(device: torch.device | None) -> dict[str, Any]:
-    described: dict[str, Any] = {"type": "cpu" if device is None else device.type, "threads": torch.get_num_threads()}
-    if device is not None and device.type == "cuda":
-        described["name"] = torch.cuda.get_device_name(device)
-    else:
-        described["name"] = platform.processor() or platform.machine()
-    return described

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -28,19 +27,17 @@ from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.predictions import Predictions, score
 from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate_robustness, fingerprint
 from gat_lightning.evaluation.target import Target
+from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.result import environment, write_result
+from gat_lightning.runs.result import EvaluationResult, write_result
 from gat_lightning.runs.signals import Stopped
 from gat_lightning.tasks import attacked_tasks
 
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig) -> dict[str, Any]:
+def run(config: DictConfig) -> EvaluationResult:
     """Evaluate, and write ``predictions.npz`` and ``result.json`` into ``config.paths.run``.
-
-    Returns:
-        What ``result.json`` holds.
 
     Raises:
         Stopped: Ctrl-C; what is done so far is kept, for the same command to go on with.
@@ -55,44 +52,38 @@ def run(config: DictConfig) -> dict[str, Any]:
     attacks, notes = defined(target, attacks)
     surrogates = load_surrogates(surrogate_paths(config), target)
     check_supplements(config, subject, attacks)
-    result: dict[str, Any] = {
-        "status": "failed",
-        "config": {**plain(config), "data": plain(data_settings(config) or OmegaConf.create())},
-        "trained": subject.trained,
-        "seed": config.seed,
-        "started": started.isoformat(timespec="seconds"),
-        "durations": {},
-        "files": {},
-        "metrics": {},
-        "notes": notes,
+    result = EvaluationResult(
+        config={**plain(config), "data": plain(data_settings(config) or OmegaConf.create())},
+        trained=subject.trained,
+        seed=config.seed,
+        started=started.isoformat(timespec="seconds"),
+        notes=notes,
         **environment(device),
-    }
+    )
     try:
         predictions = predict(config, subject, target, attacks, curve, directory)
-        result["files"]["predictions"] = RunDirectory(directory).predictions.name
+        result.files["predictions"] = RunDirectory(directory).predictions.name
         scores = score(predictions, config.split, config.seed)
-        result["metrics"] = {subject.name: {str(name): value for name, value in scores.metrics.items()}}
-        result["intervals"] = {subject.name: {str(name): ends for name, ends in scores.intervals.items()}}
-        result["images"] = len(predictions.index)
+        result.metrics = {subject.name: {str(name): value for name, value in scores.metrics.items()}}
+        result.intervals = {subject.name: {str(name): ends for name, ends in scores.intervals.items()}}
+        result.images = len(predictions.index)
         more = Supplementary(
-            subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory
+            subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory, result
         )
         notes += supplement(config, more, attacks, curve, surrogates)
-        result |= more.found.results
-        result["files"]["images"] = more.found.pictures
-        result["status"] = "finished"
+        result.status = "finished"
     except KeyboardInterrupt:
-        result["status"] = "interrupted"
+        result.status = "interrupted"
         log.warning("Interrupted; the same command goes on where this one stopped.")
         raise Stopped(signal.SIGINT) from None
     finally:
-        result["durations"]["total"] = time.perf_counter() - clock
+        result.durations["total"] = time.perf_counter() - clock
         write_result(directory, result)
     for note in notes:
         log.warning(note)
-    title = f"{subject.name}, {result['images']} {config.split} images of {subject.data.info.name}"
+    title = f"{subject.name}, {result.images} {config.split} images of {subject.data.info.name}"
     views = attacks | {view: attack for view, (_, attack) in _curve_views(curve).items()}
-    print_metrics(scores.metrics, scores.intervals, views, title, more.found.shown, directory)
+    print_metrics(scores.metrics, scores.intervals, views, title, more.shown, directory)
     return result
 
 

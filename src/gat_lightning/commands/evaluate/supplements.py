@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,23 +35,9 @@ from gat_lightning.figures.robustness_curve import accuracy_against_eps
 from gat_lightning.randomness import ImageGenerator, Shard
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, WORST
+from gat_lightning.runs.result import EvaluationResult
 
 _PANELS = 8
-
-
-@dataclass
-class Supplements:
-    """Collected by :class:`Supplementary`.
-
-    Attributes:
-        results: plain types for ``result.json``.
-        pictures: names of the files.
-        shown: for the console.
-    """
-
-    results: dict[str, Any] = field(default_factory=dict)
-    pictures: list[str] = field(default_factory=list)
-    shown: list[RenderableType] = field(default_factory=list)
 
 
 class Supplementary:
@@ -67,6 +52,10 @@ class Supplementary:
         batch_size: images at a time.
         seed: of everything that is drawn.
         directory: where pictures go.
+        result: takes what is measured, and the names of the pictures.
+
+    Attributes:
+        shown: tables for the console.
     """
 
     def __init__(
@@ -79,12 +68,14 @@ class Supplementary:
         batch_size: int,
         seed: int,
         directory: Path,
+        result: EvaluationResult,
     ) -> None:
         self._subject, self._target, self._predictions = subject, target, predictions
         self._dataset = subject.data.split(split)
         self._index = torch.from_numpy(predictions.index[:images])
         self._batch_size, self._seed, self._directory = batch_size, seed, directory
-        self.found = Supplements()
+        self._result, self._pictures = result, result.files.setdefault("images", [])
+        self.shown: list[RenderableType] = []
 
     def audit(self, eps: float, norm: str, surrogates: Mapping[str, nn.Module]) -> None:
         """Does the robustness hold up? Adds ``audit`` and ``audit.md``."""
@@ -99,9 +90,9 @@ class Supplementary:
             batch_size=self._batch_size,
             surrogate=next(iter(surrogates.values()), None),
         )
-        self.found.results["audit"] = report.to_dict()
+        self._result.audit = report.to_dict()
         (self._directory / "audit.md").write_text(report.markdown(), encoding="utf-8")
-        self.found.shown.append(report.table())
+        self.shown.append(report.table())
 
     def transfer(self, attack: Attack, surrogates: Mapping[str, nn.Module]) -> None:
         """Success rates between this model and others (Table 17). Adds ``transfer``."""
@@ -111,8 +102,8 @@ class Supplementary:
         matrix = success_rates(
             decisions, batch.images, self._labels(batch), attack, batch_size=self._batch_size, seed=self._seed
         )
-        self.found.results["transfer"] = {"attack": attack.name, **matrix.to_dict()}
-        self.found.shown.append(f"Success rate in % of {attack.name}, images made on the source:\n{matrix.text()}")
+        self._result.transfer = {"attack": attack.name, **matrix.to_dict()}
+        self.shown.append(f"Success rate in % of {attack.name}, images made on the source:\n{matrix.text()}")
 
     def vulnerability(self, attacks: Mapping[str, Attack]) -> None:
         """Definitions 2.1 and 3.2 to 3.4 and theorem 3.1. Adds ``vulnerability``, ``task_gradients`` and a picture."""
@@ -122,11 +113,11 @@ class Supplementary:
         batches = [self._batch(part) for part in self._index.split(self._batch_size)]
         usable = {name: attack for name, attack in attacks.items() if not attack.needs_decision}
         joint = measure_vulnerability(model, tasks, batches, usable, seed=self._seed)
-        self.found.results["vulnerability"] = {name: each.summary() for name, each in joint.items()}
+        self._result.vulnerability = {name: each.summary() for name, each in joint.items()}
         trends = {}
         if len(tasks) > 1:
             pairs = measure_gradients(model, tasks, batches, seed=self._seed)
-            self.found.results["task_gradients"] = {"|".join(names): pair.summary() for names, pair in pairs.items()}
+            self._result.task_gradients = {"|".join(names): pair.summary() for names, pair in pairs.items()}
             for name, attack in usable.items():
                 for names, pair in pairs.items():
                     if attack.norm.name == "L2" and len(self._index) >= 10:
@@ -136,8 +127,8 @@ class Supplementary:
                         trends["|".join(names)] = covariance_trend(pair, own[name])
         path = self._picture("first_order.png")
         agreement = draw_first_order(joint, trends, path)
-        self.found.results["first_order_correlation"] = {name: each._asdict() for name, each in agreement.items()}
-        self.found.shown.append(_vulnerability_table(self.found.results))
+        self._result.first_order_correlation = {name: each._asdict() for name, each in agreement.items()}
+        self.shown.append(_vulnerability_table(self._result))
 
     def draw(self, attacks: Mapping[str, Attack], curve: Mapping[str, tuple[float, Attack]], eps: float) -> None:
         """Panels, confusion, loss contour and curve, where the target has classes."""
@@ -202,7 +193,7 @@ class Supplementary:
     def _picture(self, name: str) -> Path:
         folder = RunDirectory(self._directory).images
         folder.mkdir(exist_ok=True)
-        self.found.pictures.append(f"{folder.name}/{name}")
+        self._pictures.append(f"{folder.name}/{name}")
         return folder / name
 
 
@@ -243,14 +234,14 @@ def _count(outcomes: Any) -> tuple[int, int]:
     return int(outcomes.correct.sum()), len(outcomes.correct)
 
 
-def _vulnerability_table(results: Mapping[str, Any]) -> Table:
+def _vulnerability_table(result: EvaluationResult) -> Table:
     table = Table("attack or pair", "measure", "value", title="Vulnerability and task gradients")
-    for name, each in results["vulnerability"].items():
+    for name, each in (result.vulnerability or {}).items():
         table.add_row(name, "vulnerability (definition 2.1)", f"{each['vulnerability']:.4g}")
         table.add_row("", "predicted to first order", f"{each['first_order_in_box']:.4g}")
         for task, value in each["tasks"].items():
             table.add_row("", f"of {task}", f"{value:.4g}")
-    for names, each in results.get("task_gradients", {}).items():
+    for names, each in (result.task_gradients or {}).items():
         for measure in ("cosine", "magnitude_similarity", "curvature"):
             table.add_row(names, measure, f"{each[measure]['mean']:.4g}")
     return table

@@ -34,11 +34,12 @@ from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.figures.gallery import adversarial_gallery
 from gat_lightning.loggers import close, start
 from gat_lightning.runs.directory import is_finished
+from gat_lightning.runs.environment import environment
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.metric_names import target_scores
 from gat_lightning.runs.metrics_csv import FILE as METRICS
 from gat_lightning.runs.overrides import typed
-from gat_lightning.runs.result import environment, read_result, write_result
+from gat_lightning.runs.result import TrainingResult, read_result, write_result
 from gat_lightning.runs.signals import stopping_at_once, was_requeued
 from gat_lightning.training.module import GATModule
 
@@ -56,7 +57,7 @@ def run(config: DictConfig) -> dict[str, Any]:
         return estimate(config)
     if config.skip_finished and is_finished(Path(config.paths.run)):
         print(f"Skipped, since it is finished: {config.paths.run}", flush=True)
-        return read_result(Path(config.paths.run))
+        return vars(read_result(Path(config.paths.run)))
     with only_run_in(Path(config.paths.run)), stopping_at_once():
         return _run(config)
 
@@ -133,7 +134,7 @@ def _run(config: DictConfig) -> dict[str, Any]:
         result["skipped_batches"] = module.skipped
         try:
             if trainer.is_global_zero:
-                write_result(directory, result)
+                write_result(directory, TrainingResult(**result))
         finally:
             close(trainer.loggers, result["status"], result["metrics"])
     if result["metrics"] and trainer.is_global_zero:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import MeanStd, hypervolume, mean_std, pearson
@@ -14,6 +14,7 @@ from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.paper.published import Column, Row
 from gat_lightning.reporting.records import Record
 from gat_lightning.runs.metric_names import MetricName
+from gat_lightning.runs.result import EvaluationResult
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class GradientCorrelation:
         return [] if math.isnan(r) else [("", MeanStd(r, math.nan, len(points)))]
 
     def _means(self, records: Sequence[Record]) -> list[float]:
-        pairs = [of_pairs(record, self.of) for record in records]
+        evaluations = [record.result for record in records if isinstance(record.result, EvaluationResult)]
+        pairs = [of_pairs(evaluation, self.of) for evaluation in evaluations]
         return [pair[0] for pair in pairs if len(pair) == 1]
 
 
@@ -123,11 +125,12 @@ class SuccessRate:
         trained = {record.directory.name: row_of(record) for record in runs.table if not record.is_evaluation}
         found = []
         for record in runs.table:
-            models = {**trained, **dict.fromkeys(record.result["metrics"], row_of(record))}
-            rates: dict[str, dict[str, Any]] = (record.result.get("transfer") or {}).get("success_rate", {})
+            if not isinstance(record.result, EvaluationResult):
+                continue
+            models = {**trained, **dict.fromkeys(record.result.metrics, row_of(record))}
             found += [
                 float(rate)
-                for source, row in rates.items()
+                for source, row in (record.result.transfer or {"success_rate": {}})["success_rate"].items()
                 for victim, rate in row.items()
                 if set(runs.row.settings) <= models.get(source, set())
                 and set(runs.column.settings) <= models.get(victim, set())

@@ -1,0 +1,44 @@
+"""Git state, package versions and hardware that a run used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = (
+    "gat-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf",
+    "torchattacks", "numpy", "scikit-learn",
+)  # fmt: skip
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """The fields ``git``, ``versions`` and ``device`` of a :class:`~gat_lightning.runs.result.Result`."""
+    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {"git": _git_state(), "versions": {"python": platform.python_version(), **versions}, "device": _of(device)}
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the checkout that this code runs from; None for an installed wheel."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if not git("ls-files", Path(__file__).name):
+            return None
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _of(device: torch.device) -> dict[str, Any]:
+    is_cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if is_cuda else platform.processor() or platform.machine()
+    return {"type": device.type, "threads": torch.get_num_threads(), "name": name}
