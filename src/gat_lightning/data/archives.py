@@ -24,14 +24,14 @@ _TIMEOUT = 10
 
 
 class OfficialArchive(NamedTuple):
-    """An archive, and the folder that is unpacked from it.
+    """Official archive of a data set, and the folder that it unpacks to.
 
     Attributes:
-        title: of the data set.
-        source: torchvision's class, with the names, the address and the MD5 sums of the official files.
-        page: where a person finds it.
-        size: of the archive, in words.
-        root: folder that the archive is in and is unpacked to.
+        title: name of the data set.
+        source: torchvision's class, which has the names, the address and the MD5 sums of the official files.
+        page: home page of the data set.
+        size: size of the archive, as text.
+        root: folder of the archive and of the unpacked folder.
     """
 
     title: str
@@ -42,7 +42,7 @@ class OfficialArchive(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """With the unpacked files."""
+        """Folder of the unpacked files."""
         return self.root / self.source.base_folder
 
     @property
@@ -54,8 +54,8 @@ class OfficialArchive(NamedTuple):
         """Download and unpack what is missing.
 
         Args:
-            names: of the unpacked files that are needed.
-            download: whether to fetch the archive if neither it nor the files are there.
+            names: names of the unpacked files that are needed.
+            download: whether to download the archive if neither it nor the files exist.
 
         Raises:
             UserError: no files and no download, or a damaged archive.
@@ -80,7 +80,7 @@ class OfficialArchive(NamedTuple):
             archive.extractall(self.root, filter="data")
 
     def content(self, name: str, md5: str) -> bytearray:
-        """Of an unpacked file.
+        """Content of an unpacked file, verified by its MD5 sum.
 
         Raises:
             UserError: it is damaged.

@@ -31,22 +31,22 @@ class LabelledImages:
 
 @dataclass
 class Splits:
-    """What a data set comes with. Validation images are taken from ``train``."""
+    """Training and test images of a data set. Validation images are taken from ``train``."""
 
     train: LabelledImages
     test: LabelledImages
 
 
 class ArrayDataModule(ImageDataModule):
-    """Images in memory, of several classes: the label ``class``. Both draws of images are class-balanced.
+    """Data set in memory with the label ``class``. Its splits are class-balanced.
 
-    Extra images join the training images and nothing else: the splits, ``fraction`` and the normalisation are those
-    without them. They have a class and its macro class; other labels of theirs are missing. They are read when
-    training begins, not for an evaluation.
+    Extra images are added to the training images only. They do not affect the splits, ``fraction`` and the
+    normalisation. They have a class and its macro class, and no other labels. They are read when training starts, not
+    for an evaluation.
 
     Args:
         extra: file of extra training images, see :func:`~gat_lightning.data.extra.read_extra`; ``None`` for none.
-        extra_fraction: part of each joined training batch that is extra, in (0, 1).
+        extra_fraction: fraction of extra images in each joined training batch, in (0, 1).
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
 
     Raises:
@@ -68,11 +68,11 @@ class ArrayDataModule(ImageDataModule):
         """Read the images and the label ``class``.
 
         Raises:
-            UserError: the files are missing or damaged; says which, and what to do.
+            UserError: files are missing or damaged; the message names them and the remedy.
         """
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data and split them; a second call does nothing."""
+        """Read the data and create the splits; a second call does nothing."""
         if self._datasets:
             return
         info, splits = self.info, self.load()
@@ -107,7 +107,7 @@ class ArrayDataModule(ImageDataModule):
         return ExtendedDataset(real, images.to(home_of(images.nbytes, self._device(), self.workers)), labels)
 
     def training_split(self) -> SplitDataset:
-        """The split ``train``, and the extra images after it.
+        """The split ``train``, followed by the extra images.
 
         Raises:
             UserError: their file is missing or damaged, or does not fit these data.
@@ -115,7 +115,7 @@ class ArrayDataModule(ImageDataModule):
         return super().training_split() if self.extra is None else self._extended
 
     def training_sampler(self, reshuffle: bool = True) -> JointBatchSampler:
-        """As without extra images; with them, some in every batch."""
+        """Sampler of the training split; with extra images, it mixes some into every batch."""
         if self.extra is None:
             return super().training_sampler(reshuffle)
         real, extra = len(self._extended.real), len(self._extended.images)
@@ -125,6 +125,6 @@ class ArrayDataModule(ImageDataModule):
 
 
 def _missing(label: Tensor, count: int) -> Tensor:
-    """``count`` missing labels like these."""
+    """``count`` missing labels of the same type."""
     value = float("nan") if label.is_floating_point() else MISSING
     return label.new_full((count, *label.shape[1:]), value)

@@ -30,13 +30,13 @@ class Arrays(ArrayDataModule):
     Images are uint8, ``[N, H, W, C]`` with 1 to 4 channels or ``[N, H, W]``; labels are integers ``[N]`` from 0 to K-1.
     The normalisation is that of the file's training images.
 
-    The file may have depth maps as well, ``train_depth`` and ``test_depth``: floats ``[N, H, W]``, of any scale, since
-    each map is shifted and scaled to [0, 1]; one with a value that is not finite is missing. They are the label
-    ``depth``, for ``task=depth task.depth.teacher=null``.
+    The file may also have depth maps, ``train_depth`` and ``test_depth``: floats ``[N, H, W]`` of any scale. Each map
+    is shifted and scaled to [0, 1]; a map with a non-finite value is missing. They are the label ``depth``, for
+    ``task=depth task.depth.teacher=null``.
 
     Args:
         path: the file.
-        classes: names of the K classes, in the order of their indices; their numbers by default.
+        classes: names of the K classes, in the order of their indices; by default their numbers.
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
     """
 
@@ -51,7 +51,7 @@ class Arrays(ArrayDataModule):
         self._unused: Splits | None = None
 
     def describe(self) -> DataInfo:
-        """Shape, classes and statistics; reads the file, whose content :meth:`load` then hands out."""
+        """Shape, classes and statistics. Reads the file, whose content :meth:`load` then returns."""
         self._unused = splits = self._read()
         images, labels = splits.train.images, splits.train.labels["class"]
         classes = self.classes or tuple(map(str, range(int(labels.max()) + 1)))
@@ -146,7 +146,7 @@ class Arrays(ArrayDataModule):
         return torch.from_numpy(array.astype(np.int64))
 
     def _depth(self, file: NpzFile, key: str, images: Tensor) -> dict[str, Tensor]:
-        """Depth maps float32 ``[N, 1, H, W]`` by the label's name; none where the file has none."""
+        """Depth maps float32 ``[N, 1, H, W]`` by the label's name; empty if the file has none."""
         if key not in file:
             return {}
         array = self._array(file, key)

@@ -27,23 +27,23 @@ Macro = Mapping[str, Sequence[int | str]]
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
-    """Batches of images in [0, 1] with labels.
+    """Data module of batches of images in [0, 1] with labels.
 
-    Validation images are held out of the training images; ``fraction`` then applies to both, so that a 10 % scenario
-    uses 10 % of the images in all. Both draws depend on nothing but ``seed`` and the labels or the patients. Test
-    images are always all used.
+    Validation images are held out from the training images. ``fraction`` then applies to both, so that a 10 % scenario
+    uses 10 % of all images. Both draws depend only on ``seed`` and the labels or the patients. All test images are
+    always used.
 
     Args:
         target: label of the target task.
         batch_size: size of the joined batch of all ranks, in training and evaluation.
-        fraction: part of the training and validation images to use, in (0, 1].
-        val_fraction: part of the training images held out for validation, in (0, 1).
-        workers: processes that load; 0 loads in the main process, from GPU memory where the images fit.
-        seed: of the splits, of the order and of the augmentation.
+        fraction: fraction of the training and validation images to use, in (0, 1].
+        val_fraction: fraction of the training images held out for validation, in (0, 1).
+        workers: number of loading processes; 0 loads in the main process, from GPU memory if the images fit.
+        seed: seed of the splits, the order and the augmentation.
         macro: macro classes, from which the label ``macro`` is derived; ``None`` for no such label.
-        augment: what is done to training images, and to no others, once they are on the device.
-        extra: file of extra training images, for which :class:`~gat_lightning.data.array_base.ArrayDataModule` has a
-            place; other data sets take none.
+        augment: augmentation of training images, applied on the device.
+        extra: file of extra training images, which only :class:`~gat_lightning.data.array_base.ArrayDataModule`
+            supports.
 
     Raises:
         UserError: a setting is out of range. Settings that depend on the data are checked by :attr:`info`.
@@ -78,11 +78,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def describe(self) -> DataInfo:
-        """The data set without its macro classes; before any big load where possible."""
+        """Description of the data set without macro classes, if possible before any large file is read."""
 
     @cached_property
     def info(self) -> DataInfo:
-        """What the rest of the program needs to know; available before :meth:`setup`.
+        """Description of the data set; available before :meth:`setup`.
 
         Raises:
             UserError: the data set has no label ``target``, or ``macro`` does not fit its classes.
@@ -97,21 +97,21 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return info
 
     def _with_macro_info(self, labels: dict[str, LabelInfo]) -> dict[str, LabelInfo]:
-        """The labels, with ``macro`` where there are macro classes."""
+        """The labels, with ``macro`` if there are macro classes."""
         return labels if self.macro is None else {**labels, "macro": LabelInfo(tuple(map(str, self.macro)))}
 
     def _with_macro(self, labels: dict[str, Tensor], classes: Sequence[str]) -> dict[str, Tensor]:
-        """The labels, with ``macro`` where there are macro classes."""
+        """The labels, with ``macro`` if there are macro classes."""
         if self.macro is None:
             return labels
         return {**labels, "macro": macro_label(labels["class"], macro_of_class(self.macro, classes))}
 
     @abstractmethod
     def setup(self, stage: str | None = None) -> None:
-        """Make the splits; a second call does nothing.
+        """Create the splits; a second call does nothing.
 
         Raises:
-            UserError: the files are missing or damaged; says which, and what to do.
+            UserError: files are missing or damaged; the message names them and the remedy.
         """
 
     def label_infos(self) -> dict[str, LabelInfo]:
@@ -141,20 +141,20 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def train_dataloader(self) -> TrainingLoader:
         """This rank's part of the joined training batches, not yet augmented; the order changes every epoch.
 
-        With ``Trainer(overfit_batches=...)`` it does not, so that every epoch has the same batches.
+        With ``Trainer(overfit_batches=...)`` the order is fixed, so that every epoch has the same batches.
         """
         sampler = self.training_sampler(reshuffle=not getattr(self.trainer, "overfit_batches", 0))
         return TrainingLoader(self.training_split(), sampler, self.workers, self._batches_done)
 
     def training_split(self) -> SplitDataset:
-        """What training batches are made of: the split ``train``, and extra images where there are any."""
+        """Source of the training batches: the split ``train``, and extra images if there are any."""
         return self.split("train")
 
     def training_sampler(self, reshuffle: bool = True) -> JointBatchSampler:
         """This rank's part of the joined training batches, as positions in :meth:`training_split`.
 
         Args:
-            reshuffle: whether epochs differ in their order.
+            reshuffle: whether the order changes every epoch.
         """
         return JointBatchSampler(len(self.split("train")), self.batch_size, self.seed, *self._ranks(), reshuffle)
 
@@ -179,7 +179,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return EpochAugmenter(self.augment, len(self.training_split()), self.seed)
 
     def augmented(self, batch: Batch, epoch: int) -> Batch:
-        """A training batch as epoch ``epoch`` sees it, on the batch's device; the same on any rank and in any batch."""
+        """Augment a training batch of an epoch on its device. The result does not depend on rank and batch."""
         augmenter = self._augmenter
         return batch if augmenter is None else batch.moved(lambda pixels: augmenter(pixels, batch.index, epoch))
 

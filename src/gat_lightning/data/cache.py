@@ -27,11 +27,11 @@ _PIXELS, _CONTENT = "pixels.bin", "content.json"
 
 
 class CachedPictures(NamedTuple):
-    """Decoded pictures.
+    """Decoded pictures of a cache.
 
     Attributes:
-        images: uint8 ``[N, C, H, W]``, channels last in memory, read from the file where they are used.
-        unreadable: why those that cannot be read cannot, by position; their pixels are 0.
+        images: uint8 ``[N, C, H, W]``, channels last in memory, mapped from the file.
+        unreadable: reasons of unreadable pictures, by position; their pixels are 0.
     """
 
     images: Tensor
@@ -39,16 +39,16 @@ class CachedPictures(NamedTuple):
 
 
 class PictureCache:
-    """A folder with the decoded pictures of one list of files, in one size.
+    """Cache folder of the decoded pictures of a list of files, in one size.
 
-    The folder's name has a hash of the list with every file's size and time of change, so that a cache of other or
-    changed files is never taken for this one. It appears whole or not at all.
+    The folder's name contains a hash of the list with every file's size and modification time, so that other or changed
+    files never match. The cache is created atomically.
 
     Args:
-        folder: where caches are kept.
-        name: of the data set.
+        folder: folder of the caches.
+        name: name of the data set.
         root: folder that the paths are relative to; it is not part of the hash.
-        paths: of the N files.
+        paths: paths of the N files.
         size: height and width in pixels.
         channels: 1 or 3.
     """
@@ -65,11 +65,11 @@ class PictureCache:
         self.path = folder / f"{name}-{size[0]}x{size[1]}x{channels}-{key.hexdigest()[:16]}"
 
     def exists(self) -> bool:
-        """Whether it is there, whole."""
+        """Whether the cache is complete."""
         return (self.path / _CONTENT).is_file()
 
     def build(self, progress: bool = False) -> None:
-        """Decode all files, unless that has been done.
+        """Decode all files, unless the cache exists.
 
         Args:
             progress: whether to show a progress bar.

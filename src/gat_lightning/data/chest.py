@@ -42,15 +42,15 @@ class ChestXrays(ListedPictures):
 
     ``age`` is in years divided by 100, NaN above 120 years; ``gender`` is one of female, male and unknown.
 
-    Splits are by patient: all images of a patient are in the same one. ``split=patients`` draws ``test_fraction`` of
-    the patients for testing, the same ones for every ``seed``, and ``val_fraction`` of the others for validation: 64,
-    16 and 20 % with both at 0.2, as the paper's authors did. ``split=official`` tests on the official test images.
+    Splits are by patient: all images of a patient are in the same split. ``split=patients`` tests on ``test_fraction``
+    of the patients, the same for every ``seed``, and validates on ``val_fraction`` of the others: 64, 16 and 20 % with
+    both at 0.2, as the paper's authors did. ``split=official`` tests on the official test images.
 
     Args:
         view: ``frontal`` (PA and AP), ``pa``, ``ap`` or ``all``.
-        per_patient: ``first`` for each patient's first chosen image, or ``all``.
+        per_patient: ``first`` (each patient's first chosen image) or ``all``.
         split: ``patients`` or ``official``.
-        val_fraction: part of the patients that are not for testing held out for validation, in (0, 1).
+        val_fraction: fraction of the other patients held out for validation, in (0, 1).
         **settings: those of :class:`~gat_lightning.data.listed.ListedPictures`, ``root`` among them.
 
     Raises:
@@ -77,7 +77,7 @@ class ChestXrays(ListedPictures):
 
     @abstractmethod
     def rows(self) -> tuple[DataFrame, list[Fault]]:
-        """All usable rows of the tables, in the order that makes a patient's first image, and the others.
+        """Usable rows of the tables, in the order that defines a patient's first image, and the faults of the others.
 
         Columns: ``path`` below ``root``, ``patient`` (int), ``age`` in years (float), ``gender`` (of
         :data:`GENDERS`), ``view`` (of :data:`VIEW_CLASSES`, or ""), ``test`` (bool: official test image), and the
@@ -85,11 +85,11 @@ class ChestXrays(ListedPictures):
         """
 
     def per_image(self, rows: DataFrame) -> DataFrame:
-        """One row for each image that is used: the first of each patient, or all."""
+        """One row for each image to use: the first of each patient, or all."""
         return rows.drop_duplicates("patient") if self.per_patient == "first" else rows
 
     def settle(self, rows: DataFrame) -> DataFrame:
-        """Pathologies as 1, 0 and NaN."""
+        """Convert pathologies to 1, 0 and NaN."""
         return rows
 
     def labels(self) -> dict[str, LabelInfo]:
@@ -168,7 +168,7 @@ class ChestXrays(ListedPictures):
 
 
 def _check_official(rows: DataFrame) -> None:
-    """Of all images, since choosing one of each patient would hide that another is in the other part."""
+    """Check all images: choosing one of each patient would hide that another one is in the other part."""
     test = rows["test"].astype(bool)
     if both := set(rows["patient"][test]) & set(rows["patient"][~test]):
         raise UserError(
@@ -178,7 +178,7 @@ def _check_official(rows: DataFrame) -> None:
 
 
 def faults_of(rows: DataFrame, checks: Sequence[tuple[str, Series[bool], str]]) -> tuple[list[Fault], Series[bool]]:
-    """Rows that fail a check: each under the first it fails.
+    """Faults of the rows that fail a check, each by the first check that it fails.
 
     Args:
         rows: with a column ``path``, which names them.

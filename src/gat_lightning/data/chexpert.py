@@ -53,12 +53,12 @@ class CheXpert(ChestXrays):
     """223,414 X-rays of 64,540 patients with 14 labels (Irvin et al., 2019).
 
     ``root`` holds ``train.csv``, ``valid.csv`` and ``train/patientNNNNN/studyN/viewN_frontal.jpg``. ``split=official``
-    tests on the images of ``valid.csv``, which radiologists labelled; ``split=patients`` does not look at them.
+    tests on the images of ``valid.csv``, which radiologists labelled; ``split=patients`` ignores them.
 
-    Labels are settled as for the paper's Table 7. With ``per_patient=first`` each patient is the first chosen image in
+    Labels are resolved as for the paper's Table 7. With ``per_patient=first`` each patient is the first chosen image in
     the order of ``train.csv``, with the first label that any of the patient's chosen images has for each pathology;
-    with ``all`` each image has its own. Then "No Finding" makes every other label but "Support Devices" a 0, and what
-    is left uncertain (-1) is ignored, 0 or 1. Where "No Finding" is blank, it is 0.
+    with ``all`` each image has its own. Then "No Finding" sets all other labels except "Support Devices" to 0, and
+    remaining uncertain labels (-1) become missing, 0 or 1. A blank "No Finding" is 0.
 
     Args:
         target: ``edema`` or another pathology, ``age``, ``gender`` or ``view``.
@@ -79,7 +79,7 @@ class CheXpert(ChestXrays):
         self.uncertain = uncertain
 
     def rows(self) -> tuple[DataFrame, list[Fault]]:
-        """Rows of ``train.csv``, and of ``valid.csv`` where the official split is asked for."""
+        """Rows of ``train.csv``, and of ``valid.csv`` for the official split."""
         tables = ("train", "valid") if self.division == "official" else ("train",)
         read = [
             read_table(self.root / f"{name}.csv", ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *COLUMNS])
@@ -88,13 +88,13 @@ class CheXpert(ChestXrays):
         return parse(pandas().concat(read, ignore_index=True))
 
     def per_image(self, rows: DataFrame) -> DataFrame:
-        """Of each patient the first image, with the first label given to any of them."""
+        """First image of each patient, with the first label given to any of the patient's images."""
         if self.per_patient == "all":
             return rows
         return rows.groupby("patient", sort=False, as_index=False).first()
 
     def settle(self, rows: DataFrame) -> DataFrame:
-        """No finding, then the uncertain ones."""
+        """Resolve "No Finding", then uncertain labels."""
         rows = rows.copy()
         others = [name for name in PATHOLOGIES if name not in (_HEALTHY, _NOT_A_FINDING)]
         rows.loc[rows[_HEALTHY] == 1, others] = 0.0
@@ -105,7 +105,7 @@ class CheXpert(ChestXrays):
 
 
 def parse(table: DataFrame) -> tuple[DataFrame, list[Fault]]:
-    """The official table, as text, to the rows of :meth:`ChestXrays.rows`, and the rows that cannot be used."""
+    """Parse the official table into the rows of :meth:`ChestXrays.rows` and the faults of unusable rows."""
     path = table["Path"].astype(str)
     rows = path.str.extract(_PATH)
     place, rows["path"] = rows["path"].isna(), rows["path"].fillna(path)

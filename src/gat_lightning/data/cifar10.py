@@ -32,12 +32,12 @@ PAGE = "the CIFAR-10 page of the University of Toronto (https://www.cs.toronto.e
 class CIFAR10(ArrayDataModule):
     """50,000 training and 10,000 test images of 3x32x32 pixels, 10 classes.
 
-    ``root`` holds ``cifar-10-batches-py/`` or ``cifar-10-python.tar.gz``, which is then unpacked beside itself. Files
-    are checked against the official MD5 sums before they are unpacked or unpickled.
+    ``root`` holds ``cifar-10-batches-py/`` or ``cifar-10-python.tar.gz``, which is then unpacked in the same folder.
+    Files are checked against the official MD5 sums before they are unpacked or unpickled.
 
     Args:
         root: folder of the files.
-        download: whether to fetch the archive if neither is there.
+        download: whether to download the archive if neither exists.
         macro: as for :class:`~gat_lightning.data.base.ImageDataModule`; vehicles and animals.
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
     """
@@ -65,7 +65,7 @@ class CIFAR10(ArrayDataModule):
         self._official.prepare([name for name, _ in OFFICIAL.train_list + OFFICIAL.test_list], self.download)
 
     def load(self) -> Splits:
-        """All images, uint8 ``[N, 3, 32, 32]``; fetches the files first if nobody has."""
+        """All images, uint8 ``[N, 3, 32, 32]``. Downloads the files if they are missing."""
         self.prepare_data()
         return Splits(train=self._read(OFFICIAL.train_list), test=self._read(OFFICIAL.test_list))
 

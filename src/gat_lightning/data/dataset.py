@@ -24,8 +24,8 @@ class SplitDataset(Dataset[Batch], ABC):
     """The images and labels of one split.
 
     Args:
-        labels: ``{name: tensor [n, ...]}`` of the split's n samples, on the device that batches are to be on.
-        rows: where the split's samples are in a store that several splits share, long ``[n]``, on that device.
+        labels: ``{name: tensor [n, ...]}`` of the split's n samples, on the device of the batches.
+        rows: positions of the split's samples in a store that several splits share, long ``[n]``, on that device.
     """
 
     def __init__(self, labels: Mapping[str, Tensor], rows: Tensor) -> None:
@@ -39,10 +39,10 @@ class SplitDataset(Dataset[Batch], ABC):
         """Images uint8 ``[B, C, H, W]`` of these rows of the store; may mark ``labels`` of the batch as missing."""
 
     def __getitems__(self, request: Request | list[int]) -> Batch:
-        """The samples at these positions of the split as one batch, on the labels' device.
+        """Return the samples at these positions of the split as one batch, on the labels' device.
 
         Args:
-            request: positions and the part of the joined batch that they are; or positions of a whole batch.
+            request: positions with their part of the joined batch, or the positions of a whole batch.
 
         Returns:
             Images float32 in [0, 1], contiguous, with all labels.
@@ -55,17 +55,17 @@ class SplitDataset(Dataset[Batch], ABC):
         return Batch(images, labels, index, shard)
 
     def __getitem__(self, position: int) -> Batch:
-        """A batch of one."""
+        """Return a batch with one sample."""
         return self.__getitems__([position])
 
 
 class ArrayDataset(SplitDataset):
-    """Some rows of an array of images; several splits may share one array.
+    """Split of an array of images, which several splits may share.
 
     Args:
-        images: uint8 ``[N, C, H, W]`` in any memory layout, on any device, perhaps mapped from a file.
+        images: uint8 ``[N, C, H, W]`` in any memory layout, on any device; may be mapped from a file.
         labels: ``{name: tensor [N, ...]}``.
-        rows: which of the N images belong to the split, long ``[n]``.
+        rows: positions of the split's images, long ``[n]``.
     """
 
     def __init__(self, images: Tensor, labels: Mapping[str, Tensor], rows: Tensor) -> None:
@@ -79,12 +79,11 @@ class ArrayDataset(SplitDataset):
 
 
 class ExtendedDataset(SplitDataset):
-    """A split of real images, and extra ones after them.
+    """Split of real images, followed by extra images.
 
     Args:
         real: the split.
-        images: the M extra ones, uint8 ``[M, C, H, W]`` in any memory layout, on any device, perhaps mapped from a
-            file.
+        images: the M extra ones, uint8 ``[M, C, H, W]`` in any memory layout, on any device; may be mapped from a file.
         labels: of the extra ones, ``{name: tensor [M, ...]}``, with the names of the real ones.
     """
 
@@ -107,16 +106,16 @@ class ExtendedDataset(SplitDataset):
 
 
 class FileDataset(SplitDataset):
-    """Some of a list of picture files, decoded when a batch asks for them, by the process that loads it.
+    """Split of a list of picture files, which are decoded by the process that loads a batch.
 
     Args:
-        paths: of the N files.
+        paths: paths of the N files.
         size: height and width of the images in pixels.
         channels: 1 or 3.
         labels: ``{name: tensor [N, ...]}``.
-        rows: which of the N files belong to the split, long ``[n]``.
-        skip: what to do about a file that cannot be decoded, though it looked sound: pass it off as a black image
-            without any label, with a warning, or (by default) raise.
+        rows: positions of the split's files, long ``[n]``.
+        skip: treatment of files that cannot be decoded although they looked sound: if True, a black image without
+            labels and a warning; if False (default), an error.
     """
 
     def __init__(
@@ -133,10 +132,10 @@ class FileDataset(SplitDataset):
         self._named: set[str] = set()
 
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
-        """Decode these files.
+        """Decode the files of these rows.
 
         Raises:
-            UserError: one cannot be decoded, and it is not to be skipped.
+            UserError: a file cannot be decoded, and ``skip`` is False.
         """
         paths = [self.paths[row] for row in rows.tolist()]
         pictures, unreadable = decode_pictures(paths, self.size, self.channels)
@@ -161,7 +160,7 @@ class FileDataset(SplitDataset):
 
 
 def home_of(bytes_needed: int, device: torch.device, workers: int) -> torch.device:
-    """Where an array should live: on the GPU if the main process loads and it fits in a quarter of the free memory."""
+    """Device for an array: the GPU if the main process loads and the array fits into a quarter of the free memory."""
     if workers or device.type != "cuda":
         return torch.device("cpu")
     free, _ = torch.cuda.mem_get_info(device)

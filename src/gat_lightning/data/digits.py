@@ -21,12 +21,12 @@ TEST_IMAGES = 360
 
 
 class Digits(ArrayDataModule):
-    """1,797 grey images of 8x8 pixels, 10 classes; scikit-learn's 17 grey levels spread over 0 to 255.
+    """1,797 grey images of 8x8 pixels, 10 classes; scikit-learn's 17 grey levels are scaled to 0 to 255.
 
-    There is no official test set: 360 class-balanced images are, the same ones for every seed.
+    There is no official test set: 360 class-balanced images are used for testing, the same for every seed.
 
     Args:
-        macro: as for :class:`~gat_lightning.data.base.ImageDataModule`; digits with a loop and without.
+        macro: as for :class:`~gat_lightning.data.base.ImageDataModule`; digits with and without a loop.
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
     """
 

@@ -30,7 +30,7 @@ KEYS = {".npz": ("image", "label"), **dict.fromkeys(_PICKLES, ("data", "extrapol
 
 
 def check_extra(path: Path) -> None:
-    """Raise `UserError` unless the name of a file says what is in it; it is not opened."""
+    """Raise `UserError` unless the file's suffix is known. The file is not opened."""
     if path.suffix not in KEYS:
         raise UserError(
             f"data.extra={path}: it must be an .npz file with image and label, or a .pickle (.pkl) file with data and"
@@ -41,22 +41,22 @@ def check_extra(path: Path) -> None:
 def read_extra(path: Path, info: DataInfo) -> tuple[Tensor, Tensor]:
     """Read a file of extra images.
 
-    - ``.npz`` with ``image`` and ``label``, as generated images are published. If the file is not compressed the images
-      are mapped into memory, so that there may be more of them than fit.
+    - ``.npz`` with ``image`` and ``label``, as generated images are published. If the file is not compressed, the
+      images are mapped into memory, so that they need not fit.
     - ``.pickle`` with ``data`` and ``extrapolated_targets``, as Carmon et al. published ``ti_500K_pseudo_labeled``.
 
-    Images are uint8 ``[N, H, W, C]``, or ``[N, H, W]`` for grey levels; labels are integers ``[N]``. Nothing in the
+    Images are uint8 ``[N, H, W, C]``, or ``[N, H, W]`` for grey levels; labels are integers ``[N]``. No code in the
     file is executed.
 
     Args:
         path: the file.
-        info: of the data set that the images are to join.
+        info: description of the data set that the images are added to.
 
     Returns:
         Images uint8 ``[N, C, H, W]`` in the file's memory layout, and class indices ``[N]`` long.
 
     Raises:
-        UserError: there is no such file, it is damaged or empty, or its content does not fit the data set.
+        UserError: the file is missing, damaged or empty, or its content does not match the data set.
     """
     if not path.is_file():
         raise UserError(f"data.extra: there is no file {path.absolute()}")
@@ -123,7 +123,7 @@ def _npz_arrays(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
 
 
 def _array_of(path: Path, member: zipfile.ZipInfo, file: Any) -> NDArray[Any]:
-    """Mapped from the file if it is stored there as it is, otherwise read."""
+    """Map the array from the file if it is stored uncompressed; otherwise read it."""
     if member.compress_type == zipfile.ZIP_STORED:
         with path.open("rb") as raw:
             raw.seek(member.header_offset + 26)  # a zip entry's fixed header ends with the lengths of name and extra

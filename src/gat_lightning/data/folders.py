@@ -30,13 +30,13 @@ ClassFolders = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Files of a data set, the classes mixed, so that the first ones of a split are a fair sample of it.
+    """Picture files of a data set in random order, so that the first files of a split are a fair sample of it.
 
     Attributes:
-        classes: names, in the order of their indices.
-        paths: of the N files.
+        classes: names of the classes, in the order of their indices.
+        paths: paths of the N files.
         labels: class index of every file, long ``[N]``.
-        test: which files are for testing, bool ``[N]``.
+        test: mask of the test files, bool ``[N]``.
     """
 
     classes: tuple[str, ...]
@@ -46,27 +46,27 @@ class PictureFiles:
 
 
 def expected_layout(root: str | os.PathLike[str]) -> str:
-    """How folders must be arranged, for messages."""
+    """The expected arrangement of folders, for messages."""
     return f"{root}/train/CLASS/*.jpg and {root}/test/CLASS/*.jpg, or {root}/CLASS/*.jpg alone"
 
 
 def shorten(items: Sequence[str]) -> str:
-    """The first ten items, and how many more there are."""
+    """The first ten items, and the number of further items."""
     more = f" and {len(items) - _SHOWN:,} more" if len(items) > _SHOWN else ""
     return ", ".join(items[:_SHOWN]) + more
 
 
 def find_pictures(root: Path, classes: Sequence[str] | None, test_fraction: float) -> PictureFiles:
-    """List the pictures in ``root/train/CLASS`` and ``root/test/CLASS``, or those in ``root/CLASS``.
+    """List the pictures in ``root/train/CLASS`` and ``root/test/CLASS``, or in ``root/CLASS``.
 
-    Sub-folders of a class belong to it, and links are followed; hidden files and folders are not looked at. In the
-    second layout the test pictures of a class are drawn with a fixed seed and depend on nothing but the class's name
-    and the number of its pictures.
+    Sub-folders of a class are included, links are followed, and hidden files and folders are ignored. In the second
+    layout the test pictures of a class are drawn with a fixed seed and depend only on the class's name and its number
+    of pictures.
 
     Args:
         root: folder with one of the two layouts.
         classes: names of the classes to use, in the order of their indices; all folders, sorted, by default.
-        test_fraction: part of each class drawn for testing in the second layout, in (0, 1).
+        test_fraction: fraction of each class used for testing in the second layout, in (0, 1).
 
     Returns:
         The files, in a fixed random order that does not depend on that of ``classes``.
@@ -126,7 +126,7 @@ def _layout(root: Path) -> dict[str, ClassFolders]:
 
 
 def _holds_class_folders(folder: Path) -> bool:
-    """Whether it is a split and not itself a class of that name."""
+    """Whether the folder is a split rather than a class of that name."""
     entries = _entries(folder)
     return any(e.is_dir() for e in entries) and not any(_is_picture(e) for e in entries)
 
@@ -179,7 +179,7 @@ def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
 
 
 def find_class_folders(folder: Path) -> ClassFolders:
-    """The folders in ``folder``, by name."""
+    """Class folders in ``folder``, by name."""
     found: ClassFolders = {}
     for entry in _entries(folder):
         if entry.is_dir():

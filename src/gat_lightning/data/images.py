@@ -38,18 +38,18 @@ _MEMORY_SHARE = 0.8
 class Images(ArrayDataModule):
     """Pictures of any size in ``root/train/CLASS`` and ``root/test/CLASS``, or in ``root/CLASS`` alone.
 
-    Without a test folder, test pictures are drawn from each class: the same ones for every ``seed``. Pictures are
-    decoded once and kept as one array in memory; ``fraction`` applies before, so that only its own pictures are read.
-    How pictures are brought to one shape is described at :func:`~gat_lightning.data.pictures.decode_picture`. The
-    normalisation is that of a fixed sample of at most 1,000 pictures out of those for training and validation.
+    Without a test folder, test pictures are drawn from each class, the same for every ``seed``. Pictures are decoded
+    once and kept as one array in memory; ``fraction`` applies first, so only the pictures in use are read. Resizing and
+    cropping are described at :func:`~gat_lightning.data.pictures.decode_picture`. The normalisation is that of a fixed
+    sample of at most 1,000 pictures out of those for training and validation.
 
     Args:
         root: the folder.
-        size: pixels of the shorter side, after which the picture is cropped to a square; or ``[height, width]``.
-        channels: 1 for grey levels, 3 for colour.
+        size: length in pixels to which the shorter side is resized before the centre crop; or ``[height, width]``.
+        channels: 1 for grey images, 3 for colour.
         classes: names of the class folders to use, in the order of their indices; all, sorted, by default.
-        on_error: what to do about pictures that cannot be read: ``stop`` or ``skip``; both count and name them.
-        test_fraction: part of each class drawn for testing where there is no test folder, in (0, 1).
+        on_error: treatment of unreadable pictures: ``stop`` or ``skip``; both count and name them.
+        test_fraction: fraction of each class used for testing if there is no test folder, in (0, 1).
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
 
     Raises:
@@ -88,7 +88,7 @@ class Images(ArrayDataModule):
 
     @cached_property
     def _parts(self) -> dict[str, Tensor]:
-        """Which files each split is made of, before the unreadable ones are left out: long, ascending."""
+        """Files of each split, including unreadable ones: positions, long, ascending."""
         test, train = (mask.nonzero().flatten() for mask in (self._files.test, ~self._files.test))
         training, validation = hold_out(self._files.labels[train], self.val_fraction, self.fraction, self.seed)
         return {"train": train[training], "val": train[validation], "test": test}
@@ -112,10 +112,10 @@ class Images(ArrayDataModule):
         return DataInfo(self.root.resolve().name, image, mean, std, {"class": LabelInfo(files.classes)})
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the pictures that the splits are made of; a second call does nothing.
+        """Read the pictures of the splits; a second call does nothing.
 
         Raises:
-            UserError: they do not fit into memory, some cannot be read, or too few are left without those.
+            UserError: the pictures do not fit into memory, some are unreadable, or too few remain without those.
         """
         if self._datasets:
             return
@@ -129,7 +129,7 @@ class Images(ArrayDataModule):
         self._datasets = {name: ArrayDataset(images, labels, part) for name, part in rows.items()}
 
     def load(self) -> Splits:
-        """All readable pictures, uint8 ``[N, C, H, W]``, whatever the fraction, which :meth:`setup` heeds."""
+        """All readable pictures, uint8 ``[N, C, H, W]``, independent of the fraction, which :meth:`setup` applies."""
         splits = []
         for mask in (~self._files.test, self._files.test):
             part = mask.nonzero().flatten()
@@ -138,7 +138,7 @@ class Images(ArrayDataModule):
         return Splits(*splits)
 
     def _read(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures uint8 ``[n, C, H, W]`` and which of them could be read, bool ``[n]``."""
+        """Pictures uint8 ``[n, C, H, W]`` and the mask of readable ones, bool ``[n]``."""
         self._check_memory(len(wanted))
         first = self._ranks()[0] == 0
         paths = [self._files.paths[i] for i in wanted.tolist()]

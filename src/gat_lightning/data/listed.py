@@ -33,24 +33,24 @@ _LONG = 2000
 
 
 class ListedPictures(ImageDataModule):
-    """Picture files with labels from tables, decoded by the processes that load batches, or once into a cache.
+    """Picture files with labels from tables, decoded by the loading processes or once into a cache.
 
-    How pictures are brought to one shape is described at :func:`~gat_lightning.data.pictures.decode_picture`: the
-    shorter side is resized to ``size`` and a square is cut from the centre. The normalisation is that of a fixed sample
-    of at most 1,000 training and validation pictures.
+    Resizing and cropping are described at :func:`~gat_lightning.data.pictures.decode_picture`: the shorter side is
+    resized to ``size`` and the central square is cropped. The normalisation is that of a fixed sample of at most 1,000
+    training and validation pictures.
 
-    Rows and pictures that cannot be used are counted and named in one message before training starts: rows by their
-    content, pictures by their beginning and end. A picture that is damaged in between is found when it is decoded; with
-    ``on_error=skip`` it then counts as one without any label.
+    Unusable rows and pictures are counted and named in one message before training starts. Rows are checked by their
+    content, pictures by their beginning and end. Other damage to a picture is found when it is decoded; with
+    ``on_error=skip`` the picture then has no labels.
 
     Args:
-        root: the data set's folder.
-        size: pixels of the shorter side, after which the picture is cropped to a square; or ``[height, width]``.
-        channels: 1 for grey levels, 3 for colour.
-        on_error: what to do about rows and pictures that cannot be used: ``stop`` or ``skip``.
-        cache: folder for a copy of all chosen pictures, decoded to uint8 of this size, whatever ``fraction`` is;
-            later runs map it into memory and decode nothing. ``None`` for no copy.
-        test_fraction: part drawn for testing where the official test set is not used, in (0, 1); the same for every
+        root: folder of the data set.
+        size: length in pixels to which the shorter side is resized before the centre crop; or ``[height, width]``.
+        channels: 1 for grey images, 3 for colour.
+        on_error: treatment of unusable rows and pictures: ``stop`` or ``skip``.
+        cache: folder for a copy of all chosen pictures, decoded to uint8 of this size, independent of ``fraction``.
+            Later runs map it into memory. ``None``: no cache.
+        test_fraction: fraction used for testing if the official test set is not used, in (0, 1); the same for every
             ``seed``.
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
 
@@ -89,10 +89,10 @@ class ListedPictures(ImageDataModule):
 
     @abstractmethod
     def read(self) -> Records:
-        """Read the tables; no picture is opened.
+        """Read the tables, without opening pictures.
 
         Raises:
-            UserError: a table is missing or not what it should be.
+            UserError: a table is missing or invalid.
         """
 
     @abstractmethod
@@ -105,14 +105,14 @@ class ListedPictures(ImageDataModule):
 
     @abstractmethod
     def divide(self, records: Records) -> dict[str, Tensor]:
-        """Rows of the splits ``train``, ``val`` and ``test``, before pictures that cannot be read are left out."""
+        """Rows of the splits ``train``, ``val`` and ``test``, including unreadable pictures."""
 
     @cached_property
     def records(self) -> Records:
-        """What the tables say.
+        """Records of the tables.
 
         Raises:
-            UserError: there is no such folder, or a table is missing or not what it should be.
+            UserError: the folder is missing, or a table is missing or invalid.
         """
         if not self.root.is_dir():
             raise UserError(f"data.root: there is no folder {self.root.absolute()}; expected is one with {self.layout}")
@@ -147,10 +147,10 @@ class ListedPictures(ImageDataModule):
         return PictureCache(self.cache, self.title, self.root, self.records.paths, self.size, self.channels)
 
     def describe(self) -> DataInfo:
-        """Names, counts and statistics; reads the tables, looks at every picture and reads at most 1,000.
+        """Names, counts and statistics. Reads the tables, checks every picture and reads at most 1,000.
 
         Raises:
-            UserError: the tables or pictures do not fit, or none of the sample can be read.
+            UserError: the tables or pictures are invalid, or the whole sample is unreadable.
         """
         used = self._used
         self._report(self._unreadable(used), used, self.records.faults)
@@ -160,7 +160,7 @@ class ListedPictures(ImageDataModule):
         return DataInfo(self.title, (self.channels, *self.size), mean, std, labels)
 
     def _unreadable(self, rows: Tensor) -> dict[int, str]:
-        """Why those of the rows' pictures that cannot be read cannot, by row."""
+        """Reasons of the unreadable pictures of these rows, by row."""
         if self._cached is not None and self._cached.exists():
             wanted = set(rows.tolist())
             return {row: reason for row, reason in self._cached.open().unreadable.items() if row in wanted}
@@ -168,10 +168,10 @@ class ListedPictures(ImageDataModule):
         return {int(rows[position]): reason for position, reason in found.items()}
 
     def report_rows(self) -> None:
-        """Say what is wrong with the tables, without a look at the pictures.
+        """Report the faults of the tables, without checking pictures.
 
         Raises:
-            UserError: something is, and ``on_error`` is ``stop``.
+            UserError: there are faults, and ``on_error`` is ``stop``.
         """
         self._report({}, self._used, self.records.faults)
 
@@ -203,7 +203,7 @@ class ListedPictures(ImageDataModule):
         return images[readable]
 
     def prepare_data(self) -> None:
-        """Make the cache, if one is wanted; called by the trainer in one process of each node.
+        """Create the cache, if requested. The trainer calls this in one process of each node.
 
         Raises:
             UserError: it cannot be written.
@@ -212,10 +212,10 @@ class ListedPictures(ImageDataModule):
             self._cached.build(self._is_first())
 
     def setup(self, stage: str | None = None) -> None:
-        """Make the splits; a second call does nothing.
+        """Create the splits; a second call does nothing.
 
         Raises:
-            UserError: pictures cannot be read, or a split has none left.
+            UserError: pictures are unreadable, or a split is empty without them.
         """
         if self._datasets:
             return
@@ -242,7 +242,7 @@ class ListedPictures(ImageDataModule):
 
 
 def _counted(info: LabelInfo, label: Tensor) -> LabelInfo:
-    """With how often each class is among these labels."""
+    """Label infos with the number of samples of each class."""
     if not info.classes:
         return info
     present = label[label != MISSING]

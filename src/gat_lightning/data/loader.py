@@ -18,12 +18,12 @@ def _as_is(batch: Any) -> Any:
 
 
 class BatchLoader(DataLoader[Batch]):
-    """Loads what the sampler asks for; batches do not depend on the number of workers.
+    """DataLoader of the batches that the sampler requests. Batches do not depend on the number of workers.
 
     Args:
         dataset: the split.
-        batch_sampler: which samples to load together.
-        workers: processes that load, kept alive between epochs; 0 loads in the main process.
+        batch_sampler: sampler of whole batches.
+        workers: number of loading processes, kept alive between epochs; 0 loads in the main process.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class BatchLoader(DataLoader[Batch]):
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """The batches; an error of a worker's that is meant for the user comes without the worker's traceback."""
+        """Iterate over the batches. A user error in a worker is raised without the worker's traceback."""
         try:
             yield from super().__iter__()
         except UserError as error:
@@ -46,17 +46,17 @@ class BatchLoader(DataLoader[Batch]):
 
 
 class TrainingLoader(BatchLoader):
-    """A loader that Lightning can resume in mid-epoch.
+    """DataLoader that Lightning can resume in the middle of an epoch.
 
-    A pass leaves out the joined batches that the epoch has already done, as counted by the trainer's own progress,
-    which is in the checkpoint and is 0 in an epoch that was not interrupted. A pass begins with its first batch, not
-    with ``iter``, which Lightning calls before it has told the sampler the epoch or restored its progress.
+    A pass skips the joined batches that are already done. Their number is the trainer's progress, which checkpoints
+    contain and which is 0 in an uninterrupted epoch. A pass starts at its first batch, not at ``iter``: Lightning calls
+    ``iter`` before it sets the sampler's epoch or restores the progress.
 
     Args:
         dataset: the split.
-        batch_sampler: order of the epochs.
+        batch_sampler: sampler of the training batches.
         workers: as for :class:`BatchLoader`.
-        batches_done: how many batches of the current epoch are done, asked at the first batch of a pass.
+        batches_done: returns the number of finished batches of the current epoch; called at the first batch of a pass.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class TrainingLoader(BatchLoader):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing, see :meth:`state_dict`."""
+        """Do nothing, see :meth:`state_dict`."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         self._order.start_batch = self._batches_done()

@@ -24,7 +24,7 @@ def _class_index(member: int | str, classes: Sequence[str], macro: str) -> int:
 
 
 def macro_of_class(macro: Mapping[str, Sequence[int | str]], classes: Sequence[str]) -> Tensor:
-    """The macro class of every class.
+    """Map every class to its macro class.
 
     Args:
         macro: ``{macro class: [class indices or names]}``; together they hold every class exactly once.

@@ -6,16 +6,15 @@ from pathlib import Path, PurePosixPath
 
 
 def available_memory(system: Path = Path("/")) -> int | None:
-    """Bytes that this process can still take: what the machine has left, or less under a limit of its control group.
+    """Free memory of this process in bytes: that of the machine, or less under the limit of a control group.
 
-    Schedulers such as SLURM and container engines set such limits, of version 1 or 2. Cached files do not count as
-    taken.
+    Schedulers such as SLURM and container engines set such limits (cgroup version 1 or 2). Cached files count as free.
 
     Args:
-        system: root of the file system with ``proc`` and ``sys``.
+        system: root of the file system that contains ``proc`` and ``sys``.
 
     Returns:
-        The bytes; ``None`` where the system does not tell (it is not Linux).
+        Number of bytes; ``None`` if unknown (not on Linux).
     """
     try:
         lines = (system / "proc/meminfo").read_text().splitlines()

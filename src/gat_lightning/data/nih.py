@@ -123,7 +123,7 @@ def _age(column: Series[str]) -> Series[float]:
 
 
 def parse(table: DataFrame) -> tuple[DataFrame, list[Fault]]:
-    """The official table, as text, to the rows of :meth:`ChestXrays.rows`, and the rows that cannot be used.
+    """Parse the official table into the rows of :meth:`ChestXrays.rows` and the faults of unusable rows.
 
     ``path`` is the picture's name alone; ``test`` is false.
     """

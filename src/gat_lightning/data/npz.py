@@ -18,17 +18,17 @@ _MEMORY_SHARE = 0.8
 
 
 def check_member(archive: zipfile.ZipFile, key: str) -> None:
-    """See that an array is as long as its header says, and that there is memory for it.
+    """Check that an array has the size in its header and fits into memory.
 
-    NumPy takes the memory first, and the header or the archive of a damaged file may say anything.
+    NumPy allocates memory first, and a damaged file may claim any size.
 
     Args:
         archive: the opened .npz file.
-        key: of the array.
+        key: name of the array.
 
     Raises:
-        UserError: it needs more than 80 % of the memory that is left.
-        ValueError: it is shorter or longer than its header says.
+        UserError: the array needs more than 80 % of the free memory.
+        ValueError: the array is shorter or longer than its header says.
     """
     member = archive.getinfo(f"{key}.npy")
     available = available_memory()
@@ -45,7 +45,7 @@ def check_member(archive: zipfile.ZipFile, key: str) -> None:
 
 
 def _claimed_bytes(file: IO[bytes]) -> int | None:
-    """How long an array says it is; None where that cannot be told."""
+    """Size that an array claims, in bytes; None if unknown."""
     read = HEADERS.get(np.lib.format.read_magic(file))
     if read is None:
         return None

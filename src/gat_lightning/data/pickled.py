@@ -17,7 +17,7 @@ _CODES = "biuf"
 
 
 class _Dtype:
-    """Stands in for ``numpy.dtype``, of which a pickle could make one that reads foreign memory."""
+    """Safe stand-in for ``numpy.dtype``, with which a pickle could read foreign memory."""
 
     def __init__(self, code: str | bytes, *_: Any) -> None:
         self._code = code.decode("ascii") if isinstance(code, bytes) else code
@@ -36,7 +36,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for ``numpy.ndarray``; holds the real one, made of its bytes without a copy."""
+    """Safe stand-in for ``numpy.ndarray``; holds the array, created from its bytes without a copy."""
 
     content: NDArray[Any]
 
@@ -58,14 +58,14 @@ def _frombuffer(content: Any, dtype: _Dtype, shape: tuple[int, ...], order: Any)
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How protocol 2 writes bytes."""
+    """Stand-in for the function by which protocol 2 encodes bytes."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"the encoding {encoding!r}")
     return text.encode("latin1")
 
 
 def _empty() -> bytes:
-    """How protocol 2 writes no bytes."""
+    """Stand-in for the function by which protocol 2 encodes empty bytes."""
     return b""
 
 
@@ -83,7 +83,7 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 class _RefusedError(Exception):
-    """Asked for something else."""
+    """The pickle requests a forbidden object."""
 
 
 class _Reader(pickle.Unpickler):
@@ -94,19 +94,19 @@ class _Reader(pickle.Unpickler):
 
 
 def pickled_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a pickled ``{name: array}``, of any protocol, written by Python 2 or 3.
+    """Read the arrays of a pickled ``{name: array}``, of any protocol, written by Python 2 or 3.
 
-    Only numbers, texts, lists, dictionaries and arrays of numbers are made of the file: it can run no code, and its
+    Only numbers, strings, lists, dictionaries and arrays of numbers are created, so the file cannot run code. The
     arrays are views of the bytes that were read.
 
     Args:
         path: the file.
 
     Returns:
-        Those entries of the dictionary that are arrays, or lists of numbers; not writable.
+        The entries of the dictionary that are arrays or lists of numbers; not writable.
 
     Raises:
-        UserError: the file asks for anything else, is damaged, or holds no dictionary.
+        UserError: the file requests other objects, is damaged, or contains no dictionary.
     """
     try:
         with path.open("rb") as file:

@@ -37,9 +37,9 @@ _TAIL = 4096
 def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels: int) -> np.ndarray:
     """Read one picture.
 
-    It is turned upright as its EXIF orientation says, resized (bilinear, antialiased) so that it just covers ``size``,
-    and cropped around its centre; a JPEG of more than twice that size is decoded at reduced scale. Transparent parts
-    become white, 16-bit grey levels are divided by 257, and of an animation the first picture is taken.
+    The picture is rotated by its EXIF orientation, resized (bilinear, antialiased) so that it just covers ``size``, and
+    cropped at the centre. A JPEG of more than twice that size is decoded at reduced scale. Transparent parts become
+    white, 16-bit grey levels are divided by 257, and only the first frame of an animation is read.
 
     Args:
         path: the file.
@@ -50,8 +50,8 @@ def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels
         Pixels, uint8 ``[H, W, channels]``.
 
     Raises:
-        Exception: whatever PIL raises on a file that is damaged, not a picture, or too large to be one
-            (``PIL.Image.MAX_IMAGE_PIXELS``).
+        Exception: any exception of PIL for a file that is damaged, not a picture, or larger than
+            ``PIL.Image.MAX_IMAGE_PIXELS``.
     """
     height, width = size
     with Image.open(path, formats=_FORMATS) as picture:
@@ -97,7 +97,7 @@ def _opaque(picture: Image.Image) -> Image.Image:
 
 
 def _reason(path: str, error: Exception) -> str:
-    """Why a picture cannot be read, in a few words on one line."""
+    """Reason of an unreadable picture, in one short line."""
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return "too many pixels"
     if isinstance(error, UnidentifiedImageError):
@@ -107,10 +107,10 @@ def _reason(path: str, error: Exception) -> str:
 
 
 def inspect_picture(path: str | os.PathLike[str]) -> str | None:
-    """Why a picture cannot be read, in a few words, or ``None`` if it seems sound.
+    """Reason why a picture is unreadable, in a few words; ``None`` if it seems sound.
 
-    The beginning of a file is looked at, and whether its end is there; it is only decoded where its format has no mark
-    at its end, or the mark is missing. What is damaged in between is not noticed.
+    Only the beginning of a file and its end marker are checked. The file is decoded only if its format has no end
+    marker, or the marker is missing. Damage in between is not detected.
     """
     try:
         with Image.open(path, formats=_FORMATS) as picture:
@@ -127,7 +127,7 @@ def inspect_picture(path: str | os.PathLike[str]) -> str | None:
 
 
 def inspect_pictures(paths: Sequence[str], progress: bool = False) -> dict[int, str]:
-    """Why those of ``paths`` that cannot be read cannot, by position; see :func:`inspect_picture`."""
+    """Reasons of the unreadable pictures among ``paths``, by position; see :func:`inspect_picture`."""
 
     def inspect(chunk: range) -> dict[int, str]:
         reasons = {position: inspect_picture(paths[position]) for position in chunk}
@@ -139,7 +139,7 @@ def inspect_pictures(paths: Sequence[str], progress: bool = False) -> dict[int, 
 def decode_pictures(
     paths: Sequence[str], size: tuple[int, int], channels: int, progress: bool = False
 ) -> tuple[Tensor, dict[int, str]]:
-    """Read pictures with as many threads as PyTorch uses.
+    """Read pictures, with PyTorch's number of threads.
 
     Args:
         paths: the N files.
@@ -148,8 +148,8 @@ def decode_pictures(
         progress: whether to show a progress bar.
 
     Returns:
-        Pictures uint8 ``[N, channels, H, W]``, channels last in memory, and why those that cannot be read cannot,
-        by position; their pixels are undefined.
+        Pictures uint8 ``[N, channels, H, W]``, channels last in memory, and the reasons of unreadable pictures by
+        position; the pixels of these are undefined.
     """
     pictures = np.empty((len(paths), *size, channels), np.uint8)
 
@@ -169,7 +169,7 @@ def decode_pictures(
 
 
 def _in_threads(work: Callable[[range], dict[int, str]], count: int, title: str) -> dict[int, str]:
-    """What ``work`` says of all of ``count`` positions, in chunks; a title makes a progress bar."""
+    """Results of ``work`` for all ``count`` positions, in chunks; a title shows a progress bar."""
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     found: dict[int, str] = {}
     with warnings.catch_warnings(), ThreadPoolExecutor(torch.get_num_threads()) as pool:

@@ -18,11 +18,11 @@ ON_ERROR = ("stop", "skip")
 
 
 class Fault(NamedTuple):
-    """One row of a table, or one picture, that cannot be used.
+    """Unusable row of a table, or unusable picture.
 
     Attributes:
-        kind: such as ``duplicate row``.
-        name: of the row or picture, and what it says.
+        kind: kind of fault, such as ``duplicate row``.
+        name: name of the row or picture, and its content.
     """
 
     kind: str
@@ -36,14 +36,14 @@ def check_on_error(on_error: str) -> None:
 
 
 def report(faults: Sequence[Fault], total: int, where: str, on_error: str, say: bool = True) -> None:
-    """One message about all faults: an error, or a warning where they are to be left out.
+    """Report all faults in one message: an error, or a warning if they are skipped.
 
     Args:
-        faults: at most one of each row.
+        faults: at most one fault per row.
         total: number of rows.
-        where: the table or folder.
+        where: name of the table or folder.
         on_error: ``stop`` or ``skip``.
-        say: whether this process is the one to warn.
+        say: whether this process logs the warning.
 
     Raises:
         UserError: there are faults, and ``on_error`` is ``stop``.
@@ -62,11 +62,11 @@ def report(faults: Sequence[Fault], total: int, where: str, on_error: str, say: 
 
 @dataclass(frozen=True)
 class Population:
-    """Who is in some images (paper, Table 6).
+    """Patients of a set of images (paper, Table 6).
 
     Attributes:
-        patients: of every image, long ``[N]``.
-        age: in years, float ``[N]``, NaN where unknown.
+        patients: patient of every image, long ``[N]``.
+        age: age in years, float ``[N]``, NaN if unknown.
         gender: 0 female, 1 male, 2 unknown, long ``[N]``.
     """
 
@@ -77,15 +77,15 @@ class Population:
 
 @dataclass(frozen=True)
 class Records:
-    """The pictures of a data set that its settings choose, with their labels.
+    """Pictures of a data set that its settings select, with their labels.
 
     Attributes:
-        paths: of the N files, relative to the data set's folder.
+        paths: paths of the N files, relative to the data set's folder.
         labels: ``{name: tensor [N]}``.
-        test: which of them the data set's authors chose for testing, bool ``[N]``; ``None`` if that is not used.
-        patients: of every picture, long ``[N]``; ``None`` where there are none.
-        faults: rows that cannot be used, none of which is among the N.
-        listed: all usable rows, before the settings choose; ``None`` where there are no patients.
+        test: mask of the official test pictures, bool ``[N]``; ``None`` if not used.
+        patients: patient of every picture, long ``[N]``; ``None`` without patients.
+        faults: unusable rows, which are not among the N.
+        listed: all usable rows before the selection by settings; ``None`` without patients.
     """
 
     paths: tuple[str, ...]

@@ -55,15 +55,15 @@ class _Picture(NamedTuple):
 
 
 class ROBIN(ListedPictures):
-    """Colour pictures of 10 classes; the test pictures have one unusual property each, a nuisance (Zhao et al., 2022).
+    """Colour pictures of 10 classes; each test picture has one unusual property, a nuisance (Zhao et al., 2022).
 
     ``root`` holds ``ROBIN-cls-train/CLASS/*`` and ``ROBIN-cls-val/NUISANCE/CLASS/*``. Without the latter, test pictures
-    are drawn from each class of the former. The label ``nuisance`` is the test picture's, or that of the table; it is
-    missing where a picture has none. Evaluation by nuisance groups test images by this label.
+    are drawn from each class of the former. The label ``nuisance`` comes from a test picture's folder or from the
+    table; it is missing if a picture has none. Evaluation by nuisance groups test images by this label.
 
     Args:
         csv: table of training pictures, with ``;`` between its columns ``path`` (the file's name), ``class``, and any
-            of the nuisances, filled in where one applies. ``None`` for no table.
+            of the nuisances, filled in where one applies. ``None``: no table.
         size: as for :class:`~gat_lightning.data.listed.ListedPictures`.
         channels: likewise.
         macro: as for :class:`~gat_lightning.data.base.ImageDataModule`; vehicles and furniture.
@@ -93,7 +93,7 @@ class ROBIN(ListedPictures):
         """List the folders, and read the table.
 
         Raises:
-            UserError: a folder or the table is missing or not what it should be.
+            UserError: a folder or the table is missing or invalid.
         """
         pictures = self._pictures()
         faults: list[Fault] = []
@@ -167,7 +167,7 @@ class ROBIN(ListedPictures):
 
 
 def _with_table(pictures: Sequence[_Picture], csv: Path) -> tuple[list[_Picture], list[Fault]]:
-    """The pictures with the nuisances that the table has for them, and what is wrong with its rows."""
+    """The pictures with their nuisances from the table, and the faults of its rows."""
     table = read_table(csv, ["path", "class"], ";")
     nuisances = [name for name in NUISANCES if name in table.columns]
     place = {(os.path.basename(picture.path), picture.cls): row for row, picture in enumerate(pictures)}

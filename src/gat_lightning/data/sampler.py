@@ -16,7 +16,7 @@ Request = tuple[list[int], Shard]
 
 
 def shard_of(total: int, rank: int, ranks: int) -> Shard:
-    """The part of a joined batch that a rank holds: contiguous, sizes differing by at most one."""
+    """Part of a joined batch for one rank: contiguous, with sizes that differ by at most one."""
     start, stop = total * rank // ranks, total * (rank + 1) // ranks
     return Shard(start, stop - start, total)
 
@@ -35,10 +35,10 @@ class JointBatchSampler(Sampler[Request]):
     Args:
         samples: number of samples in the split.
         batch_size: size of the joined batch of all ranks.
-        seed: of the run.
-        rank: of this process.
+        seed: seed of the run.
+        rank: rank of this process.
         ranks: number of processes.
-        reshuffle: whether epochs differ in their order.
+        reshuffle: whether the order changes every epoch.
 
     Raises:
         UserError: too few samples, or a joined batch too small, for every rank to get one.
@@ -67,11 +67,11 @@ class JointBatchSampler(Sampler[Request]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the passes that begin from now on."""
+        """Set the epoch, which determines the order of the next passes."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Joined batches in an epoch, those left out by :attr:`start_batch` included."""
+        """Number of joined batches in an epoch, including those skipped by :attr:`start_batch`."""
         sizes = self._sizes()
         return len(sizes) - (sizes[-1] < self._smallest)
 
@@ -92,25 +92,24 @@ class JointBatchSampler(Sampler[Request]):
 
 
 class MixedBatchSampler(JointBatchSampler):
-    """Training with extra images: a fixed part of every joined batch is drawn from them.
+    """Training sampler with extra images, which are a fixed fraction of every joined batch.
 
-    Of a joined batch of B samples ``round(B * fraction)`` are extra, and the others come from the ``samples`` real ones
-    in the order that they have without extra ones. An epoch is one pass over the real ones. Extra ones are drawn
-    without replacement, in reshuffled passes of their own that go on from one epoch to the next; which ones an epoch
-    gets is a function of (seed, epoch) too. Both kinds are spread evenly over the batch, so that a rank or a
-    micro-batch has its share of each, to within one sample.
+    In a joined batch of B samples, ``round(B * fraction)`` are extra. The others are real samples, in the same order as
+    without extra samples. An epoch is one pass over the real samples. Extra samples are drawn without replacement, in
+    reshuffled passes that continue over epochs; those of an epoch are a function of (seed, epoch). Both kinds are
+    spread evenly over the batch, so that each rank and micro-batch has its share of each, to within one sample.
 
     Positions below ``samples`` are real samples; the extra ones follow.
 
     Args:
         samples: number of real samples.
         extra: number of extra samples, at least 1.
-        fraction: part of a joined batch that is extra, in (0, 1).
+        fraction: fraction of extra samples in a joined batch, in (0, 1).
         batch_size: size of the joined batch of all ranks, extra samples included.
-        seed: of the run.
-        rank: of this process.
+        seed: seed of the run.
+        rank: rank of this process.
         ranks: number of processes.
-        reshuffle: whether epochs differ in their order and in their extra samples.
+        reshuffle: whether the order and the extra samples change every epoch.
 
     Raises:
         UserError: as for :class:`JointBatchSampler`, or a batch would hold no real or no extra sample.
@@ -156,7 +155,7 @@ class MixedBatchSampler(JointBatchSampler):
         return order
 
     def _extra_order(self, epoch: int, count: int) -> Tensor:
-        """The ``count`` extra samples of an epoch: part ``epoch`` of all passes one after another."""
+        """The ``count`` extra samples of an epoch: its part of the concatenated passes."""
         first, start = divmod(epoch * count, self.extra)
         passes = max(-(-(start + count) // self.extra), 1)
         drawn = [
@@ -167,15 +166,14 @@ class MixedBatchSampler(JointBatchSampler):
 
 
 class EvaluationBatchSampler(Sampler[Request]):
-    """Validation and test: every sample exactly once over all ranks, in the order of the split.
+    """Validation and test sampler: every sample exactly once over all ranks, in the order of the split.
 
-    Every rank makes the same number of steps. In the last one a rank's part is empty if fewer samples than ranks are
-    left.
+    All ranks make the same number of steps. In the last step a rank's part is empty if fewer samples than ranks remain.
 
     Args:
         samples: number of samples in the split.
         batch_size: size of the joined batch of all ranks.
-        rank: of this process.
+        rank: rank of this process.
         ranks: number of processes.
     """
 

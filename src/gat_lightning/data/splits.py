@@ -11,7 +11,7 @@ from gat_lightning.randomness import generator_for
 
 
 def stratified(labels: Tensor, size: int, *key: int | str) -> tuple[Tensor, Tensor]:
-    """Draw ``size`` samples in which every class has its share, to within one sample.
+    """Draw ``size`` class-balanced samples: every class has its share, to within one sample.
 
     Largest-remainder rule: of a class with n of N samples, ``n * size / N`` are drawn, rounded down or up.
 
@@ -38,21 +38,21 @@ def stratified(labels: Tensor, size: int, *key: int | str) -> tuple[Tensor, Tens
 def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Split training data into training and validation, then keep a fraction of each.
 
-    The fraction applies to both, so that ``fraction=0.1`` uses a tenth of the images in all, validation included;
-    test images are never touched by it.
+    The fraction applies to both, so that ``fraction=0.1`` uses a tenth of all images, including validation. It does not
+    affect test images.
 
     Args:
         labels: class index of every sample, long ``[N]``; those without a class are never held out.
-        val_fraction: part of the labelled samples held out for validation, in (0, 1).
-        fraction: part kept of what is left and of what was held out, in (0, 1].
-        seed: of the run. Nothing else than it and the labels decides which samples go where.
+        val_fraction: fraction of the labelled samples held out for validation, in (0, 1).
+        fraction: fraction of both parts to keep, in (0, 1].
+        seed: seed of the run. The split depends only on the seed and the labels.
 
     Returns:
-        Positions of the training samples, ascending, and of the validation samples, shuffled, so that the first of them
-        are a fair sample even where the data are sorted by class. They are disjoint.
+        Positions of the training samples, ascending, and of the validation samples, shuffled, so that the first ones
+        are a fair sample even if the data are sorted by class. The two are disjoint.
 
     Raises:
-        UserError: no validation image is left, or no training image of some class.
+        UserError: there is no validation image, or a class has no training image.
     """
     labelled = (labels != MISSING).nonzero().flatten()
     drawn, _ = stratified(labels[labelled], round(val_fraction * len(labelled)), seed, "validation")
@@ -75,7 +75,7 @@ def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) ->
 
 
 def _parted(count: int, drawn: Tensor) -> tuple[Tensor, Tensor]:
-    """The drawn ones of ``count`` positions and the others, both ascending."""
+    """The drawn positions out of ``count`` and the others, both ascending."""
     mask = torch.zeros(count, dtype=torch.bool).index_fill(0, drawn, True)
     return mask.nonzero().flatten(), (~mask).nonzero().flatten()
 
@@ -85,7 +85,7 @@ def draw_groups(groups: Tensor, fraction: float, *key: int | str) -> tuple[Tenso
 
     Args:
         groups: group of every sample, long ``[N]``.
-        fraction: part of the groups to draw, rounded to a whole number of them.
+        fraction: fraction of the groups to draw, rounded to a whole number of groups.
         *key: seed of the draw, as for :func:`~gat_lightning.randomness.generator_for`.
 
     Returns:
@@ -102,15 +102,15 @@ def hold_out_groups(groups: Tensor, val_fraction: float, fraction: float, seed: 
 
     Args:
         groups: group of every sample, long ``[N]``.
-        val_fraction: part of the groups held out for validation, in (0, 1).
-        fraction: part kept of the groups that are left and of those held out, in (0, 1].
-        seed: of the run. Nothing else than it and the groups decides which samples go where.
+        val_fraction: fraction of the groups held out for validation, in (0, 1).
+        fraction: fraction of the groups to keep in both parts, in (0, 1].
+        seed: seed of the run. The split depends only on the seed and the groups.
 
     Returns:
         Positions of the training samples, ascending, and of the validation samples, shuffled. No group is in both.
 
     Raises:
-        UserError: no training or no validation sample is left.
+        UserError: there is no training or no validation sample.
     """
     validation, training = draw_groups(groups, val_fraction, seed, "validation")
     if fraction < 1:

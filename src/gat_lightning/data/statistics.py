@@ -15,7 +15,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         images: uint8 ``[N, C, H, W]``, N at least 1.
 
     Returns:
-        Mean and standard deviation, C values each; the deviation of a constant channel is given as 1.
+        Mean and standard deviation, C values each; the standard deviation of a constant channel is set to 1.
     """
     levels = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []

@@ -30,16 +30,16 @@ PAGE = "the STL-10 page of Stanford University (https://cs.stanford.edu/~acoates
 
 
 class STL10(ArrayDataModule):
-    """5,000 training and 8,000 test images of 3x96x96 pixels, 10 classes; 100,000 images without a class beside them.
+    """5,000 training and 8,000 test images of 3x96x96 pixels, 10 classes; and 100,000 unlabelled images.
 
-    ``root`` holds ``stl10_binary/`` or ``stl10_binary.tar.gz``, which is then unpacked beside itself. Files are checked
-    against the official MD5 sums.
+    ``root`` holds ``stl10_binary/`` or ``stl10_binary.tar.gz``, which is then unpacked in the same folder. Files are
+    checked against the official MD5 sums.
 
     Args:
         root: folder of the files.
-        download: whether to fetch the archive if neither is there.
-        unlabeled: whether to train on the images without a class too, whose class and macro class are missing: only
-            self-supervised tasks learn from them. They need 2.8 GB of memory and are never held out for validation.
+        download: whether to download the archive if neither exists.
+        unlabeled: whether to train on the unlabelled images too. Only self-supervised tasks learn from them, since
+            class and macro class are missing. They need 2.8 GB of memory and are never held out for validation.
         macro: as for :class:`~gat_lightning.data.base.ImageDataModule`; vehicles and animals.
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
     """
@@ -79,7 +79,7 @@ class STL10(ArrayDataModule):
         )
 
     def load(self) -> Splits:
-        """All images, uint8 ``[N, 3, 96, 96]``; fetches the files first if nobody has."""
+        """All images, uint8 ``[N, 3, 96, 96]``. Downloads the files if they are missing."""
         self.prepare_data()
         train = LabelledImages(self._images("train_X.bin"), {"class": self._classes("train_y.bin")})
         if self.unlabeled:

@@ -22,7 +22,7 @@ def pandas() -> Any:
     """The module.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the package is not installed.
     """
     try:
         import pandas
@@ -32,18 +32,18 @@ def pandas() -> Any:
 
 
 def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> DataFrame:
-    """Read a CSV file, all columns as text without white space before it, empty where there is nothing.
+    """Read a CSV file with all columns as text, without leading white space; missing cells are empty.
 
-    A byte order mark and a trailing separator are passed over. Columns are categorical, so that a text that comes again
-    and again is kept once; ``astype(str)`` makes one of plain texts.
+    A byte order mark and a trailing separator are ignored. Columns are categorical to save memory; ``astype(str)``
+    converts them to text.
 
     Args:
         path: the file, which may be compressed.
-        columns: what it must have, among others.
-        separator: between its columns.
+        columns: required columns.
+        separator: column separator.
 
     Raises:
-        UserError: there is no such file, it is empty, damaged, not UTF-8, has another separator or lacks a column.
+        UserError: the file is missing, empty, damaged or not UTF-8, has another separator, or lacks a column.
     """
     read = pandas()
     try:
@@ -81,7 +81,7 @@ def read_table(path: Path, columns: Sequence[str], separator: str = ",") -> Data
 
 
 def _joined(pieces: list[DataFrame]) -> DataFrame:
-    """One table of pieces with the same columns, which are taken from them."""
+    """Join pieces with the same columns into one table; the pieces are emptied."""
     read = pandas()
     join = read.api.types.union_categoricals
     return read.DataFrame({name: join([piece.pop(name) for piece in pieces]) for name in list(pieces[0].columns)})
@@ -98,6 +98,6 @@ def _wrong_columns(path: Path, found: list[str], missing: list[str], separator: 
 
 
 def values_of(column: Series[str], meaning: Mapping[str, Any]) -> tuple[Series[Any], Series[bool]]:
-    """What the texts of a column mean, and which of them mean nothing (there the value is missing)."""
+    """Values of a column's texts, and the mask of invalid texts, whose values are missing."""
     column = column.astype(str)
     return column.map(dict(meaning)), ~column.isin(list(meaning))

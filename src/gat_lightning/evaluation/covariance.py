@@ -15,7 +15,7 @@ from gat_lightning.evaluation.vulnerability import Vulnerability
 
 @dataclass(frozen=True)
 class CovarianceTrend:
-    """Vulnerability of groups of images against the covariance of two tasks' gradients (theorem 3.1).
+    """Vulnerability of groups of images over the covariance of two tasks' gradients (theorem 3.1).
 
     Attributes:
         covariance: 2 α_1 α_2 Cov / (α_1² σ_1² + α_2² σ_2²) of each group, in [-1, 1].
@@ -37,20 +37,21 @@ def covariance_trend(
     groups: int = 10,
     same_scale: bool = True,
 ) -> CovarianceTrend:
-    """Vulnerability of groups of images whose task gradients agree more and more.
+    """Measure the vulnerability of groups of images whose task gradients agree increasingly.
 
-    Images are sorted by how well their two gradients agree and cut into groups of equal size, over each of which the
-    theorem's expectations are taken. As in the paper's proof, gradients are taken to have zero mean: Cov is
-    E[g_1 · g_2] and σ_i² is E[‖g_i‖²] of the group.
+    Images are sorted by the agreement of their two gradients and divided into groups of equal size; the theorem's
+    expectations are over a group. As in the paper's proof, gradients are assumed to have zero mean: Cov is E[g_1 · g_2]
+    and σ_i² is E[‖g_i‖²] of the group.
 
     Args:
-        pair: of the two tasks.
+        pair: measures of the two tasks.
         vulnerability: to an L2 attack (p = q = 2 in the proof) on these two tasks alone, with weights ``alphas``.
         alphas: α_1 and α_2.
         groups: number of groups, at least 3.
-        same_scale: divide each image's gradients and increase by √(α_1² ‖g_1‖² + α_2² ‖g_2‖²). The theorem takes
-            gradients to have one distribution; those of a trained model differ in length by orders of magnitude, and
-            √E[‖r‖²] is then far above E[‖r‖], by other factors in other groups. False applies eq. 3 literally.
+        same_scale: divide each image's gradients and increase by √(α_1² ‖g_1‖² + α_2² ‖g_2‖²). The theorem assumes
+            gradients of one distribution; those of a trained model differ in length by orders of magnitude, and
+            √E[‖r‖²] is then far above E[‖r‖], by a factor that varies between groups. False applies eq. 3 without
+            normalising lengths.
 
     Raises:
         UserError: the attack is not in L2, or there are fewer than ``groups`` images with both labels.

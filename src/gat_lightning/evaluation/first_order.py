@@ -19,16 +19,16 @@ def dual_norm(gradient: Tensor, norm: Norm) -> Tensor:
 
 
 def largest_increase(gradient: Tensor, images: Tensor, eps: float, norm: Norm) -> Tensor:
-    """Largest g · δ over ‖δ‖_p <= eps and x + δ in [0, 1], of each sample.
+    """Maximum of g · δ over ‖δ‖_p <= eps and x + δ in [0, 1], for each sample.
 
-    Lemma A.2 has no box; at the many pixels that are 0 or 1 half of all changes are impossible, so that it
-    overestimates what an attack on images can do.
+    Lemma A.2 ignores the pixel range: at the many pixels that are 0 or 1, half of all changes are impossible, so the
+    lemma overestimates the effect of an attack on images.
 
     Args:
         gradient: ``[B, C, H, W]``.
         images: x, ``[B, C, H, W]`` in [0, 1].
         eps: radius.
-        norm: of the ball.
+        norm: norm of the ball.
 
     Returns:
         ``[B]``, float64; at most ``eps * dual_norm(gradient, norm)``.
@@ -46,7 +46,7 @@ def largest_increase(gradient: Tensor, images: Tensor, eps: float, norm: Norm) -
 
 
 def _greedy(slope: Tensor, room: Tensor, eps: float) -> Tensor:
-    """The steepest pixels first, each as far as it goes, until the sum of all changes is ``eps``."""
+    """Change the steepest pixels first, each up to its bound, until the sum of all changes is ``eps``."""
     order = slope.argsort(1, descending=True)
     available = room.gather(1, order)
     before = available.cumsum(1) - available

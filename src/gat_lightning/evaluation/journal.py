@@ -18,12 +18,12 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 class Journal:
-    """Finished units of work: one batch under one attack each.
+    """Journal of finished units of work, each one batch under one attack.
 
     Args:
-        directory: where the units are kept; None to keep them in memory.
-        fingerprint: of all that the results depend on. Units of another fingerprint are thrown away.
-        resume: whether to take over what is there.
+        directory: folder of the units; None: keep them in memory.
+        fingerprint: hash of everything that the results depend on. Units with another fingerprint are discarded.
+        resume: whether to use existing units.
     """
 
     def __init__(self, directory: Path | None = None, fingerprint: str = "", resume: bool = True) -> None:
@@ -41,7 +41,7 @@ class Journal:
             mark.write_text(fingerprint)
 
     def get(self, view: str, member: str, batch: int) -> Arrays | None:
-        """What a unit gave; None if it is not finished."""
+        """Result of a unit; None if it is not finished."""
         if self._directory is None:
             return self._memory.get((view, member, batch))
         try:
@@ -51,20 +51,20 @@ class Journal:
             return None
 
     def done(self, view: str, member: str) -> int:
-        """How many units of an attack are finished."""
+        """Number of finished units of an attack."""
         if self._directory is None:
             return sum(key[:2] == (view, member) for key in self._memory)
         return len(list((self._directory / view).glob(f"{member}-*.npz")))
 
     def put(self, view: str, member: str, batch: int, arrays: Arrays) -> None:
-        """Keep what a unit gave."""
+        """Store the result of a unit."""
         if self._directory is None:
             self._memory[view, member, batch] = arrays
             return
         write_arrays(self._path(view, member, batch), arrays)
 
     def close(self) -> None:
-        """Remove the directory, once the results are elsewhere."""
+        """Remove the directory, after the results are saved elsewhere."""
         if self._directory is not None:
             shutil.rmtree(self._directory)
 

@@ -14,12 +14,12 @@ from gat_lightning.tasks.base import Kind
 
 @dataclass(frozen=True)
 class Outcomes:
-    """One row per image.
+    """Outcomes of a classifier, one row per image.
 
     Attributes:
         prediction: predicted class, int64, or predicted value of a regression, float32; ``[n]``.
-        correct: whether the class is right, bool ``[n]``; False throughout for a regression.
-        loss: of the task, float32 ``[n]``.
+        correct: whether the class is correct, bool ``[n]``; always False for a regression.
+        loss: loss of the task, float32 ``[n]``.
         score: float32 ``[n]``. Multiclass: logit of the true class minus the highest other one, above 0 if correct.
             Binary: logit of class 1, by which AUROC ranks. Regression: the prediction.
     """
@@ -30,7 +30,7 @@ class Outcomes:
     score: NDArray[np.float32]
 
     def take(self, rows: NDArray[np.generic]) -> Outcomes:
-        """Those of some rows."""
+        """Outcomes of some rows."""
         return Outcomes(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     def replaced(self, rows: NDArray[np.generic], others: Outcomes) -> Outcomes:
@@ -42,14 +42,14 @@ class Outcomes:
 
 
 def joined(parts: Sequence[Outcomes]) -> Outcomes:
-    """Outcomes of consecutive images as one."""
+    """Concatenate the outcomes of consecutive images."""
     return Outcomes(
         **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Outcomes)}
     )
 
 
 def worst(views: Sequence[Outcomes]) -> Outcomes:
-    """For each image the outcome that is worst for the classifier: a wrong one before a right one, then by loss.
+    """Worst outcome of each image: wrong before correct, then by loss.
 
     An image is correct in the result if it is correct in every view.
     """
@@ -67,11 +67,11 @@ def worst(views: Sequence[Outcomes]) -> Outcomes:
 
 
 def measure(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic]) -> dict[str, float]:
-    """Metrics of one view.
+    """Compute the metrics of one view.
 
     Returns:
-        Multiclass: ``accuracy``. Binary: ``auroc`` (NaN where only one class is present), then ``accuracy``, by the
-        sign of the logit. Regression: ``mae``, the mean absolute error in the label's units.
+        Multiclass: ``accuracy``. Binary: ``auroc`` (NaN if only one class is present), then ``accuracy`` by the sign of
+            the logit. Regression: ``mae``, the mean absolute error in the label's units.
     """
     if kind == "regression":
         return {"mae": float(np.abs(outcomes.score - labels.astype(np.float32)).mean())}
@@ -80,7 +80,7 @@ def measure(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic]) -> dict
 
 
 def auroc(labels: NDArray[np.generic], scores: NDArray[np.generic]) -> float:
-    """Area under the ROC curve, by ranks (Mann and Whitney); NaN where only one class is present.
+    """Area under the ROC curve, by ranks (Mann and Whitney); NaN if only one class is present.
 
     Args:
         labels: 0 or 1, ``[n]``.

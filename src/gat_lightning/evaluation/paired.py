@@ -16,11 +16,10 @@ from gat_lightning.runs.layout import RunDirectory
 
 
 def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]]:
-    """Which images each evaluation has right in one view.
+    """Load the mask of correct images of each evaluation in one view.
 
     Raises:
-        UserError: an evaluation cannot be read, lacks the view, is a regression's, or is about other images or other
-            attacks.
+        UserError: an evaluation cannot be read, lacks the view, is of a regression, or has other images or attacks.
     """
     correct: dict[str, NDArray[np.bool_]] = {}
     first: Predictions | None = None
@@ -48,7 +47,7 @@ def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]
 
 
 def _attacks(path: str, view: str) -> dict[str, dict[str, Any]] | None:
-    """Of an evaluation; None where its ``result.json`` is not there."""
+    """Attacks of an evaluation; None without its ``result.json``."""
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     try:
         return attacks_behind(json.loads(RunDirectory(folder).result.read_text())["config"], view)

@@ -20,13 +20,13 @@ from gat_lightning.tasks.base import Kind
 
 @dataclass
 class Predictions:
-    """Outcomes of one model on one split; images without the target's label are left out.
+    """Outcomes of one model on one split, without images that lack the target's label.
 
-    In the file, ``index``, ``labels`` and ``kind``, and for each view ``VIEW/prediction``, ``VIEW/correct``,
+    The file contains ``index``, ``labels`` and ``kind``, and for each view ``VIEW/prediction``, ``VIEW/correct``,
     ``VIEW/loss`` and ``VIEW/score``, all plain arrays.
 
     Attributes:
-        kind: of the target.
+        kind: kind of the target.
         index: position of each image in the split, int64 ``[n]``.
         labels: class, int64, or value, float32, ``[n]``.
         views: by name: ``clean``, one per attack, ``worst``, and one per radius of a curve, such as ``pgd20@0.05``.
@@ -48,10 +48,10 @@ class Predictions:
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
-        """Read a file of ours; nothing in it is executed.
+        """Read a file written by :meth:`save`, without executing code.
 
         Raises:
-            UserError: there is no such file, or it is not one of ours.
+            UserError: the file is missing, or was not written by gat_lightning.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -78,21 +78,21 @@ def write_arrays(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
 
 
 class Scores(NamedTuple):
-    """The value of each metric, and its 95 % interval ``[low, high]``."""
+    """Value of each metric, and its 95 % interval ``[low, high]``."""
 
     metrics: dict[MetricName, float]
     intervals: dict[MetricName, list[float]]
 
 
 def score(predictions: Predictions, split: str, seed: int = 0) -> Scores:
-    """Every metric of every view, with its 95 % interval over images.
+    """Compute all metrics of all views, with 95 % intervals over images.
 
-    Wilson's interval for accuracy; a bootstrap for AUROC, within classes, and for the mean absolute error.
+    Intervals are Wilson's for accuracy, and bootstrap intervals for AUROC (within classes) and the mean absolute error.
 
     Args:
-        predictions: of the evaluation.
-        split: that the predictions are of, as in ``test/clean/accuracy``.
-        seed: of the bootstrap.
+        predictions: predictions of the evaluation.
+        split: split of the predictions, as in ``test/clean/accuracy``.
+        seed: seed of the bootstrap.
     """
     scores = Scores({}, {})
     for view, outcomes in predictions.views.items():

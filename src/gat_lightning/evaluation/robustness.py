@@ -31,26 +31,26 @@ Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int
 
 @contextmanager
 def untracked(view: str, attack: str, batches: int, done: int) -> Iterator[Callable[[int, int], None]]:
-    """A :data:`Track` that shows nothing."""
+    """A :data:`Track` without display."""
     yield lambda correct, total: None
 
 
 class Evaluation:
-    """One split of a data set, cut into batches, seen by one target.
+    """Evaluation of a target on one split of a data set, in batches.
 
-    Whatever can be deterministic is: each image counts once, in eval mode and in the model's own precision, and the
-    random numbers of our attacks belong to the image, so that its outcome does not depend on the batch size. What
-    torchattacks draws belongs to a place in the batch.
+    Each image is evaluated once, in eval mode and in the model's own precision. Random numbers of our attacks depend on
+    the image, so its outcome does not depend on the batch size. Those of torchattacks depend on the position in the
+    batch.
 
     Args:
         target: the classifier and its task.
         dataset: the split; images without the target's label are left out.
-        split: its name, part of the random key.
-        batch_size: how many images are attacked at once.
-        images: how many, from the first on; all if None.
-        seed: of the attacks' random numbers.
-        journal: what was done before, and where to keep what is done now.
-        track: shows progress.
+        split: name of the split, part of the random key.
+        batch_size: number of images attacked at once.
+        images: number of images, from the first on; None: all.
+        seed: seed of the attacks' random numbers.
+        journal: journal of earlier and new results.
+        track: progress display.
 
     Raises:
         UserError: no image has the label.
@@ -80,17 +80,17 @@ class Evaluation:
 
     @property
     def predictions(self) -> Predictions:
-        """The clean view, to which others can be added."""
+        """Predictions with the clean view, to which others can be added."""
         task, labels = self._target.task, np.concatenate(self._labels)
         if task.kind == "regression":
             labels = labels * np.float32(task.scale)
         return Predictions(task.kind, np.concatenate(self._index), labels, {CLEAN: joined(self._clean)})
 
     def attacked(self, view: str, attack: Attack, draws: str | None = None) -> Outcomes:
-        """Every image under one attack.
+        """Attack all images.
 
         Args:
-            view: name under which progress is kept and shown.
+            view: name of the view in the journal and the display.
             attack: an :class:`Ensemble` goes through all batches with one member before the next; an image that is
                 misclassified to begin with, or that a member has fooled, is left alone and keeps that outcome.
             draws: key of the random numbers; the view's name by default.
@@ -137,12 +137,12 @@ class Evaluation:
         return index, labels, clean
 
     def _tell(self, tell: Callable[[int, int], None], seen: Sequence[Outcomes]) -> None:
-        """How many images are correct so far; nothing of a number, which is never quite correct."""
+        """Display the number of correct images so far; nothing for a regression."""
         decided = [] if self._target.task.kind == "regression" else seen
         tell(sum(int(part.correct.sum()) for part in decided), sum(len(part.loss) for part in decided))
 
     def _unit(self, view: str, attack: Attack, draws: str, number: int, rows: np.ndarray) -> Outcomes:
-        """One batch under one attack: from the journal, or run now."""
+        """One batch under one attack, from the journal or computed now."""
         found = self._journal.get(view, attack.name, number)
         if found is None:
             positions = self._index[number][rows]
@@ -163,11 +163,11 @@ class Evaluation:
 def evaluate_robustness(
     evaluation: Evaluation, attacks: Mapping[str, Attack], curve: Sequence[tuple[float, Attack]] = ()
 ) -> Predictions:
-    """Clean, every attack, the worst case over clean and all attacks, and an accuracy-against-ε curve.
+    """Evaluate clean images, every attack, the worst case over all of these, and a robustness curve (accuracy over ε).
 
     Args:
         evaluation: the target on a split.
-        attacks: by the name of the view. The worst case is taken over all of them, whatever their norms and radii.
+        attacks: attacks by the name of the view. The worst case covers all of them, whatever their norms and radii.
         curve: (ε, the attack with that radius); they share their random numbers, and are not part of the worst case.
 
     Returns:
@@ -189,7 +189,7 @@ def curve_view(attack: Attack, eps: float) -> str:
 
 
 def fingerprint(model: nn.Module, *settings: object) -> str:
-    """A hash of the weights and of whatever else decides the results."""
+    """Hash of the weights and of everything else that the results depend on."""
     digest = hashlib.sha256(repr((__version__, torch.__version__, settings)).encode())
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

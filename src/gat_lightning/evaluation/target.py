@@ -21,15 +21,15 @@ from gat_lightning.tasks.views import views_of
 
 
 class Target:
-    """Scores a classifier on its task, and poses the problem that attacks are to solve.
+    """Target of an evaluation: scores a classifier on its task, and defines the problem of attacks.
 
     Args:
         model: images ``[B, C, H, W]`` in [0, 1] -> output of the task: logits ``[B, K]``, one logit ``[B, 1]`` of a
-            binary task, or a value ``[B, 1]`` of a regression. It is put into eval mode.
+            binary task, or a value ``[B, 1]`` of a regression. It is set to eval mode.
         task: the task, after its setup.
-        multitask: the model with all heads, if other tasks are attacked.
-        attacked: the tasks whose summed loss attacks increase; the target alone if empty. The metrics are always the
-            target's, on images that no task transforms; a self-supervised task under attack sees f_t of the image.
+        multitask: model with all heads, if other tasks are attacked.
+        attacked: tasks whose summed loss attacks increase; only the target if empty. Metrics are always the target's,
+            on images that no task transforms. A self-supervised task under attack sees f_t of the image.
 
     Raises:
         UserError: the task is dense, or tasks are attacked that the model has no heads for.
@@ -48,16 +48,16 @@ class Target:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return next((tensor.device for tensor in self.model.parameters()), torch.device("cpu"))
 
     @property
     def decides(self) -> bool:
-        """Whether attacks see a decision between classes."""
+        """Whether the target decides between classes."""
         return self.task.kind != "regression" and not self.attacked
 
     def why_not(self, attack: Attack) -> str | None:
-        """Why an attack is not defined for this target; None if it is."""
+        """Reason why an attack is undefined for this target; None if it is defined."""
         if self.decides or not attack.needs_decision:
             return None
         what = "a regression" if self.task.kind == "regression" else "attack.tasks other than target"
@@ -68,7 +68,7 @@ class Target:
 
         Args:
             batch: on the model's device.
-            generators: makes the generator of a purpose, for labels that attacked tasks draw.
+            generators: returns the generator of a purpose, for labels that attacked tasks draw.
         """
         labels = batch.labels[self.task.name]
         if self.attacked:
@@ -83,7 +83,7 @@ class Target:
 
     @torch.no_grad()
     def outcomes(self, images: Tensor, labels: Tensor) -> Outcomes:
-        """What the model makes of images ``[B, C, H, W]``, all labelled."""
+        """Outcomes of images ``[B, C, H, W]``, all labelled."""
         output = self.model(images)
         loss = self.task.loss(output, labels)
         if self.task.kind == "multiclass":

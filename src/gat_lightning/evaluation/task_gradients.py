@@ -24,11 +24,11 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True)
 class PairMeasures:
-    """Measures of two tasks' gradients, of every image that has both labels.
+    """Measures of two tasks' gradients for every image that has both labels.
 
     Attributes:
-        first: name of a task, with gradient g_1 of its clean loss with respect to the image.
-        second: name of another, with g_2.
+        first: name of the first task; g_1 is the gradient of its clean loss with respect to the image.
+        second: name of the second task, with g_2.
         index: position of each image in its split, ``[n]``.
         cosine: definition 3.2, ``[n]``, in [-1, 1].
         magnitude_similarity: definition 3.3, ``[n]``, in [0, 1].
@@ -56,7 +56,7 @@ class PairMeasures:
         return float(self.product.mean()) - self.product_of_means
 
     def summary(self) -> dict[str, Any]:
-        """Means and distributions in plain types, for JSON."""
+        """Convert means and distributions to plain types, for JSON."""
         measures = {
             name: {
                 "mean": float(values.mean()),
@@ -89,17 +89,17 @@ def measure_gradients(
     """Cosine, magnitude similarity, curvature measure and covariance of every pair of tasks over a test set.
 
     Gradients are of each image's clean loss with respect to that image, in eval mode, through f_t where a task sees
-    its own copy. The model comes out as it went in.
+    its own copy. The model is unchanged afterwards.
 
     Args:
-        model: with a decoder for every task.
-        tasks: at least two.
-        batches: of the test set.
-        seed: of the labels that self-supervised tasks draw.
+        model: model with a decoder for every task.
+        tasks: at least two tasks.
+        batches: batches of the test set.
+        seed: seed of the labels that self-supervised tasks draw.
         separate_views: as for :func:`~gat_lightning.evaluation.vulnerability.measure_vulnerability`.
 
     Returns:
-        By the pair's names, in the order of the tasks; pairs without a common image are left out.
+        Measures by the pair's names, in the order of the tasks, without pairs that have no common image.
 
     Raises:
         UserError: fewer than two tasks, or no image has the labels of two.
@@ -124,7 +124,7 @@ def measure_gradients(
 
 
 class _Pair:
-    """Collects one pair's measures over batches."""
+    """Accumulates the measures of one pair over batches."""
 
     def __init__(self, first: str, second: str) -> None:
         self._names = (first, second)
@@ -152,7 +152,7 @@ class _Pair:
         self.count += len(index)
 
     def measures(self) -> PairMeasures:
-        """Everything that was added."""
+        """Measures of all added gradients."""
         index, *columns = (torch.cat(column) for column in zip(*self._columns, strict=True))
         cosines, similarity, curvature, product, first_square, second_square = columns
         return PairMeasures(

@@ -12,7 +12,7 @@ from gat_lightning.runs.metric_names import CLEAN, WORST
 
 @dataclass(frozen=True)
 class Threat:
-    """A ball of perturbations, and whose loss is attacked inside of it.
+    """Threat model: a ball of perturbations, and the tasks whose loss is attacked.
 
     Attributes:
         norm: ``Linf``, ``L2`` or ``L1``.
@@ -29,17 +29,17 @@ class Threat:
 
     @classmethod
     def of_training(cls, config: Mapping[str, Any]) -> Threat | None:
-        """That of the test after training; None where it is not known."""
+        """Threat model of the test after training; None if unknown."""
         return _of((config.get("test") or {}).get("attack"))
 
     @classmethod
     def of_foreign(cls, config: Mapping[str, Any]) -> Threat | None:
-        """What an evaluation sets for all of its attacks, which stands for the training's where that is not known."""
+        """Threat model that an evaluation sets for all its attacks, used if that of the training is unknown."""
         return _of(config.get("attack"))
 
     @classmethod
     def of_evaluation(cls, config: Mapping[str, Any], view: str) -> Threat | None:
-        """That of a view; None for clean images and for an attack that has no norm to choose, such as C&W."""
+        """Threat model of a view; None for clean images and for attacks without a choice of norm, such as C&W."""
         if view == CLEAN:
             return None
         views = config.get("evaluation") or {}
@@ -47,11 +47,11 @@ class Threat:
 
 
 def attacks_behind(config: Mapping[str, Any], view: str) -> dict[str, dict[str, Any]]:
-    """The attacks that decide a view of an evaluation, by name: what they are set to, but for the seed.
+    """Settings of the attacks of a view of an evaluation, by name, without the seed.
 
     Args:
-        config: of the evaluation.
-        view: the name of an attack, or ``worst`` for all of them; no attack decides ``clean``.
+        config: configuration of the evaluation.
+        view: name of an attack, or ``worst`` for all of them; ``clean`` has none.
     """
     found = {}
     for name, node in (config.get("evaluation") or {}).items():
@@ -61,7 +61,7 @@ def attacks_behind(config: Mapping[str, Any], view: str) -> dict[str, dict[str, 
 
 
 def attacks_in_test(config: Mapping[str, Any], view: str) -> dict[str, dict[str, Any]]:
-    """The same for the test of a training, whose first attack has a name of its own."""
+    """The same for the test of a training, whose first attack has its own name."""
     test = config.get("test") or {}
     attack = ((test.get("also") or {}).get(view) or test).get("attack")
     return {} if view == CLEAN or attack is None else {view: _comparable(attack)}

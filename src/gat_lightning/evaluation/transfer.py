@@ -20,10 +20,10 @@ class TransferMatrix:
     """Result of :func:`success_rates`.
 
     Attributes:
-        sources: names of the models that images were made on (rows).
-        victims: names of the models that they were shown to (columns).
-        rates: ``[sources, victims]`` float64 in [0, 1]; NaN for a victim that classified no clean image rightly.
-        images: how many images each victim's rates are over, ``[victims]``.
+        sources: names of the attacked models (rows).
+        victims: names of the models that classify the adversarial images (columns).
+        rates: ``[sources, victims]`` float64 in [0, 1]; NaN for a victim that classifies no clean image correctly.
+        images: number of images behind each victim's rates, ``[victims]``.
     """
 
     sources: tuple[str, ...]
@@ -66,24 +66,24 @@ def success_rates(
     batch_size: int = 256,
     seed: int = 0,
 ) -> TransferMatrix:
-    """Success rate of an attack made on each source when shown to each victim (paper, Table 17).
+    """Success rates of attacks transferred from each source to each victim (paper, Table 17).
 
-    The rate is the share of adversarial images that the victim misclassifies, among the images that this victim
-    classified rightly when clean. Where source and victim are one model it is the white-box rate. All sources draw
-    the same random numbers, which belong to the image, whatever the batch. All models are used in eval mode and come
-    out as they went in.
+    The rate is the fraction of adversarial images that the victim misclassifies, among the images that it classifies
+    correctly when clean. If source and victim are the same model, it is the white-box rate. All sources use the same
+    random numbers, which depend on the image, not on the batch. All models run in eval mode and are unchanged
+    afterwards.
 
     Args:
         sources: classifiers by name, images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]``.
         images: ``[N, C, H, W]`` in [0, 1], on the models' device.
         labels: true classes ``[N]``, long.
-        attack: made on each source.
-        victims: classifiers by name; the sources if None.
-        batch_size: images at a time.
-        seed: of the attack.
+        attack: attack on each source.
+        victims: classifiers by name; None: the sources.
+        batch_size: number of images per pass.
+        seed: seed of the attack.
 
     Raises:
-        UserError: no model or no image, or not one label per image.
+        UserError: there is no model or no image, or not one label per image.
     """
     shown = sources if victims is None else victims
     if not sources or not shown or len(images) == 0 or labels.shape != images.shape[:1]:

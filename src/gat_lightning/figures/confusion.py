@@ -21,7 +21,7 @@ def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, classes: int) ->
     Args:
         labels: true classes ``[n]``, in [0, ``classes``).
         predictions: predicted classes ``[n]``, likewise.
-        classes: how many there are.
+        classes: number of classes.
 
     Raises:
         UserError: lengths differ, or a class is out of range.
@@ -48,11 +48,11 @@ def confusion_before_and_after(
 
     Args:
         labels: true classes ``[n]``.
-        clean_predictions: before the attack, ``[n]``.
-        adversarial_predictions: after it, ``[n]``.
+        clean_predictions: predicted classes before the attack, ``[n]``.
+        adversarial_predictions: predicted classes after the attack, ``[n]``.
         classes: names of the classes.
-        path: of the picture; its suffix gives the format.
-        attack: its name.
+        path: file of the picture; its suffix selects the format.
+        attack: name of the attack.
 
     Raises:
         UserError: as for :func:`confusion_matrix`.

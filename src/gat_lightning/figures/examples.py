@@ -32,8 +32,8 @@ def adversarial_examples(
         images: ``[n, C, H, W]`` in [0, 1].
         labels: true classes ``[n]``.
         classes: names of the classes.
-        attack: run against the model.
-        problem: of a model and labels; ``BinaryProblem`` for models with one logit.
+        attack: attack on the model.
+        problem: makes the attack problem of a model and labels; ``BinaryProblem`` for models with one logit.
     """
     decision = problem(model, labels)
     adversarial = attack(decision, images, BatchGenerator(Shard.whole(len(images)), "gallery"))
@@ -50,7 +50,7 @@ def adversarial_examples(
 
 
 def as_picture(image: Tensor) -> np.ndarray:
-    """An image ``[C, H, W]`` in [0, 1] as uint8 ``[H, W, 3]``; a small one with each pixel repeated."""
+    """Convert an image ``[C, H, W]`` in [0, 1] to uint8 ``[H, W, 3]``; the pixels of small images are repeated."""
     pixels = (255 * image.detach().cpu().clamp(0, 1)).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
     factor = -(-_SMALLEST_SIDE // min(pixels.shape[:2]))
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -19,8 +19,8 @@ def first_order_agreement(vulnerability: Vulnerability, *, in_box: bool = False)
     """Pearson's correlation over the images between measured and predicted increase of the loss (lemma A.2).
 
     Args:
-        vulnerability: to one attack.
-        in_box: predict with x + δ in [0, 1].
+        vulnerability: vulnerability to one attack.
+        in_box: whether the prediction keeps x + δ in [0, 1].
     """
     return pearson(vulnerability.first_order_in_box if in_box else vulnerability.first_order, vulnerability.increase)
 
@@ -28,12 +28,12 @@ def first_order_agreement(vulnerability: Vulnerability, *, in_box: bool = False)
 def draw_first_order(
     vulnerabilities: Mapping[str, Vulnerability], trends: Mapping[str, CovarianceTrend], path: Path
 ) -> dict[str, Correlation]:
-    """Draw measured against first-order vulnerability (left), and against the covariance of task gradients (right).
+    """Plot measured over first-order vulnerability (left), and over the covariance of task gradients (right).
 
     Args:
-        vulnerabilities: by attack; one cloud of images each.
-        trends: by pair of tasks; may be empty, which leaves the left half.
-        path: of the picture; its suffix gives the format.
+        vulnerabilities: vulnerabilities by attack; one scatter plot of images each.
+        trends: trends by pair of tasks; if empty, only the left half is drawn.
+        path: file of the picture; its suffix selects the format.
 
     Returns:
         The correlations, by the names of attacks and pairs.

@@ -26,17 +26,17 @@ def adversarial_gallery(
     *,
     columns: int = 4,
 ) -> Path:
-    """Draw clean images, and for each model the perturbation, the adversarial image, and what the model says.
+    """Draw clean images, and for each model the perturbation, the adversarial image and the prediction.
 
     Args:
-        models: single-task classifiers in eval mode, by the name to show.
+        models: single-task classifiers in eval mode, by display name.
         images: ``[n, C, H, W]`` in [0, 1]; one column each.
         labels: true classes ``[n]``.
         classes: names of the classes.
-        attack: run against each model by itself.
-        path: of the picture; its suffix gives the format.
-        problem: of a model and labels; ``BinaryProblem`` for models with one logit.
-        columns: how many images are beside each other at most.
+        attack: attack, which runs against each model separately.
+        path: file of the picture; its suffix selects the format.
+        problem: makes the attack problem of a model and labels; ``BinaryProblem`` for models with one logit.
+        columns: maximum number of images side by side.
     """
     rows = ["clean", *(name for model in models for name in ("perturbation", model))]
     longest = max(len(name) for name in classes) + len("says ")

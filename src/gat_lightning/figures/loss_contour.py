@@ -24,10 +24,10 @@ class LossSurface:
         adversarial: a of each column, in units of ε, ``[n]``; u is the adversarial direction.
         random: b of each row, in units of ε, ``[n]``; v is a random direction.
         loss: cross-entropy, ``[n, n]``, a row per b.
-        margin: logit of the right class minus the best other, ``[n, n]``; 0 on the decision boundary.
+        margin: logit of the true class minus the highest other, ``[n, n]``; 0 on the decision boundary.
         eps: radius in pixel units, the unit of both axes.
         norm: name of the norm in which u and v have length ε.
-        reached: a of the adversarial image itself.
+        reached: coordinate a of the adversarial image.
     """
 
     adversarial: Tensor
@@ -58,9 +58,9 @@ def loss_surface(
 ) -> LossSurface:
     """Evaluate the loss on a plane through a test image.
 
-    A smooth rise along the attack and a flat plane across it are what gradients predict; steps and ridges are signs
-    of obfuscated gradients (Athalye et al., ICML 2018; Moosavi-Dezfooli et al., CVPR 2019, figure 3). Images of the
-    grid are clamped to [0, 1]. The model is in eval mode and comes out as it went in.
+    Gradients predict a smooth rise along the attack and a flat plane across it. Steps and ridges are signs of
+    obfuscated gradients (Athalye et al., ICML 2018; Moosavi-Dezfooli et al., CVPR 2019, figure 3). Images of the grid
+    are clamped to [0, 1]. The model runs in eval mode and is unchanged afterwards.
 
     Args:
         model: images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]``.
@@ -68,11 +68,11 @@ def loss_surface(
         label: its class.
         adversarial: the attacked image ``[C, H, W]``, which gives the direction u.
         eps: radius, above 0; both directions get this length.
-        norm: in which they have it: ``Linf``, ``L2`` or ``L1``.
-        reach: how far the grid goes, in ε, above 0.
-        points: of the grid in each direction, at least 2.
-        seed: of the random direction: signs for L∞, normal values otherwise.
-        batch_size: images at a time.
+        norm: norm of this length: ``Linf``, ``L2`` or ``L1``.
+        reach: extent of the grid in units of ε, above 0.
+        points: number of grid points in each direction, at least 2.
+        seed: seed of the random direction: signs for L∞, normal values otherwise.
+        batch_size: number of images per pass.
 
     Raises:
         UserError: the adversarial image is the image itself, or a setting is out of its range.
@@ -116,9 +116,9 @@ def loss_contour(surface: LossSurface, path: Path, *, title: str = "") -> Path:
     """Draw the loss as filled contours, the decision boundary as a white line, and both images.
 
     Args:
-        surface: from :func:`loss_surface`.
-        path: of the picture; its suffix gives the format.
-        title: above the picture.
+        surface: result of :func:`loss_surface`.
+        path: file of the picture; its suffix selects the format.
+        title: title of the picture.
     """
     figure = Figure(figsize=(6.2, 5), layout="constrained")
     axes = figure.subplots()

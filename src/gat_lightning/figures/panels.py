@@ -27,21 +27,21 @@ def attack_panels(
 ) -> Path:
     """Draw one column per image: clean, perturbation and adversarial, each image with the predicted class.
 
-    Predictions are green where right and red where wrong. Perturbations are scaled to the largest change of all
-    images, which the row's name gives in grey levels of 255; no change is mid-grey.
+    Correct predictions are green, wrong ones red. Perturbations are scaled to the largest change of all images, which
+    the row's name gives in grey levels of 255; mid-grey means no change.
 
     Args:
-        images: ``[n, C, H, W]`` in [0, 1], C 1 or 3; at most a dozen read well.
+        images: ``[n, C, H, W]`` in [0, 1], C 1 or 3; up to a dozen are readable.
         adversarial: the same images after the attack.
         labels: true classes ``[n]``.
         clean_predictions: predicted classes of ``images``, ``[n]``.
         adversarial_predictions: predicted classes of ``adversarial``, ``[n]``.
         classes: names of the classes.
-        path: of the picture; its suffix gives the format.
-        title: above the picture.
+        path: file of the picture; its suffix selects the format.
+        title: title of the picture.
 
     Raises:
-        UserError: no image, or numbers of images that differ.
+        UserError: there are no images, or the numbers of images differ.
     """
     sizes = {len(part) for part in (images, adversarial, labels, clean_predictions, adversarial_predictions)}
     if len(sizes) != 1 or 0 in sizes:

@@ -24,13 +24,13 @@ def accuracy_against_eps(
     """Draw a line per model or attack with its Wilson interval.
 
     Args:
-        curves: by name, for each ε in pixel units (0 is the clean accuracy) how many images of how many were
-            classified rightly.
-        path: of the picture; its suffix gives the format.
-        norm: of the ball; for L∞ the axis is in grey levels of 255.
-        claimed: the ε of the threat model, drawn as a line.
-        confidence: of the intervals.
-        title: above the picture.
+        curves: by name, for each ε in pixel units (0 is the clean accuracy) the number of correctly classified images
+            and of all images.
+        path: file of the picture; its suffix selects the format.
+        norm: norm of the ball; for L∞ the axis is in grey levels of 255.
+        claimed: ε of the threat model, drawn as a line.
+        confidence: confidence level of the intervals.
+        title: title of the picture.
 
     Raises:
         UserError: a curve is empty, or its counts are impossible.

@@ -18,13 +18,13 @@ FONT = 9
 
 
 def tiles(rows: Sequence[str], images: int, longest: int, *, columns: int = 4) -> tuple[Figure, NDArray[np.object_]]:
-    """A figure about 4.5 inches wide with a column of axes for each image, those that do not fit below the first ones.
+    """Create a figure about 4.5 inches wide with a column of axes per image, in several rows if necessary.
 
     Args:
-        rows: names of what is shown of each image.
-        images: how many.
-        longest: letters of the longest text above an image; long ones leave fewer columns.
-        columns: at most.
+        rows: names of the rows of each image.
+        images: number of images.
+        longest: length of the longest caption; long captions reduce the number of columns.
+        columns: maximum number of columns.
 
     Returns:
         The figure, and its axes ``[len(rows), images]``.
@@ -48,7 +48,7 @@ def tiles(rows: Sequence[str], images: int, longest: int, *, columns: int = 4) -
 
 
 def show_image(axes: Axes, image: Tensor, title: str = "", colour: str = "black", cmap: str = "gray") -> None:
-    """Draw one image ``[C, H, W]`` in [0, 1] without ticks; in ``cmap`` where it has one channel."""
+    """Draw one image ``[C, H, W]`` in [0, 1] without ticks; grey images use ``cmap``."""
     pixels = image.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).numpy()
     axes.imshow(pixels, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=FONT, color=colour, pad=3)

@@ -23,8 +23,8 @@ class WeightShares:
 
     Attributes:
         steps: ``[n]``, global steps.
-        names: of the K objectives.
-        table: ``[n, K]`` in [0, 1]; rows sum to 1, or are 0 where all weights are.
+        names: names of the K objectives.
+        table: shares ``[n, K]`` in [0, 1]; rows sum to 1, or to 0 if all weights are 0.
     """
 
     steps: NDArray[np.float64]
@@ -32,7 +32,7 @@ class WeightShares:
     table: NDArray[np.float64]
 
     def draw(self, axes: Axes, title: str = "") -> None:
-        """As a stacked area, with its legend below."""
+        """Draw a stacked area chart with the legend below."""
         palette = colormaps["tab10" if len(self.names) <= 10 else "turbo"]
         places = range(len(self.names)) if len(self.names) <= 10 else np.linspace(0, 1, len(self.names))
         axes.stackplot(self.steps, self.table.T, labels=self.names, colors=[palette(k) for k in places], linewidth=0)
@@ -44,7 +44,7 @@ class WeightShares:
 
 
 def weight_shares(rows: Sequence[Mapping[str, str]]) -> WeightShares | None:
-    """Of the rows of ``metrics.csv`` that tell weights; None where none does."""
+    """Weight shares of the rows of ``metrics.csv`` with weights; None if there are none."""
     told = [row for row in rows if row.get("stationarity")]
     names = [name for name in (told[0] if told else {}) if name.startswith(_PREFIX) and name.count("/") == 2]
     if not names:
@@ -56,7 +56,7 @@ def weight_shares(rows: Sequence[Mapping[str, str]]) -> WeightShares | None:
 
 
 def weights_area(rows: Sequence[Mapping[str, str]]) -> Figure | None:
-    """The shares of the objectives' weights over the steps, stacked; None before there are two steps."""
+    """Stacked area chart of the objectives' shares in the weights; None with fewer than two steps."""
     shares = weight_shares(rows)
     if shares is None or len(shares.steps) < 2:
         return None
@@ -66,7 +66,7 @@ def weights_area(rows: Sequence[Mapping[str, str]]) -> Figure | None:
 
 
 def validation_scatter(rows: Sequence[Mapping[str, str]]) -> Figure | None:
-    """Robust against clean score, a point per validation, later ones darker; None where there is no such pair."""
+    """Scatter plot of robust over clean scores, a point per validation, later ones darker; None without such a pair."""
     names = target_scores(rows[0] if rows else (), "val")
     clean = next((name for name in names if name.view == CLEAN), None)
     robust = next((name for name in names if name.view != CLEAN), None)

@@ -13,12 +13,12 @@ from gat_lightning.formats.description import Description
 
 
 class Format(ABC):
-    """Writes a classifier into one file, and reads it again without anything but that file.
+    """Export format: writes a classifier into one self-contained file, and reads it back.
 
     Attributes:
-        suffix: of the file's name.
-        tolerance: largest difference between the file's logits and the classifier's that is no more than rounding,
-            relative to the largest logit where that is above 1.
+        suffix: suffix of the file name.
+        tolerance: largest difference between the file's and the classifier's logits that counts as rounding, relative
+            to the largest logit if that is above 1.
     """
 
     suffix: ClassVar[str]
@@ -26,15 +26,15 @@ class Format(ABC):
 
     @abstractmethod
     def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
-        """Write the classifier (in eval mode, on the CPU) with its description.
+        """Write the classifier (in eval mode, on the CPU) and its description.
 
         Raises:
-            UserError: a package is missing, or the classifier cannot be written so.
+            UserError: a package is missing, or the format does not support the classifier.
         """
 
     @abstractmethod
     def read(self, path: Path) -> Callable[[Tensor], Tensor]:
-        """A function from images ``[B, C, H, W]`` in [0, 1], for any B, to the target's output ``[B, K]``.
+        """Read the file as a function from images ``[B, C, H, W]`` in [0, 1] to the output ``[B, K]``, for any B.
 
         Raises:
             UserError: a package is missing, or the file cannot be read.
@@ -42,4 +42,4 @@ class Format(ABC):
 
     @abstractmethod
     def usage(self, path: Path, description: Description) -> str:
-        """A few lines of Python that use the file."""
+        """Python code that uses the file."""

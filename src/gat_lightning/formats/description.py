@@ -21,20 +21,20 @@ KEY = "gat_lightning"
 
 @dataclass(frozen=True)
 class Description:
-    """A classifier in words and numbers.
+    """Description of a classifier.
 
     Attributes:
-        target: name of its task.
+        target: name of the task.
         kind: ``multiclass``, ``binary`` or ``regression``.
-        outputs: K.
-        classes: names of the outputs; empty where they are none.
-        image: ``(C, H, W)`` that it was trained on.
-        mean: what is taken off pixels in [0, 1] first, per channel; not part of the weights.
-        std: what they are divided by then.
-        encoder: settings of the function that makes the architecture; it is called with ``num_classes, image, mean,
-            std`` too.
-        inputs: what to give it.
-        version: of gat_lightning.
+        outputs: number K of outputs.
+        classes: names of the classes; empty if the outputs are no classes.
+        image: shape ``(C, H, W)`` of the training images.
+        mean: mean per channel that is subtracted from pixels in [0, 1]; not part of the weights.
+        std: standard deviation per channel that pixels are then divided by.
+        encoder: settings of the function that creates the architecture; its further arguments are ``num_classes, image,
+            mean, std``.
+        inputs: description of the expected input.
+        version: version of gat_lightning.
     """
 
     target: str
@@ -49,15 +49,15 @@ class Description:
     version: str = __version__
 
     def to_json(self) -> str:
-        """As text, for a file's metadata."""
+        """Serialise the description for a file's metadata."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str] | None, source: object) -> Description:
-        """From a file's metadata.
+        """Read the description from a file's metadata.
 
         Raises:
-            UserError: it has none of ours.
+            UserError: the metadata have no description by gat_lightning.
         """
         try:
             content = json.loads((metadata or {})[KEY])
@@ -67,10 +67,10 @@ class Description:
             raise UserError(f"'{source}' was not written by gat_lightning.export.") from error
 
     def classifier(self) -> nn.Module:
-        """The architecture, with weights that mean nothing yet.
+        """Create the architecture, with random weights.
 
         Raises:
-            UserError: the function that makes it is not trusted.
+            UserError: the function that creates it is not trusted.
         """
         check_trusted(self.encoder, "encoder")
         with without_initial_weights():

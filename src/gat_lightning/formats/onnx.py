@@ -19,7 +19,7 @@ _MISSING = "format=onnx needs an extra: pip install 'gat-lightning[export]'"
 
 
 class _Called(nn.Module):
-    """Calls the classifier, so that its own hooks become part of the graph."""
+    """Module that calls the classifier, so that the classifier's hooks become part of the graph."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
@@ -30,13 +30,13 @@ class _Called(nn.Module):
 
 
 class ONNX(Format):
-    """A graph with input ``images`` and output ``logits``, both with a free first dimension ``batch``."""
+    """ONNX graph with input ``images`` and output ``logits``, both with a dynamic first dimension ``batch``."""
 
     suffix = ".onnx"
     tolerance = 1e-4
 
     def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
-        """Export and write, weights included."""
+        """Export the graph and its weights."""
         try:
             import onnxscript  # noqa: F401
         except ImportError as error:
@@ -62,7 +62,7 @@ class ONNX(Format):
         program.save(str(path), external_data=False)
 
     def read(self, path: Path) -> Callable[[Tensor], Tensor]:
-        """A session of onnxruntime."""
+        """Open a session of onnxruntime."""
         try:
             import onnxruntime  # type: ignore[import-untyped]
         except ImportError as error:
@@ -76,7 +76,7 @@ class ONNX(Format):
         return logits
 
     def usage(self, path: Path, description: Description) -> str:
-        """With onnxruntime."""
+        """Code that uses onnxruntime."""
         images = f"numpy.random.rand(8, {', '.join(map(str, description.image))}).astype('float32')"
         return (
             f"import numpy, onnxruntime\n"
@@ -88,7 +88,7 @@ class ONNX(Format):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's notes on its progress."""
+    """Suppress the exporter's progress messages."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -16,13 +16,13 @@ _MISSING = "format=safetensors needs an extra: pip install 'gat-lightning[export
 
 
 class Safetensors(Format):
-    """The weights as they are, readable without any code of ours; the architecture is described in the metadata."""
+    """The ``state_dict``, readable without gat_lightning; the metadata describe the architecture."""
 
     suffix = ".safetensors"
     tolerance = 1e-6
 
     def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
-        """Write the ``state_dict``; tensors that share memory are written once for each name."""
+        """Write the ``state_dict``; tensors that share memory are written under each name."""
         try:
             from safetensors.torch import save
         except ImportError as error:
@@ -31,11 +31,11 @@ class Safetensors(Format):
         path.write_bytes(save(tensors, {"format": "pt", KEY: description.to_json()}))
 
     def read(self, path: Path) -> Callable[[Tensor], Tensor]:
-        """The classifier, made anew from the description."""
+        """Create the classifier from the description and load its weights."""
         return read_classifier(path)[0]
 
     def usage(self, path: Path, description: Description) -> str:
-        """With the function that makes the architecture."""
+        """Code that uses the function of the architecture."""
         module, _, name = description.encoder["_target_"].rpartition(".")
         settings = {key: value for key, value in description.encoder.items() if not key.startswith("_")}
         settings |= {"num_classes": description.outputs, "image": description.image}
@@ -50,10 +50,10 @@ class Safetensors(Format):
 
 
 def read_description(path: str | Path) -> Description:
-    """The description in a safetensors file of ours.
+    """Read the description in a safetensors file written by gat_lightning.
 
     Raises:
-        UserError: there is no such file, it is none of ours, or safetensors is not installed.
+        UserError: the file does not exist, was not written by gat_lightning, or safetensors is not installed.
     """
     try:
         from safetensors import SafetensorError, safe_open
@@ -67,7 +67,7 @@ def read_description(path: str | Path) -> Description:
 
 
 def read_classifier(path: str | Path) -> tuple[nn.Module, Description]:
-    """The classifier of a safetensors file of ours, in eval mode, with its description.
+    """Read a safetensors file written by gat_lightning: the classifier in eval mode, and its description.
 
     Raises:
         UserError: see :func:`read_description`, or the weights are of another architecture.

@@ -16,13 +16,13 @@ from gat_lightning.formats.description import KEY, Description
 
 
 class TorchScript(Format):
-    """A trace in eval mode, which holds the normalisation too."""
+    """TorchScript trace in eval mode, including the normalisation."""
 
     suffix = ".pt"
     tolerance = 1e-6
 
     def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
-        """Trace and write."""
+        """Trace the classifier and write the file."""
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of constants in the trace; whether they matter is found out by reading
             try:
@@ -32,13 +32,13 @@ class TorchScript(Format):
             torch.jit.save(traced, path, _extra_files={KEY: description.to_json()})
 
     def read(self, path: Path) -> Callable[[Tensor], Tensor]:
-        """The scripted module."""
+        """Load the traced module."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             return torch.jit.load(path, map_location="cpu")
 
     def usage(self, path: Path, description: Description) -> str:
-        """With PyTorch alone."""
+        """Code that needs only PyTorch."""
         images = f"torch.rand(8, {', '.join(map(str, description.image))})"
         return (
             f"import torch\n"

@@ -39,7 +39,7 @@ class RunLogger(Logger):
 
     @property
     def version(self) -> str:
-        """Empty, likewise."""
+        """Empty, for the same reason."""
         return ""
 
     @property
@@ -51,35 +51,35 @@ class RunLogger(Logger):
         """Nothing: the configuration comes with :meth:`begin`."""
 
     def begin(self, config: Mapping[str, Any], resumed_at: int | None) -> None:
-        """Called once, before the first figure.
+        """Start the log. Called once, before the first metric.
 
         Args:
-            config: what of the configuration may leave the machine.
-            resumed_at: the global step from which the run goes on; None for a run that begins, which takes nothing
-                over from an earlier attempt in the same directory.
+            config: configuration without private settings.
+            resumed_at: global step from which the run resumes. None for a new run, which keeps nothing of an earlier
+                attempt in the same directory.
         """
 
     def log_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
-        """Show a picture.
+        """Log a picture.
 
         Args:
-            name: of its series, such as ``gramian``.
+            name: name of the series, such as ``gramian``.
             pixels: uint8 ``[H, W, 3]``.
             step: global step.
         """
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Show a table, where the logger has tables.
+        """Log a table, if the logger supports tables.
 
         Args:
-            name: of its series, such as ``examples``.
-            columns: their names.
+            name: name of the series, such as ``examples``.
+            columns: names of the columns.
             rows: cells are text, numbers, or pictures: uint8 ``[H, W, 3]``.
             step: global step.
         """
 
     def end(self, status: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
-        """Called once, after the last figure; nothing is left open.
+        """End the log. Called once, after the last metric; closes all files and connections.
 
         Args:
             status: ``finished``, ``interrupted`` or ``failed``.
@@ -89,12 +89,12 @@ class RunLogger(Logger):
 
 @rank_zero_only
 def start(loggers: Iterable[Logger], config: DictConfig, resumed_at: int | None = None) -> None:
-    """Give every logger the configuration, without what must not leave the machine.
+    """Start every logger with the configuration, without private settings.
 
     Args:
-        loggers: ours, and any of Lightning's.
-        config: of the run.
-        resumed_at: the global step from which the run goes on, None if it begins.
+        loggers: our loggers, and any of Lightning's.
+        config: configuration of the run.
+        resumed_at: global step from which the run resumes; None for a new run.
 
     Raises:
         UserError: a logger cannot start; the message says what to do.
@@ -109,12 +109,12 @@ def start(loggers: Iterable[Logger], config: DictConfig, resumed_at: int | None 
 
 @rank_zero_only
 def close(loggers: Iterable[Logger], status: str, metrics: Mapping[str, Mapping[str, float]] | None = None) -> None:
-    """Close every logger, also one that never started; to be called in ``finally``.
+    """Close every logger, including those that never started. Call it in ``finally``.
 
-    A logger that fails to close is warned of, and neither keeps the others open nor hides the error of the run.
+    If a logger fails to close, a warning is logged. The others are still closed, and an error of the run is not hidden.
 
     Args:
-        loggers: ours, and any of Lightning's.
+        loggers: our loggers, and any of Lightning's.
         status: ``finished``, ``interrupted`` or ``failed``.
         metrics: ``{checkpoint: {"split/view/metric": value}}``, for the summary.
     """

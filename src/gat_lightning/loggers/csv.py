@@ -24,11 +24,11 @@ _FIRST = ["epoch", "step"]
 
 
 class CSVLogger(RunLogger):
-    """Appends rows to ``metrics.csv`` in the run directory.
+    """Logger that appends rows to ``metrics.csv`` in the run directory.
 
-    Columns are ``epoch``, ``step``, then the others in the order in which they first appeared. Each row is one write
-    of a whole line. A new column makes a new file, which takes the old one's place in one move; this happens a few
-    times in a run, whatever its length. A line that a killed process left unfinished is dropped.
+    Columns are ``epoch``, ``step``, then the others in the order in which they first appeared. Each row is a single
+    write of a whole line. A new column rewrites the file atomically, which happens only a few times in a run. An
+    unfinished line of a killed process is dropped.
 
     Args:
         directory: the run directory.
@@ -46,7 +46,7 @@ class CSVLogger(RunLogger):
         return RunDirectory(self.directory).metrics
 
     def begin(self, config: Mapping[str, Any], resumed_at: int | None) -> None:
-        """Drop what lies after the step from which the run goes on: everything, for a run that begins."""
+        """Drop the rows after the step from which the run resumes; all rows for a new run."""
         self.truncate(-1 if resumed_at is None else resumed_at)
 
     @rank_zero_only
@@ -71,10 +71,10 @@ class CSVLogger(RunLogger):
 
     @rank_zero_only
     def truncate(self, after_step: int) -> None:
-        """Drop the rows of the steps after a checkpoint, up to the end of the file.
+        """Drop all rows of steps after a checkpoint.
 
-        Rows at the checkpoint's own step (validations carry the step before) may have been written before it or after
-        it. They are kept, and a repetition by the resumed run is left out.
+        Rows at the checkpoint's own step (a validation has the step before it) may have been written before or after
+        the checkpoint. They are kept, and their repetition by the resumed run is skipped.
 
         Args:
             after_step: the checkpoint's global step; -1 drops everything.
@@ -108,7 +108,7 @@ class CSVLogger(RunLogger):
         return there
 
     def _read_columns(self) -> list[str]:
-        """Those of the file, after dropping an unfinished last line; empty where there is no file."""
+        """Columns of the file, after dropping an unfinished last line; empty if there is no file."""
         if self._columns is None:
             self._columns = []
             if self.path.exists():
@@ -129,7 +129,7 @@ class CSVLogger(RunLogger):
                 yield line.rstrip(b"\r\n")
 
     def _replace(self, columns: list[str], rows: Iterable[bytes], *more: bytes) -> None:
-        """Replace the file in one move."""
+        """Replace the file atomically."""
         with atomic_write(self.path) as temporary, temporary.open("wb") as file:
             file.writelines(row + b"\n" for row in (_line(columns), *rows, *more))
         self._columns = columns
@@ -142,7 +142,7 @@ def _line(cells: Iterable[str]) -> bytes:
 
 
 def _text(name: str, value: Any) -> str:
-    """Counts without a decimal point, floats so that they read back equal."""
+    """Format a number: integers without a decimal point, floats so that they read back equal."""
     if value is None:
         return ""
     number = value.item() if hasattr(value, "item") else value
@@ -150,7 +150,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _signature(row: Mapping[str, Any]) -> tuple[int, frozenset[str]]:
-    """What a repetition of a row has in common with it: the step, and the columns that are filled."""
+    """Signature by which a repeated row is recognised: the step, and the filled columns."""
     return int(row["step"]), frozenset(name for name, value in row.items() if value not in ("", None))
 
 

@@ -84,7 +84,7 @@ def _public(key: str, value: Any, scrub: Callable[[str], str] = public_text) -> 
 
 
 def _secrets() -> list[str]:
-    """Values of the environment that must not be shown, longest first."""
+    """Secret values of environment variables, longest first."""
     values = {value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)}
     return sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
 
@@ -111,14 +111,14 @@ _KEPT = ("epoch", "global_step", "pytorch-lightning_version", "state_dict", "tas
 
 
 def write_shareable(checkpoint: Path, target: Path) -> None:
-    """Write a copy that evaluates and exports like the checkpoint, but cannot be resumed.
+    """Write a copy of a checkpoint for evaluation and export, which cannot be resumed.
 
-    The states of optimiser, loops and callbacks are left out, and the configuration is that of
-    :func:`~gat_lightning.loggers.privacy.public_config`: without paths, users' names and secrets.
+    The copy has no states of optimiser, loops and callbacks. Its configuration is that of
+    :func:`~gat_lightning.loggers.privacy.public_config`, without paths, user names and secrets.
 
     Args:
         checkpoint: one of ours.
-        target: of the copy.
+        target: path of the copy.
     """
     content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     origin = content["gat_lightning"]

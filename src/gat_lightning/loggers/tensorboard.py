@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 class TensorBoardLogger(RunLogger):
     """Scalars, pictures and the configuration, in ``tensorboard/`` of the run directory.
 
-    A resumed run, and one that begins anew in the same directory, hides what an earlier attempt logged after its
-    step.
+    A resumed run, and a new run in the same directory, hide what an earlier attempt logged after their first step.
 
     Args:
         directory: the run directory.
@@ -49,7 +48,7 @@ class TensorBoardLogger(RunLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> SummaryWriter:
-        """The writer, opened at first use; a process that was forked or spawned from ours writes a file of its own."""
+        """The writer, opened at first use. A forked or spawned process writes its own file."""
         if self._writer is None or self._process != os.getpid():
             return self._open()
         return self._writer
@@ -69,7 +68,7 @@ class TensorBoardLogger(RunLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add each figure to its curve."""
+        """Add each metric to its curve."""
         for name, value in metrics.items():
             self.experiment.add_scalar(name, value, step)
 
@@ -80,13 +79,13 @@ class TensorBoardLogger(RunLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write what is waiting."""
+        """Flush pending data."""
         if self._writer is not None:
             self._writer.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what is waiting; the process may be one that Lightning is about to end."""
+        """Flush pending data: Lightning may be about to end the process."""
         self.save()
 
     @rank_zero_only

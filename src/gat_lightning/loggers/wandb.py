@@ -45,17 +45,17 @@ _LONGEST_TAG, _LONGEST_GROUP = 64, 128
 class WandbLogger(RunLogger):
     """One W&B run for one run directory.
 
-    The run is named like the directory, and its files lie in it. Its id is drawn when the run begins and kept in
-    ``wandb_id.txt``, so that a resumed run goes on as the same W&B run, while a new run never continues an older one
-    of the same settings. The summary keeps the maximum of every ``val/`` metric and, in the end,
-    ``best/test/VIEW/METRIC`` and ``last/...``. No more is recorded than what is logged here: neither host name, user,
-    command line, console, git state, code, installed packages nor system metrics.
+    The run has the directory's name and keeps its files there. Its id is drawn at the start and kept in
+    ``wandb_id.txt``: a resumed run continues the same W&B run, and a new run never continues an older one with the same
+    settings. The summary has the maximum of every ``val/`` metric and finally ``best/test/VIEW/METRIC`` and
+    ``last/...``. No more is recorded than what is logged here: neither host name, user, command line, console, git
+    state, code, installed packages nor system metrics.
 
     Args:
         directory: the run directory.
-        project: the project on W&B.
-        checkpoints: which checkpoints of a finished run become artifacts: ``none``, ``best`` or ``all``. They hold what
-            evaluation and export need, without what :mod:`~gat_lightning.loggers.privacy` keeps back.
+        project: name of the W&B project.
+        checkpoints: checkpoints of a finished run to upload as artifacts: ``none``, ``best`` or ``all``. They suffice
+            for evaluation and export; :mod:`~gat_lightning.loggers.privacy` removes private settings.
     """
 
     shows_pictures = True
@@ -77,7 +77,7 @@ class WandbLogger(RunLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> wandb.Run:
-        """The W&B run, started at first use; a process that was forked or spawned from ours attaches to it.
+        """The W&B run, started at first use. A forked or spawned process attaches to it.
 
         Raises:
             UserError: it cannot be started.
@@ -115,7 +115,7 @@ class WandbLogger(RunLogger):
 
     @rank_zero_only
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
-        """Add a table to the history, as HTML: a table of W&B's own would tell where it lies on this machine."""
+        """Add a table to the history, as HTML: W&B's own tables would contain a local path."""
         self.experiment.log({name: wandb.Html(html_table(columns, rows)), STEP: step})
 
     @rank_zero_only
@@ -177,7 +177,7 @@ def has_key() -> bool:
 
 
 def mode() -> Literal["online", "offline", "disabled"]:
-    """What ``WANDB_MODE`` or ``wandb offline`` say; else online where there is a key."""
+    """The mode set by ``WANDB_MODE`` or ``wandb offline``; otherwise online with a key, offline without one."""
     said = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
     if said == "disabled":
         return "disabled"
@@ -187,7 +187,7 @@ def mode() -> Literal["online", "offline", "disabled"]:
 
 
 def tags() -> list[str]:
-    """The choice of each group of settings and the other overrides, as ``name=value``, where Hydra started the run."""
+    """The options of all groups and the other overrides, as ``name=value``, if Hydra started the run."""
     if not HydraConfig.initialized():
         return []
     choices = HydraConfig.get().runtime.choices
@@ -197,7 +197,7 @@ def tags() -> list[str]:
 
 
 def group() -> str | None:
-    """The overrides but for the seed, so that the runs of one setting are together, where Hydra started the run."""
+    """The overrides without the seed, so that the runs of one setting are grouped, if Hydra started the run."""
     if not HydraConfig.initialized():
         return None
     parts = [override for override in _overrides() if setting_of(override) != "seed"]
@@ -236,7 +236,7 @@ def _in_netrc(host: str) -> bool:
 
 
 def _settings(directory: Path) -> wandb.Settings:
-    """Everything that W&B collects by itself is off; it prints nothing but errors of an upload."""
+    """Settings that disable all automatic collection by W&B, and all messages except upload errors."""
     chosen = mode()
     return wandb.Settings(
         mode=chosen,
@@ -265,10 +265,10 @@ _STYLE = "<style>table{border-collapse:collapse;font:14px sans-serif}td,th{paddi
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """The table.
+    """Table of a report.
 
     Args:
-        columns: their names.
+        columns: names of the columns.
         rows: cells are text, numbers, or pictures: uint8 ``[H, W, 3]``.
     """
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)

@@ -27,14 +27,14 @@ MOST_PANELS = 6
 
 
 def pareto(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of the points ``[n, 2]``, of which more is better, no other dominates."""
+    """Mask of the Pareto-optimal points of ``[n, 2]``; higher is better."""
     at_least = np.all(points[None] >= points[:, None], axis=2)
     above = np.any(points[None] > points[:, None], axis=2)
     return ~np.any(at_least & above, axis=1)
 
 
 def front(groups: Sequence[Group], clean: MetricName, robust: MetricName, checkpoint: str, path: Path) -> Path:
-    """Robust against clean scores: a small point per seed, a large one per mean, and the means' Pareto front."""
+    """Plot robust over clean scores: a small point per seed, a large one per mean, and their Pareto front."""
     figure = Figure(figsize=(_WIDTH, 3.4), layout="constrained")
     axes = figure.subplots()
     means = []
@@ -64,7 +64,7 @@ def front(groups: Sequence[Group], clean: MetricName, robust: MetricName, checkp
 
 
 def learning_curves(groups: Sequence[Group], folder: Path) -> list[Path]:
-    """Validation scores over the epochs, mean over the seeds: ``curve_VIEW_METRIC.png`` for at most two of them."""
+    """Learning curves, mean over the seeds: ``curve_VIEW_METRIC.png`` for at most two validation metrics."""
     names = [name for each in groups for record in each.records for name in _validation(record)]
     return [_learning_curve(groups, name, folder) for name in list(dict.fromkeys(names))[:2]]
 
@@ -83,7 +83,7 @@ def weights(groups: Sequence[Group], folder: Path) -> list[Path]:
 
 
 def measures(points: Sequence[Model], lines: Sequence[Line], robust: MetricName, folder: Path) -> list[Path]:
-    """Each measure of the gradients against the robust score: ``gradients_N.png``, a point per model."""
+    """Scatter plots of the robust score over each gradient measure: ``gradients_N.png``, a point per model."""
     methods = list(dict.fromkeys(point.method for point in points))
     paths: list[Path] = []
     for line in (line for line in lines if line.models == ALL):
@@ -126,7 +126,7 @@ def _validation(record: Record) -> list[MetricName]:
 
 
 def _series(record: Record, name: MetricName) -> dict[int, float]:
-    """Scores by epoch, of which the first is 1."""
+    """Scores by epoch, counted from 1."""
     return {int(row["epoch"]) + 1: float(row[str(name)]) for row in record.history() if row.get(str(name))}
 
 
@@ -136,7 +136,7 @@ def _colour(number: int, count: int) -> tuple[float, float, float, float]:
 
 
 def _grid(axes: Axes, horizontal: MetricName | None, vertical: MetricName | None) -> None:
-    """A grid; an axis whose metric is a share is in percent."""
+    """Draw a grid; axes of metrics in [0, 1] are in percent."""
     axes.grid(alpha=0.3)
     for axis, metric in ((axes.xaxis, horizontal), (axes.yaxis, vertical)):
         if metric is not None and metric.is_share:
@@ -146,7 +146,7 @@ def _grid(axes: Axes, horizontal: MetricName | None, vertical: MetricName | None
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """Below the axes, which keep their size."""
+    """Draw a legend below the axes, which keep their size."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         texts = [fill(label, _LABEL) for label in labels]

@@ -15,11 +15,12 @@ _USUAL_TARGET = "class"
 
 @dataclass(frozen=True)
 class Conditions:
-    """A data set with its target, and the threat of the test.
+    """Data set with its target, and the threat model of the test.
 
     Attributes:
-        data: such as ``Digits``, ``CheXpert edema`` or ``Images pictures/pets``; empty where it is not known.
-        threat: None where it is not known.
+        data: name of the data set, such as ``Digits``, ``CheXpert edema`` or ``Images pictures/pets``; empty if
+            unknown.
+        threat: threat model; None if unknown.
     """
 
     data: str
@@ -30,11 +31,12 @@ class Conditions:
 
 
 def data_name(data: Mapping[str, Any], usual: Mapping[str, Any] | None = None) -> str:
-    """The data set that some settings of ``data`` choose.
+    """Name of the data set that settings of ``data`` select.
 
     Args:
-        data: of a training, or of an evaluation.
-        usual: of the evaluated model's training; if its folder or file has the same name, it has only been moved.
+        data: settings of a training or of an evaluation.
+        usual: settings of the evaluated model's training. A folder or file of the same name counts as the same data set
+            in another place.
     """
     kind = str(data.get("_target_", "")).rpartition(".")[2]
     words = [kind]

@@ -23,14 +23,14 @@ _FEWEST = 3
 
 @dataclass(frozen=True)
 class Model:
-    """A point.
+    """A model of the correlation: one point.
 
     Attributes:
         setting: its label.
-        seed: of its training.
-        method: that it was trained with; empty where that is not known.
+        seed: seed of its training.
+        method: its training method; empty if unknown.
         robust: its robust score.
-        measures: of its gradients, by title.
+        measures: measures of its gradients, by title.
     """
 
     setting: str
@@ -46,7 +46,7 @@ class Line:
 
     Attributes:
         measure: its title.
-        models: :data:`ALL`, or the method that they were trained with.
+        models: :data:`ALL`, or a training method.
         linear: Pearson's coefficient.
         ranked: Spearman's.
     """
@@ -58,12 +58,12 @@ class Line:
 
     @property
     def intervals(self) -> tuple[Interval, Interval]:
-        """95 % intervals of both."""
+        """95 % intervals of both coefficients."""
         return fisher_interval(self.linear), fisher_interval(self.ranked, of_ranks=True)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """One text for each of :data:`HEADERS`."""
+        """One cell for each of :data:`HEADERS`."""
         shown = [
             text
             for found, interval in zip((self.linear, self.ranked), self.intervals, strict=True)
@@ -73,7 +73,7 @@ class Line:
 
 
 def models(groups: Sequence[Group], robust: MetricName, checkpoint: str) -> list[Model]:
-    """A point for each setting and seed that has the robust score and a measure."""
+    """One point for each setting and seed with a robust score and a measure."""
     found = []
     for each in groups:
         for seed, score in sorted(each.values(robust, checkpoint).items()):
@@ -90,9 +90,9 @@ def models(groups: Sequence[Group], robust: MetricName, checkpoint: str) -> list
 
 
 def correlate(points: Sequence[Model]) -> list[Line]:
-    """Of each measure over all models that have it, and over those of each method where there are several methods.
+    """Correlate each measure with the robust score over all models, and per method if there are several methods.
 
-    Left out: fewer than three models, and measures or scores that are the same for all.
+    Skipped: fewer than three models, and constant measures or scores.
     """
     titles = dict.fromkeys(title for point in points for title in point.measures)
     methods = list(dict.fromkeys(point.method for point in points))
@@ -108,7 +108,7 @@ def correlate(points: Sequence[Model]) -> list[Line]:
 
 
 def points_as_csv(points: Sequence[Model], robust: MetricName) -> str:
-    """Every point, not rounded: one line per model and measure."""
+    """All points as CSV, not rounded: one line per model and measure."""
     rows = [
         [point.setting, point.seed, point.method, repr(point.robust), title, repr(value)]
         for point in points
@@ -118,7 +118,7 @@ def points_as_csv(points: Sequence[Model], robust: MetricName) -> str:
 
 
 def lines_as_csv(lines: Sequence[Line]) -> str:
-    """Every coefficient, not rounded."""
+    """All coefficients as CSV, not rounded."""
     names = ["r", "r_low", "r_high", "r_p_value", "rho", "rho_low", "rho_high", "rho_p_value"]
     rows = [
         [line.measure, line.models, line.linear.n]
@@ -133,12 +133,12 @@ def lines_as_csv(lines: Sequence[Line]) -> str:
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """For a README."""
+    """Markdown, for a README."""
     return table_lines([HEADERS, *(line.texts for line in lines)])
 
 
 def caption(robust: MetricName) -> str:
-    """What the points are, and what the p-values take for granted."""
+    """Caption: the meaning of the points, and the assumptions of the p-values."""
     return (
         f"Measures of the gradients against {robust.shown}: a point is a model, a setting with a seed."
         " Of the tasks: input gradients of an evaluation with vulnerability=true, mean over its images and the"

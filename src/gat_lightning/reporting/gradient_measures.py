@@ -17,7 +17,7 @@ OF_TASKS = {
 
 
 def of_pairs(evaluation: EvaluationResult, measure: str) -> list[float]:
-    """A measure of :data:`OF_TASKS`, mean over the images, of each pair of tasks that an evaluation looked at."""
+    """A measure of :data:`OF_TASKS`, mean over the images, of each pair of tasks in an evaluation."""
     return [_number(pair[measure]["mean"]) for pair in (evaluation.task_gradients or {}).values()]
 
 
@@ -35,7 +35,7 @@ def of_training(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
     """By title: mean over the logged steps of the last epoch, and over the objectives or their pairs.
 
     Args:
-        rows: of ``metrics.csv``.
+        rows: rows of ``metrics.csv``.
     """
     told = [row for row in rows if row.get("stationarity")]
     last = [row for row in told if row.get("epoch") == told[-1].get("epoch")]
@@ -52,7 +52,7 @@ def of_training(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
 
 
 def _number(value: float | None) -> float:
-    """Of a result, where null stands for what is not finite."""
+    """A number of a result, in which null means non-finite."""
     return math.nan if value is None else float(value)
 
 

@@ -17,11 +17,11 @@ _STRONGEST_FIRST = ("autoattack", "worst", "full", "apgd_t", "apgd_ce", "pgd100"
 
 @dataclass
 class Group:
-    """One setting, on one data set and under one threat.
+    """Runs of one setting, on one data set and under one threat model.
 
     Attributes:
-        label: what tells it from the other groups on these data.
-        conditions: the data set and the threat.
+        label: label that distinguishes it from the other groups on these data.
+        conditions: data set and threat model.
         records: its trainings and evaluations, of any number of seeds.
     """
 
@@ -35,15 +35,15 @@ class Group:
         return sorted({record.seed for record in self.records})
 
     def values(self, metric: MetricName, checkpoint: str) -> dict[int, float]:
-        """A metric by seed: of several evaluations that of the most images.
+        """A metric by seed. Of several evaluations, the one with the most images counts.
 
-        A training's own score counts where there is no other, or where it is known to be over more images under the
-        same attack.
+        A training's own score counts if there is no other, or if it is known to be over more images under the same
+        attack.
         """
         return {seed: record.scores(checkpoint)[metric] for seed, record in self._scored(metric, checkpoint).items()}
 
     def images(self, metric: MetricName, checkpoint: str) -> dict[int, int | None]:
-        """How many images each of the values is over; None is the whole test split, of a number that is not known."""
+        """Number of images of each value; None means the whole test split of unknown size."""
         return {seed: record.images for seed, record in self._scored(metric, checkpoint).items()}
 
     def summary(self, metric: MetricName, checkpoint: str) -> MeanStd | None:
@@ -71,7 +71,7 @@ class Group:
 
 
 def group(records: Sequence[Record]) -> list[Group]:
-    """Groups of equal settings and conditions, with labels that tell settings apart and in the labels' order."""
+    """Group runs by settings and conditions, with distinguishing labels, ordered by label."""
     settings: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for record in records:
         settings.setdefault(tuple(sorted(record.settings.items())), []).append(record)
@@ -84,7 +84,7 @@ def group(records: Sequence[Record]) -> list[Group]:
 
 
 def comparable(groups: Sequence[Group]) -> dict[Conditions, list[Group]]:
-    """The groups of each data set and threat, in the order of their names."""
+    """The groups of each data set and threat model, ordered by name."""
     found: dict[Conditions, list[Group]] = {}
     for each in sorted(groups, key=lambda each: str(each.conditions)):
         found.setdefault(each.conditions, []).append(each)
@@ -92,7 +92,7 @@ def comparable(groups: Sequence[Group]) -> dict[Conditions, list[Group]]:
 
 
 def columns(groups: Sequence[Group], checkpoint: str) -> list[MetricName]:
-    """Test metrics of the groups without points of curves: clean ones first, then by the strength of the attack."""
+    """Test metrics of the groups, without points of curves: clean metrics first, then by strength of the attack."""
     names = {name for each in groups for name in each.metrics(checkpoint) if "@" not in name.view}
 
     def place(name: MetricName) -> tuple[int, str]:
@@ -103,7 +103,7 @@ def columns(groups: Sequence[Group], checkpoint: str) -> list[MetricName]:
 
 
 def robust_metric(groups: Sequence[Group], checkpoint: str, view: str | None = None) -> MetricName | None:
-    """The metric under the attack ``view``; by default under the strongest one that the most models have faced."""
+    """The metric under the attack ``view``, or under the strongest attack of those that most models have in common."""
     names = [name for name in columns(groups, checkpoint) if name.view != CLEAN]
     chosen = [name for name in names if view in (None, name.view)]
     models = {name: sum(len(each.values(name, checkpoint)) for each in groups) for name in chosen}
@@ -117,7 +117,7 @@ def clean_metric(names: Sequence[MetricName]) -> MetricName | None:
 
 
 def _is_over_more(first: Record | None, second: Record, view: str) -> bool:
-    """Whether the first has faced the same attack on more images, as far as is known."""
+    """Whether the first is known to be under the same attack on more images."""
     if first is None:
         return False
     one, other = first.images, second.images

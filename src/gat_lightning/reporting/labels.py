@@ -16,10 +16,10 @@ _NOT_IN_A_LABEL = (
 
 
 def label(settings: Sequence[Sequence[Record]]) -> list[str]:
-    """One label for each setting, no two of them the same.
+    """Unique labels of settings.
 
     Args:
-        settings: the runs of each, which are equal but for the seed; or evaluations of one foreign model.
+        settings: the runs of each setting, which differ only in the seed; or evaluations of one model that is not ours.
     """
     trained = [records for records in settings if not records[0].is_foreign]
     foreign = [records[0] for records in settings if records[0].is_foreign]
@@ -46,7 +46,7 @@ def _typed(records: Sequence[Record]) -> tuple[str, ...] | None:
 
 
 def _of_models(models: Sequence[Record], records: Sequence[Record]) -> list[str]:
-    """The paths of their files without the folders that all runs and files are in, or the functions that make them."""
+    """Paths of the models' files without common parent folders, or the functions that create them."""
     if not models:
         return []
     paths = [model.result.config.get("checkpoint") for model in models]
@@ -63,7 +63,7 @@ def _of_models(models: Sequence[Record], records: Sequence[Record]) -> list[str]
 
 
 def _by_settings(tables: Sequence[dict[str, str]]) -> list[str]:
-    """The settings that differ; of a component that differs its name alone, as long as that tells settings apart."""
+    """Labels of the differing settings; of a differing component only its name, if that distinguishes the settings."""
     different = _different(tables)
     components = {name.removesuffix("._target_") for name in different if name.endswith("._target_")}
     shown = [name for name in different if name.endswith("._target_") or not _inside(name, components)]
@@ -71,7 +71,7 @@ def _by_settings(tables: Sequence[dict[str, str]]) -> list[str]:
 
 
 def _told_apart(texts: Sequence[str], tables: Sequence[dict[str, str]]) -> list[str]:
-    """The texts; those that are the same with the settings in which they differ."""
+    """The labels; equal ones are extended by the settings in which they differ."""
     labels = list(texts)
     for text in [text for text, count in Counter(labels).items() if count > 1]:
         same = [number for number, other in enumerate(labels) if other == text]
@@ -82,7 +82,7 @@ def _told_apart(texts: Sequence[str], tables: Sequence[dict[str, str]]) -> list[
 
 
 def _different(tables: Sequence[dict[str, str]]) -> list[str]:
-    """Names of the settings that not all have alike."""
+    """Names of the settings that differ."""
     names = sorted(set().union(*tables))
     return [name for name in names if len({table.get(name) for table in tables}) > 1]
 

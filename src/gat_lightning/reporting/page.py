@@ -46,10 +46,10 @@ figure > img { max-width: min(100%, 640px); }
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """Section of the page.
 
     Attributes:
-        title: above it.
+        title: title of the section.
         body: HTML.
     """
 
@@ -58,7 +58,7 @@ class Section:
 
 
 def table(summary: Summary) -> str:
-    """The table, in a box of its own that scrolls; on a narrow screen each row is a card and nothing is cut off."""
+    """HTML of a table in a scrolling box; on a narrow screen each row is a card."""
     names = ("setting", "seeds", *summary.headers)
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     rows = []
@@ -72,7 +72,7 @@ def table(summary: Summary) -> str:
 
 
 def rows(headers: Sequence[str], texts: Sequence[Sequence[str]]) -> str:
-    """A table of texts, likewise; its first column names the rows."""
+    """HTML of a table of texts in the same form; the first column names the rows."""
     head = "".join(f"<th>{escape(name)}</th>" for name in headers)
     body = []
     for row in texts:
@@ -89,17 +89,17 @@ def _cards(head: str, rows: Sequence[str]) -> str:
 
 
 def picture(path: Path, caption: str) -> str:
-    """A picture inside the page, made smaller where it is large."""
+    """HTML of an embedded picture, scaled down if it is large."""
     return f"<figure>{_image(path, caption)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def pictures(captions: Mapping[str, Path]) -> str:
-    """Pictures beside each other, each with its caption."""
+    """Pictures side by side, each with its caption."""
     return f'<div class="panels">{"".join(picture(path, caption) for caption, path in captions.items())}</div>'
 
 
 def panels(paths: Sequence[Path], caption: str) -> str:
-    """Pictures beside each other, as many as the screen is wide enough for."""
+    """Pictures side by side, as many as fit the screen."""
     images = "".join(_image(path, f"{caption} {number}") for number, path in enumerate(paths, 1))
     return f'<figure><div class="panels">{images}</div><figcaption>{escape(caption)}</figcaption></figure>'
 
@@ -116,12 +116,12 @@ def _image(path: Path, description: str) -> str:
 
 
 def note(content: str) -> str:
-    """A remark."""
+    """A note."""
     return f'<p class="note">{escape(content)}</p>'
 
 
 def text(content: str) -> str:
-    """Text as it is."""
+    """Plain text."""
     return f"<pre>{escape(content)}</pre>"
 
 

@@ -29,15 +29,15 @@ _LEGEND = (
 
 @dataclass(frozen=True)
 class Line:
-    """A printed cell with what was measured of it.
+    """Published cell with its measured value.
 
     Attributes:
-        row: its name.
-        column: its name, with the unit.
-        printed: as in the paper; empty where nothing is.
-        measured: empty where no run has it.
-        runs: how many runs, or points, the measured value is over.
-        scale: of the runs, with what it is worth; empty where there are none.
+        row: name of the row.
+        column: name of the column, with the unit.
+        printed: the paper's text; empty if there is none.
+        measured: measured value; empty if no run has it.
+        runs: number of runs or points behind the measured value.
+        scale: scale of the runs, and its significance; empty without runs.
     """
 
     row: str
@@ -49,16 +49,16 @@ class Line:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """One text per column of the report's table."""
+        """One cell per column of the report's table."""
         measured = self.measured or "not measured"
         return (self.row, self.column, self.printed or "-", measured, str(self.runs or ""), self.scale)
 
 
 def runs_of(records: Sequence[Record], table: Published) -> list[Record]:
-    """The runs of a table or figure, and those of others that measure some of its rows.
+    """Runs of a table or figure, and runs of others that measure some of its rows.
 
     Raises:
-        UserError: there is none; says how to make them.
+        UserError: there are no runs; the message says how to create them.
     """
     tables = {*table.tables, *(other for row in table.rows for other in row.elsewhere)}
     found = [record for record in records if _table_of(record) in tables]
@@ -71,12 +71,12 @@ def runs_of(records: Sequence[Record], table: Published) -> list[Record]:
 
 
 def beside_published(records: Sequence[Record], table: Published, checkpoint: str) -> list[Line]:
-    """Every cell of a table or figure in its order, one line for each scale that it was measured at.
+    """All cells of a table or figure in order, one line per measured scale.
 
     Args:
-        records: any runs; those of other tables are passed over.
+        records: any runs; those of other tables are ignored.
         table: the table or figure.
-        checkpoint: whose metrics: ``best`` or ``last``.
+        checkpoint: checkpoint whose metrics count, ``best`` or ``last``.
     """
     lines = []
     for row in table.rows:
@@ -94,21 +94,21 @@ def beside_published(records: Sequence[Record], table: Published, checkpoint: st
 
 
 def markdown(lines: Sequence[Line], table: Published) -> str:
-    """Table, caveats and the command that fills what training leaves open."""
+    """Table, caveats, and the command for values that need an evaluation."""
     rows = table_lines([_HEADERS, *(line.texts for line in lines)])
     parts = [f"## {table.id}: {table.title}", f"{table.data}. {_LEGEND}", rows.rstrip()]
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes(lines, table))]) + "\n"
 
 
 def section(lines: Sequence[Line], table: Published) -> page.Section:
-    """The same for a page."""
+    """The same as a section of the page."""
     html = page.rows(_HEADERS, [line.texts for line in lines])
     intro = f"<p>{escape(table.title)}</p>" + page.note(f"{table.data}. {_LEGEND}")
     return page.Section(f"{table.id} of the paper", intro + html + page.listed(notes(lines, table)))
 
 
 def notes(lines: Sequence[Line], table: Published) -> list[str]:
-    """The caveats, and the evaluation that cells without a measured value may need."""
+    """Caveats, and the evaluation that cells without a measured value may need."""
     if table.evaluate is None or all(line.measured for line in lines):
         return list(table.caveats)
     command = f"python -m gat_lightning.evaluate checkpoint=RUN/checkpoints/best.ckpt {table.evaluate}"

@@ -28,7 +28,7 @@ class Record:
     """A finished training or evaluation.
 
     Attributes:
-        directory: of the run.
+        directory: directory of the run.
         result: what it recorded.
     """
 
@@ -37,30 +37,30 @@ class Record:
 
     @property
     def is_evaluation(self) -> bool:
-        """Whether it scores a model that was trained before."""
+        """Whether it is an evaluation rather than a training."""
         return isinstance(self.result, EvaluationResult)
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is an evaluation of a model of whose training nothing is known, such as an export."""
+        """Whether it is an evaluation of a model with unknown training, such as an export."""
         return isinstance(self.result, EvaluationResult) and not self.result.trained
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """Of the training; of the evaluation where the model is not ours."""
+        """Configuration of the training; of the evaluation if the model is not ours."""
         trained = self.result.trained if isinstance(self.result, EvaluationResult) else None
         return trained or self.result.config
 
     @property
     def seed(self) -> int:
-        """Of the training."""
+        """Seed of the training."""
         return int(self.configuration.get("seed", 0))
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides what was trained, but the seed: flat, by dotted names; a foreign model's origin.
+        """All settings of the training except the seed, flat, by dotted names; for other models, their origin.
 
-        Settings are as they were first spelled, so that runs of several versions are compared in one spelling.
+        Settings have their first spelling, so that runs of several versions can be compared.
         """
         if self.is_foreign:
             return dict(_flat({key: self.configuration.get(key) for key in _THE_MODEL}))
@@ -69,7 +69,7 @@ class Record:
 
     @cached_property
     def overrides(self) -> tuple[str, ...] | None:
-        """What was typed to train the model; None where it is not known any more."""
+        """Overrides of the training; None if unknown."""
         home: RunDirectory | None = RunDirectory(self.directory)
         if self.is_evaluation:
             home = RunDirectory.of_checkpoint(self.result.config.get("checkpoint") or "")
@@ -82,25 +82,26 @@ class Record:
 
     @property
     def images(self) -> int | None:
-        """How many images its test scores are over; None for the whole split where its number is not known."""
+        """Number of images of its test scores; None for the whole split of unknown size."""
         return self.result.images
 
     @property
     def is_limited(self) -> bool:
-        """Whether its test scores are over some of the images alone."""
+        """Whether its test scores cover only a part of the images."""
         if self.is_evaluation:
             return self.result.config.get("images") is not None
         batches = (self.configuration.get("trainer") or {}).get("limit_test_batches")
         return batches is not None and not (isinstance(batches, float) and batches == 1)  # 1 is one batch, 1.0 all
 
     def attacks(self, view: str) -> dict[str, dict[str, Any]]:
-        """The attacks that decide a view, by name: what they are set to."""
+        """Settings of the attacks of a view, by name."""
         return (attacks_behind if self.is_evaluation else attacks_in_test)(self.result.config, view)
 
     def scores(self, checkpoint: str) -> dict[MetricName, float]:
         """The target's test metrics of a checkpoint.
 
-        Where an evaluation's threat is not that of the training's test, the view says which: ``pgd20 L2 0.5``.
+        If the threat model of an evaluation differs from that of the training's test, the view names it: ``pgd20 L2
+        0.5``.
         """
         metrics = self.metrics(checkpoint)
         return {
@@ -110,13 +111,13 @@ class Record:
         }
 
     def metrics(self, checkpoint: str) -> dict[str, Any]:
-        """All that was measured of a checkpoint; a foreign model is the one that there is, whatever its name."""
+        """All metrics of a checkpoint. Other models have a single checkpoint, whatever its name."""
         measured = self.result.metrics
         return (next(iter(measured.values()), {}) if self.is_foreign else measured.get(checkpoint)) or {}
 
     @cached_property
     def conditions(self) -> Conditions:
-        """Data set and threat that its scores are to be compared within."""
+        """Data set and threat model within which its scores are comparable."""
         usual = self.configuration.get("data") or {}
         data = self.result.config.get("data") or {}
         threat = (Threat.of_foreign if self.is_foreign else Threat.of_training)(self.configuration)
@@ -128,20 +129,20 @@ class Record:
         return "" if None in (usual, threat) or usual == threat else f" {threat}"
 
     def history(self) -> list[dict[str, str]]:
-        """Rows of ``metrics.csv``; none where there is no such file."""
+        """Rows of ``metrics.csv``; empty if there is no such file."""
         return RunDirectory(self.directory).history()
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """A directory that the report cannot use, and why."""
+    """A directory that the report skips, and the reason."""
 
     directory: Path
     reason: str
 
 
 def collect(folders: Iterable[str | Path]) -> tuple[list[Record], list[Unusable]]:
-    """Every run in or under some folders; those that are not finished, damaged or foreign are listed apart."""
+    """Collect all runs in and below folders. Skipped runs (unfinished, damaged, not ours) are listed separately."""
     records: list[Record] = []
     unusable: list[Unusable] = []
     for directory in sorted(set(_candidates(folders))):

@@ -14,13 +14,13 @@ from gat_lightning.runs.metric_names import MetricName
 
 @dataclass(frozen=True)
 class Results:
-    """Settings that are compared with each other.
+    """Results of comparable settings.
 
     Attributes:
-        title: data set and threat; empty where the report has no others.
+        title: data set and threat model; empty if the report has no others.
         groups: the settings.
-        summary: their table.
-        images: over how many images its figures are.
+        summary: table of the settings.
+        images: sentence about the numbers of images.
     """
 
     title: str
@@ -30,7 +30,7 @@ class Results:
 
     @property
     def folder(self) -> str:
-        """Of the figures; empty where the report has no others."""
+        """Folder of the figures; empty if the report has no others."""
         return re.sub(r"[^\w.]+", "-", self.title).strip("-")
 
     def titled(self, text: str) -> str:
@@ -43,7 +43,7 @@ class Results:
 
 
 def results(groups: Sequence[Group], checkpoint: str) -> list[Results]:
-    """One table for each data set and threat."""
+    """One table for each data set and threat model."""
     found = comparable(groups)
     return [
         Results(
@@ -57,7 +57,7 @@ def results(groups: Sequence[Group], checkpoint: str) -> list[Results]:
 
 
 def as_markdown(tables: Sequence[Results]) -> str:
-    """For a README."""
+    """Markdown, for a README."""
     parts = [
         (f"## {each.title}\n\n" if each.title else "") + f"{markdown(each.summary)}\n{each.images}\n" for each in tables
     ]
@@ -65,13 +65,13 @@ def as_markdown(tables: Sequence[Results]) -> str:
 
 
 def as_latex(tables: Sequence[Results]) -> str:
-    """For a paper; what a caption has to say is a comment."""
+    """LaTeX, for a paper; the text of the caption is a comment."""
     parts = [(f"% {each.title}\n" if each.title else "") + f"% {each.images}\n{latex(each.summary)}" for each in tables]
     return "\n".join(parts)
 
 
 def image_counts(groups: Sequence[Group], metrics: Sequence[MetricName], checkpoint: str) -> str:
-    """One sentence where the figures of all metrics are over as many images; else what those of each are over."""
+    """Numbers of images: one for all metrics if they are equal, otherwise by metric."""
     whole = _whole_split(groups, checkpoint)
     seen: dict[MetricName, set[int | None]] = {}
     for metric in metrics:
@@ -89,7 +89,7 @@ def image_counts(groups: Sequence[Group], metrics: Sequence[MetricName], checkpo
 
 
 def _whole_split(groups: Sequence[Group], checkpoint: str) -> int | None:
-    """How many images the test split has; None where no run says so, or some say otherwise."""
+    """Number of images of the test split; None if unknown or contradictory."""
     records = [record for each in groups for record in each.records if record.scores(checkpoint)]
     known = {record.images for record in records if not record.is_limited and record.images is not None}
     return known.pop() if len(known) == 1 else None

@@ -18,10 +18,10 @@ _OTHERWISE_EVALUATED = "evaluated with other attacks than the baseline, or on an
 
 
 def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
-    """McNemar's test of every setting with the baseline under the worst of the attacks, seed by seed.
+    """McNemar's test of every setting against the baseline under the worst attack, seed by seed.
 
-    Holm's correction is over all of the tests. Only evaluations on the same data with the same attacks are compared; of
-    several such pairs those with the most attacks. Says which attacks these are, and over how many images.
+    Holm's correction covers all tests. Only evaluations on the same data with the same attacks are compared; of several
+    such pairs, the one with the most attacks. The result names the attacks and the number of images.
     """
     pairs: list[tuple[Named, Named]] = []
     about: dict[str, str] = {}
@@ -67,7 +67,7 @@ def _evaluations(each: Group, seed: int, checkpoint: str) -> list[Record]:
 
 
 def _alike(first: Sequence[Record], second: Sequence[Record]) -> tuple[Record, Record] | None:
-    """The evaluations of two models that have the same attacks and as many images, by the most attacks and images."""
+    """Evaluations of two models with the same attacks and number of images; those with the most of both."""
     pairs = [(one, other) for one in first for other in second if _faced(one) == _faced(other)]
     return max(pairs, key=lambda pair: (len(_faced(pair[0])[0]), pair[0].images or 0), default=None)
 

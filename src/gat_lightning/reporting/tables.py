@@ -14,12 +14,12 @@ from gat_lightning.runs.metric_names import MetricName
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure.
+    """Cell of a table.
 
     Attributes:
-        summary: None where a setting lacks the metric.
+        summary: mean and standard deviation; None if a setting lacks the metric.
         best: whether its mean is the best of the column.
-        share: whether it is written in percent.
+        share: whether it is printed in percent.
     """
 
     summary: MeanStd | None
@@ -28,7 +28,7 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """``66.7 ± 1.2`` (percent for shares); empty where there is none."""
+        """``66.7 ± 1.2`` (in percent for proportions); empty if there is none."""
         if self.summary is None:
             return ""
         scale = 100 if self.share else 1
@@ -37,13 +37,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Summary:
-    """The table.
+    """Table of a report.
 
     Attributes:
-        metrics: of the columns.
-        labels: of the rows.
+        metrics: metrics of the columns.
+        labels: labels of the rows.
         seeds: number of seeds of each row.
-        cells: row by row.
+        cells: cells, row by row.
     """
 
     metrics: list[MetricName]
@@ -53,12 +53,12 @@ class Summary:
 
     @property
     def headers(self) -> list[str]:
-        """What stands above the metrics."""
+        """Column headers of the metrics."""
         return [header(metric) for metric in self.metrics]
 
 
 def summarise(groups: Sequence[Group], checkpoint: str) -> Summary:
-    """The table of some groups for one checkpoint."""
+    """Table of groups for one checkpoint."""
     metrics = columns(groups, checkpoint)
     found = [[each.summary(metric, checkpoint) for metric in metrics] for each in groups]
     cells: list[list[Cell]] = [[] for _ in groups]
@@ -72,7 +72,7 @@ def summarise(groups: Sequence[Group], checkpoint: str) -> Summary:
 
 
 def markdown(table: Summary) -> str:
-    """For a README."""
+    """Markdown, for a README."""
     rows = [["setting", "seeds", *table.headers]]
     for label, seeds, cells in zip(table.labels, table.seeds, table.cells, strict=True):
         marked = [f"**{cell.text}**" if cell.best else cell.text for cell in cells]
@@ -81,13 +81,13 @@ def markdown(table: Summary) -> str:
 
 
 def table_lines(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown of a table whose first row is its head."""
+    """Markdown of a table whose first row is the header."""
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "| " + " | ".join("---" for _ in rows[0]) + " |", *lines[1:]]) + "\n"
 
 
 def latex(table: Summary) -> str:
-    """For a paper: a ``tabular`` with booktabs."""
+    """LaTeX, for a paper: a ``tabular`` with booktabs."""
     lines = [
         "\\begin{tabular}{lr" + "r" * len(table.metrics) + "}",
         "\\toprule",
@@ -102,7 +102,7 @@ def latex(table: Summary) -> str:
 
 
 def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
-    """Every figure, not rounded: one line per setting, seed and metric; ``images`` is empty where it is not known."""
+    """All figures as CSV, not rounded: one line per setting, seed and metric; ``images`` is empty if unknown."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["setting", "seed", "checkpoint", "metric", "value", "images", "conditions"])
@@ -115,7 +115,7 @@ def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
 
 
 def header(metric: MetricName) -> str:
-    """What stands above a metric: ``pgd20 accuracy (%)``."""
+    """Column header of a metric: ``pgd20 accuracy (%)``."""
     return f"{metric.view} {metric.metric}{' (%)' if metric.is_share else ''}"
 
 

@@ -18,7 +18,7 @@ _ORDER = {"Linf": float("inf"), "L2": 2.0, "L1": 1.0}
 
 
 def in_the_ball(subject: Subject, given: Mapping[str, Tensor]) -> Check:
-    """The audit's own adversarial images, and those handed in, lie within eps and within [0, 1]."""
+    """Check that the audit's adversarial images, and those passed in, lie within eps and within [0, 1]."""
     made = {"pgd20": subject.white_box.images, "pgd100x5": subject.strong.images}
     distances: dict[str, float] = {}
     outside: dict[str, int] = {}

@@ -46,10 +46,10 @@ MAX_LOSS_GAP = 0.1
 
 
 def nonzero_gradients(subject: Subject) -> Check:
-    """The input gradients of rightly classified images are finite and not zero.
+    """Check that the input gradients of correctly classified images are finite and not zero.
 
-    They are zero behind quantisation, hard steps, saturated sigmoids or a detached layer (under every loss), or where
-    huge logits saturate the softmax (under cross-entropy only).
+    They vanish under every loss behind quantisation, hard steps, saturated sigmoids or a detached layer, and under
+    cross-entropy if huge logits saturate the softmax.
     """
     gradients = subject.gradients(subject.images)[subject.clean_correct].flatten(1)
     margin = subject.gradients(subject.images, margin_loss)[subject.clean_correct].flatten(1)
@@ -84,7 +84,7 @@ def nonzero_gradients(subject: Subject) -> Check:
 
 
 def loss_choice(subject: Subject) -> Check:
-    """PGD on the margin loss is not much stronger than PGD on cross-entropy."""
+    """Check that PGD on the margin loss is not much stronger than PGD on cross-entropy."""
     margin = subject.attacked(PGD(norm=subject.norm, eps=subject.eps, steps=20), "margin", loss=margin_loss)
     suspicious = significantly_lower(subject.white_box.correct, margin.correct, MAX_LOSS_GAP)
     evidence = {
@@ -105,7 +105,7 @@ def _zero_images(gradients: Tensor) -> float:
 
 @torch.no_grad()
 def deterministic(subject: Subject) -> Check:
-    """The same image gives the same logits every time, alone and in any batch.
+    """Check that an image has the same logits every time, alone and in any batch.
 
     Random resizing, noise or dropout at test time, and BatchNorm with the statistics of the batch, make gradients
     noisy; attacks must then average over the randomness (expectation over transformation).
@@ -136,10 +136,11 @@ def deterministic(subject: Subject) -> Check:
 
 
 def smooth_loss(subject: Subject) -> Check:
-    """PGD increases the loss, and the loss along its direction is the integral of its gradient.
+    """Check that PGD increases the loss, and that the loss along its direction is the integral of its gradient.
 
-    The line from image to adversarial image is cut into segments. On each, the change of the loss is compared with
-    the gradient at its middle; steps, quantisation, noise and saturation leave most of the variation unexplained.
+    The line from image to adversarial image is cut into segments. On each segment the change of the loss is compared
+    with the gradient at its midpoint. Steps, quantisation, noise and saturation leave most of the variation
+    unexplained.
     """
     images, chosen = subject.images, subject.clean_correct
     direction = (subject.white_box.images - images) / SEGMENTS
@@ -166,7 +167,7 @@ def smooth_loss(subject: Subject) -> Check:
 
 
 def _unexplained(losses: Tensor, slopes: Tensor) -> float:
-    """Part of the variation that the slopes miss: 0 for a straight line, 1 for zero slopes; 0 without variation."""
+    """Fraction of variation that the slopes do not explain: 0 for a straight line, 1 for zero slopes."""
     changes = losses.double().diff(dim=0)
     variation = float(changes.abs().sum())
     return float((changes - slopes.double()).abs().sum()) / variation if variation > 0 else 0.0

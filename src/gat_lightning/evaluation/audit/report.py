@@ -24,15 +24,15 @@ _STYLE = {"pass": "green", "suspicious": "bold red", "not applicable": "dim"}
 
 @dataclass(frozen=True)
 class Check:
-    """One check.
+    """Result of an audit check.
 
     Attributes:
-        name: short, such as ``random noise``.
+        name: short name, such as ``random noise``.
         verdict: ``pass``, ``suspicious`` (look at the evidence before believing the robust accuracy) or
             ``not applicable``.
-        evidence: figures behind the verdict, thresholds included; plain types.
+        evidence: figures behind the verdict, including thresholds; plain types.
         explanation: one sentence.
-        reference: the publication the check comes from.
+        reference: publication of the check.
     """
 
     name: str
@@ -52,7 +52,7 @@ class AuditReport:
     """All checks of one classifier.
 
     Attributes:
-        checks: in the order in which they were made.
+        checks: checks in their order.
         settings: norm, eps, number of images, seed, and the clean and robust accuracy found; plain types.
     """
 
@@ -61,11 +61,11 @@ class AuditReport:
 
     @property
     def suspicious(self) -> tuple[str, ...]:
-        """Names of the checks that found something; empty for a sound evaluation."""
+        """Names of the suspicious checks; empty for a sound evaluation."""
         return tuple(check.name for check in self.checks if check.verdict == "suspicious")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """Convert to plain types, for JSON."""
         return {
             "suspicious": list(self.suspicious),
             "settings": dict(self.settings),
@@ -73,7 +73,7 @@ class AuditReport:
         }
 
     def table(self) -> Table:
-        """For the terminal."""
+        """Table for the terminal."""
         table = Table("check", "verdict", "why", title=f"Audit: {self._summary()}", show_lines=True)
         for check in self.checks:
             table.add_row(check.name, f"[{_STYLE[check.verdict]}]{check.verdict}[/]", check.explanation)

@@ -30,27 +30,27 @@ def audit(
     surrogate: nn.Module | None = None,
     adversarial: Mapping[str, Tensor] | None = None,
 ) -> AuditReport:
-    """Look for signs that a classifier is not robust but hard to attack with gradients.
+    """Audit a classifier for obfuscated gradients: is it robust, or only hard to attack with gradients?
 
-    A model that passes may still be less robust than it seems; a suspicious check says which evidence to look at. A
-    model without any robustness passes: it is honest. About a thousand gradients and a thousand queries per image
-    that resists, fewer for the others. The model is audited in eval mode and comes out as it went in.
+    A model that passes may still be less robust than it seems; a suspicious check names the evidence to examine. A
+    model without any robustness passes. The cost is about a thousand gradients and a thousand queries per robust image,
+    and less for the others. The model is audited in eval mode and is unchanged afterwards.
 
     Args:
         model: images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]``; one logit ``[B, 1]`` is a binary decision with
             labels 0 and 1.
-        images: ``[N, C, H, W]`` in [0, 1], on the model's device; 100 and more make the verdicts firm.
+        images: ``[N, C, H, W]`` in [0, 1], on the model's device; use at least 100 for reliable verdicts.
         labels: true classes ``[N]``, long, on the same device.
         eps: radius at which robustness is claimed, above 0, in pixel units; a number or text such as ``8/255``.
         norm: ``Linf``, ``L2`` or ``L1``.
-        seed: of all attacks.
-        batch_size: images at a time.
+        seed: seed of all attacks.
+        batch_size: number of images per pass.
         surrogate: another classifier of the same task, for the transfer check.
-        adversarial: images by attack ``[N, C, H, W]`` from an earlier evaluation at this eps, for the check of
-            the ball.
+        adversarial: adversarial images ``[N, C, H, W]`` by attack, from an earlier evaluation at this eps, for the
+            check of the ball.
 
     Raises:
-        UserError: no image is classified rightly, eps is 0, shapes do not fit, or a norm is unknown.
+        UserError: no image is classified correctly, eps is 0, shapes do not fit, or a norm is unknown.
     """
     ball, radius, given = as_norm(norm), parse_budget(eps, "eps"), adversarial or {}
     _check_shapes(images, labels, radius, given)

@@ -41,10 +41,10 @@ BLACK_BOX_TOLERANCE = 0.02
 
 
 def unbounded(subject: Subject) -> Check:
-    """Robust accuracy falls to 0 as eps grows until the ball holds every image.
+    """Check that robust accuracy falls to 0 as eps grows until the ball contains every image.
 
-    The attack is PGD with 100 steps from the image itself, so that only gradients can lead it; eps is doubled, and an
-    image once fooled stays fooled.
+    The attack is PGD with 100 steps from the image itself, so that only gradients guide it. Eps is doubled repeatedly,
+    and an image once fooled stays fooled.
     """
     largest = _whole_box(subject.norm, subject.images[0].numel())
     curve = {0.0: float(subject.clean_correct.float().mean())}
@@ -72,7 +72,7 @@ def unbounded(subject: Subject) -> Check:
 
 
 def more_steps(subject: Subject) -> Check:
-    """Five times the steps and five restarts do not find many more adversarial images."""
+    """Check that five times the steps and five restarts do not find many more adversarial images."""
     short, long = subject.white_box, subject.strong
     tolerance = MAX_DROP_L1 if isinstance(subject.norm, L1) else MAX_DROP
     suspicious = significantly_lower(short.correct, long.correct, tolerance)
@@ -90,7 +90,7 @@ def more_steps(subject: Subject) -> Check:
 
 @torch.no_grad()
 def random_noise(subject: Subject) -> Check:
-    """Uniform noise in the ball is weaker than PGD, in loss and in accuracy."""
+    """Check that uniform noise in the ball is weaker than PGD, in loss and in accuracy."""
     images, norm = subject.images, subject.norm
     generator = ImageGenerator(torch.arange(len(images)), subject.seed, "audit", "noise")
     highest = torch.full((len(images),), -torch.inf, device=images.device)
@@ -119,14 +119,14 @@ def random_noise(subject: Subject) -> Check:
 
 
 def _whole_box(norm: Norm, pixels: int) -> float:
-    """Radius of the ball around any image that holds the whole box [0, 1]^pixels."""
+    """Radius of a ball around any image that contains the whole box [0, 1]^pixels."""
     if isinstance(norm, Linf):
         return 1.0
     return math.sqrt(pixels) if norm.name == "L2" else float(pixels)
 
 
 def square(subject: Subject) -> Check:
-    """Square attack, a random search by queries, fools no more images than PGD."""
+    """Check that the Square attack, a random search by queries, fools no more images than PGD."""
     name, reference = "black-box queries", f"{ATHALYE}; {SQUARE}"
     if subject.norm.name == "L1":
         explanation = "Square is defined for Linf and L2 only."
@@ -136,7 +136,7 @@ def square(subject: Subject) -> Check:
 
 
 def transfer(subject: Subject, surrogate: nn.Module | None) -> Check:
-    """Adversarial images made on another model fool no more images than PGD on this one."""
+    """Check that adversarial images made on another model fool no more images than PGD on this one."""
     reference = f"{ATHALYE}; {CARLINI}"
     if surrogate is None:
         return Check("transfer", "not applicable", {}, "No surrogate model was given.", reference)

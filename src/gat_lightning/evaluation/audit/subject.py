@@ -28,31 +28,31 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def margin_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Best wrong logit minus the right one, ``[B]``; unlike cross-entropy it never saturates."""
+    """Margin loss ``[B]``: highest wrong logit minus the true one. Unlike cross-entropy it never saturates."""
     right = logits.gather(1, labels[:, None]).squeeze(1)
     return logits.scatter(1, labels[:, None], -torch.inf).amax(1) - right
 
 
 class _Problem(ClassifierProblem):
-    """A classifier whose gradient is zero, instead of an error, where its logits do not depend on the images."""
+    """Problem whose gradient is zero, instead of an error, if the logits do not depend on the images."""
 
     def logits(self, images: Tensor) -> Tensor:
         return _decision(super().logits(images)) + 0 * images.flatten(1).sum(1, keepdim=True)
 
 
 def _decision(logits: Tensor) -> Tensor:
-    """One logit z as the two logits (0, z) of a binary decision; more as they are."""
+    """Convert one logit z to the two logits (0, z) of a binary decision; keep several logits."""
     logits = logits[:, None] if logits.dim() == 1 else logits
     return nn.functional.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attack achieved.
+    """Result of an attack.
 
     Attributes:
         images: adversarial images ``[N, C, H, W]``.
-        correct: which of them are still classified rightly, bool ``[N]``.
+        correct: mask of those still classified correctly, bool ``[N]``.
     """
 
     images: Tensor
@@ -65,17 +65,16 @@ class Outcome:
 
 
 class Subject:
-    """A classifier and the images it is audited on; everything here is computed in batches and in eval mode.
+    """The audited classifier and its images. Everything is computed in batches and in eval mode.
 
     Args:
-        model: images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]`` (or one logit); already in the mode in which it is
-            audited.
+        model: images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]`` (or one logit); already in the audited mode.
         images: ``[N, C, H, W]``.
         labels: ``[N]`` long.
         eps: radius of the ball.
-        norm: of the ball.
-        seed: of all attacks.
-        batch_size: images at a time.
+        norm: norm of the ball.
+        seed: seed of all attacks.
+        batch_size: number of images per pass.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class Subject:
         return torch.cat([_decision(self.model(images[part])) for part in self._batches(len(images))])
 
     def correct(self, images: Tensor) -> Tensor:
-        """Which of N images are classified as their labels, bool ``[N]``."""
+        """Mask of the correctly classified images, bool ``[N]``."""
         return self.logits(images).argmax(1) == self.labels
 
     def losses(self, images: Tensor) -> Tensor:
@@ -125,11 +124,11 @@ class Subject:
         """Run an attack.
 
         Args:
-            attack: which.
+            attack: the attack.
             purpose: part of the random key.
-            standing: bool ``[N]``, the images to attack; the others count as fooled already. All if None.
-            loss: what the attack increases.
-            surrogate: the model whose gradients are used, if not the subject's own.
+            standing: bool ``[N]``, images to attack; the others count as already fooled. None: all.
+            loss: loss that the attack increases.
+            surrogate: model whose gradients are used; by default the subject's.
         """
         chosen = torch.arange(len(self.images)) if standing is None else standing.nonzero().squeeze(1).cpu()
         adversarial = self.images.clone()
@@ -143,7 +142,7 @@ class Subject:
 
     @cached_property
     def clean_correct(self) -> Tensor:
-        """Which images are classified rightly before any attack, bool ``[N]``."""
+        """Mask of the images classified correctly before any attack, bool ``[N]``."""
         return self.correct(self.images)
 
     @cached_property
@@ -153,7 +152,7 @@ class Subject:
 
     @cached_property
     def strong(self) -> Outcome:
-        """What 5 restarts of PGD with 100 steps leave of the images that :attr:`white_box` did not fool."""
+        """PGD with 100 steps and 5 restarts, on the images that :attr:`white_box` did not fool."""
         longer = self.attacked(
             PGD(norm=self.norm, eps=self.eps, steps=100, restarts=5), "pgd100x5", self.white_box.correct
         )
@@ -162,11 +161,11 @@ class Subject:
 
 
 def significantly_lower(reference: Tensor, other: Tensor, tolerance: float) -> bool:
-    """Whether the accuracy of ``other`` is more than ``tolerance`` below that of ``reference``, and not by chance.
+    """Whether the accuracy of ``other`` is significantly lower than that of ``reference``, by more than ``tolerance``.
 
     Args:
-        reference: bool ``[N]``, images still classified rightly after one attack.
-        other: the same after another.
+        reference: bool ``[N]``, images still classified correctly after one attack.
+        other: the same after another attack.
         tolerance: in [0, 1].
     """
     difference = float(reference.float().mean() - other.float().mean())

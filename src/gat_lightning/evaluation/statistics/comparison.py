@@ -18,13 +18,13 @@ Named = tuple[str, ArrayLike]
 
 @dataclass(frozen=True)
 class Pair:
-    """McNemar's test of one pair.
+    """McNemar's test of one pair of evaluations.
 
     Attributes:
-        first: name of an evaluation.
-        second: name of another.
-        test: its result.
-        adjusted_p_value: by Holm, for all pairs that were compared.
+        first: name of the first evaluation.
+        second: name of the second evaluation.
+        test: result of the test.
+        adjusted_p_value: p-value with Holm's correction over all compared pairs.
         reject: whether the proportions of errors differ at the comparison's level.
     """
 
@@ -40,8 +40,8 @@ class Comparison:
     """Result of :func:`compare`.
 
     Attributes:
-        pairs: every pair once, in the order of the evaluations.
-        level: probability of any false rejection among them.
+        pairs: all pairs, in the order of the evaluations.
+        level: family-wise error rate over the pairs.
     """
 
     pairs: tuple[Pair, ...]
@@ -64,7 +64,7 @@ class Comparison:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON; contingency tables included."""
+        """Convert to plain types, for JSON, including contingency tables."""
         return {
             "level": self.level,
             "pairs": [
@@ -83,14 +83,14 @@ class Comparison:
 def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05) -> Comparison:
     """McNemar's test of every pair of evaluations, with Holm's correction over the pairs (paper, appendix C.1).
 
-    The paper does not correct for the number of pairs; its uncorrected p-value is kept beside the adjusted one.
+    The paper does not correct for the number of pairs; the uncorrected p-value is reported next to the adjusted one.
 
     Args:
-        evaluations: by name, whether each image was classified rightly, bool ``[n]``; the same images in all.
-        level: probability of any false rejection, in (0, 1).
+        evaluations: masks of correctly classified images, bool ``[n]``, by name; the same images in all.
+        level: family-wise error rate, in (0, 1).
 
     Raises:
-        UserError: fewer than two evaluations, other images, or a level out of its range.
+        UserError: there are fewer than two evaluations, the numbers of images differ, or the level is out of range.
     """
     if len(evaluations) < 2:
         raise UserError(f"a comparison needs at least two evaluations, got {len(evaluations)}")
@@ -99,14 +99,14 @@ def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05) -> Compar
 
 
 def compare_pairs(pairs: Sequence[tuple[Named, Named]], level: float = 0.05) -> Comparison:
-    """The same for chosen pairs of evaluations; the images may be others from pair to pair.
+    """The same for given pairs of evaluations; the images may differ between pairs.
 
     Args:
         pairs: two evaluations each, as in :func:`compare`, with their names; may be empty.
-        level: probability of any false rejection, in (0, 1).
+        level: family-wise error rate, in (0, 1).
 
     Raises:
-        UserError: the two of a pair are of other images, or the level is out of its range.
+        UserError: the evaluations of a pair have different numbers of images, or the level is out of range.
     """
     if not 0 < level < 1:
         raise UserError(f"level={level} must lie between 0 and 1, for example 0.05")

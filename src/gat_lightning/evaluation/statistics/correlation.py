@@ -19,7 +19,7 @@ _ROUNDING = 1e-12
 
 
 class Correlation(NamedTuple):
-    """A coefficient with its two-sided p-value over ``n`` points; both NaN where either variable is constant."""
+    """Correlation coefficient with its two-sided p-value over ``n`` points; both NaN if a variable is constant."""
 
     r: float
     p_value: float
@@ -51,8 +51,8 @@ def pearson(first: ArrayLike, second: ArrayLike) -> Correlation:
 def spearman(first: ArrayLike, second: ArrayLike) -> Correlation:
     """Spearman's ρ: Pearson's coefficient of the ranks, where equal values share their mean rank.
 
-    The p-value is the share of all permutations with as large a coefficient for up to :data:`EXACT_UP_TO` points, where
-    Student's t is far off, and that of Student's t above.
+    Up to :data:`EXACT_UP_TO` points the p-value is exact: the fraction of all permutations with as large a coefficient.
+    Above, it is that of Student's t, which is inaccurate for few points.
 
     Args:
         first: one finite value per point, at least three points.
@@ -75,12 +75,12 @@ def fisher_interval(found: Correlation, *, of_ranks: bool = False, confidence: f
     """Interval of a coefficient by Fisher's z-transform (Fisher, 1915); of Spearman's after Bonett and Wright (2000).
 
     Args:
-        found: the coefficient.
+        found: correlation coefficient.
         of_ranks: whether it is Spearman's.
         confidence: in (0, 1).
 
     Returns:
-        Both ends, in [-1, 1]: all of it for three points; NaN where the coefficient is.
+        Both ends, in [-1, 1]; the whole range for three points, NaN for a NaN coefficient.
     """
     if math.isnan(found.r):
         return Interval(math.nan, math.nan)

@@ -14,7 +14,7 @@ class HyperVolume(NamedTuple):
     """Hyper-volume of a front in the unit square.
 
     Attributes:
-        dominated: share of the square that is no better than the front in both errors; higher is better.
+        dominated: fraction of the square that the front dominates; higher is better.
         complement: 1 - ``dominated``, the form in which the paper's Table 14 seems to report it; lower is better.
     """
 
@@ -25,8 +25,8 @@ class HyperVolume(NamedTuple):
 def hypervolume(errors: ArrayLike) -> HyperVolume:
     """Hyper-volume that a set of models dominates, against the reference point (1, 1).
 
-    Fonseca et al., "An improved dimension-sweep algorithm for the hypervolume indicator" (2006), by moocore. Models
-    that another one dominates do not change it.
+    Fonseca et al., "An improved dimension-sweep algorithm for the hypervolume indicator" (2006), computed by moocore.
+    Dominated models do not change it.
 
     Args:
         errors: ``[n, 2]``, clean and robust error (1 - accuracy) of each model, in [0, 1].

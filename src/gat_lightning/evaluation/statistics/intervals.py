@@ -33,7 +33,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
         Both ends, in [0, 1].
 
     Raises:
-        UserError: an argument is out of its range.
+        UserError: an argument is out of range.
 
     Example:
         >>> wilson_interval(0, 10)
@@ -66,10 +66,10 @@ def bootstrap_interval(
     Args:
         statistic: called with resampled ``arrays``; returns one number.
         arrays: each with one row per image, resampled together.
-        strata: ``[n]``, a group per image; None for one group.
+        strata: group of each image, ``[n]``; None: a single group.
         confidence: in (0, 1).
-        resamples: how many, at least 1.
-        seed: of the resampling.
+        resamples: number of resamples, at least 1.
+        seed: seed of the resampling.
 
     Returns:
         Both ends.

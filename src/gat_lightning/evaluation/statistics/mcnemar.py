@@ -21,13 +21,13 @@ class McNemar:
     """Result of :func:`mcnemar`.
 
     Attributes:
-        both_right: images that both evaluations got right; with the next three, the contingency table.
-        only_first_right: discordant.
-        only_second_right: discordant.
-        both_wrong: images that both got wrong.
+        both_right: number of images that both classify correctly; with the next three, the contingency table.
+        only_first_right: number of images that only the first classifies correctly (discordant).
+        only_second_right: number of images that only the second classifies correctly (discordant).
+        both_wrong: number of images that both misclassify.
         statistic: the smaller discordant count (``exact``), or chi-square with one degree of freedom.
         p_value: two-sided; 1 without a discordant pair.
-        kind: which of the two.
+        kind: ``exact`` or ``chi-square``.
     """
 
     both_right: int
@@ -39,7 +39,7 @@ class McNemar:
     kind: Literal["exact", "chi-square"]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
+        """Convert to plain types, for JSON."""
         return asdict(self)
 
 
@@ -51,8 +51,8 @@ def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
     otherwise chi-square with Edwards' continuity correction, (|b - c| - 1)² / (b + c).
 
     Args:
-        first_correct: ``[n]`` bool, whether each image was classified rightly.
-        second_correct: the same images, in the same order.
+        first_correct: mask of correctly classified images, bool ``[n]``.
+        second_correct: mask for the same images in the same order.
 
     Raises:
         UserError: the arrays are not bool, are empty or differ in length.
@@ -74,10 +74,10 @@ def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment, which bounds the chance of any false rejection (Holm, 1979).
+    """Holm's step-down adjustment, which bounds the family-wise error rate (Holm, 1979).
 
     Args:
-        p_values: of all tests made, each in [0, 1]; may be empty.
+        p_values: p-values of all tests, each in [0, 1]; may be empty.
 
     Returns:
         Adjusted p-values in the same order; reject where one is at most the level.

@@ -14,8 +14,8 @@ class MeanStd(NamedTuple):
     """Mean ± standard deviation over ``n`` runs.
 
     Attributes:
-        mean: of the runs.
-        std: sample standard deviation (divided by n - 1); NaN for one run, which says nothing of the spread.
+        mean: mean over the runs.
+        std: sample standard deviation (divided by n - 1); NaN for a single run.
         n: number of runs.
     """
 
@@ -24,7 +24,7 @@ class MeanStd(NamedTuple):
     n: int
 
     def text(self, digits: int = 2) -> str:
-        """``48.38 ± 0.21``; the mean alone for one run."""
+        """``48.38 ± 0.21``; only the mean for a single run."""
         return f"{self.mean:.{digits}f}" + (f" ± {self.std:.{digits}f}" if self.n > 1 else "")
 
 

@@ -19,14 +19,14 @@ from gat_lightning.runs.result import EvaluationResult
 
 @dataclass(frozen=True)
 class CellRuns:
-    """What there is to measure one cell with.
+    """Runs for the measurement of one cell.
 
     Attributes:
-        row: of the cell.
-        column: of the cell.
-        groups: settings whose runs have the overrides of row and column, with all their seeds.
+        row: row of the cell.
+        column: column of the cell.
+        groups: settings whose runs have the overrides of the row and the column, with all seeds.
         table: all runs of the table at this scale.
-        checkpoint: whose metrics: ``best`` or ``last``.
+        checkpoint: checkpoint whose metrics count, ``best`` or ``last``.
     """
 
     row: Row
@@ -37,21 +37,21 @@ class CellRuns:
 
 
 class Measure(Protocol):
-    """Measures a cell."""
+    """Measure of a cell."""
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
-        """Values with a note each, empty where there is one value; none where runs are missing.
+        """Values with a note each; the note is empty for a single value. Empty if runs are missing.
 
-        Shares are in [0, 1]; ``n`` of a value is what it was taken over.
+        Proportions are in [0, 1]; ``n`` of a value is the number of runs or points behind it.
         """
         ...
 
 
 class Metric:
-    """A metric of a run, over its seeds; of each setting by itself, where runs differ in more than the seed.
+    """Metric of a run over its seeds, separately for each setting if runs differ in more than the seed.
 
     Args:
-        name: of ``result.json``, such as ``test/pgd10/accuracy``.
+        name: name in ``result.json``, such as ``test/pgd10/accuracy``.
     """
 
     def __init__(self, name: str) -> None:
@@ -65,10 +65,10 @@ class Metric:
 
 
 class FrontVolume:
-    """The hyper-volume of (clean error, robust error) that a front of models has against (1, 1); see Table 14.
+    """Hyper-volume of a front of models in (clean error, robust error), against (1, 1); see Table 14.
 
     Args:
-        of: ``dominated``, of which more is better, or ``complement``, 1 minus that, of which less is.
+        of: ``dominated`` (higher is better), or ``complement``, which is 1 minus that (lower is better).
         clean: metric, a share, on clean images.
         robust: likewise on adversarial images.
     """
@@ -77,7 +77,7 @@ class FrontVolume:
         self.of, self.clean, self.robust = of, MetricName.parse(clean), MetricName.parse(robust)
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
-        """The front of all settings, each by the means of its seeds; none without the extra ``report``."""
+        """Front of all settings, by the means over seeds; empty without the extra ``report``."""
         pairs = [[group.summary(name, runs.checkpoint) for name in (self.clean, self.robust)] for group in runs.groups]
         points = [[1 - value.mean for value in pair if value is not None] for pair in pairs if None not in pair]
         try:
@@ -91,15 +91,15 @@ class GradientCorrelation:
     """Pearson's r between a metric and a measure on the gradients of the target and one auxiliary task; see Figure 1.
 
     Args:
-        of: ``cosine``, ``magnitude_similarity`` or ``curvature``, as an evaluation with ``vulnerability=true`` has it.
-        with_metric: of the same model.
+        of: ``cosine``, ``magnitude_similarity`` or ``curvature`` of an evaluation with ``vulnerability=true``.
+        with_metric: metric of the same model.
     """
 
     def __init__(self, of: str, with_metric: str) -> None:
         self.of, self.with_metric = of, MetricName.parse(with_metric)
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
-        """Over the settings, each by the means of its seeds; none of fewer than three, or where all have one value."""
+        """Correlation over the settings, by the means over seeds; empty for fewer than three or for constant values."""
         points = []
         for group in runs.groups:
             metric, gradients = group.summary(self.with_metric, runs.checkpoint), self._means(group.records)
@@ -115,13 +115,13 @@ class GradientCorrelation:
 
 
 class SuccessRate:
-    """Success rate of images made on the row's model when shown to the column's; see Table 17.
+    """Success rate of attacks transferred from the row's model to the column's; see Table 17.
 
-    Of evaluations with ``surrogate=...``, which name models by the directories of their runs.
+    Uses evaluations with ``surrogate=...``, which name models by their run directories.
     """
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
-        """Over the evaluations that have both models."""
+        """Mean over the evaluations that have both models."""
         trained = {record.directory.name: row_of(record) for record in runs.table if not record.is_evaluation}
         found = []
         for record in runs.table:
@@ -140,5 +140,5 @@ class SuccessRate:
 
 
 def row_of(record: Record) -> set[str]:
-    """The overrides that tell a run from the others of its table."""
+    """Overrides that distinguish a run from the others of its table."""
     return set((record.configuration.get("paper") or {}).get("row") or ())

@@ -22,12 +22,12 @@ _TABLE = {"id", "title", "data", "evaluate", "columns", "rows", "same_as", "cave
 
 @dataclass(frozen=True)
 class Cell:
-    """A printed number.
+    """Number printed in the paper.
 
     Attributes:
-        text: as it is printed, such as ``73.70`` or ``39.09±0.13``.
+        text: the printed text, such as ``73.70`` or ``39.09±0.13``.
         value: the number, in the unit of its column.
-        spread: what stands behind ±; None where nothing does.
+        spread: the number after ±; None if there is none.
     """
 
     text: str
@@ -37,14 +37,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column.
+    """Column of a published table.
 
     Attributes:
-        name: as printed, with its super-heading before a slash.
-        unit: ``%`` where the number is 100 times our metric, else what it is.
-        settings: overrides that its runs have, such as ``task=macro``.
-        metric: of ``result.json``, such as ``test/pgd10/accuracy``; None where the row or :attr:`measure` says.
-        measure: ``_target_`` and arguments of a measure that is no metric of a single run.
+        name: printed name, with its super-heading before a slash.
+        unit: ``%`` if the number is 100 times our metric, otherwise its unit.
+        settings: overrides of its runs, such as ``task=macro``.
+        metric: name in ``result.json``, such as ``test/pgd10/accuracy``; None if the row or :attr:`measure` defines it.
+        measure: ``_target_`` and arguments of a measure that is not a metric of a single run.
     """
 
     name: str
@@ -56,14 +56,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row.
+    """Row of a published table.
 
     Attributes:
-        name: as printed, with the group that it stands in before a slash.
-        cells: one per column; None where nothing, or nothing legible, is printed.
-        settings: overrides that its runs have.
-        metric: as for :class:`Column`, where the column says nothing.
-        elsewhere: of another table's runs, by its id, the settings of those that measure this row too.
+        name: printed name, with its group before a slash.
+        cells: one per column; None if nothing legible is printed.
+        settings: overrides of its runs.
+        metric: as for :class:`Column`, if the column has none.
+        elsewhere: settings of runs of other tables, by table id, that measure this row too.
     """
 
     name: str
@@ -83,9 +83,10 @@ class Published:
         data: data set.
         columns: at least one.
         rows: at least one.
-        caveats: what to know before comparing, one sentence or two each.
-        evaluate: settings of ``python -m gat_lightning.evaluate`` that its runs need besides training; None for none.
-        tables: ids whose runs are this one's: its own, and that of the table that prints the same.
+        caveats: caveats of a comparison, one or two sentences each.
+        evaluate: settings of ``python -m gat_lightning.evaluate`` that its runs need in addition to training; None if
+            none.
+        tables: ids of the tables with the same runs, including its own.
     """
 
     id: str
@@ -99,13 +100,13 @@ class Published:
 
     @property
     def settings(self) -> frozenset[str]:
-        """All overrides that tell its runs apart."""
+        """All overrides that distinguish its runs."""
         parts = [part.settings for part in self.columns] + [part.settings for part in self.rows]
         return frozenset(word for settings in parts for word in settings)
 
 
 def published_ids() -> list[str]:
-    """Ids of all tables and figures that there are numbers of, in the order of the paper."""
+    """Ids of all tables and figures with published numbers, in the paper's order."""
     found = [path.stem for path in _FOLDER.glob("*.yaml")]
     return sorted(found, key=lambda name: (name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))))
 
@@ -115,8 +116,8 @@ def published(name: str) -> Published:
     """A table or figure by its id.
 
     Raises:
-        UserError: there is none of that id; names the nearest.
-        ValueError: its file is not what it should be; says where.
+        UserError: the id is unknown; the message names the nearest one.
+        ValueError: its file is invalid; the message says where.
     """
     known = published_ids()
     if name not in known:
@@ -126,12 +127,12 @@ def published(name: str) -> Published:
 
 
 def parse(text: str, name: str) -> Published:
-    """The content of a file of this folder. Numbers are kept as they are written.
+    """Parse the content of a file of this folder. Numbers keep their printed form.
 
     Args:
         text: YAML with ``id, title, data, columns, rows, caveats`` and, where needed, ``evaluate``; or with ``same_as``
             another id and, for a part of its rows, the beginnings of their names as ``rows``.
-        name: the id that it should have.
+        name: the expected id.
 
     Raises:
         ValueError: unknown keys, no rows, a row with more or fewer cells than columns, or a cell that is no number.
