@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from gat_lightning.data import ArrayDataModule, LabelledImages, Splits, cifar10, stl10
-from gat_lightning.info import DataInfo, LabelInfo
+from gat_lightning.info import DataInfo
+from support.extra_images import INFO
 from support.picture_folders import save
 
 
@@ -15,7 +16,7 @@ class Toy(ArrayDataModule):
     """110 + 23 random colour images of 5x4 pixels in 3 uneven classes; every image differs."""
 
     def describe(self) -> DataInfo:
-        return DataInfo("toy", (3, 5, 4), (0.5,) * 3, (0.25,) * 3, {"class": LabelInfo(("ant", "bee", "cat"))})
+        return INFO
 
     def load(self) -> Splits:
         generator = torch.Generator().manual_seed(0)

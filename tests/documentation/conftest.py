@@ -14,7 +14,9 @@ def workplace(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("documentation")
     make_data(folder)
-    make_run(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gat_lightning.commands.train.run.adversarial_gallery", lambda *_: None)
+        make_run(folder)
     make_evaluations(folder)
     shutil.copytree(TESTS.parent / "results", folder / "results")
     return folder

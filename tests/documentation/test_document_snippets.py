@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from gat_lightning.commands.train.run import run
 from gat_lightning.data import CIFAR10
 from support.documents import PAGES, name_of, python_of
-from support.stand_ins import cifar10
+from support.stand_ins import cifar10, replaced
+from support.typed_commands import OURS, composed, quietly, shorten
 
 PAGES_WITH_PYTHON = [page for page in PAGES if python_of(page)]
 
@@ -22,10 +24,6 @@ def test_it_runs(page, workplace, monkeypatch, capsys):
 
 def test_an_encoder_of_ones_own_trains(workplace, own_network, tmp_path, monkeypatch):
     """The command of docs/engineer.md, with the class that stands above it."""
-    from gat_lightning.commands.train.run import run
-    from support.stand_ins import replaced
-    from support.typed_commands import OURS, composed, quietly, shorten
-
     monkeypatch.chdir(workplace)
     (command,) = (command for command in OURS if "encoder._target_=mynetwork.MyNetwork" in command.words)
     (config,) = composed("train", [*replaced(list(command.words[3:])), f"paths.run={tmp_path}"])

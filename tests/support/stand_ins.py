@@ -32,6 +32,8 @@ REPLACED = (
 )
 """Patterns in a word of a command, and what stands there instead."""
 
+ONE_STEP = [f"{attack}.steps=1" for attack in ("attack", "validation.attack", "test.attack")]
+
 
 def replaced(words):
     """A command's words without placeholders."""
@@ -55,7 +57,7 @@ def make_run(folder):
     for name, settings in kinds.items():
         directory = folder / "outputs" / f"{name}-00000000"
         (directory / ".hydra").mkdir(parents=True)
-        words = ["experiment=quickstart", "trainer.max_epochs=1", "data.fraction=0.2", "attack.steps=1", *settings]
+        words = ["experiment=quickstart", "trainer.max_epochs=1", "data.fraction=0.1", *ONE_STEP, *settings]
         (directory / ".hydra" / "overrides.yaml").write_text("".join(f"- {word}\n" for word in words))
         (config,) = composed("train", [*words, f"paths.run={directory}"])
         if name == "table2":
