@@ -67,16 +67,18 @@ def write_model(folder: Path, method: str, seed: int, evaluated: bool = True) ->
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, int], dict[str, float]]]:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, int], dict[str, float]]]:
+    """Folder of the report, and what each model was given."""
     folder = tmp_path_factory.mktemp("models")
     expected = {(method, seed): write_model(folder, method, seed) for method in METHODS for seed in range(6)}
-    return folder, expected
+    output = tmp_path_factory.mktemp("report")
+    run(config(f"runs={folder}", f"output={output}"))
+    return output, expected
 
 
-def test_each_coefficient_equals_scipys_over_the_models(written: Any, tmp_path: Path) -> None:
-    folder, expected = written
-    run(config(f"runs={folder}", f"output={tmp_path}"))
-    with (tmp_path / "correlations.csv").open(encoding="utf-8") as file:
+def test_each_coefficient_equals_scipys_over_the_models(reported: Any) -> None:
+    folder, expected = reported
+    with (folder / "correlations.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     measures = [name for name in next(iter(expected.values())) if name != "robust"]
     assert len(lines) == len(measures) * (1 + len(METHODS))
@@ -90,25 +92,25 @@ def test_each_coefficient_equals_scipys_over_the_models(written: Any, tmp_path: 
         assert float(line["rho"]) == pytest.approx(ranked.statistic)
         interval = linear.confidence_interval(0.95)
         assert (float(line["r_low"]), float(line["r_high"])) == pytest.approx((interval.low, interval.high))
-    with (tmp_path / "gradients.csv").open(encoding="utf-8") as file:
+    with (folder / "gradients.csv").open(encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == len(expected) * len(measures)
 
 
-def test_the_page_has_a_row_and_a_picture_for_each(written: Any, tmp_path: Path) -> None:
-    page = run(config(f"runs={written[0]}", f"output={tmp_path}"))
-    with (tmp_path / "correlations.csv").open(encoding="utf-8") as file:
+def test_the_page_has_a_row_and_a_picture_for_each(reported: Any) -> None:
+    folder = reported[0]
+    with (folder / "correlations.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
-    rows = cells(page)
+    rows = cells(folder / "report.html")
     start = rows.index(list(HEADERS))
     shown = rows[start + 1 : start + 1 + len(lines)]
     assert [row[:4] for row in shown] == [
         [line["measure"], line["models"], line["n"], f"{float(line['r']):.2f}"] for line in lines
     ]
-    assert f"| {' | '.join(shown[0])} |" in (tmp_path / "tables.md").read_text(encoding="utf-8")
+    assert f"| {' | '.join(shown[0])} |" in (folder / "tables.md").read_text(encoding="utf-8")
     for number in range(1, 1 + len(lines) // 3):
-        assert (tmp_path / "figures" / f"gradients_{number}.png").stat().st_size > 1000
-        assert (tmp_path / "figures" / f"gradients_{number}.svg").stat().st_size > 1000
-    assert not (tmp_path / "figures" / f"gradients_{1 + len(lines) // 3}.png").exists()
+        assert (folder / "figures" / f"gradients_{number}.png").stat().st_size > 1000
+        assert (folder / "figures" / f"gradients_{number}.svg").stat().st_size > 1000
+    assert not (folder / "figures" / f"gradients_{1 + len(lines) // 3}.png").exists()
 
 
 def test_only_what_at_least_three_models_have(tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ from support.run_records import ATTACK, config, evaluation, table, training, wri
 
 @pytest.mark.parametrize("weighting", sorted(path.stem for path in (find_conf() / "weighting").glob("*.yaml")))
 def test_seeds_of_every_weighting_are_one_setting(tmp_path: Path, weighting: str) -> None:
-    typed = ["experiment=quickstart", f"weighting={weighting}", f"paths.run={tmp_path}"]
+    chosen = composed("train", "experiment=quickstart", f"weighting={weighting}", f"paths.run={tmp_path}")
     for seed in range(3):
-        chosen = composed("train", *typed, f"seed={seed}")
+        chosen.seed = seed
         directory = tmp_path / str(seed)
         directory.mkdir()
         write(directory, config=plain(chosen), metrics={"best": {"test/clean/accuracy": 0.9}})
