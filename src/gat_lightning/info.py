@@ -12,6 +12,46 @@ LabelKind = Literal["multiclass", "binary", "regression", "dense"]
 NO_TARGET = "none"
 """What ``data.target`` says where there is no target task: pre-training on self-supervised tasks alone."""
 
+BINARY_LABELS = {
+    "CheXpert": (
+        "no_finding",
+        "enlarged_cardiomediastinum",
+        "cardiomegaly",
+        "lung_opacity",
+        "lung_lesion",
+        "edema",
+        "consolidation",
+        "pneumonia",
+        "atelectasis",
+        "pneumothorax",
+        "pleural_effusion",
+        "pleural_other",
+        "fracture",
+        "support_devices",
+    ),
+    "NIH": (
+        "atelectasis",
+        "cardiomegaly",
+        "effusion",
+        "infiltration",
+        "mass",
+        "nodule",
+        "pneumonia",
+        "pneumothorax",
+        "consolidation",
+        "edema",
+        "emphysema",
+        "fibrosis",
+        "pleural_thickening",
+        "hernia",
+    ),
+}
+"""Binary labels by the name of the data set's class, in the order of its table.
+
+They are here so that a misspelt task is refused before torch and Lightning are imported. A data set outside of this
+package declares them as its class's ``binary_labels``.
+"""
+
 
 @dataclass(frozen=True)
 class LabelInfo:

@@ -14,6 +14,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from gat_lightning.config.label_tasks import check_label_tasks
 from gat_lightning.config.messages import explain
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import skipped
@@ -51,6 +52,17 @@ class EveryPoint(BasicSweeper):
                 " the same command with skip_finished=true runs these alone."
             )
         return returns
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose every point before any is run, and check its tasks.
+
+        Raises:
+            UserError: a task is neither a file nor a label of the point's data set.
+        """
+        assert self.config is not None
+        assert self.hydra_context is not None
+        for overrides in batch:
+            check_label_tasks(self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides)))
 
 
 class _Tally(Launcher):

@@ -47,9 +47,9 @@ def test_choices_keep_the_sum():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("task=macro+rotaton", "task/rotaton"),
+        ("logger=csv+wandbb", "logger/wandbb"),
         ("task=macro+macro", "names macro more than once"),
-        ("task=rotaton", "task/rotaton"),
+        ("method=mardy", "method/mardy"),
     ],
 )
 def test_wrong_sums_are_named(override, message):

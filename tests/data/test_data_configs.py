@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from gat_lightning.augment import Identity, RandomAffine, RandomCropFlip
-from gat_lightning.data import CIFAR10, NIH, ROBIN, STL10, Arrays, CheXpert, Digits, Images, chexpert, nih
+from gat_lightning.data import CIFAR10, NIH, ROBIN, STL10, Arrays, CheXpert, Digits, Images
 from gat_lightning.info import DataInfo
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -70,14 +70,14 @@ def test_affine_augmentation_config():
     assert vars(augment) == vars(RandomAffine())
 
 
-@pytest.mark.parametrize("label", sorted({*chexpert.PATHOLOGIES, *nih.PATHOLOGIES, "age", "gender"}))
-def test_every_label_of_a_chest_x_ray_has_its_task(label):
+@pytest.mark.parametrize("label", ["age", "gender"])
+def test_the_other_labels_of_a_chest_x_ray_have_files(label):
     config = OmegaConf.load(CONF / "task" / f"{label}.yaml")
     task = instantiate(config[label])
     assert list(config) == [task.name] == [label]
-    known = {**CheXpert(root="x").labels(), **NIH(root="x").labels()}
-    task.setup(DataInfo("x", (1, 8, 8), (0.5,), (0.5,), known))
-    assert task.kind == known[label].kind
+    for data in (CheXpert(root="x"), NIH(root="x")):
+        task.setup(DataInfo("x", (1, 8, 8), (0.5,), (0.5,), data.labels()))
+        assert task.kind == data.labels()[label].kind
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gat_lightning.commands.train import run as train
 from gat_lightning.config.check import check
 from gat_lightning.config.command_line import _with_text_option
 from gat_lightning.config.files import find_conf
+from gat_lightning.config.label_tasks import check_label_tasks
 from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.report import quoted
 from support.documents import PAGES, commands_of
@@ -77,6 +78,7 @@ def _composed(name, words):
     hydra = config.hydra
     OmegaConf.to_container(hydra.launcher, resolve=True)
     plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    check_label_tasks(plain)
     check(plain)
     return plain, hydra
 

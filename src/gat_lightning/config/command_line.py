@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from gat_lightning.config.files import find_conf
+from gat_lightning.config.label_tasks import check_label_tasks
 from gat_lightning.config.messages import explain, is_for_user
 from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.errors import UserError
@@ -52,6 +53,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
         try:
             with _full_errors(traceback):
                 _check_launcher()
+                check_label_tasks(config)
                 from gat_lightning.config.check import check  # imports Lightning, which errors of composition need not
 
                 check(config)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -48,6 +49,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     Raises:
         UserError: a setting is out of range. Settings that depend on the data are checked by :attr:`info`.
     """
+
+    binary_labels: ClassVar[tuple[str, ...]] = ()
+    """Names of the binary labels. Each is a task of that name, ``task=NAME``, without a YAML file."""
 
     def __init__(
         self,

@@ -57,9 +57,6 @@ class ChestXrays(ListedPictures):
         UserError: a setting is out of range.
     """
 
-    pathologies: tuple[str, ...]
-    """Names of the pathologies' labels."""
-
     def __init__(
         self,
         *,
@@ -95,7 +92,7 @@ class ChestXrays(ListedPictures):
     def labels(self) -> dict[str, LabelInfo]:
         """The pathologies, age, gender and view."""
         return {
-            **{name: LabelInfo(PRESENCE, "binary") for name in self.pathologies},
+            **{name: LabelInfo(PRESENCE, "binary") for name in self.binary_labels},
             "age": LabelInfo((), "regression", scale=YEARS, unit="years"),
             "gender": LabelInfo(GENDERS),
             "view": LabelInfo(VIEW_CLASSES),
@@ -115,7 +112,7 @@ class ChestXrays(ListedPictures):
         if not len(chosen):
             raise UserError(f"data.view={self.view}: none of {listed:,} usable rows in {self.root.absolute()} is of it")
         labels: dict[str, Tensor] = {
-            **{name: _tensor(chosen[name].fillna(MISSING)).long() for name in self.pathologies},
+            **{name: _tensor(chosen[name].fillna(MISSING)).long() for name in self.binary_labels},
             "age": _tensor(chosen["age"]).float() / YEARS,
             "gender": _indices(chosen["gender"], GENDERS),
             "view": _indices(chosen["view"], VIEW_CLASSES),
@@ -157,7 +154,7 @@ class ChestXrays(ListedPictures):
             UserError: see there; or the training images are not both with and without a target pathology.
         """
         info = super().describe()
-        if self.target in self.pathologies and 0 in (counts := info.labels[self.target].counts):
+        if self.target in self.binary_labels and 0 in (counts := info.labels[self.target].counts):
             word = ("negative", "positive")[counts.index(0)]
             raise UserError(
                 f"data.target={self.target}: none of {len(self.parts['train']):,} training images is {word}; use a"

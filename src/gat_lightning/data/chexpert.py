@@ -8,29 +8,15 @@ from gat_lightning.data.chest import ChestXrays, faults_of
 from gat_lightning.data.records import Fault
 from gat_lightning.data.settings import check_choice
 from gat_lightning.data.tables import pandas, read_table, values_of
+from gat_lightning.info import BINARY_LABELS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-COLUMNS = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
-"""The 14 labels, as the tables call them."""
+PATHOLOGIES = BINARY_LABELS["CheXpert"]
 
-PATHOLOGIES = tuple(column.lower().replace(" ", "_") for column in COLUMNS)
+COLUMNS = tuple(name.replace("_", " ").title() for name in PATHOLOGIES)
+"""The 14 labels, as the tables call them."""
 
 _SAID = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0, "": float("nan")}
 _SEX = {"Female": "female", "Male": "male", "Unknown": "unknown", "": "unknown"}
@@ -71,7 +57,7 @@ class CheXpert(ChestXrays):
 
     title = "CheXpert"
     layout = "train.csv, valid.csv and train/patientNNNNN/studyN/viewN_frontal.jpg (CheXpert-v1.0 or -v1.0-small)"
-    pathologies = PATHOLOGIES
+    binary_labels = PATHOLOGIES
 
     def __init__(self, *, target: str = "edema", uncertain: str = "ignore", **settings: Any) -> None:
         super().__init__(target=target, **settings)

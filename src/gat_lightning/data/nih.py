@@ -10,29 +10,15 @@ from gat_lightning.data.chest import ChestXrays, faults_of
 from gat_lightning.data.records import Fault
 from gat_lightning.data.tables import pandas, read_table, values_of
 from gat_lightning.errors import UserError
+from gat_lightning.info import BINARY_LABELS
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-FINDINGS = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Effusion",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pneumonia",
-    "Pneumothorax",
-    "Consolidation",
-    "Edema",
-    "Emphysema",
-    "Fibrosis",
-    "Pleural_Thickening",
-    "Hernia",
-)
-"""The 14 labels, as the table calls them."""
+PATHOLOGIES = BINARY_LABELS["NIH"]
 
-PATHOLOGIES = tuple(map(str.lower, FINDINGS))
+FINDINGS = tuple(map(str.title, PATHOLOGIES))
+"""The 14 labels, as the table calls them."""
 
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 """The first one that is there is read."""
@@ -66,7 +52,7 @@ class NIH(ChestXrays):
 
     title = "NIH ChestX-ray14"
     layout = f"{TABLES[0]} or {TABLES[1]}, and images_001/images/*.png (to images_012) or images/*.png"
-    pathologies = PATHOLOGIES
+    binary_labels = PATHOLOGIES
 
     def __init__(self, *, target: str = "edema", **settings: Any) -> None:
         super().__init__(target=target, **settings)
