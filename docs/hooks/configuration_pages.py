@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from gat_lightning.info import BINARY_LABELS
+
 COMMANDS = {
     "train": "gat_lightning.train",
     "evaluate": "gat_lightning.evaluate",
@@ -188,7 +190,20 @@ def _group(conf: Path, name: str, known: dict[str, list[str]]) -> str:
         option = read_option(conf / name / f"{each}.yaml", name.replace("/", "."))
         parts.append(f"\n## {option.name} {{#{anchor_of(name, option.name)}}}\n\n{_about(option.about)}\n")
         parts.append(_details(option, name, known))
-    return "".join(parts)
+    return "".join(parts) + (_label_tasks() if name == "task" else "")
+
+
+def _label_tasks() -> str:
+    """The tasks without a file."""
+    of_data = "".join(
+        f"| `{data}` | {', '.join(map('`{}`'.format, names))} |\n" for data, names in BINARY_LABELS.items()
+    )
+    return (
+        "\n## Labels of the data set {#task-labels}\n\nEvery binary label that the data set declares is a task of its"
+        " name, without a file: `task=edema`. `task.edema.pos_weight` is the weight of the positives in its loss: a"
+        " number, `balanced` (negatives per positive in training), or null for 1. A file of that name, also in a folder"
+        f" of your own, comes before the label.\n\n| data set | labels |\n|---|---|\n{of_data}"
+    )
 
 
 def _details(option: Option, own: str, known: dict[str, list[str]]) -> str:

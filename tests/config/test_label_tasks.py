@@ -18,10 +18,11 @@ import gat_lightning.data
 from gat_lightning.config.check import check
 from gat_lightning.config.files import find_conf, plain
 from gat_lightning.config.label_tasks import check_label_tasks
+from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.info import BINARY_LABELS, DataInfo
-from gat_lightning.runs.directory import configuration_hash, register_resolvers
+from gat_lightning.runs.directory import configuration_hash
 from support.commands import command
 
 FILE = """

@@ -16,6 +16,7 @@ from site_hooks import site_address
 
 import gat_lightning
 from gat_lightning.config.files import find_conf
+from gat_lightning.info import BINARY_LABELS
 from support.documents import REPOSITORY
 
 CONF = find_conf()
@@ -36,6 +37,13 @@ def test_every_option_and_every_setting_is_in_the_reference(path):
     assert option.about
     for setting in option.settings:
         assert f"| `{setting.path}` |" in page
+
+
+def test_every_label_that_is_a_task_is_in_the_reference():
+    page = REFERENCE[page_of("task")]
+    assert "`task.edema.pos_weight`" in page
+    for labels in BINARY_LABELS.values():
+        assert f"| {', '.join(f'`{name}`' for name in labels)} |" in page
 
 
 def test_a_comment_is_the_description_and_the_value_the_default(tmp_path):

@@ -4,14 +4,11 @@ from copy import deepcopy
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
 from gat_lightning.config.build import CHECKPOINT_SCHEMA
 from gat_lightning.config.checkpoint import check_fits, find_resumable
-from gat_lightning.config.files import find_conf, plain
-from gat_lightning.config.resolvers import register_resolvers
+from gat_lightning.config.files import plain
 from gat_lightning.errors import UserError
 from gat_lightning.reporting.records import Record
 from gat_lightning.runs import settings_history
@@ -26,12 +23,13 @@ from gat_lightning.runs.settings_history import (
     first_values,
     identity,
 )
+from support.configurations import composed
 
 FROZEN = {
     ("train",): "226205b7",
     ("train", "experiment=quickstart"): "6fea3eb4",
     ("train", "data=chexpert", "data.target=pneumonia", "task=edema+age", "weighting=mgda_floor"): "4f4e0b0c",
-    ("evaluate", "data=digits", "+model._target_=net.small", "evaluation=autoattack"): "9be820e2",
+    ("evaluate", "data=digits", "+model._target_=net.small", "evaluation=autoattack"): "e7f3997c",
 }
 
 
@@ -45,23 +43,14 @@ def history(monkeypatch):
     return write
 
 
-@pytest.fixture
-def composed():
-    """Composes a configuration."""
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        yield compose
-    GlobalHydra.instance().clear()
-
-
 def pgd(**settings):
     return {"_target_": "gat_lightning.attacks.PGD", "steps": 10, **settings}
 
 
 @pytest.mark.parametrize("command", FROZEN, ids=" ".join)
-def test_the_directories_of_default_configurations_stay(composed, command):
+def test_the_directories_of_default_configurations_stay(command):
     name, *overrides = command
-    assert configuration_hash(composed(name, ["paths.run=run", *overrides])) == FROZEN[command], (
+    assert configuration_hash(composed(name, "paths.run=run", *overrides)) == FROZEN[command], (
         "The resolved configuration has changed, so that earlier runs of it would no longer be found: add the change to"
         " HISTORY in src/gat_lightning/runs/settings_history.py. Only where results mean something else, or no version"
         " with these settings was released, put the new hash here."
@@ -207,8 +196,8 @@ def checkpoint(path, config):
     return path
 
 
-def test_an_upgrade_finds_the_run_of_the_same_settings(history, composed, tmp_path):
-    older = composed("train", ["paths.run=run", f"paths.output={tmp_path}", "skip_finished=true"])
+def test_an_upgrade_finds_the_run_of_the_same_settings(history, tmp_path):
+    older = composed("train", "paths.run=run", f"paths.output={tmp_path}", "skip_finished=true")
     directory = tmp_path / run_name(older)
     last = checkpoint(directory / "checkpoints" / "last.ckpt", older)
     newer = upgraded(older)
@@ -234,8 +223,8 @@ def test_an_upgrade_finds_the_run_of_the_same_settings(history, composed, tmp_pa
     assert skipped(newer) is None
 
 
-def test_a_run_goes_on_from_a_checkpoint_with_earlier_names(history, composed, tmp_path):
-    older = composed("train", ["paths.run=run"])
+def test_a_run_goes_on_from_a_checkpoint_with_earlier_names(history, tmp_path):
+    older = composed("train", "paths.run=run")
     path, model = checkpoint(tmp_path / "older.ckpt", older), torch.nn.Linear(1, 1, bias=False)
     newer = upgraded(older)
     with open_dict(newer):
@@ -254,16 +243,16 @@ def test_a_run_goes_on_from_a_checkpoint_with_earlier_names(history, composed, t
         check_fits(model, newer, path)
 
 
-def test_what_a_resume_compares_is_in_every_configuration_as_first_spelled(composed):
+def test_what_a_resume_compares_is_in_every_configuration_as_first_spelled():
     """A reshaped node must not hide the settings that a checkpoint and a run have to have alike."""
-    config = composed("train", ["paths.run=run", "+trainer.max_steps=7"])
+    config = composed("train", "paths.run=run", "+trainer.max_steps=7")
     names = ["method._target_", "weighting._target_", "optimizer._target_", "schedule._target_"]
     names += ["trainer.max_epochs", "trainer.max_steps", "data.batch_size", "data.fraction"]
     assert None not in first_values(plain(config), names).values()
 
 
-def test_a_report_compares_settings_in_one_spelling(history, composed, tmp_path):
-    older = composed("train", ["paths.run=run"])
+def test_a_report_compares_settings_in_one_spelling(history, tmp_path):
+    older = composed("train", "paths.run=run")
 
     def settings(config):
         return Record(tmp_path, TrainingResult(config=plain(config))).settings
