@@ -5,13 +5,8 @@ import sys
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from hydra.utils import instantiate
 
 import gat_lightning.data
@@ -129,21 +124,18 @@ def test_a_file_in_config_dir_wins(folder):
         assert ("name: fibrosis\n  pos_weight: null" in done.stdout) == ("+" in choice)
 
 
-def test_a_file_of_a_label_that_no_data_set_declares_is_let_through(folder):
-    """As is one in ``--config-dir``, where the class of the data does not say which labels it has."""
-    search = create_config_search_path(str(find_conf()))
-    search.prepend("command-line", f"file://{folder(grade='grade')}", SearchPathQuery(provider="schema"))
-    loader = ConfigLoaderImpl(search)
+def test_a_file_of_a_label_that_the_data_set_does_not_declare_is_let_through(folder):
+    search = f"hydra.searchpath=[{folder(grade='grade')}]"
     register_resolvers()
-    GlobalHydra.instance().initialize(Hydra(task_name="x", config_loader=loader))
-    try:
-        config = loader.load_configuration("train", ["data=digits", "task=grade", "paths.run=run"], RunMode.RUN)
-        check_label_tasks(config)
-        config = loader.load_configuration("train", ["data=digits", "task=grad", "paths.run=run"], RunMode.RUN)
-        with pytest.raises(UserError, match=r"There is no task=grad; did you mean task=grade\?"):
-            check_label_tasks(config)
-    finally:
-        GlobalHydra.instance().clear()
+    with initialize_config_dir(str(find_conf()), version_base="1.3"):
+        for choice in ("grade", "grad"):
+            words = ["data=digits", f"task={choice}", search, "paths.run=run"]
+            config = compose("train", words, return_hydra_config=True)
+            if choice == "grade":
+                check_label_tasks(config)
+            else:
+                with pytest.raises(UserError, match=r"There is no task=grad; did you mean task=grade\?"):
+                    check_label_tasks(config)
 
 
 class Scans(ImageDataModule):

@@ -39,7 +39,7 @@ def check_label_tasks(config: DictConfig) -> None:
     except ImportError:
         return
     for name in made:
-        if name not in labels and name not in (files := _task_files()):
+        if name not in labels and name not in (files := _task_files(config)):
             meant = did_you_mean(nearest(name, [*files, *labels]), "task=", ".")
             of_data = listed(f"Labels of {data_set.rpartition('.')[2]}", sorted(labels))
             raise UserError(f"There is no task={name}{meant}{listed('Tasks', files)}{of_data}")
@@ -56,11 +56,8 @@ def _binary_labels(data_set: str) -> tuple[str, ...]:
     return tuple(getattr(get_object(data_set), "binary_labels", ()))
 
 
-def _task_files() -> list[str]:
-    """Names of the files in every folder that Hydra searches."""
-    hydra = HydraConfig.get() if HydraConfig.initialized() else None
-    return GlobalHydra.instance().config_loader().get_group_options(
-        "task",
-        config_name=hydra and hydra.job.config_name,
-        overrides=hydra and list(hydra.overrides.hydra),
-    )  # fmt: skip
+def _task_files(config: DictConfig) -> list[str]:
+    """Names of the files in every folder that Hydra searches for this configuration."""
+    hydra = config.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
+    name, overrides = (hydra.job.config_name, list(hydra.overrides.hydra)) if hydra else (None, [])
+    return GlobalHydra.instance().config_loader().get_group_options("task", config_name=name, overrides=overrides)
