@@ -2,7 +2,13 @@
 
 import pytest
 
-from gat_lightning.runs.metric_names import MetricName, scores_in, target_scores
+from gat_lightning.runs.metric_names import (
+    MetricName,
+    objective_column,
+    objective_columns,
+    scores_in,
+    target_scores,
+)
 
 COLUMNS = [
     "epoch", "step", "objective/class/clean", "weight/target_adversarial", "val/selection", "val/clean/accuracy",
@@ -45,3 +51,14 @@ def test_what_a_metric_means(metric, text, lower_is_better):
     name = MetricName("test", "clean", metric)
     assert name.text(0.123456) == text
     assert name.lower_is_better is lower_is_better
+
+
+def test_columns_of_objectives():
+    weights = {name: objective_column("weight", name) for name in ("class/adv", "macro/curvature")}
+    assert weights == {"class/adv": "weight/class/adv", "macro/curvature": "weight/macro/curvature"}
+    cosine = objective_column("cosine", "class/adv", "class/clean")
+    assert cosine == "cosine/class/adv|class/clean"
+    columns = [*COLUMNS, *weights.values(), cosine]
+    assert objective_columns(columns, "weight") == weights
+    assert objective_columns(columns, "cosine") == {"class/adv|class/clean": cosine}
+    assert objective_columns(columns, "norm") == {}

@@ -17,6 +17,7 @@ from gat_lightning.gradients.engine import Objective
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.tasks.forward import ForwardPass
 from gat_lightning.validate import check_option, check_real
+from gat_lightning.weighting.objective_names import ObjectiveName
 
 MODES = ("objective", "penalty", "off")
 DERIVATIVES = ("exact", "finite_difference")
@@ -119,7 +120,7 @@ class Curvature:
 
     def names(self, tasks: Sequence[str]) -> list[str]:
         """Names of the objectives of these tasks, before any step is made."""
-        return [f"{task}/curvature" for task in tasks[1:]] if self.mode == "objective" else []
+        return [str(ObjectiveName(task, "curvature")) for task in tasks[1:]] if self.mode == "objective" else []
 
     def __call__(self, clean: ForwardPass | None, tasks: Sequence[str], losses_at: LossesAt) -> list[Objective]:
         """The regularisation losses, computed outside autocast.
@@ -150,4 +151,6 @@ class Curvature:
                 }
         if self.mode == "penalty":
             return [Objective(PENALTY, None, terms[PENALTY], weight=self.coefficient)]
-        return [Objective(f"{task}/curvature", task, term, decoder=False) for task, term in terms.items()]
+        return [
+            Objective(str(ObjectiveName(task, "curvature")), task, term, decoder=False) for task, term in terms.items()
+        ]

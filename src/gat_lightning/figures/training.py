@@ -12,9 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from gat_lightning.runs.metric_names import CLEAN, target_scores
-
-_PREFIX = "weight/"
+from gat_lightning.runs.metric_names import CLEAN, objective_columns, target_scores
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,13 @@ class WeightShares:
 def weight_shares(rows: Sequence[Mapping[str, str]]) -> WeightShares | None:
     """Weight shares of the rows of ``metrics.csv`` with weights; None if there are none."""
     told = [row for row in rows if row.get("stationarity")]
-    names = [name for name in (told[0] if told else {}) if name.startswith(_PREFIX) and name.count("/") == 2]
-    if not names:
+    columns = objective_columns(told[0] if told else (), "weight")
+    if not columns:
         return None
-    table = np.abs(np.array([[float(row[name] or 0) for name in names] for row in told]))
+    table = np.abs(np.array([[float(row[name] or 0) for name in columns.values()] for row in told]))
     total = table.sum(1, keepdims=True)
     steps = np.array([float(row["step"]) for row in told])
-    return WeightShares(steps, [name.removeprefix(_PREFIX) for name in names], table / np.where(total > 0, total, 1))
+    return WeightShares(steps, list(columns), table / np.where(total > 0, total, 1))
 
 
 def weights_area(rows: Sequence[Mapping[str, str]]) -> Figure | None:

@@ -8,6 +8,7 @@ from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.weighting.objective_names import ObjectiveName
 
 
 class Adversarial(Method):
@@ -20,8 +21,11 @@ class Adversarial(Method):
     ) -> list[Objective]:
         """The mean adversarial loss of each task."""
         assert adversarial is not None
-        return [Objective(f"{task.name}/adv", task.name, adversarial.mean_loss(task.name)) for task in tasks]
+        return [
+            Objective(str(ObjectiveName(task.name, "adv")), task.name, adversarial.mean_loss(task.name))
+            for task in tasks
+        ]
 
     def names(self, tasks: Sequence[str]) -> list[str]:
         """``j/adv`` of each task."""
-        return [f"{task}/adv" for task in tasks]
+        return [str(ObjectiveName(task, "adv")) for task in tasks]

@@ -12,6 +12,7 @@ from gat_lightning.methods.base import Method
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass
 from gat_lightning.validate import check_option
+from gat_lightning.weighting.objective_names import ObjectiveName
 
 
 class Paired(Method):
@@ -57,4 +58,4 @@ class Paired(Method):
     def names(self, tasks: Sequence[str]) -> list[str]:
         """One or two names for each task."""
         views = ("+".join(self.views),) if self.combined else self.views
-        return [f"{task}/{view}" for task in tasks for view in views]
+        return [str(ObjectiveName(task, view)) for task in tasks for view in views]

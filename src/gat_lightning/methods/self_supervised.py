@@ -14,6 +14,7 @@ from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass, TaskProblem
 from gat_lightning.tasks.views import Views
 from gat_lightning.validate import check_real
+from gat_lightning.weighting.objective_names import ObjectiveName
 
 
 class SelfSupervised(Method):
@@ -60,4 +61,4 @@ class SelfSupervised(Method):
 
     def names(self, tasks: Sequence[str]) -> list[str]:
         """``class/adv+rotation``: the target, then the auxiliary tasks."""
-        return [f"{tasks[0]}/adv+{'+'.join(tasks[1:])}"]
+        return [str(ObjectiveName(tasks[0], "+".join(["adv", *tasks[1:]])))]

@@ -11,6 +11,7 @@ from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import ForwardPass
 from gat_lightning.tasks.views import Views
+from gat_lightning.weighting.objective_names import ObjectiveName
 
 
 class Standard(Method):
@@ -27,8 +28,10 @@ class Standard(Method):
     ) -> list[Objective]:
         """The mean clean loss of each task."""
         assert clean is not None
-        return [Objective(f"{task.name}/clean", task.name, clean.mean_loss(task.name)) for task in tasks]
+        return [
+            Objective(str(ObjectiveName(task.name, "clean")), task.name, clean.mean_loss(task.name)) for task in tasks
+        ]
 
     def names(self, tasks: Sequence[str]) -> list[str]:
         """``j/clean`` of each task."""
-        return [f"{task}/clean" for task in tasks]
+        return [str(ObjectiveName(task, "clean")) for task in tasks]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
+from gat_lightning.runs.metric_names import Figure, objective_columns
 from gat_lightning.runs.result import EvaluationResult
 
 OF_TASKS = {
@@ -39,10 +40,10 @@ def of_training(rows: Sequence[Mapping[str, str]]) -> dict[str, float]:
     """
     told = [row for row in rows if row.get("stationarity")]
     last = [row for row in told if row.get("epoch") == told[-1].get("epoch")]
-    norms = [_values(row, "norm/") for row in last]
+    norms = [_values(row, "norm") for row in last]
     return _finite(
         {
-            "cosine of the objectives in training": _mean(x for row in last for x in _values(row, "cosine/")),
+            "cosine of the objectives in training": _mean(x for row in last for x in _values(row, "cosine")),
             "magnitude similarity of the objectives in training": _mean(
                 2 * a * b / (a**2 + b**2) for row in norms for a, b in combinations(row, 2) if a or b
             ),
@@ -56,8 +57,8 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _values(row: Mapping[str, str], prefix: str) -> list[float]:
-    return [float(text) for name, text in row.items() if name.startswith(prefix) and text]
+def _values(row: Mapping[str, str], figure: Figure) -> list[float]:
+    return [float(row[name]) for name in objective_columns(row, figure).values() if row[name]]
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -1,10 +1,11 @@
-"""Names of scores: ``split/view/[task/]metric``, such as ``test/pgd20/accuracy`` or ``val/clean/macro/accuracy``."""
+"""Names of what runs log: scores, ``split/view/[task/]metric``, and figures of objectives, ``figure/objective``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 SPLITS = ("test", "val")
 CLEAN, WORST = "clean", "worst"
@@ -13,12 +14,18 @@ CLEAN, WORST = "clean", "worst"
 SELECTION = "val/selection"
 """Name of the score that chooses the best checkpoint; higher is better."""
 
+TARGET_SHARE = "weight/target_adversarial"
+"""Share of the weight that the target's adversarial objectives have together, after each epoch."""
+
+Figure = Literal["objective", "weight", "norm", "cosine"]
+"""Of an objective: its value, its weight, the norm of its gradient; of two: the cosine between their gradients."""
+
 _FORM = re.compile(rf"(?P<split>{'|'.join(SPLITS)})/(?P<view>[^/]+)/((?P<task>[^/]+)/)?(?P<metric>[^/]+)")
 
 
 @dataclass(frozen=True)
 class MetricName:
-    """Name of one score in ``metrics.csv``, ``result.json`` and the loggers.
+    """Name of one score in ``metrics.csv``, ``result.json`` and the loggers, such as ``val/clean/macro/accuracy``.
 
     Attributes:
         split: one of :data:`SPLITS`.
@@ -74,3 +81,14 @@ def scores_in(names: Iterable[str], split: str) -> list[MetricName]:
 def target_scores(names: Iterable[str], split: str) -> list[MetricName]:
     """Likewise those of the target."""
     return [score for score in scores_in(names, split) if score.task is None]
+
+
+def objective_column(figure: Figure, *objectives: str) -> str:
+    """Name of a figure of one objective or of two: ``weight/class/adv``, ``cosine/class/adv|class/clean``."""
+    return f"{figure}/{'|'.join(objectives)}"
+
+
+def objective_columns(names: Iterable[str], figure: Figure) -> dict[str, str]:
+    """The objectives that have a figure among the names of columns, with its column."""
+    prefix = objective_column(figure)
+    return {name.removeprefix(prefix): name for name in names if name.startswith(prefix) and name != TARGET_SHARE}

@@ -6,20 +6,16 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from gat_lightning.weighting.objective_names import ObjectiveName
+
 LEAST_ADVERSARIAL = 0.10
 MOST_OF_ONE = 0.99
 
 
-NOT_ADVERSARIAL = ("clean", "curvature")
-
-
 def adversarial_names(names: Sequence[str], target: str) -> list[str]:
-    """Those objectives that make a task robust, whatever the method calls them: ``adv``, ``clean+adv``, ``kl``..."""
-    return [
-        name
-        for name in names
-        if name.startswith(f"{target}/") and name.removeprefix(f"{target}/") not in NOT_ADVERSARIAL
-    ]
+    """The objectives that make the target robust."""
+    parsed = {name: ObjectiveName.parse(name) for name in names}
+    return [name for name, objective in parsed.items() if objective.task == target and objective.is_adversarial]
 
 
 def adversarial_share(names: Sequence[str], weights: Tensor | Sequence[float], target: str) -> float | None:
@@ -82,7 +78,7 @@ def imbalance(
 
 def _apart(names: Sequence[str], target: str) -> bool:
     """Whether the target has its clean objective beside an adversarial one, so that they could be combined."""
-    return f"{target}/clean" in names and bool(adversarial_names(names, target))
+    return str(ObjectiveName(target, "clean")) in names and bool(adversarial_names(names, target))
 
 
 def _shares(names: Sequence[str], weights: Tensor | Sequence[float]) -> dict[str, float]:

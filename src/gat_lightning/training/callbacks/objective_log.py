@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gat_lightning.batch import Batch
 from gat_lightning.gradients.engine import GradientStep
+from gat_lightning.runs.metric_names import TARGET_SHARE, objective_column
 from gat_lightning.training.module import GATModule
 from gat_lightning.weighting import adversarial_share, imbalance
 
@@ -94,7 +95,7 @@ class ObjectiveLog(pl.Callback):
         share = adversarial_share(names, weights, target)
         if share is not None:
             for logger in trainer.loggers:
-                logger.log_metrics({"weight/target_adversarial": share}, step=trainer.global_step)
+                logger.log_metrics({TARGET_SHARE: share}, step=trainer.global_step)
         message = imbalance(names, weights, target, pl_module.engine.weighting.remedies())
         if message and not self._warned and trainer.is_global_zero:
             log.warning("Epoch %d: %s", trainer.current_epoch + 1, message)
@@ -111,9 +112,9 @@ def describe(step: GradientStep) -> dict[str, float]:
     values = {"stationarity": step.stationarity, "penalty": step.penalty}
     for k, name in enumerate(step.names):
         values |= {
-            f"objective/{name}": float(step.losses[k]),
-            f"weight/{name}": float(step.weights[k]),
-            f"norm/{name}": float(norms[k]),
+            objective_column("objective", name): float(step.losses[k]),
+            objective_column("weight", name): float(step.weights[k]),
+            objective_column("norm", name): float(norms[k]),
+            **{objective_column("cosine", name, other): float(cosines[k, m]) for m, other in enumerate(step.names[:k])},
         }
-        values |= {f"cosine/{name}|{other}": float(cosines[k, m]) for m, other in enumerate(step.names[:k])}
     return values
