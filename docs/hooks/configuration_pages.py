@@ -24,26 +24,26 @@ COMMANDS = {
 GROUPS = {
     "data": "The images, and the label of the target task.",
     "task": "Auxiliary tasks; names join with `+` in any order.",
-    "method": "Which losses a step has: the outer minimisation.",
-    "attack": "The inner maximisation, in training (`attack`), `validation.attack` and `test.attack`.",
-    "weighting": "How the objectives' gradients are weighed.",
-    "encoder": "The shared trunk.",
-    "augment": "Random changes of training images.",
-    "optimizer": "How a gradient becomes a step.",
-    "schedule": "The learning rate over the run.",
-    "callbacks": "What watches a training; names join with `+`.",
-    "logger": "Where metrics go besides `metrics.csv`; names join with `+`.",
+    "method": "The training method (outer minimisation), which decides the losses of a step.",
+    "attack": "The attack (inner maximisation) in training (`attack`), `validation.attack` and `test.attack`.",
+    "weighting": "The weights of the objectives' gradients.",
+    "encoder": "The encoder: the shared trunk.",
+    "augment": "Data augmentation of training images.",
+    "optimizer": "The optimiser.",
+    "schedule": "The learning-rate schedule.",
+    "callbacks": "Callbacks of a training; names join with `+`.",
+    "logger": "Loggers besides `metrics.csv`; names join with `+`.",
     "trainer": "Lightning's trainer.",
-    "debug": "Presets for looking into a run.",
+    "debug": "Debugging presets.",
     "evaluation": "The attacks of an evaluation; names join with `+`.",
-    "format": "What an export is written as.",
-    "experiment": "Complete settings, changed by whatever is typed after them.",
+    "format": "The format of an export.",
+    "experiment": "Complete settings. Further overrides change them.",
     "experiment/paper": "The paper's tables and figures, each a sweep: `-m experiment=paper/table2`.",
     "paths": "Folders.",
-    "hydra": "Names of run directories and the texts of `--help`, by command. Nothing to choose.",
-    "hydra/launcher": "Where the runs of a sweep (`-m`) run. Hydra's `basic` and `joblib` (an extra) are there too.",
-    "hydra/sweeper": "How a sweep (`-m`) is cut into runs.",
-    "recipe": "Parts that the experiments of the paper are made of.",
+    "hydra": "Names of run directories and texts of `--help`, by command. There is nothing to choose.",
+    "hydra/launcher": "The launcher of a sweep (`-m`). Hydra's `basic` and `joblib` (an extra) are also available.",
+    "hydra/sweeper": "The division of a sweep (`-m`) into runs.",
+    "recipe": "Parts of the paper's experiments.",
 }
 """What each group is for; groups that are not named here come after these, without a word."""
 
@@ -169,9 +169,9 @@ def _choice(entry: str | dict[str, str | None]) -> str:
 
 def _index(conf: Path, known: dict[str, list[str]]) -> str:
     parts = [
-        "# Configuration\n\nMade of the YAML files under `conf/`. A setting is typed as `KEY=VALUE`, an option as"
-        " `GROUP=OPTION`; what is not typed keeps its default. `python -m gat_lightning.train --help` prints"
-        " names and values as the typed choices make them. Values of the form `${...}` follow another setting.\n\n"
+        "# Configuration\n\nGenerated from the YAML files under `conf/`. Override a setting with `KEY=VALUE`, and"
+        " select an option with `GROUP=OPTION`. `python -m gat_lightning.train --help` prints all settings, including"
+        " the effect of overrides on the command line. Values of the form `${...}` follow another setting.\n\n"
         "| group | options |\n|---|---|\n",
     ]
     for name, options in known.items():
@@ -210,10 +210,10 @@ def _details(option: Option, own: str, known: dict[str, list[str]]) -> str:
     """What an option makes, begins with and sets; ``own`` is its group, "" at the top level."""
     parts = []
     if option.target:
-        parts.append(f"\nMakes `{option.target}`.\n")
+        parts.append(f"\nCreates `{option.target}`.\n")
     if option.choices:
         shown = ", ".join(_linked(choice, own, known) for choice in option.choices)
-        parts.append(f"\nBegins with {shown}.\n")
+        parts.append(f"\nStarts from {shown}.\n")
     if option.settings:
         parts.append("\n| setting | default | meaning |\n|---|---|---|\n")
         for each in option.settings:
