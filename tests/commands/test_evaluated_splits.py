@@ -53,8 +53,8 @@ def test_what_is_typed_decides_the_split(
     words = [f"checkpoint={drawn[0]}", "data=digits", "split=val", *typed]
     record = type("Record", (), {"overrides": type("Overrides", (), {"task": words})})
     config = composed("evaluate", *words)
-    monkeypatch.setattr("gat_lightning.runs.overrides.HydraConfig.initialized", lambda: True)
-    monkeypatch.setattr("gat_lightning.runs.overrides.HydraConfig.get", lambda: record)
+    monkeypatch.setattr("gat_lightning.runs.directory.HydraConfig.initialized", lambda: True)
+    monkeypatch.setattr("gat_lightning.runs.directory.HydraConfig.get", lambda: record)
     found = data_settings(config)
     assert found is not None
     assert found.seed == (7 if typed == ["seed=3"] else 3)

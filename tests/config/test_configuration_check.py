@@ -7,9 +7,8 @@ from typing import Any, Literal
 import pytest
 from omegaconf import OmegaConf
 
-from gat_lightning.config.annotations import fits
 from gat_lightning.config.check import check
-from gat_lightning.config.constructors import parameters
+from gat_lightning.config.constructors import fits, parameters
 from gat_lightning.config.files import find_conf
 from gat_lightning.data import Arrays
 from gat_lightning.errors import UserError

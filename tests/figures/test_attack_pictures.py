@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from gat_lightning.attacks import PGD, ClassifierProblem
 from gat_lightning.errors import UserError
 from gat_lightning.figures.confusion import confusion_before_and_after, confusion_matrix
+from gat_lightning.figures.gallery import attack_panels
 from gat_lightning.figures.loss_contour import loss_contour, loss_surface
-from gat_lightning.figures.panels import attack_panels
 from gat_lightning.figures.robustness_curve import accuracy_against_eps
 
 CLASSES = ("airplane", "automobile", "bird")

@@ -10,8 +10,7 @@ from PIL import Image
 from torch import nn
 
 from gat_lightning.attacks import PGD
-from gat_lightning.figures.gallery import adversarial_gallery
-from gat_lightning.figures.tiles import show_image, tiles
+from gat_lightning.figures.gallery import adversarial_gallery, show_image, tiles
 
 
 @pytest.mark.parametrize(

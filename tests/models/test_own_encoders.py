@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 from torch import nn
 
-from gat_lightning.config.encoder import check_encoder
+from gat_lightning.config.check import check_encoder
 from gat_lightning.config.files import GIVEN_TO_ENCODERS
 from gat_lightning.errors import UserError
 

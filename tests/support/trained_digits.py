@@ -11,8 +11,7 @@ from torchmetrics import MetricCollection
 from gat_lightning.data import Digits
 from gat_lightning.data.dataset import ArrayDataset
 from gat_lightning.info import DataInfo
-from gat_lightning.models.decoders import LinearDecoder
-from gat_lightning.models.features import FeatureInfo
+from gat_lightning.models.features import FeatureInfo, LinearDecoder
 from gat_lightning.tasks import Classification
 from gat_lightning.tasks.base import Kind, Task, masked
 

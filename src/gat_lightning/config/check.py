@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.config.constructors import check_constructors
-from gat_lightning.config.encoder import check_encoder
-from gat_lightning.config.files import READ_ELSEWHERE
+from gat_lightning.config.constructors import check_constructors, parameters
+from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE
 from gat_lightning.config.naming import naming
 from gat_lightning.config.ranges import check_settings
 from gat_lightning.errors import UserError
 from gat_lightning.info import NO_TARGET
+from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
+
+_LIBRARIES = ("torchvision", "timm")
+"""Whose models are called in another way; an option of the group ``encoder`` is named after each."""
 
 
 def check(config: DictConfig) -> None:
@@ -136,3 +143,74 @@ def _check_synchronised_statistics(config: DictConfig, double_backward: bool) ->
 def _part(config: DictConfig, path: str) -> Any:
     with naming(config, path):
         return instantiate(OmegaConf.select(config, path))
+
+
+def without_effect(config: DictConfig, overrides: Sequence[str]) -> str | None:
+    """A warning where an attack, or a setting of it, was typed that the method does not take.
+
+    Args:
+        config: of the run.
+        overrides: what was typed.
+
+    Returns:
+        What has no effect, and what the method takes; None where all that was typed counts.
+    """
+    method = OmegaConf.to_container(config.method, resolve=False)
+    assert isinstance(method, dict)
+    taken = re.findall(r"\battack\.(\w+)", " ".join(map(str, method.values())))
+    if not taken:  # it trains on the attack that is configured
+        return None
+    names = [f"attack.{key}" for key in dict.fromkeys([*taken, *READ_ELSEWHERE["attack"]])]
+    ignored = [
+        text
+        for text in overrides
+        if (setting := setting_of(text)) not in names and (setting == "attack" or setting.startswith("attack."))
+    ]
+    if not ignored:
+        return None
+    return (
+        f"{', '.join(ignored)}: without effect on the training, since {config.method._target_.rpartition('.')[2]} has"
+        f" an attack of its own, which takes {', '.join(names)} only."
+    )
+
+
+def check_encoder(encoder: DictConfig) -> None:
+    """Compare the signature of the encoder's target with what it is called with; nothing is called.
+
+    Raises:
+        UserError: it does not take all of that or wants more, or is a model of a library, for which there is an option.
+    """
+    name = str(encoder["_target_"])
+    target = resolve_name(name)
+    library = str(target.__module__).split(".")[0]
+    if library in _LIBRARIES:
+        known = target.__name__ in resolve_name(f"{library}.models.list_models")()
+        raise UserError(
+            f"encoder._target_={name} cannot be called with {_joined(GIVEN_TO_ENCODERS)}, as encoders are: choose"
+            f" encoder={library} encoder.name={target.__name__ if known else 'NAME'} instead."
+        )
+    accepted, takes_any = parameters(target)
+    refused = [argument for argument in GIVEN_TO_ENCODERS if argument not in accepted]
+    if refused and not takes_any:
+        raise UserError(
+            f"encoder._target_={name} is called with {_joined(GIVEN_TO_ENCODERS)}; it does not take"
+            f" {_joined(refused)}: let it accept them, by name or as **kwargs."
+        )
+    lacking = [argument for argument in _needed(target) if argument not in (*GIVEN_TO_ENCODERS, *encoder)]
+    if lacking:
+        settings = " ".join(f"+encoder.{argument}=VALUE" for argument in lacking)
+        raise UserError(f"encoder._target_={name} needs {_joined(lacking)}: set {settings}.")
+
+
+def _needed(target: Callable[..., Any]) -> list[str]:
+    """Parameters without a default."""
+    try:
+        found = inspect.signature(target).parameters.values()
+    except ValueError:  # written in C
+        return []
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [each.name for each in found if each.default is each.empty and each.kind in by_name]
+
+
+def _joined(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(names)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gat_lightning.config.build import CHECKPOINT_SCHEMA, build_model, build_tasks
 from gat_lightning.config.files import plain
 from gat_lightning.errors import UserError
-from gat_lightning.formats.description import Description
+from gat_lightning.formats.base import Description
 from gat_lightning.info import DataInfo
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.normalize import normalization_of

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from gat_lightning.config.checkpoint import load_settings
 from gat_lightning.errors import UserError
 from gat_lightning.formats.safetensors import Safetensors
-from gat_lightning.runs.overrides import setting_of, typed
+from gat_lightning.runs.directory import setting_of, typed_overrides
 
 SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
 """Settings of ``data`` that decide which images a split has."""
@@ -38,7 +38,7 @@ def data_settings(config: DictConfig) -> DictConfig | None:
     if "_target_" not in own:
         return OmegaConf.create({**trained, **own})
     if own["_target_"] == trained.get("_target_"):
-        changed = {setting_of(override) for override in typed()}
+        changed = {setting_of(override) for override in typed_overrides()}
         own |= {name: trained[name] for name in SPLIT_SETTINGS if name in trained and f"data.{name}" not in changed}
     return OmegaConf.create(own)
 

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from gat_lightning.config.check import check
 from gat_lightning.errors import UserError
+from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.overrides import setting_of
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.formats.base import Format
-from gat_lightning.formats.description import KEY, Description
+from gat_lightning.formats.base import KEY, Description, Format
 
 _MISSING = "format=onnx needs an extra: pip install 'gat-lightning[export]'"
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.formats.base import Format
-from gat_lightning.formats.description import KEY, Description
+from gat_lightning.formats.base import KEY, Description, Format
 from gat_lightning.models.weights import read_weights
 
 _MISSING = "format=safetensors needs an extra: pip install 'gat-lightning[export]'"

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.formats.base import Format
-from gat_lightning.formats.description import KEY, Description
+from gat_lightning.formats.base import KEY, Description, Format
 
 
 class TorchScript(Format):

@@ -28,9 +28,9 @@ from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.privacy import public_override, public_text, write_shareable
+from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import SELECTION, MetricName, scores_in
-from gat_lightning.runs.overrides import setting_of
 
 ID_FILE = "wandb_id.txt"
 STEP = "trainer/global_step"

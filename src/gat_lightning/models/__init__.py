@@ -1,7 +1,6 @@
 """Encoders, decoders and the multi-task model."""
 
 from gat_lightning.models.attach import attach_tasks
-from gat_lightning.models.decoders import LinearDecoder, PooledDecoder
 from gat_lightning.models.encoder import Encoder, cut
 from gat_lightning.models.encoders.preact_resnet import (
     BasicBlock,
@@ -15,7 +14,7 @@ from gat_lightning.models.encoders.preact_resnet import (
 from gat_lightning.models.encoders.timm import timm_classifier
 from gat_lightning.models.encoders.torchvision import torchvision_classifier
 from gat_lightning.models.encoders.wide_resnet import WideResNet, wide_resnet28_10, wide_resnet70_16
-from gat_lightning.models.features import FeatureInfo, Features
+from gat_lightning.models.features import FeatureInfo, Features, LinearDecoder, PooledDecoder
 from gat_lightning.models.multitask import Attachable, MultiTaskModel
 from gat_lightning.models.normalize import Normalize, normalized
 from gat_lightning.models.stages import StageTap

@@ -1,4 +1,4 @@
-"""Features: the encoder's output for the decoders."""
+"""Features: the encoder's output for the decoders, and the decoders of single labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Features(NamedTuple):
@@ -46,3 +46,37 @@ class FeatureInfo:
 
 Encode = Callable[[Tensor], Features]
 """Images ``[B, C, H, W]`` in [0, 1] -> features: the model's encoder, run in one way or another."""
+
+
+class PooledDecoder(nn.Module):
+    """Lets a head that was made for the penultimate layer alone be called with features.
+
+    Args:
+        head: takes ``[B, D]``.
+
+    Shape:
+        ``Features`` with ``pooled`` ``[B, D]`` -> the output of ``head``.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Features) -> Tensor:
+        """Apply the head to the penultimate layer."""
+        return self.head(features.pooled)
+
+
+class LinearDecoder(PooledDecoder):
+    """One linear layer at the penultimate layer, where the paper attaches label tasks (section 4.1).
+
+    Args:
+        dim: D, the width of ``pooled``.
+        outputs: K, at least 1.
+
+    Shape:
+        ``Features`` with ``pooled`` ``[B, D]`` -> ``[B, K]``.
+    """
+
+    def __init__(self, dim: int, outputs: int) -> None:
+        super().__init__(nn.Linear(dim, outputs))

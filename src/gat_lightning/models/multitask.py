@@ -10,9 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
-from gat_lightning.models.decoders import PooledDecoder
 from gat_lightning.models.encoder import cut
-from gat_lightning.models.features import FeatureInfo, Features
+from gat_lightning.models.features import FeatureInfo, Features, PooledDecoder
 
 
 class Attachable(Protocol):

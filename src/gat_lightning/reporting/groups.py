@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gat_lightning.evaluation.statistics import MeanStd, mean_std
-from gat_lightning.reporting.conditions import Conditions
 from gat_lightning.reporting.labels import label
-from gat_lightning.reporting.records import Record
+from gat_lightning.reporting.records import Conditions, Record
 from gat_lightning.runs.metric_names import CLEAN, MetricName
 
 _STRONGEST_FIRST = ("autoattack", "worst", "full", "apgd_t", "apgd_ce", "pgd100", "pgd50", "pgd20", "pgd10")

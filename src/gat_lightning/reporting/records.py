@@ -1,9 +1,9 @@
-"""Records of runs, read from their directories."""
+"""Records of runs, read from their directories, and the conditions under which their figures are comparable."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
-from gat_lightning.reporting.conditions import Conditions, data_name
 from gat_lightning.runs.layout import RESULT, RunDirectory
 from gat_lightning.runs.metric_names import MetricName, target_scores
 from gat_lightning.runs.result import EvaluationResult, TrainingResult, read_result
@@ -21,6 +20,8 @@ from gat_lightning.runs.settings_history import first_spelling
 _NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "skip_finished", "name", "seed", "callbacks")
 _FOLLOW_THE_SEED = ("data.seed", "weighting.seed")
 _THE_MODEL = ("checkpoint", "model", "weights", "normalize")
+_NAMED_BY_THEIR_FILES = {"Arrays": "path", "Images": "root"}
+_USUAL_TARGET = "class"
 
 
 @dataclass(frozen=True)
@@ -191,3 +192,40 @@ def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}{key}.")
     else:
         yield prefix.rstrip("."), json.dumps(node)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Data set with its target, and the threat model of the test.
+
+    Attributes:
+        data: name of the data set, such as ``Digits``, ``CheXpert edema`` or ``Images pictures/pets``; empty if
+            unknown.
+        threat: threat model; None if unknown.
+    """
+
+    data: str
+    threat: Threat | None
+
+    def __str__(self) -> str:
+        return ", ".join(str(part) for part in (self.data or "unknown data", self.threat) if part is not None)
+
+
+def data_name(data: Mapping[str, Any], usual: Mapping[str, Any] | None = None) -> str:
+    """Name of the data set that settings of ``data`` select.
+
+    Args:
+        data: settings of a training or of an evaluation.
+        usual: settings of the evaluated model's training. A folder or file of the same name counts as the same data set
+            in another place.
+    """
+    kind = str(data.get("_target_", "")).rpartition(".")[2]
+    words = [kind]
+    place = _NAMED_BY_THEIR_FILES.get(kind)
+    if place is not None and data.get(place) is not None:
+        before = (usual or {}).get(place)
+        moved = before is not None and Path(before).name == Path(data[place]).name
+        words.append(str(before if moved else data[place]))
+    if data.get("target", _USUAL_TARGET) != _USUAL_TARGET:
+        words.append(str(data["target"]))
+    return " ".join(filter(None, words))

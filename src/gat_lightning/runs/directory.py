@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.errors import UserError
@@ -88,3 +89,13 @@ def discard_unused(directory: Path) -> None:
 def auto_name(data: str, tasks: Iterable[str]) -> str:
     """Name of a run that was not given one, such as ``cifar10-macro+rotation``, from the data's class and the tasks."""
     return f"{data.rsplit('.', 1)[-1].lower()}-{'+'.join(tasks) or 'none'}"
+
+
+def typed_overrides() -> list[str]:
+    """Those of this run, a sweep's too; none in a program that calls the library."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def setting_of(override: str) -> str:
+    """The setting that an override changes, adds or takes away: ``optimizer.lr`` of ``++optimizer.lr=0.1``."""
+    return override.partition("=")[0].lstrip("+~")

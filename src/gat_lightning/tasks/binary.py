@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
-from gat_lightning.models.decoders import LinearDecoder
-from gat_lightning.models.features import FeatureInfo
+from gat_lightning.models.features import FeatureInfo, LinearDecoder
 from gat_lightning.tasks.base import Task, masked
 from gat_lightning.tasks.classification import label_info
 

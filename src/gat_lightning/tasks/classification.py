@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from gat_lightning.batch import MISSING
 from gat_lightning.errors import MissingLabelError, UserError
 from gat_lightning.info import DataInfo, LabelInfo, LabelKind
-from gat_lightning.models.decoders import LinearDecoder
-from gat_lightning.models.features import FeatureInfo
+from gat_lightning.models.features import FeatureInfo, LinearDecoder
 from gat_lightning.tasks.base import Task
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from gat_lightning.evaluation.transfer import success_rates
 from gat_lightning.evaluation.vulnerability import measure_vulnerability
 from gat_lightning.figures.confusion import confusion_before_and_after
 from gat_lightning.figures.first_order import draw_first_order
+from gat_lightning.figures.gallery import attack_panels
 from gat_lightning.figures.loss_contour import loss_contour, loss_surface
-from gat_lightning.figures.panels import attack_panels
 from gat_lightning.figures.robustness_curve import accuracy_against_eps
 from gat_lightning.randomness import ImageGenerator, Shard
 from gat_lightning.runs.layout import RunDirectory

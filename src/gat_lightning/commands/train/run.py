@@ -22,9 +22,9 @@ from gat_lightning.commands.dry_run import estimate
 from gat_lightning.commands.train.memory_faults import advice, is_out_of_memory
 from gat_lightning.commands.train.selection import warn_of_selection
 from gat_lightning.config.build import build_data, build_module, build_trainer
+from gat_lightning.config.check import without_effect
 from gat_lightning.config.checkpoint import check_fits, find_resumable, initialise, last_good
 from gat_lightning.config.files import plain
-from gat_lightning.config.own_attack import without_effect
 from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import pretrained
 from gat_lightning.config.resuming import announce, progress_of
@@ -33,12 +33,11 @@ from gat_lightning.distributed import is_lost_process, loss_of_process
 from gat_lightning.errors import NonFiniteError, UserError
 from gat_lightning.figures.gallery import adversarial_gallery
 from gat_lightning.loggers import close, start
-from gat_lightning.runs.directory import is_finished
+from gat_lightning.runs.directory import is_finished, typed_overrides
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.metric_names import target_scores
 from gat_lightning.runs.metrics_csv import FILE as METRICS
-from gat_lightning.runs.overrides import typed
 from gat_lightning.runs.result import TrainingResult, read_result, write_result
 from gat_lightning.runs.signals import stopping_at_once, was_requeued
 from gat_lightning.training.module import GATModule
@@ -78,7 +77,7 @@ def _run(config: DictConfig) -> dict[str, Any]:
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
     trainer = build_trainer(config)
     rank_zero_only(data.prepare_data)()
-    if (message := without_effect(config, typed())) and trainer.is_global_zero:
+    if (message := without_effect(config, typed_overrides())) and trainer.is_global_zero:
         log.warning(message)
     progress = None if resumed is None else progress_of(resumed)
     announce(config, progress)  # only now: a command refused before leaves no directory if nothing was logged

@@ -3,9 +3,14 @@
 from gat_lightning.evaluation.statistics.comparison import Comparison, Pair, compare, compare_pairs
 from gat_lightning.evaluation.statistics.correlation import Correlation, fisher_interval, pearson, spearman
 from gat_lightning.evaluation.statistics.hypervolume import HyperVolume, hypervolume
-from gat_lightning.evaluation.statistics.intervals import Interval, bootstrap_interval, wilson_interval
+from gat_lightning.evaluation.statistics.intervals import (
+    Interval,
+    MeanStd,
+    bootstrap_interval,
+    mean_std,
+    wilson_interval,
+)
 from gat_lightning.evaluation.statistics.mcnemar import McNemar, holm, mcnemar
-from gat_lightning.evaluation.statistics.seeds import MeanStd, mean_std
 
 __all__ = [
     "Comparison",

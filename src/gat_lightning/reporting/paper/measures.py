@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import MeanStd, hypervolume, mean_std, pearson
-from gat_lightning.reporting.gradient_measures import of_pairs
+from gat_lightning.reporting.correlations import of_pairs
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.paper.published import Column, Row
 from gat_lightning.reporting.records import Record
