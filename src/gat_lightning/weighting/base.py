@@ -44,7 +44,7 @@ class Weighting(ABC):
         """
 
     def remedies(self) -> list[str]:
-        """Settings to propose where the weights are lopsided, without those that are in effect."""
+        """Settings to propose for unbalanced weights, except those already in effect."""
         return ["weighting=mgda_floor"]
 
     def state(self) -> dict[str, Any]:

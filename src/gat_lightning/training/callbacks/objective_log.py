@@ -25,7 +25,7 @@ class ObjectiveLog(pl.Callback):
     Columns: ``objective/NAME``, ``weight/NAME``, ``norm/NAME``, ``cosine/A|B``, ``stationarity``, ``penalty``,
     ``empty_objectives``, ``lr``, ``images_per_second``, and ``skipped_batches`` where batches may be left out. After
     each epoch: ``weight/target_adversarial``, the share of the epoch's weight that the target's adversarial objectives
-    had, and once a warning where it stays lopsided.
+    had, and one warning about unbalanced weights.
 
     Args:
         every_n_steps: how many steps lie between two rows, or as many more as it takes to finish a batch.
@@ -88,7 +88,7 @@ class ObjectiveLog(pl.Callback):
         self._restart_clock()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the target's adversarial share of the epoch's weight, and warn once where the weights are lopsided."""
+        """Log the target's adversarial share of the epoch's weight, and warn once about unbalanced weights."""
         assert isinstance(pl_module, GATModule)
         names, target = list(self._weights), pl_module.task_names[0]
         weights = torch.tensor(list(self._weights.values()))
