@@ -8,8 +8,16 @@ import warnings
 import pytest
 import torch
 
-from gat_lightning.config.build import build_data, build_module
-from gat_lightning.config.checkpoint import check_fits, initialise, load_checkpoint, load_model
+from gat_lightning.config.build import CHECKPOINT_SCHEMA, build_data, build_module
+from gat_lightning.config.checkpoint import (
+    check_fits,
+    initialise,
+    load_checkpoint,
+    load_classifier,
+    load_model,
+    load_settings,
+    whole_checkpoint,
+)
 from gat_lightning.errors import UserError
 from support.training_runs import tiny, trained
 
@@ -118,8 +126,26 @@ def test_parts_that_are_missing_or_wrong(changed, change):
 def test_of_a_future_schema(changed):
     path = changed(put(99, "gat_lightning", "schema"))
     message = opened(path)
-    assert "newer gat_lightning (schema 99; this one reads up to 1)" in message
+    assert f"newer gat_lightning (schema 99; this version reads {CHECKPOINT_SCHEMA})" in message
     assert "pip install --upgrade gat-lightning" in message
+
+
+def test_of_a_past_schema_names_the_last_version_that_reads_it(tmp_path):
+    """With names of modules that are no more; the same message wherever a checkpoint is read."""
+    path = tmp_path / "old.ckpt"
+    config = {
+        "schedule": {"_target_": "gat_lightning.schedules.one_cycle"},
+        "callbacks": {"last": {"_target_": "gat_lightning.callbacks.LastCheckpoint"}},
+    }
+    parts = {"state_dict": {}, "tasks": {}, "epoch": 0, "global_step": 0}
+    torch.save({**parts, "gat_lightning": {"schema": 1, "config": config, "data": {}}}, path)
+    message = opened(path)
+    assert "older gat_lightning (schema 1; this version reads 2)" in message
+    assert "The last version that reads it is gat-lightning 0.1.0" in message
+    for read in (load_checkpoint, load_settings, load_classifier, whole_checkpoint):
+        with pytest.raises(UserError) as caught:
+            read(path)
+        assert str(caught.value) == message
 
 
 class Payload:

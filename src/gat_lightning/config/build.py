@@ -34,7 +34,8 @@ from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import Weighting
 
-CHECKPOINT_SCHEMA = 1
+CHECKPOINT_SCHEMA = 2
+"""Of the checkpoints that this version writes, and the only one that it reads: an earlier one names other modules."""
 
 
 def build_data(config: DictConfig) -> ImageDataModule:

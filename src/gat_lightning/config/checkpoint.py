@@ -28,6 +28,8 @@ from gat_lightning.tasks import Task
 
 log = logging.getLogger(__name__)
 
+_LAST_WITH_SCHEMA_1 = "0.1.0"
+
 _PARTS = {"state_dict": dict, "tasks": dict, "epoch": int, "global_step": int}
 """What every checkpoint has, among others."""
 
@@ -40,8 +42,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint of ours.
 
     Raises:
-        UserError: there is no such file, it is not a checkpoint of ours, a newer version of this program wrote it, or
-            it holds anything but plain types and tensors (nothing of it is then executed).
+        UserError: there is no such file, it is not a checkpoint of ours, a version with another schema wrote it, or it
+            holds anything but plain types and tensors (nothing of it is then executed).
     """
     if Path(path).is_dir():
         raise UserError(f"'{path}' is a folder, not a checkpoint: name a file, as {path}/checkpoints/best.ckpt.")
@@ -61,8 +63,14 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UserError(f"'{path}' is not a checkpoint that gat_lightning wrote.")
     if origin["schema"] > CHECKPOINT_SCHEMA:
         raise UserError(
-            f"'{path}' was written by a newer gat_lightning (schema {origin['schema']}; this one reads up to"
+            f"'{path}' was written by a newer gat_lightning (schema {origin['schema']}; this version reads"
             f" {CHECKPOINT_SCHEMA}): update it with pip install --upgrade gat-lightning."
+        )
+    if origin["schema"] < CHECKPOINT_SCHEMA:
+        raise UserError(
+            f"'{path}' was written by an older gat_lightning (schema {origin['schema']}; this version reads"
+            f" {CHECKPOINT_SCHEMA}). The last version that reads it is gat-lightning {_LAST_WITH_SCHEMA_1}: use that"
+            " one, or train again."
         )
     wrong = [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]
     wrong += [f"gat_lightning.{name}" for name in ("config", "data") if not isinstance(origin.get(name), dict)]
