@@ -23,8 +23,7 @@ from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.info import NO_TARGET, DataInfo
 from gat_lightning.loggers import CSVLogger
-from gat_lightning.methods import Method
-from gat_lightning.methods.weight_perturbation import WeightPerturbation
+from gat_lightning.methods import Method, WeightPerturbation
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.runs.checkpoint_io import DurableCheckpointIO
 from gat_lightning.tasks import Task, attacked_tasks, check_leading, target_task, warn_of_lost_orientation

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from gat_lightning import __version__
-from gat_lightning.attacks import Attack
-from gat_lightning.attacks.ensemble import Ensemble
+from gat_lightning.attacks import Attack, Ensemble
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.errors import UserError

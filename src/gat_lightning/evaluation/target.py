@@ -8,15 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.attacks import Attack, ClassifierProblem, LossProblem, Problem
-from gat_lightning.attacks.problem import BinaryProblem
+from gat_lightning.attacks import Attack, BinaryProblem, ClassifierProblem, LossProblem, Problem
 from gat_lightning.batch import Batch
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import TaskProblem
+from gat_lightning.tasks import Task, TaskProblem
 from gat_lightning.tasks.views import views_of
 
 

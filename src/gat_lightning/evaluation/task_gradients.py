@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gat_lightning.attacks.guard import undisturbed
-from gat_lightning.attacks.iterative import input_gradient
+from gat_lightning.attacks import input_gradient, undisturbed
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.curvature.measures import cosine, curvature_measure, magnitude_similarity
 from gat_lightning.errors import UserError

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.attacks import Attack, ClassifierProblem
-from gat_lightning.attacks.guard import undisturbed
+from gat_lightning.attacks import Attack, ClassifierProblem, undisturbed
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import ImageGenerator
 

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.attacks import Attack
-from gat_lightning.attacks.problem import ClassifierProblem
+from gat_lightning.attacks import Attack, ClassifierProblem
 from gat_lightning.randomness import BatchGenerator, Shard
 
 COLUMNS = ("label", "clean", "predicted", "confidence", "adversarial", "predicted then", "confidence then")

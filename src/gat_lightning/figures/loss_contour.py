@@ -9,8 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from gat_lightning.attacks.guard import undisturbed
-from gat_lightning.attacks.norms import Norm, as_norm
+from gat_lightning.attacks import Norm, as_norm, undisturbed
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit.subject import margin_loss
 from gat_lightning.randomness import ImageGenerator

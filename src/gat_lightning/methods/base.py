@@ -7,14 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from gat_lightning.attacks import Attack
-from gat_lightning.attacks.problem import Problem
+from gat_lightning.attacks import Attack, Problem
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import ForwardPass, TaskProblem
-from gat_lightning.tasks.views import Views
+from gat_lightning.tasks import ForwardPass, Task, TaskProblem, Views
 
 
 class Method(ABC):

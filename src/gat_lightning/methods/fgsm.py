@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import Unpack
 
-from gat_lightning.attacks import FGSM
-from gat_lightning.attacks.base import AttackSettings
+from gat_lightning.attacks import FGSM, AttackSettings
 from gat_lightning.methods.madry import Madry
 
 

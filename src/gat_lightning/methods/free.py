@@ -7,17 +7,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from gat_lightning.attacks import Attack, parse_budget
-from gat_lightning.attacks.norms import as_norm
-from gat_lightning.attacks.problem import Problem
+from gat_lightning.attacks import Attack, Problem, as_norm, parse_budget
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.gradients import Objective
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import ForwardPass
-from gat_lightning.tasks.views import Views
+from gat_lightning.tasks import ForwardPass, Task, Views
 from gat_lightning.validate import check_int
 
 

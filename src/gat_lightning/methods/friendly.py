@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 from typing_extensions import Unpack
 
-from gat_lightning.attacks.friendly import FriendlyPGD
-from gat_lightning.attacks.iterative import IterativeSettings
-from gat_lightning.attacks.problem import Problem
+from gat_lightning.attacks import FriendlyPGD, IterativeSettings, Problem
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import TaskProblem
-from gat_lightning.tasks.views import Views
+from gat_lightning.tasks import Task, TaskProblem, Views
 
 
 class Friendly(Adversarial):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gat_lightning.methods.paired import Paired
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.tasks import ForwardPass, Task
 
 
 class Madry(Paired):

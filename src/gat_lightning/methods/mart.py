@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from gat_lightning.attacks import PGD
-from gat_lightning.attacks.iterative import IterativeSettings
+from gat_lightning.attacks import PGD, IterativeSettings
 from gat_lightning.batch import MISSING
 from gat_lightning.methods.paired import Paired
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.tasks import ForwardPass, Task
 from gat_lightning.validate import check_real
 
 

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import ForwardPass
+from gat_lightning.tasks import ForwardPass, Task
 from gat_lightning.validate import check_option
 from gat_lightning.weighting.objective_names import ObjectiveName
 

@@ -10,9 +10,7 @@ from gat_lightning.attacks.problem import Problem
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import ForwardPass, TaskProblem
-from gat_lightning.tasks.views import Views
+from gat_lightning.tasks import ForwardPass, Task, TaskProblem, Views
 from gat_lightning.validate import check_real
 from gat_lightning.weighting.objective_names import ObjectiveName
 

@@ -8,9 +8,7 @@ from gat_lightning.attacks import Attack, Problem
 from gat_lightning.gradients.engine import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.randomness import BatchGenerator
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import ForwardPass
-from gat_lightning.tasks.views import Views
+from gat_lightning.tasks import ForwardPass, Task, Views
 from gat_lightning.weighting.objective_names import ObjectiveName
 
 

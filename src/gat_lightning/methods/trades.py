@@ -8,14 +8,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from gat_lightning.attacks import PGD
-from gat_lightning.attacks.iterative import IterativeSettings
-from gat_lightning.attacks.problem import Problem
+from gat_lightning.attacks import PGD, IterativeSettings, Problem
 from gat_lightning.methods.paired import Paired
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import ForwardPass, TaskProblem
-from gat_lightning.tasks.views import Views
+from gat_lightning.tasks import ForwardPass, Task, TaskProblem, Views
 from gat_lightning.validate import check_real
 
 

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from gat_lightning.batch import has_label
 from gat_lightning.errors import UserError
-from gat_lightning.models.features import FeatureInfo
-from gat_lightning.models.unet import UNetDecoder
+from gat_lightning.models import FeatureInfo, UNetDecoder
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks.base import Task, masked
 

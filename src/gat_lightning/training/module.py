@@ -21,8 +21,7 @@ from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients import GradientEngine, GradientStep
-from gat_lightning.methods import Method
-from gat_lightning.methods.weight_perturbation import WeightPerturbation
+from gat_lightning.methods import Method, WeightPerturbation
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import attacked_tasks
 from gat_lightning.tasks.forward import representation

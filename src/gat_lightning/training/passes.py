@@ -23,9 +23,8 @@ from gat_lightning.models.encoding import (
     with_equal_draws,
 )
 from gat_lightning.models.features import Encode
-from gat_lightning.tasks import Task
+from gat_lightning.tasks import Task, Views
 from gat_lightning.tasks.forward import ForwardPass, TaskProblem, forward_pass
-from gat_lightning.tasks.views import Views
 
 
 class Passes:

@@ -18,8 +18,7 @@ from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.info import NO_TARGET
-from gat_lightning.models import MultiTaskModel
-from gat_lightning.models.normalize import normalized
+from gat_lightning.models import MultiTaskModel, normalized
 from gat_lightning.models.weights import read_weights
 from gat_lightning.tasks import Task, target_task
 

@@ -13,9 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from torch import Tensor, nn
 
-from gat_lightning.attacks import Attack
-from gat_lightning.attacks.ensemble import Ensemble
-from gat_lightning.attacks.problem import TwoLogits
+from gat_lightning.attacks import Attack, Ensemble, TwoLogits
 from gat_lightning.batch import Batch
 from gat_lightning.commands.evaluate.subject import Subject
 from gat_lightning.config.checkpoint import load_model

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.attacks import parse_budget
-from gat_lightning.attacks.guard import undisturbed
-from gat_lightning.attacks.norms import Norm, as_norm
+from gat_lightning.attacks import Norm, as_norm, parse_budget, undisturbed
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit.feasibility import in_the_ball
 from gat_lightning.evaluation.audit.gradients import deterministic, loss_choice, nonzero_gradients, smooth_loss

@@ -7,9 +7,7 @@ import math
 import torch
 from torch import nn
 
-from gat_lightning.attacks import PGD
-from gat_lightning.attacks.norms import L1, Linf, Norm
-from gat_lightning.attacks.square import Square
+from gat_lightning.attacks import L1, PGD, Linf, Norm, Square
 from gat_lightning.evaluation.audit.report import ATHALYE, CARLINI, SQUARE, Check, verdict
 from gat_lightning.evaluation.audit.subject import Outcome, Subject, significantly_lower
 from gat_lightning.randomness import ImageGenerator

@@ -9,9 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.attacks import PGD, Attack, ClassifierProblem
-from gat_lightning.attacks.iterative import input_gradient
-from gat_lightning.attacks.norms import Norm
+from gat_lightning.attacks import PGD, Attack, ClassifierProblem, Norm, input_gradient
 from gat_lightning.evaluation.statistics import mcnemar
 from gat_lightning.randomness import ImageGenerator
 

@@ -14,8 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from gat_lightning.attacks import Attack
-from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem
+from gat_lightning.attacks import Attack, BinaryProblem, ClassifierProblem
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.figures.examples import COLUMNS, adversarial_examples
 from gat_lightning.figures.gallery import adversarial_gallery
