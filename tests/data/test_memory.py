@@ -12,29 +12,29 @@ from support.picture_folders import SIZE, ready
 
 def test_more_pictures_than_memory(two_folders, monkeypatch):
     needed = 26 * 3 * 8 * 8
-    monkeypatch.setattr(images_module, "available_memory", lambda: needed * 5 // 4)
+    monkeypatch.setattr("gat_lightning.data.memory.available_memory", lambda: needed * 5 // 4)
     data = ready(two_folders)
     assert len(data.split("train")) == 16
-    monkeypatch.setattr(images_module, "available_memory", lambda: needed * 5 // 4 - 2)
-    with pytest.raises(UserError, match=r"26 pictures of 8x8 pixels need 0\.0 GiB of memory, .* a smaller data\.size"):
+    monkeypatch.setattr("gat_lightning.data.memory.available_memory", lambda: needed * 5 // 4 - 2)
+    with pytest.raises(UserError, match=r"26 pictures of 8x8 pixels would take 0\.0 GiB .* a smaller data\.size"):
         ready(two_folders)
     assert len(ready(two_folders, fraction=0.5).split("train")) == 8
-    monkeypatch.setattr(images_module, "available_memory", lambda: None)
+    monkeypatch.setattr("gat_lightning.data.memory.available_memory", lambda: None)
     ready(two_folders)
 
 
 def test_too_little_memory_is_known_from_info_before_anything_is_read(two_folders, monkeypatch):
-    monkeypatch.setattr(images_module, "available_memory", lambda: 26 * 3 * 8 * 8)
+    monkeypatch.setattr("gat_lightning.data.memory.available_memory", lambda: 26 * 3 * 8 * 8)
     monkeypatch.setattr(images_module, "decode_pictures", lambda *_: pytest.fail("read"))
-    with pytest.raises(UserError, match="26 pictures of 8x8 pixels need"):
+    with pytest.raises(UserError, match="26 pictures of 8x8 pixels would take"):
         assert Images(root=two_folders, size=SIZE).info
 
 
 def test_every_process_needs_the_memory(two_folders, monkeypatch):
-    monkeypatch.setattr(images_module, "available_memory", lambda: 2**33)
+    monkeypatch.setattr("gat_lightning.data.memory.available_memory", lambda: 2**33)
     data = Images(root=two_folders, size=11000, val_fraction=0.2)
     data.trainer = SimpleNamespace(global_rank=0, world_size=2, num_devices=2)
-    with pytest.raises(UserError, match=r"need 17\.6 GiB of memory in 2 processes, .* 80% of the 8\.0 GiB available"):
+    with pytest.raises(UserError, match=r"in 2 processes would take 17\.6 GiB .* 80% of the 8\.0 GiB available"):
         data._read(torch.arange(26))
 
 

@@ -227,7 +227,7 @@ def test_arrays_that_claim_to_be_larger_than_the_file(tmp_path, shape):
 
 
 def test_arrays_that_unpack_to_more_than_there_is_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("gat_lightning.data.npz.available_memory", lambda: 1000)
+    monkeypatch.setattr("gat_lightning.data.memory.available_memory", lambda: 1000)
     path = tmp_path / "large.npz"
     path.write_bytes(npz(True, train_images=np.zeros((40, 8, 8), np.uint8)))
     assert "GiB of memory" in refusal(lambda: Arrays(path=path).load())

@@ -16,7 +16,7 @@ from torch import Tensor
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.dataset import ArrayDataset, home_of
 from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures, shorten
-from gat_lightning.data.memory import available_memory
+from gat_lightning.data.memory import check_memory
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.data.settings import check_fraction, height_and_width
 from gat_lightning.data.splits import hold_out, stratified
@@ -31,8 +31,6 @@ SAMPLE = 1000
 
 _LONG = 2000
 """More pictures than this are read with a progress bar."""
-
-_MEMORY_SHARE = 0.8
 
 
 class Images(ArrayDataModule):
@@ -160,15 +158,12 @@ class Images(ArrayDataModule):
 
     def _check_memory(self, pictures: int) -> None:
         processes = 1 if self.trainer is None else self.trainer.num_devices
-        needed = pictures * self.channels * math.prod(self.size) * processes
-        available = available_memory()
-        if available is not None and needed > _MEMORY_SHARE * available:
-            each = f" in {processes} processes" if processes > 1 else ""
-            raise UserError(
-                f"{pictures:,} pictures of {self.size[0]}x{self.size[1]} pixels need {needed / 2**30:.1f} GiB of"
-                f" memory{each}, which is more than {_MEMORY_SHARE:.0%} of the {available / 2**30:.1f} GiB available;"
-                " a smaller data.size or data.fraction helps"
-            )
+        each = f" in {processes} processes" if processes > 1 else ""
+        check_memory(
+            pictures * self.channels * math.prod(self.size) * processes,
+            f"{pictures:,} pictures of {self.size[0]}x{self.size[1]} pixels{each}",
+            "; a smaller data.size or data.fraction helps",
+        )
 
     def _check_enough(self, labels: Mapping[str, Tensor]) -> None:
         for split, name in (("train", "training"), ("test", "test")):

@@ -4,6 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from gat_lightning.errors import UserError
+
+_SHARE = 0.8
+
+
+def check_memory(needed: int, what: str, remedy: str = "") -> None:
+    """Raise `UserError` if something needs more than 80 % of the free memory.
+
+    Args:
+        needed: bytes.
+        what: the subject of the message, such as ``26 pictures``.
+        remedy: the end of the message.
+    """
+    available = available_memory()
+    if available is not None and needed > _SHARE * available:
+        raise UserError(
+            f"{what} would take {needed / 2**30:.1f} GiB of memory, which is more than {_SHARE:.0%} of the"
+            f" {available / 2**30:.1f} GiB available{remedy}"
+        )
+
 
 def available_memory(system: Path = Path("/")) -> int | None:
     """Free memory of this process in bytes: that of the machine, or less under the limit of a control group.

@@ -8,13 +8,10 @@ from typing import IO
 
 import numpy as np
 
-from gat_lightning.data.memory import available_memory
-from gat_lightning.errors import UserError
+from gat_lightning.data.memory import check_memory
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """Readers of an array's header, by version."""
-
-_MEMORY_SHARE = 0.8
 
 
 def check_member(archive: zipfile.ZipFile, key: str) -> None:
@@ -31,12 +28,7 @@ def check_member(archive: zipfile.ZipFile, key: str) -> None:
         ValueError: the array is shorter or longer than its header says.
     """
     member = archive.getinfo(f"{key}.npy")
-    available = available_memory()
-    if available is not None and member.file_size > _MEMORY_SHARE * available:
-        raise UserError(
-            f"{archive.filename}: {key} needs {member.file_size / 2**30:.1f} GiB of memory, which is more than"
-            f" {_MEMORY_SHARE:.0%} of the {available / 2**30:.1f} GiB available"
-        )
+    check_memory(member.file_size, f"{archive.filename}: {key}")
     with archive.open(member) as file:
         claimed = _claimed_bytes(file)
         stored = member.file_size - file.tell()

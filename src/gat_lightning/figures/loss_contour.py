@@ -134,7 +134,6 @@ def loss_contour(surface: LossSurface, path: Path, *, title: str = "") -> Path:
     axes.set_xlabel(f"adversarial direction [ε = {surface.eps:.3g}, {surface.norm}]")
     axes.set_ylabel("random direction [ε]")
     axes.legend(loc="upper left", fontsize=8, facecolor="#8a8a8a", framealpha=0.9)
-    if title:
-        axes.set_title(title, fontsize=11)
+    axes.set_title(title, fontsize=11)
     figure.savefig(path, dpi=130, bbox_inches="tight", pad_inches=0.1)
     return path

@@ -57,8 +57,7 @@ def accuracy_against_eps(
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
-    if title:
-        axes.set_title(title, fontsize=11)
+    axes.set_title(title, fontsize=11)
     figure.savefig(path, dpi=130, bbox_inches="tight", pad_inches=0.1)
     return path
 

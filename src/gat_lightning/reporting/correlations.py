@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from itertools import combinations
 from gat_lightning.evaluation.statistics import Correlation, Interval, fisher_interval, pearson, spearman
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
-from gat_lightning.reporting.tables import table_lines
+from gat_lightning.reporting.tables import as_csv, table_lines
 from gat_lightning.runs.metric_names import Figure, MetricName, objective_columns
 from gat_lightning.runs.result import EvaluationResult
 
@@ -120,7 +118,7 @@ def points_as_csv(points: Sequence[Model], robust: MetricName) -> str:
         for point in points
         for title, value in point.measures.items()
     ]
-    return _csv(["setting", "seed", "method", str(robust), "measure", "value"], rows)
+    return as_csv(["setting", "seed", "method", str(robust), "measure", "value"], rows)
 
 
 def lines_as_csv(lines: Sequence[Line]) -> str:
@@ -135,7 +133,7 @@ def lines_as_csv(lines: Sequence[Line]) -> str:
         ]
         for line in lines
     ]
-    return _csv(["measure", "models", "n", *names], rows)
+    return as_csv(["measure", "models", "n", *names], rows)
 
 
 def markdown(lines: Sequence[Line]) -> str:
@@ -152,12 +150,6 @@ def caption(robust: MetricName) -> str:
         " Intervals are 95 %, by Fisher's z; they and the p-values take the models for independent and are not adjusted"
         " for the number of lines."
     )
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()
 
 
 def _method(record: Record) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gat_lightning.evaluation.statistics import MeanStd
@@ -103,14 +103,19 @@ def latex(table: Summary) -> str:
 
 def comma_separated(groups: Sequence[Group], checkpoint: str) -> str:
     """All figures as CSV, not rounded: one line per setting, seed and metric; ``images`` is empty if unknown."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["setting", "seed", "checkpoint", "metric", "value", "images", "conditions"])
+    rows: list[list[object]] = []
     for each in groups:
         for metric in columns([each], checkpoint):
             images = each.images(metric, checkpoint)
             for seed, value in sorted(each.values(metric, checkpoint).items()):
-                writer.writerow([each.label, seed, checkpoint, metric, repr(value), images[seed], each.conditions])
+                rows.append([each.label, seed, checkpoint, metric, repr(value), images[seed], each.conditions])
+    return as_csv(["setting", "seed", "checkpoint", "metric", "value", "images", "conditions"], rows)
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated values with one line per row."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()
 
 

@@ -12,6 +12,7 @@ from gat_lightning.weighting.imtl import IMTL
 from gat_lightning.weighting.mgda import MGDA
 from gat_lightning.weighting.min_norm import min_norm
 from gat_lightning.weighting.nash_mtl import NashMTL
+from gat_lightning.weighting.objective_names import ObjectiveName
 from gat_lightning.weighting.pcgrad import PCGrad
 from gat_lightning.weighting.surgery import GradientSurgery
 from gat_lightning.weighting.upgrad import UPGrad
@@ -27,6 +28,7 @@ __all__ = [
     "GradVac",
     "GradientSurgery",
     "NashMTL",
+    "ObjectiveName",
     "PCGrad",
     "UPGrad",
     "Weighting",

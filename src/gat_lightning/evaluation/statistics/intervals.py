@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import binomtest
 
 from gat_lightning.errors import UserError
 
@@ -37,17 +37,13 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
 
     Example:
         >>> wilson_interval(0, 10)
-        Interval(low=0.0, high=0.2775327998628892)
+        Interval(low=0.0, high=0.27753279986288926)
     """
     _check_confidence(confidence)
     if n < 1 or not 0 <= successes <= n:
         raise UserError(f"an interval of {successes} successes in {n} trials: it needs n >= 1 and 0 <= successes <= n")
-    z = float(norm.isf((1 - confidence) / 2))
-    centre = (successes + z**2 / 2) / (n + z**2)
-    half = z / (n + z**2) * (successes * (n - successes) / n + z**2 / 4) ** 0.5
-    return Interval(
-        0.0 if successes == 0 else max(0.0, centre - half), 1.0 if successes == n else min(1.0, centre + half)
-    )
+    found = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return Interval(float(found.low), float(found.high))
 
 
 def bootstrap_interval(
