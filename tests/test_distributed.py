@@ -60,7 +60,7 @@ def record(directory, devices, method, curvature, separate, **settings):
         pytest.param(Adversarial, "penalty", False, {}, id="adversarial-penalty-shared"),
         pytest.param(partial(Free, EPS, replays=3), "off", True, {"augment": Mixup(Identity())}, id="free-mixup"),
         pytest.param(
-            partial(Trades, EPS, steps=2),
+            partial(Trades, eps=EPS, steps=2),
             "off",
             False,
             {"augment": CutMix(Identity()), "weight_perturbation": WeightPerturbation(0.02)},

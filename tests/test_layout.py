@@ -13,7 +13,7 @@ MODULES = sorted(TESTS.rglob("*.py"))
 ACROSS_PACKAGES = {"benchmarks", "documentation", "paper", "reliability", "slurm"}
 """Folders of tests whose subject is no single package."""
 
-ACROSS_MODULES = {"test_imports", "test_layout", "test_packaging", "test_public_names"}
+ACROSS_MODULES = {"test_imports", "test_layers", "test_layout", "test_packaging", "test_public_names"}
 """The same for modules at the top."""
 
 
