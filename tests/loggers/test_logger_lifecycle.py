@@ -46,7 +46,7 @@ class Foreign(Logger):
 
 
 CONFIG = OmegaConf.create({"paths": {"run": "/x/y"}, "seed": 3, "where": "${paths.run}/checkpoints"})
-PUBLIC = {"seed": 3, "where": "checkpoints"}
+PUBLIC = {"seed": 3, "where": "<hidden>"}
 
 
 def test_start_gives_the_public_configuration(tmp_path):

@@ -96,7 +96,7 @@ def test_configuration_is_there(first, second):
     for group in ("attack", "weighting", "optimizer", "task", "data", "curvature"):
         assert config[group] == expected[group]
     assert (config["seed"], second[2].config["seed"]) == (0, 1)
-    assert second[2].config["init"] == "last.ckpt"
+    assert second[2].config["init"] == "<hidden>"
     assert second[2].config["note"] == "<hidden>"
     assert "paths" not in config
 
@@ -120,7 +120,7 @@ def test_name_tags_and_group(first, second):
     assert [run.display_name for run in runs] == ["quickstart-first", "quickstart-second"]
     tags = set(runs[1].tags)
     assert {"experiment=quickstart", "task=macro+rotation", "weighting=mgda_floor", "data=digits"} <= tags
-    assert {"seed=1", "attack.eps=4/255", "init=last.ckpt", "+note=<hidden>"} <= tags
+    assert {"seed=1", "attack.eps=4/255", "init=<hidden>", "+note=<hidden>"} <= tags
     assert not any(tag.startswith(("paths", "logger", "callbacks", "trainer", "hydra")) for tag in tags)
     assert all(len(tag) <= 64 for tag in tags)
     assert runs[0].run_group

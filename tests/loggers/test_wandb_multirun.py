@@ -33,7 +33,7 @@ def test_three_runs_of_a_sweep_stay_apart_and_tell_no_secret(tmp_path):
         tasks = "+".join(result["config"]["task"]) or "none"
         assert file.run.display_name == directory.name
         words = set(file.run.run_group.split())
-        assert {"experiment=quickstart", f"task={tasks}", "weighting=mgda"} <= words
+        assert {"+note=<hidden>", "experiment=quickstart", f"task={tasks}"} <= words
         assert not any(word.startswith("seed") for word in words)
         assert {f"task={tasks}", "seed=3", "data=digits"} <= set(file.run.tags)
         assert file.config["seed"] == 3

@@ -61,4 +61,19 @@ def test_tags_and_group_show_no_secret(monkeypatch):
     monkeypatch.setattr(module.HydraConfig, "initialized", lambda: True)
     monkeypatch.setattr(module.HydraConfig, "get", lambda: record)
     assert module.tags() == ["task=macro", "+encoder.api_token=<hidden>", "seed=1"]
-    assert module.group() == "+encoder.api_token=<hidden> task=macro"
+    text, _, digest = module.group().rpartition(" ")
+    assert text == "+encoder.api_token=<hidden> task=macro"
+    assert len(digest) == 8
+
+
+def test_hidden_settings_that_differ_are_of_different_groups(monkeypatch):
+    groups = {}
+    for seed, weights in enumerate(("/data/a.pt", "/data/b.pt", "/data/a.pt")):
+        words = [f"encoder.weights={weights}", f"seed={seed}"]
+        record = type("Record", (), {"overrides": type("Overrides", (), {"task": words})})
+        monkeypatch.setattr(module.HydraConfig, "initialized", lambda: True)
+        monkeypatch.setattr(module.HydraConfig, "get", lambda record=record: record)
+        groups.setdefault(weights, set()).add(module.group())
+    assert [len(found) for found in groups.values()] == [1, 1]
+    assert groups["/data/a.pt"] != groups["/data/b.pt"]
+    assert not any("/data" in text for found in groups.values() for text in found)

@@ -5,6 +5,6 @@ Import the last two from their own modules: both are slow to import, and one is 
 
 from gat_lightning.loggers.base import RunLogger, close, start
 from gat_lightning.loggers.csv import CSVLogger
-from gat_lightning.loggers.privacy import public_config, public_text
+from gat_lightning.loggers.privacy import public_config
 
-__all__ = ["CSVLogger", "RunLogger", "close", "public_config", "public_text", "start"]
+__all__ = ["CSVLogger", "RunLogger", "close", "public_config", "start"]

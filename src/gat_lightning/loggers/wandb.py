@@ -27,7 +27,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.loggers.base import RunLogger
-from gat_lightning.loggers.privacy import public_override, public_text, write_shareable
+from gat_lightning.loggers.privacy import HIDDEN, public_override, write_shareable
 from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import SELECTION, MetricName, scores_in
@@ -192,19 +192,21 @@ def tags() -> list[str]:
         return []
     choices = HydraConfig.get().runtime.choices
     chosen = [f"{name}={choice}" for name, choice in choices.items() if choice and "/" not in name and "@" not in name]
-    shown = [*map(public_text, chosen), *map(public_override, _overrides())]
-    return [tag for tag in dict.fromkeys(shown) if _is_tag(tag)]
+    return [tag for tag in dict.fromkeys(map(public_override, [*chosen, *_overrides()])) if _is_tag(tag)]
 
 
 def group() -> str | None:
-    """The overrides without the seed, so that the runs of one setting are grouped, if Hydra started the run."""
+    """The overrides without the seed, so that the runs of one setting are grouped, if Hydra started the run.
+
+    A hash stands for what is too long or hidden, so that different settings never share a group.
+    """
     if not HydraConfig.initialized():
         return None
-    parts = [override for override in _overrides() if setting_of(override) != "seed"]
-    text = " ".join(map(public_override, sorted(parts))) or "defaults"
-    if len(text) <= _LONGEST_GROUP:
+    parts = sorted(override for override in _overrides() if setting_of(override) != "seed")
+    text = " ".join(map(public_override, parts)) or "defaults"
+    if len(text) <= _LONGEST_GROUP and HIDDEN not in text:
         return text
-    return f"{text[: _LONGEST_GROUP - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{text[: _LONGEST_GROUP - 9]} {hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
 
 
 def _overrides() -> list[str]:
