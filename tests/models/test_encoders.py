@@ -6,7 +6,6 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from gat_lightning.errors import UserError
 from gat_lightning.models import (
     BasicBlock,
     Bottleneck,
@@ -163,9 +162,9 @@ def test_configuration(file):
 
 
 def test_impossible_arguments_are_refused():
-    with pytest.raises(UserError, match="1 channels, but there are 3 means"):
+    with pytest.raises(ValueError, match="1 channels, but there are 3 means"):
         preact_resnet_small(num_classes=2, image=(1, 8, 8), mean=(0.5,) * 3, std=(0.5,) * 3)
-    with pytest.raises(UserError, match="6n \\+ 4"):
+    with pytest.raises(ValueError, match="6n \\+ 4"):
         WideResNet(num_classes=2, **data(3, 8, 8), depth=27, widen_factor=1)
-    with pytest.raises(UserError, match="one entry per stage"):
+    with pytest.raises(ValueError, match="one entry per stage"):
         PreActResNet(num_classes=2, **data(3, 8, 8), block=BasicBlock, layers=(1, 1), widths=(4, 8, 16), stem_width=4)

@@ -6,7 +6,6 @@ from torch import nn
 from torchvision.models import resnet18
 from torchvision.transforms.v2 import functional as tvf
 
-from gat_lightning.errors import UserError
 from gat_lightning.models import Normalize, normalized, preact_resnet_small
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
@@ -30,9 +29,9 @@ def test_wrong_number_of_channels_does_not_broadcast():
 
 @pytest.mark.parametrize(("mean", "std"), [((0.5,), (0.2, 0.2)), ((0.5,), (0.0,)), ((0.5,), (-1.0,))])
 def test_impossible_constants_are_refused(mean, std):
-    with pytest.raises(UserError, match="normalisation needs"):
+    with pytest.raises(ValueError, match="normalisation needs"):
         Normalize(mean, std)
-    with pytest.raises(UserError, match="normalisation needs"):
+    with pytest.raises(ValueError, match="normalisation needs"):
         normalized(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), mean, std)
 
 
@@ -60,8 +59,8 @@ def test_existing_classifier(make):
 
 def test_twice_is_refused():
     model = normalized(nn.Sequential(nn.Flatten(), nn.Linear(3, 2)), MEAN, STD)
-    with pytest.raises(UserError, match="normalises its input already"):
+    with pytest.raises(ValueError, match="normalises its input already"):
         normalized(model, MEAN, STD)
     ours = preact_resnet_small(num_classes=2, image=(3, 8, 8), mean=MEAN, std=STD)
-    with pytest.raises(UserError, match="normalises its input already"):
+    with pytest.raises(ValueError, match="normalises its input already"):
         normalized(ours, MEAN, STD)

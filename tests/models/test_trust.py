@@ -34,7 +34,7 @@ def own_classifier(**settings):
 )
 @pytest.mark.parametrize("wrap", [lambda node: node, lambda node: {"a": [{"b": node}]}], ids=["plain", "nested"])
 def test_functions_of_others_are_refused(name, wrap):
-    with pytest.raises(UserError, match="nothing of it was run"):
+    with pytest.raises(ValueError, match="nothing of it was run"):
         check_trusted(wrap({"_target_": name}), "file")
 
 

@@ -6,7 +6,6 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.metrics import AUROC
 from gat_lightning.models.features import FeatureInfo, Features
@@ -138,18 +137,18 @@ def test_the_target_task_follows_from_the_label(name, kind, outputs):
     ("make", "message"),
     [
         (lambda: target_task(INFO, "oedema"), "no label 'oedema'; it has: age, edema, gender, hernia"),
-        (lambda: target_task(INFO, "age", 2.0), r"target_task\.pos_weight=2\.0: the label 'age' is regression"),
+        (lambda: target_task(INFO, "age", 2.0), r"pos_weight=2\.0.*the label 'age' is regression"),
         (
             lambda: ready(Classification("edema")),
             "'edema' of 'toy' is binary, and this task needs a multiclass",
         ),
         (lambda: ready(Regression("gender")), "is multiclass, and this task needs a regression one"),
         (lambda: ready(BinaryClassification("age")), "is regression, and this task needs a binary one"),
-        (lambda: ready(BinaryClassification("hernia", "balanced")), r"must have negatives and positives; .*\[40, 0\]"),
-        (lambda: BinaryClassification("edema", 0), r"task\.edema\.pos_weight=0: it must be a number above 0"),
+        (lambda: ready(BinaryClassification("hernia", "balanced")), r"must have negatives and positives.*\[40, 0\]"),
+        (lambda: BinaryClassification("edema", 0), r"pos_weight=0: .*a number above 0"),
         (lambda: BinaryClassification("edema", "balance"), r"pos_weight='balance'"),
     ],
 )
 def test_what_cannot_work_says_why(make, message):
-    with pytest.raises((UserError, ValueError), match=message):
+    with pytest.raises(ValueError, match=message):
         make()

@@ -53,7 +53,8 @@ def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
             others.append(instantiate(config.task[key]))
             others[-1].setup(info)
     if config.data.target == NO_TARGET:
-        check_leading(others)
+        with naming(config, "data"):
+            check_leading(others)
         return others
     with naming(config, "target_task"):
         return [target_task(info, config.data.target, config.target_task.get("pos_weight")), *others]
@@ -86,15 +87,18 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     """Everything that a training step needs."""
     tasks = build_tasks(config, info)
     for task in tasks:
-        task.begin()
+        with naming(config, f"task.{task.name}"):
+            task.begin()
     warn_of_lost_orientation(info, tasks, _separate(config.data.views))
     attack = build_attack(config, "attack")
     method, curvature = instantiate(config.method), instantiate(config.curvature)
     weighting = instantiate(config.weighting)
     names = [task.name for task in tasks]
     augment = instantiate(config.augment)
+    with naming(config, "attack"):
+        attacked = attacked_tasks(tasks, config.attack.tasks)
     with naming(config, "method"):
-        method.check(tasks, attacked_tasks(tasks, config.attack.tasks))
+        method.check(tasks, attacked)
     check_objectives(config, names, augment, method, weighting, curvature)
     model = build_model(config, info, tasks)
     engine = instantiate(_own(config, "engine"))(

@@ -267,7 +267,10 @@ def _trusted(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
     missing = [name for name in ("encoder", "task", "data", "target_task") if not isinstance(settings.get(name), dict)]
     if missing:
         raise UserError(f"The settings in '{path}' lack {', '.join(missing)}: it is not a training's checkpoint.")
-    check_trusted([settings[name] for name in ("encoder", "task", "data")], path)
+    try:
+        check_trusted([settings[name] for name in ("encoder", "task", "data")], path)
+    except ValueError as error:
+        raise UserError(str(error)) from error
     return settings
 
 

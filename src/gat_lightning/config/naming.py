@@ -29,7 +29,7 @@ def naming(config: DictConfig, path: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InstantiationException, ValueError, TypeError, ArithmeticError) as error:
+    except (InstantiationException, ValueError, TypeError, ArithmeticError, ImportError) as error:
         where: str = path
         cause: BaseException = error
         if isinstance(error, InstantiationException):

@@ -107,7 +107,10 @@ class Description:
         Raises:
             UserError: the function that creates it is not trusted.
         """
-        check_trusted(self.encoder, "encoder")
+        try:
+            check_trusted(self.encoder, "encoder")
+        except ValueError as error:
+            raise UserError(str(error)) from error
         with without_initial_weights():
             make = instantiate({**self.encoder, "_partial_": True})
             return make(num_classes=self.outputs, image=self.image, mean=self.mean, std=self.std)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
-from gat_lightning.errors import MissingLabelError, SettingError, UserError
+from gat_lightning.errors import MissingLabelError, SettingError
 from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.models.encoder import copied
 from gat_lightning.models.multitask import Attachable, MultiTaskModel
@@ -56,11 +56,11 @@ def attach_tasks(
 
     Raises:
         SettingError: a task learns a label that is not among ``labels``; the message names all such labels.
-        UserError: the model cannot be copied or cut, one of ``mean`` and ``std`` is missing or does not fit, a stage is
-            not there or is no feature map, or a task's name is taken or cannot work with the features.
+        ValueError: the model cannot be copied or cut, one of ``mean`` and ``std`` is missing or does not fit, a stage
+            is not there or is no feature map, or a task's name is taken or cannot work with the features.
     """
     if (mean is None) != (std is None):
-        raise UserError("normalisation needs both mean and std, or neither for a model of images in [0, 1]")
+        raise ValueError("mean and std go together: give both, or neither for a model of images in [0, 1].")
     attached, channels = list(tasks), image[0]
     _set_up(attached, DataInfo("the images", image, (0.0,) * channels, (1.0,) * channels, dict(labels or {})))
     if mean is not None and std is not None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.models.features import FeatureInfo, Features
 from gat_lightning.models.stages import check_maps, find_stages, tap
 
@@ -42,13 +42,13 @@ class Encoder(nn.Module):
         """Encode images.
 
         Raises:
-            UserError: the classifier returns more than logits in training mode (auxiliary classifiers).
+            ValueError: the classifier returns more than logits in training mode (auxiliary classifiers).
         """
         if self._staged:
             return self.trunk.features(x)  # type: ignore[operator]
         pooled = self.trunk(x)
         if not isinstance(pooled, Tensor):
-            raise UserError(
+            raise ValueError(
                 f"{type(self.trunk).__name__} returns a {type(pooled).__name__} in training mode, expected a tensor; "
                 "make it without auxiliary classifiers (torchvision: aux_logits=False)"
             )
@@ -70,7 +70,7 @@ def copied(classifier: Module) -> Module:
     """An independent copy.
 
     Raises:
-        UserError: the classifier cannot be copied.
+        ValueError: the classifier cannot be copied.
     """
     with _explained(f"{type(classifier).__name__} cannot be copied, which is needed to leave the original as it is"):
         return copy.deepcopy(classifier)
@@ -95,14 +95,14 @@ def cut(
         The encoder, the linear layer and the shapes of the encoder's features.
 
     Raises:
-        UserError: the classifier cannot be copied, cannot process such images, does not end in a
+        ValueError: the classifier cannot be copied, cannot process such images, does not end in a
             ``torch.nn.Linear``, or the stages are not feature maps of its from fine to coarse.
     """
     name = type(classifier).__name__
     trunk = copied(classifier)
     linears = [module for module in trunk.modules() if isinstance(module, nn.Linear) and module is not trunk]
     if not linears:
-        raise UserError(f"{name} contains no torch.nn.Linear; {_REQUIREMENT}")
+        raise ValueError(f"{name} contains no torch.nn.Linear; {_REQUIREMENT}")
     images = torch.linspace(0, 1, 2 * image[0] * image[1] * image[2]).view(2, *image).to(linears[-1].weight)
     with _eval_mode(trunk), torch.no_grad():
         head, pooled = _find_head(trunk, linears, images)
@@ -117,7 +117,7 @@ def cut(
             features = encoder(images)
     check_maps(found, features.stages[: len(found)])
     if features.pooled.shape != pooled.shape or not torch.allclose(features.pooled, pooled, rtol=1e-3, atol=1e-5):
-        raise UserError(
+        raise ValueError(
             f"{name}.features(images).pooled is not what its last Linear is given when the classifier is called "
             "(hooks on the classifier, such as those of `normalized`, do not run for a method)"
             if staged
@@ -141,7 +141,7 @@ def _find_head(trunk: nn.Module, linears: list[nn.Linear], images: Tensor) -> tu
         output = trunk(images)
     if not isinstance(output, Tensor) or output.ndim != 2:
         what = f"a tensor of {output.ndim} dimensions" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        raise UserError(f"{name} returns {what}; {_REQUIREMENT}")
+        raise ValueError(f"{name} returns {what}; {_REQUIREMENT}")
     # No activation, normalisation or rescaling leaves these numbers as they are.
     sentinel = torch.linspace(-97, 89, output.numel()).view_as(output).to(output)
     for linear in reversed(linears):
@@ -160,7 +160,7 @@ def _find_head(trunk: nn.Module, linears: list[nn.Linear], images: Tensor) -> tu
             handle.remove()
         if inputs and torch.equal(returned, sentinel):
             return linear, inputs[-1]
-    raise UserError(f"the output of {name} is not the output of one of its torch.nn.Linear layers; {_REQUIREMENT}")
+    raise ValueError(f"the output of {name} is not the output of one of its torch.nn.Linear layers; {_REQUIREMENT}")
 
 
 @contextmanager
@@ -168,8 +168,10 @@ def _explained(message: str) -> Iterator[None]:
     """Errors of somebody else's code, said to the user."""
     try:
         yield
+    except SettingError:
+        raise
     except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
-        raise UserError(f"{message}: {error}") from error
+        raise ValueError(f"{message}: {error}") from error
 
 
 @contextmanager

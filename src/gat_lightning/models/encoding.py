@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from gat_lightning.attacks.guard import unchanged_buffers
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.models import Features, MultiTaskModel
 from gat_lightning.models.features import Encode
 
@@ -29,7 +29,7 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
     """Refuse a model whose convolutions would corrupt memory in that layout.
 
     Raises:
-        UserError: the convolution, and what to change.
+        SettingError: the convolution, and what to change.
     """
     if device.type != "cpu":
         return
@@ -38,10 +38,11 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
             continue
         channels = module.in_channels // module.groups
         if channels < _FEWEST_CHANNELS:
-            raise UserError(
-                f"engine.channels_last=true would corrupt memory on a CPU: '{name}' is a 1x1 convolution with a stride"
-                f" and {channels} channels in a group, fewer than {_FEWEST_CHANNELS} (oneDNN issue 6035). Set"
-                " engine.channels_last=false, which is the layout for CPUs, or widen the encoder."
+            raise SettingError(
+                "channels_last",
+                True,
+                f"false on a CPU, or the encoder wider: it would corrupt memory, since '{name}' is a 1x1 convolution"
+                f" with a stride and {channels} channels in a group, fewer than {_FEWEST_CHANNELS} (oneDNN issue 6035)",
             )
 
 

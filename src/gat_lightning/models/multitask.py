@@ -8,7 +8,6 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
 from gat_lightning.models.encoder import cut
 from gat_lightning.models.features import FeatureInfo, Features, PooledDecoder
@@ -49,7 +48,7 @@ class MultiTaskModel(nn.Module):
         ``[B, C, H, W]`` -> ``{task: output}``; the target's output is ``[B, K]``.
 
     Raises:
-        UserError: the classifier cannot be cut (see :func:`~gat_lightning.models.encoder.cut`), has another number of
+        ValueError: the classifier cannot be cut (see :func:`~gat_lightning.models.encoder.cut`), has another number of
             outputs than the target needs, or a task's name is taken or cannot be used.
     """
 
@@ -67,7 +66,7 @@ class MultiTaskModel(nn.Module):
         self.encoder, head, self._features = cut(classifier, image, stages)
         if target_classes is not None and head.out_features != target_classes:
             name = type(classifier).__name__
-            raise UserError(f"{name} has {head.out_features} outputs, but task {target!r} needs {target_classes}")
+            raise ValueError(f"{name} has {head.out_features} outputs, but task {target!r} needs {target_classes}")
         self._target = target
         self.decoders = nn.ModuleDict()
         self._add(target, PooledDecoder(head))
@@ -88,7 +87,7 @@ class MultiTaskModel(nn.Module):
         """Add the decoder of an auxiliary task, after its ``setup``, on the device and in the type of the target's.
 
         Raises:
-            UserError: the name is taken or cannot be used, or the task cannot work with these features.
+            ValueError: the name is taken or cannot be used, or the task cannot work with these features.
         """
         reference = next(self.decoders[self._target].parameters())
         self._add(task.name, task.decoder(self._features).to(reference).train(self.training))
@@ -129,7 +128,7 @@ class MultiTaskModel(nn.Module):
 
     def _add(self, name: str, decoder: nn.Module) -> None:
         if name in self.decoders:
-            raise UserError(f"two tasks are called {name!r}; the model has {', '.join(self.decoders)}")
+            raise ValueError(f"Two tasks are called {name!r}; the model has {', '.join(self.decoders)}.")
         if not name or "." in name or hasattr(self.decoders, name):
-            raise UserError(f"a task cannot be called {name!r}: PyTorch does not accept it as a module's name")
+            raise ValueError(f"A task cannot be called {name!r}: PyTorch does not accept it as a module's name.")
         self.decoders[name] = decoder

@@ -8,8 +8,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.errors import UserError
-
 _MEAN, _STD = "pixel_mean", "pixel_std"
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -28,7 +26,7 @@ class Normalize(nn.Module):
         ``[..., C, H, W]`` -> the same.
 
     Raises:
-        UserError: ``mean`` and ``std`` differ in length, or a standard deviation is not positive.
+        ValueError: ``mean`` and ``std`` differ in length, or a standard deviation is not positive.
     """
 
     mean: Tensor
@@ -66,11 +64,11 @@ def normalized(classifier: Module, mean: Sequence[float], std: Sequence[float]) 
         The same classifier.
 
     Raises:
-        UserError: the classifier normalises already, ``mean`` and ``std`` differ in length, or a standard deviation
+        ValueError: the classifier normalises already, ``mean`` and ``std`` differ in length, or a standard deviation
             is not positive.
     """
     if hasattr(classifier, _MEAN) or any(isinstance(module, Normalize) for module in classifier.modules()):
-        raise UserError(f"{type(classifier).__name__} normalises its input already")
+        raise ValueError(f"{type(classifier).__name__} normalises its input already")
     mean_values, std_values = _per_channel(mean, std)
     weight = next((p for p in classifier.parameters() if p.is_floating_point()), mean_values)
     classifier.register_buffer(_MEAN, mean_values.to(weight), persistent=False)
@@ -110,9 +108,9 @@ def _normalize(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 def _per_channel(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
     if len(mean) != len(std):
-        raise UserError(f"normalisation needs one mean and one std per channel, got {len(mean)} and {len(std)}")
+        raise ValueError(f"normalisation needs one mean and one std per channel, got {len(mean)} and {len(std)}")
     if not all(value > 0 for value in std):
-        raise UserError(f"normalisation needs standard deviations above 0, got {list(std)}")
+        raise ValueError(f"normalisation needs standard deviations above 0, got {list(std)}")
     return (
         torch.tensor(list(mean), dtype=torch.get_default_dtype()).view(-1, 1, 1),
         torch.tensor(list(std), dtype=torch.get_default_dtype()).view(-1, 1, 1),

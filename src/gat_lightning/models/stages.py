@@ -8,7 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.nearest import did_you_mean, nearest
 
 _GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -41,11 +41,11 @@ class StageTap:
         """The output of the pass that has just ended, which is forgotten here.
 
         Raises:
-            UserError: the module was not called in that pass.
+            SettingError: the module was not called in that pass.
         """
         output, self.output = self.output, None
         if output is None:
-            raise UserError(f"stages: submodule {self.name!r} is not called when the classifier is")
+            raise SettingError("stages", self.name, "the name of a submodule that is called when the classifier is")
         return output
 
 
@@ -56,29 +56,29 @@ def tap(trunk: nn.Module, names: Sequence[str]) -> tuple[list[StageTap], list[Re
         The taps, and the handles that remove them.
 
     Raises:
-        UserError: there is no such submodule.
+        SettingError: there is no such submodule.
     """
     modules = {name: module for name, module in trunk.named_modules() if name}
     taps, handles = [], []
     for name in names:
         if name not in modules:
             meant = did_you_mean(nearest(name, modules))
-            raise UserError(f"stages: {type(trunk).__name__} has no submodule {name!r}{meant}")
+            raise SettingError("stages", name, f"the name of a submodule of {type(trunk).__name__}{meant}")
         taps.append(StageTap(name))
         handles.append(modules[name].register_forward_hook(taps[-1]))
     return taps, handles
 
 
 def check_maps(names: Sequence[str], maps: Sequence[object]) -> None:
-    """Raise `UserError` unless these are feature maps ``[B, c, h, w]`` from fine to coarse."""
+    """Raise `SettingError` unless these are feature maps ``[B, c, h, w]`` from fine to coarse."""
     sizes = []
     for name, output in zip(names, maps, strict=True):
         if not isinstance(output, Tensor) or output.ndim != 4:
             what = f"a tensor of {output.ndim} dimensions" if isinstance(output, Tensor) else type(output).__name__
-            raise UserError(f"stages: submodule {name!r} gives {what}, not a feature map [B, c, h, w]")
+            raise SettingError("stages", name, f"the name of a feature map [B, c, h, w], and this gives {what}")
         sizes.append(tuple(output.shape[2:]))
     if any(fine[axis] < coarse[axis] for fine, coarse in pairwise(sizes) for axis in (0, 1)):
-        raise UserError(f"stages: the maps of {', '.join(names)} must go from fine to coarse, but have sizes {sizes}")
+        raise SettingError("stages", list(names), f"from fine to coarse, and these maps have the sizes {sizes}")
 
 
 def find_stages(classifier: nn.Module, images: Tensor) -> tuple[str, ...]:

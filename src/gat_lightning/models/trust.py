@@ -13,8 +13,6 @@ from typing import Any
 
 from torch import nn
 
-from gat_lightning.errors import UserError
-
 _OURS = "gat_lightning"
 _HARMLESS = tuple(f"{_OURS}.{package}" for package in ("data", "models", "tasks"))
 """Packages whose functions make objects, and do nothing else."""
@@ -31,11 +29,11 @@ def check_trusted(settings: Any, source: object) -> None:
         source: what messages call the file.
 
     Raises:
-        UserError: a ``_target_`` is none of these.
+        ValueError: a ``_target_`` is none of these.
     """
     for name in _targets(settings):
         if not _is_trusted(name):
-            raise UserError(
+            raise ValueError(
                 f"'{source}' names '{name}' to be called, which is no part of gat_lightning's models, tasks and data,"
                 " no nn.Module class and not in a file of your own: nothing of it was run."
             )

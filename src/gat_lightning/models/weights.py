@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 
 log = logging.getLogger(__name__)
 
 INITIAL_WEIGHTS = ("pretrained", "weights")
 """Settings of an encoder that say what it begins with; the others make its architecture."""
+
+_RIGHT = "a state_dict, as torch.save or safetensors writes it"
 
 _wanted = ContextVar("_wanted", default=True)
 
@@ -38,33 +40,34 @@ def initial_weights_wanted() -> bool:
     return _wanted.get()
 
 
-def read_weights(path: str | Path, setting: str = "weights") -> dict[str, Tensor]:
+def read_weights(path: str | Path, name: str = "weights") -> dict[str, Tensor]:
     """A ``state_dict`` from a safetensors or a PyTorch file; nothing in it is executed.
 
     Args:
         path: a file that ends in ``.safetensors``, or one of ``torch.save``, whose ``state_dict`` may also be an entry
             of that name.
-        setting: what messages call the file.
+        name: what messages call the argument.
 
     Raises:
-        UserError: there is no such file, it cannot be read or holds something else, or safetensors is not installed.
+        SettingError: there is no such file, or it cannot be read or holds something else.
+        ImportError: safetensors is not installed.
     """
     if not Path(path).is_file():
-        raise UserError(f"{setting}={path}: there is no such file.")
+        raise SettingError(name, str(path), "a file that exists")
     try:
-        content = _read_safetensors(path) if str(path).endswith(".safetensors") else _read_torch(path, setting)
-    except UserError:
+        content = _read_safetensors(path) if str(path).endswith(".safetensors") else _read_torch(path, name)
+    except (SettingError, ImportError):
         raise
     except Exception as error:  # whatever a damaged file provokes
-        raise UserError(f"{setting}={path} cannot be read: it is damaged, or holds more than plain tensors.") from error
+        right = f"{_RIGHT}; it cannot be read: it is damaged, or holds more than plain tensors"
+        raise SettingError(name, str(path), right) from error
     if isinstance(content, dict) and "gat_lightning" in content:
-        raise UserError(
-            f"{setting}={path} is a checkpoint of ours: evaluate it with checkpoint={path}, train on with init={path}."
-        )
+        right = f"{_RIGHT}; this is a checkpoint of ours (load_classifier reads it, commands by checkpoint= or init=)"
+        raise SettingError(name, str(path), right)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{setting}={path} is no state_dict (names and tensors).")
+        raise SettingError(name, str(path), f"{_RIGHT}, names and tensors")
     return content
 
 
@@ -80,7 +83,7 @@ def begin_with(classifier: nn.Module, weights: dict[str, Tensor], source: str) -
         source: what messages call the weights.
 
     Raises:
-        UserError: the weights are of another architecture.
+        ValueError: the weights are of another architecture.
     """
     ours, taken = classifier.state_dict(), dict(weights)
     for name, module in classifier.named_modules():
@@ -102,7 +105,7 @@ def begin_with(classifier: nn.Module, weights: dict[str, Tensor], source: str) -
     if wrong or unknown:
         reasons = [f"'{key}' is missing or has another shape" for key in wrong[:2]]
         reasons += [f"'{key}' is unknown" for key in unknown[:2]]
-        raise UserError(f"{source} is not for this {type(classifier).__name__}: {', '.join(reasons)}.")
+        raise ValueError(f"{source} is not for this {type(classifier).__name__}: {', '.join(reasons)}.")
     classifier.load_state_dict(taken)
 
 
@@ -114,16 +117,17 @@ def _for_channels(weight: Tensor, channels: int) -> Tensor:
     return weight[:, [channel % given for channel in range(channels)]] * (given / channels)
 
 
-def _read_torch(path: str | Path, setting: str) -> Any:
+def _read_torch(path: str | Path, name: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UserError(f"{setting}={path} holds more than plain types and tensors, which could run code.") from error
+        right = f"{_RIGHT}; it holds more than plain types and tensors, which could run code"
+        raise SettingError(name, str(path), right) from error
 
 
 def _read_safetensors(path: str | Path) -> Any:
     try:
         from safetensors.torch import load_file
     except ImportError as error:
-        raise UserError("Files of safetensors need an extra: pip install 'gat-lightning[export]'") from error
+        raise ImportError("Files of safetensors need an extra: pip install 'gat-lightning[export]'") from error
     return load_file(path)

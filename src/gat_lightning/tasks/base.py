@@ -49,14 +49,14 @@ class Task(ABC):
         """Learn the number of classes and the like from the data.
 
         Raises:
-            UserError: the data cannot serve this task (no such label, images that are not square, ...).
+            ValueError: the data cannot serve this task (no such label, images that are not square, ...).
         """
 
     def begin(self) -> None:  # noqa: B027
         """Called before training: get what labels are made with, so that what is missing is said early.
 
         Raises:
-            UserError: it cannot be had.
+            ValueError: it cannot be had.
         """
 
     def label(self, images: Tensor, labels: dict[str, Tensor], generator: BatchGenerator) -> Tensor:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.info import DataInfo
 from gat_lightning.models.features import FeatureInfo, LinearDecoder
 from gat_lightning.tasks.base import Task, masked
 from gat_lightning.tasks.classification import label_info
+from gat_lightning.validate import check_real
 
 if TYPE_CHECKING:
     from torchmetrics import MetricCollection
@@ -28,33 +29,31 @@ class BinaryClassification(Task):
             among the training images that the data set lists, or ``None`` for 1.
 
     Raises:
-        UserError: ``pos_weight`` is none of these.
+        SettingError: ``pos_weight`` is none of these.
     """
 
     kind = "binary"
 
     def __init__(self, name: str, pos_weight: float | str | None = None) -> None:
         self.name = name
-        number = isinstance(pos_weight, (int, float)) and not isinstance(pos_weight, bool)
-        if not (pos_weight is None or pos_weight == BALANCED or (number and 0 < float(pos_weight) < float("inf"))):
-            raise UserError(
-                f"task.{name}.pos_weight={pos_weight!r}: it must be a number above 0, {BALANCED}, or null for 1"
-            )
-        self.pos_weight = pos_weight
+        self.pos_weight = check_real("pos_weight", pos_weight, 0, closed="neither", also=(None, BALANCED))
         self._weight = 1.0
 
     def setup(self, data: DataInfo) -> None:
         """Learn the weight of the positives.
 
         Raises:
-            UserError: the data set has no such label, it is not binary, or there is nothing to balance.
+            ValueError: the data set has no such label, it is not binary, or there is nothing to balance.
         """
         info = label_info(data, self.name, "binary")
         if self.pos_weight == BALANCED:
             if len(info.counts) != 2 or 0 in info.counts:
-                raise UserError(
-                    f"task.{self.name}.pos_weight={BALANCED}: the training images of '{data.name}' must have negatives"
-                    f" and positives; it counts {list(info.counts)}. Give a number, or null"
+                raise SettingError(
+                    "pos_weight",
+                    BALANCED,
+                    f"a number: the training images of '{data.name}' must have negatives and positives to be balanced,"
+                    f" and it counts {list(info.counts)}",
+                    also=(None,),
                 )
             negatives, positives = info.counts
             self._weight = negatives / positives

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from gat_lightning.batch import MISSING
-from gat_lightning.errors import MissingLabelError, UserError
+from gat_lightning.errors import MissingLabelError
 from gat_lightning.info import DataInfo, LabelInfo, LabelKind
 from gat_lightning.models.features import FeatureInfo, LinearDecoder
 from gat_lightning.tasks.base import Task
@@ -60,7 +60,7 @@ def label_info(data: DataInfo, name: str, kind: LabelKind, remedy: str = "") -> 
 
     Raises:
         MissingLabelError: the data set has no such label.
-        UserError: it is of another kind.
+        ValueError: it is of another kind.
     """
     if name not in data.labels:
         raise MissingLabelError(
@@ -69,7 +69,7 @@ def label_info(data: DataInfo, name: str, kind: LabelKind, remedy: str = "") -> 
         )
     found = data.labels[name]
     if found.kind != kind:
-        raise UserError(f"The label '{name}' of '{data.name}' is {found.kind}, and this task needs a {kind} one.")
+        raise ValueError(f"The label '{name}' of '{data.name}' is {found.kind}, and this task needs a {kind} one.")
     return found
 
 
@@ -87,7 +87,7 @@ class Classification(MulticlassTask):
         """Learn the number of classes.
 
         Raises:
-            UserError: the data set has no label of this name, or it has no classes.
+            ValueError: the data set has no label of this name, or it has no classes.
         """
         self.num_classes = len(label_info(data, self.name, "multiclass", self._remedy()).classes)
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.batch import has_label
-from gat_lightning.errors import UserError
 from gat_lightning.models import FeatureInfo, UNetDecoder
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks.base import Task, masked
@@ -45,13 +44,13 @@ class DenseTask(Task):
         """A U-Net decoder on the encoder's stages.
 
         Raises:
-            UserError: the encoder has none.
+            ValueError: the encoder has none.
         """
         if not features.stages:
-            raise UserError(
-                f"task={self.name} makes an image of the encoder's feature maps, and this encoder has none"
-                " (transformers do not). Choose a convolutional one, such as encoder=preact_resnet18, or name its maps:"
-                " gat_lightning.models.attach_tasks(..., stages=[...])."
+            raise ValueError(
+                f"The task '{self.name}' makes an image of the encoder's feature maps, and this encoder has none"
+                " (transformers do not). Choose a convolutional one, such as preact_resnet18, or name its maps:"
+                " attach_tasks(..., stages=[...])."
             )
         return UNetDecoder(features.stages, self.shape)
 

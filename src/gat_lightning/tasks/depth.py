@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gat_lightning.batch import unit_range
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.info import DataInfo
 from gat_lightning.tasks.dense import DenseTask
 
@@ -57,40 +57,45 @@ class Depth(DenseTask):
         """Learn the image's size.
 
         Raises:
-            UserError: there is no teacher and no label.
+            ValueError: there is no teacher and no label.
         """
         _, height, width = data.image
         if self.teacher is None and self.name not in data.labels:
-            raise UserError(
-                f"task.depth.teacher=null needs a data set with the label 'depth', and '{data.name}' has"
-                f" {', '.join(sorted(data.labels))}. Set task.depth.teacher to a TorchScript file (SECURITY.md says how"
-                " to make one of MiDaS), or put train_depth and test_depth into the file of data=arrays."
+            raise SettingError(
+                "teacher",
+                None,
+                f"a TorchScript file, since '{data.name}' has no label 'depth', only {', '.join(sorted(data.labels))}"
+                " (SECURITY.md says how to make such a file of MiDaS). Or put train_depth and test_depth into the file"
+                " of Arrays",
             )
+        self._image = data.image
         self.shape = (1, height, width)
 
     def wanted(self, images: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Depth maps in [0, 1].
 
         Raises:
-            UserError: the teacher cannot be loaded or cannot process the images, or there are no maps of these images.
+            ValueError: the teacher cannot be loaded or cannot process the images, or there are no maps of these images.
         """
         if self.teacher is not None:
             depth = self._judge(images)
             return unit_range(F.interpolate(depth, self.shape[1:], mode="bilinear", align_corners=False))
         depth = labels[self.name]
         if depth.shape[1:] != self.shape:
-            raise UserError(
+            raise ValueError(
                 f"The label 'depth' must be [B, 1, H, W] in the size of the images, not {list(depth.shape)}"
             )
         return unit_range(depth)
 
     def begin(self) -> None:
-        """Load the teacher.
+        """Load the teacher and try it on blank images.
 
         Raises:
-            UserError: it cannot be loaded; says why, and what to do.
+            ValueError: it cannot be loaded or cannot process such images.
         """
-        self.load_teacher()
+        if self.teacher is not None:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                self._judge(torch.zeros(2, *self._image))
 
     def load_teacher(self) -> nn.Module | None:
         """The teacher in eval mode, None where there is none; it is loaded once.
@@ -98,7 +103,7 @@ class Depth(DenseTask):
         Weights that a module draws for itself are the same in every run, and no other random number changes.
 
         Raises:
-            UserError: it cannot be loaded; says why, and what to do.
+            SettingError: it cannot be loaded; says why, and what to do.
         """
         if self._loaded is None and self.teacher is not None:
             with torch.random.fork_rng(devices=[]):
@@ -113,15 +118,15 @@ class Depth(DenseTask):
         try:
             depth = teacher.to(images.device)(images)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise UserError(
-                f"task.depth.teacher cannot process images of shape {list(images.shape)}: {_first_line(error)}"
+            raise ValueError(
+                f"The teacher cannot process images of shape {list(images.shape)}: {_first_line(error)}"
             ) from error
         found = list(depth.shape) if isinstance(depth, Tensor) else type(depth).__name__
         if not isinstance(depth, Tensor) or depth.dim() not in (3, 4) or len(depth) != len(images):
-            raise UserError(f"task.depth.teacher must return [B, h, w] or [B, 1, h, w], and returned {found}")
+            raise ValueError(f"The teacher must return [B, h, w] or [B, 1, h, w], and returned {found}")
         depth = depth.unsqueeze(1) if depth.dim() == 3 else depth
         if depth.shape[1] != 1:
-            raise UserError(f"task.depth.teacher must return maps of one channel, and returned {found}")
+            raise ValueError(f"The teacher must return maps of one channel, and returned {found}")
         return depth.to(images.dtype)
 
 
@@ -164,22 +169,26 @@ def _load(teacher: str | Mapping[str, Any] | nn.Module) -> nn.Module:
 
         made = instantiate(teacher)
         if not isinstance(made, nn.Module):
-            raise UserError(f"task.depth.teacher must be a torch.nn.Module, and _target_ made a {type(made).__name__}")
+            raise SettingError(
+                "teacher", dict(teacher), f"a torch.nn.Module, and _target_ made a {type(made).__name__}"
+            )
         return made
     return _script(Path(teacher).expanduser())
 
 
 def _script(path: Path) -> nn.Module:
     if not path.is_file():
-        raise UserError(f"task.depth.teacher: there is no file {path.absolute()}")
+        raise SettingError("teacher", str(path.absolute()), "a file that exists")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
             return torch.jit.load(os.fspath(path), map_location="cpu")
     except RuntimeError as error:
-        raise UserError(
-            f"task.depth.teacher={path} is not a TorchScript file. Pickled modules and weights are not read, since a"
-            " pickle can run any code: export the module with torch.jit.trace(module.eval(), images).save(FILE)."
+        raise SettingError(
+            "teacher",
+            str(path),
+            "a TorchScript file. Pickled modules and weights are not read, since a pickle can run any code: export the"
+            " module with torch.jit.trace(module.eval(), images).save(FILE)",
         ) from error
 
 

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
 from gat_lightning.tasks.dense import DenseTask
+from gat_lightning.validate import check_int
 
 _SMALLEST_CELL, _LARGEST_CELL, _CELLS = 2, 8, 8
 _EPSILON = 1e-5
@@ -27,36 +27,31 @@ class HOG(DenseTask):
         cells_per_block: side of a block, within which histograms are normalised.
 
     Raises:
-        UserError: a setting is below 1.
+        SettingError: an argument is below 1.
     """
 
     name = "hog"
 
     def __init__(self, orientations: int = 9, pixels_per_cell: int | None = None, cells_per_block: int = 2) -> None:
-        for setting, value in (
-            ("orientations", orientations),
-            ("pixels_per_cell", pixels_per_cell),
-            ("cells_per_block", cells_per_block),
-        ):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise UserError(f"task.hog.{setting}={value!r}: it must be a whole number of at least 1")
-        self.orientations, self.pixels_per_cell, self.cells_per_block = orientations, pixels_per_cell, cells_per_block
+        self.orientations = check_int("orientations", orientations)
+        self.pixels_per_cell = check_int("pixels_per_cell", pixels_per_cell, also=(None,))
+        self.cells_per_block = check_int("cells_per_block", cells_per_block)
 
     def setup(self, data: DataInfo) -> None:
         """Learn the size of the cells and the number of the blocks.
 
         Raises:
-            UserError: the image is smaller than a block.
+            ValueError: the image is smaller than a block.
         """
         _, height, width = data.image
         shorter = min(height, width)
         self._cell = self.pixels_per_cell or min(max(shorter // _CELLS, _SMALLEST_CELL), _LARGEST_CELL)
         blocks = [side // self._cell - self.cells_per_block + 1 for side in (height, width)]
         if min(blocks) < 1:
-            raise UserError(
-                f"task=hog: a block of {self.cells_per_block} x {self.cells_per_block} cells of {self._cell} x"
-                f" {self._cell} pixels does not fit into the {height} x {width} pixels of '{data.name}'. Set"
-                f" task.hog.pixels_per_cell and task.hog.cells_per_block to a product of at most {shorter}."
+            raise ValueError(
+                f"A block of {self.cells_per_block} x {self.cells_per_block} cells of {self._cell} x {self._cell}"
+                f" pixels does not fit into the {height} x {width} pixels of '{data.name}': set pixels_per_cell and"
+                f" cells_per_block to a product of at most {shorter}."
             )
         self.shape = (self.cells_per_block**2 * self.orientations, blocks[0], blocks[1])
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask, pixel_grid
+from gat_lightning.validate import check_int
 
 _CANDIDATES = 64
 
@@ -23,15 +25,13 @@ class Jigsaw(PixelPermutationTask):
         seed: of the permutations alone. They are the same in every run and evaluation, whatever the run's seed.
 
     Raises:
-        UserError: fewer than 2 permutations, or more than there are.
+        SettingError: fewer than 2 permutations, or more than there are.
     """
 
     name = "jigsaw"
 
     def __init__(self, grid: int = 4, permutations: int = 10, seed: int = 0) -> None:
-        if grid < 2:
-            raise UserError(f"task.jigsaw.grid is {grid}; it must be at least 2 (4 makes the paper's 16 pieces).")
-        self.grid = grid
+        self.grid = check_int("grid", grid, 2)
         self._image: tuple[int, int] | None = None
         self.permutations = distant_permutations(grid * grid, permutations, seed)
 
@@ -39,13 +39,13 @@ class Jigsaw(PixelPermutationTask):
         """Check that the image can be cut into equal pieces.
 
         Raises:
-            UserError: it cannot.
+            ValueError: it cannot.
         """
         _, height, width = data.image
         if height % self.grid or width % self.grid:
-            raise UserError(
-                f"task=jigsaw cuts images into {self.grid} x {self.grid} pieces, and the {height} x {width} pixels of"
-                f" '{data.name}' are not divisible by {self.grid}. Set task.jigsaw.grid to a divisor of both."
+            raise ValueError(
+                f"Jigsaw cuts images into {self.grid} x {self.grid} pieces, and the {height} x {width} pixels of"
+                f" '{data.name}' are not divisible by {self.grid}: set grid to a divisor of both."
             )
         self._image = (height, width)
         super().setup(data)
@@ -65,13 +65,13 @@ class Jigsaw(PixelPermutationTask):
         """Use a checkpoint's permutations.
 
         Raises:
-            UserError: they are for another grid or of another number.
+            ValueError: they are for another grid or of another number.
         """
         permutations = state["permutations"].cpu()
         if permutations.shape != self.permutations.shape:
-            raise UserError(
+            raise ValueError(
                 f"The checkpoint's jigsaw has {list(permutations.shape)} permutations x pieces, this run's has"
-                f" {list(self.permutations.shape)}; set task.jigsaw.permutations and task.jigsaw.grid as it has them."
+                f" {list(self.permutations.shape)}; set permutations and grid as it has them."
             )
         self.permutations = permutations
         if self._image is not None:
@@ -88,13 +88,9 @@ def distant_permutations(pieces: int, count: int, seed: int) -> Tensor:
         long ``[count, pieces]``: the piece that goes to each place.
 
     Raises:
-        UserError: ``count`` is below 2 or above the number of permutations of ``pieces``.
+        SettingError: ``count`` is below 2 or above the number of permutations of ``pieces``.
     """
-    available = float(np.prod(np.arange(1.0, pieces + 1)))
-    if not 2 <= count <= available:
-        raise UserError(
-            f"task.jigsaw.permutations is {count}; with {pieces} pieces it must be from 2 to {available:.0f}."
-        )
+    check_int("permutations", count, 2, math.factorial(min(pieces, 12)))
     random = np.random.default_rng(seed)
     chosen = [np.arange(pieces)]
     used = np.eye(pieces)

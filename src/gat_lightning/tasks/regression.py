@@ -39,7 +39,7 @@ class Regression(Task):
         """Learn the label's unit.
 
         Raises:
-            UserError: the data set has no such label, or it is not a number.
+            ValueError: the data set has no such label, or it is not a number.
         """
         self._scale = label_info(data, self.name, "regression").scale
 

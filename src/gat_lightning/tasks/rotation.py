@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
 from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask, pixel_grid
@@ -25,13 +24,13 @@ class Rotation(PixelPermutationTask):
         """Check that the images are square.
 
         Raises:
-            UserError: they are not.
+            ValueError: they are not.
         """
         _, height, width = data.image
         if height != width:
-            raise UserError(
-                f"task=rotation needs square images, and those of '{data.name}' have {height} x {width} pixels."
-                " Crop or pad them to a square, or leave rotation out."
+            raise ValueError(
+                f"Rotation needs square images, and those of '{data.name}' have {height} x {width} pixels."
+                " Crop or pad them to a square, or leave this task out."
             )
         super().setup(data)
 

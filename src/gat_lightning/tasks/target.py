@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.info import DataInfo
 from gat_lightning.tasks.base import Task
 from gat_lightning.tasks.binary import BinaryClassification
 from gat_lightning.tasks.classification import Classification
 from gat_lightning.tasks.regression import Regression
+from gat_lightning.validate import check_option
 
 ATTACKED = ("target", "all", "auxiliary")
 """Values of ``attack.tasks`` (paper, Table 3)."""
 
 
 def check_leading(tasks: Sequence[Task]) -> None:
-    """Raise `UserError` unless the first task can stand in for a target: be attacked, scored and chosen by."""
+    """Raise `ValueError` unless the first task can stand in for a target: be attacked, scored and chosen by."""
     if not tasks or not (tasks[0].transforms and tasks[0].kind == "multiclass"):
         found = f"'{tasks[0].name}' is the first" if tasks else "there is none"
-        raise UserError(
-            "data.target=none needs a task that makes its own classes, and needs it first, since it is attacked and"
-            f" scored in place of a target; {found}. Choose for example task=rotation+jigsaw."
+        raise ValueError(
+            "target=none needs a task that makes its own classes, and needs it first, since it is attacked and scored"
+            f" in place of a target; {found}. Rotation and Jigsaw are such tasks."
         )
 
 
@@ -34,11 +35,11 @@ def target_task(data: DataInfo, name: str, pos_weight: float | str | None = None
         pos_weight: of a binary label, see :class:`~gat_lightning.tasks.binary.BinaryClassification`.
 
     Raises:
-        UserError: there is no such label, or ``pos_weight`` is given for one that is not binary.
+        ValueError: there is no such label, or ``pos_weight`` is given for one that is not binary.
     """
     kind = data.labels[name].kind if name in data.labels else "multiclass"
     if pos_weight is not None and kind != "binary":
-        raise UserError(f"target_task.pos_weight={pos_weight}: the label '{name}' is {kind}, it has no positives")
+        raise SettingError("pos_weight", pos_weight, f"left out: the label '{name}' is {kind} and has no positives")
     task: Task
     if kind == "binary":
         task = BinaryClassification(name, pos_weight)
@@ -58,11 +59,10 @@ def attacked_tasks(tasks: Sequence[Task], which: str) -> list[Task]:
         which: ``target``, ``all`` or ``auxiliary``.
 
     Raises:
-        UserError: ``which`` is unknown, or there is no auxiliary task.
+        ValueError: ``which`` is unknown, or there is no auxiliary task.
     """
-    if which not in ATTACKED:
-        raise UserError(f"attack.tasks is '{which}'; it must be one of: {', '.join(ATTACKED)}.")
+    check_option("tasks", which, ATTACKED)
     chosen = {"target": tasks[:1], "all": tasks, "auxiliary": tasks[1:]}[which]
     if not chosen:
-        raise UserError("attack.tasks=auxiliary needs an auxiliary task, for example task=rotation.")
+        raise ValueError("tasks=auxiliary needs an auxiliary task, such as Rotation.")
     return list(chosen)

@@ -68,7 +68,7 @@ class Passes:
         """Compile for training, in the process that trains.
 
         Raises:
-            UserError: torch cannot keep the model in this memory layout on the device.
+            SettingError: torch cannot keep the model in this memory layout on the device.
         """
         if self._channels_last:
             check_channels_last(self.model, device)

@@ -22,6 +22,7 @@ from gat_lightning.commands.evaluate.supplements import Supplementary, check_sup
 from gat_lightning.config.build import build_attack
 from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
+from gat_lightning.config.naming import naming
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.predictions import Predictions, score
@@ -102,11 +103,13 @@ def build_curve(config: DictConfig) -> list[tuple[float, Attack]]:
 def build_target(config: DictConfig, subject: Subject, device: torch.device) -> Target:
     """The subject in fp32 on the device, under attack through the tasks of ``attack.tasks``."""
     multitask = None if config.attack.tasks == "target" else subject.multitask
+    with naming(config, "attack"):
+        attacked = attacked_tasks(subject.tasks, config.attack.tasks)
     return Target(
         subject.model.float().to(device),
         subject.tasks[0],
         None if multitask is None else multitask.float().to(device),
-        attacked_tasks(subject.tasks, config.attack.tasks),
+        attacked,
     )
 
 

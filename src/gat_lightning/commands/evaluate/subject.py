@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_model
 from gat_lightning.config.evaluation import data_settings, is_export
+from gat_lightning.config.naming import naming
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.formats.safetensors import read_classifier
@@ -113,14 +114,14 @@ def _from_export(config: DictConfig) -> Subject:
     model, description = read_classifier(config.checkpoint)
     data = _data(config)
     _check_target(config, data, description.target)
-    return Subject(Path(config.checkpoint).stem, model, [target_task(data.info, data.target)], None, data, None)
+    return Subject(Path(config.checkpoint).stem, model, [_target_task(config, data)], None, data, None)
 
 
 def _from_factory(config: DictConfig) -> Subject:
     if config.get("data") is None:
         raise UserError("model._target_=... needs data to be evaluated on: choose data=NAME.")
     data = _data(config)
-    task = target_task(data.info, data.target)
+    task = _target_task(config, data)
     model = instantiate(config.model)
     if not isinstance(model, nn.Module):
         raise UserError(f"model._target_={config.model._target_} makes a {type(model).__name__}, not an nn.Module.")
@@ -128,7 +129,8 @@ def _from_factory(config: DictConfig) -> Subject:
         _put_weights(model, config.weights)
     if config.normalize is not None:
         statistics = data.info if config.normalize == "data" else config.normalize
-        model = normalized(model, list(statistics.mean), list(statistics.std))
+        with naming(config, "normalize"):
+            model = normalized(model, list(statistics.mean), list(statistics.std))
     return Subject("model", model.float(), [task], None, data, None)
 
 
@@ -140,6 +142,11 @@ def _check_target(config: DictConfig, data: ImageDataModule, target: str) -> Non
         )
 
 
+def _target_task(config: DictConfig, data: ImageDataModule) -> Task:
+    with naming(config, "data"):
+        return target_task(data.info, data.target)
+
+
 def _data(config: DictConfig) -> ImageDataModule:
     return build_data(OmegaConf.create({"data": data_settings(config), "augment": None}))
 
@@ -147,5 +154,7 @@ def _data(config: DictConfig) -> ImageDataModule:
 def _put_weights(model: nn.Module, path: str) -> None:
     try:
         model.load_state_dict(read_weights(path))
+    except ImportError as error:
+        raise UserError(str(error)) from error
     except RuntimeError as error:
         raise UserError(f"weights={path} are not this model's: {' '.join(str(error).split())[:500]}") from error

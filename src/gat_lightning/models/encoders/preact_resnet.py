@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gat_lightning.errors import UserError
 from gat_lightning.models.features import Features
 from gat_lightning.models.normalize import Normalize
 
@@ -107,7 +106,7 @@ class PreActResNet(nn.Module):
         ``[B, C, H, W]`` -> ``[B, num_classes]``.
 
     Raises:
-        UserError: ``mean`` or ``std`` does not fit the channels of ``image``, or ``layers`` does not fit ``widths``.
+        ValueError: ``mean`` or ``std`` does not fit the channels of ``image``, or ``layers`` does not fit ``widths``.
     """
 
     def __init__(
@@ -125,9 +124,9 @@ class PreActResNet(nn.Module):
         super().__init__()
         in_channels, height, width = image
         if len(mean) != in_channels:
-            raise UserError(f"images have {in_channels} channels, but there are {len(mean)} means for normalisation")
+            raise ValueError(f"images have {in_channels} channels, but there are {len(mean)} means for normalisation")
         if len(layers) != len(widths):
-            raise UserError(f"layers and widths need one entry per stage, got {list(layers)} and {list(widths)}")
+            raise ValueError(f"layers and widths need one entry per stage, got {list(layers)} and {list(widths)}")
         self.normalize = Normalize(mean, std)
         self.stem = _stem(in_channels, stem_width, small=max(height, width) <= SMALL_IMAGE)
         self.stages = nn.ModuleList()

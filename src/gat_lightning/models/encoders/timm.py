@@ -10,7 +10,7 @@ from types import ModuleType
 
 from torch import nn
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.models.normalize import normalized, per_channel
 from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
 from gat_lightning.nearest import did_you_mean, nearest
@@ -47,12 +47,13 @@ def timm_classifier(
         ``[B, C, H, W]`` -> ``[B, num_classes]``.
 
     Raises:
-        UserError: timm is not installed, there are no such model or weights, they cannot be had, do not fit, or the
-            model cannot be made for such images.
+        ImportError: timm is not installed.
+        SettingError: there are no such model or weights, or the model cannot be made for such images.
+        ValueError: the weights cannot be had or do not fit.
     """
     timm = _timm()
     if pretrained and weights is not None:
-        raise UserError("encoder.pretrained and encoder.weights exclude each other: set one of them.")
+        raise ValueError("pretrained and weights exclude each other: set one of them.")
     tagged = _tagged(timm, name, pretrained)
     preset = timm.models.get_pretrained_cfg(tagged)
     size = {"img_size": image[1:]} if preset.fixed_input_size else {}
@@ -66,15 +67,16 @@ def timm_classifier(
     except Exception as error:  # whatever a download provokes
         reason = " ".join(str(error).split())
         if download:
-            raise UserError(
-                f"encoder.pretrained: the weights of {tagged} cannot be had ({reason}). Without a network, give a file"
-                " of them: encoder.pretrained=false encoder.weights=FILE."
+            raise ValueError(
+                f"The weights of {tagged} cannot be had ({reason}). Without a network, give a file of them:"
+                " pretrained=false weights=FILE."
             ) from error
-        raise UserError(f"encoder.name={name} cannot be made for images of shape {image}: {reason}") from error
+        right = f"a classifier that can be made for images of shape {image} ({reason})"
+        raise SettingError("name", name, right) from error
     if pretrained:
         mean, std = per_channel(preset.mean, image[0]), per_channel(preset.std, image[0])
     if weights is not None and initial_weights_wanted():
-        begin_with(classifier, read_weights(weights, "encoder.weights"), f"encoder.weights={weights}")
+        begin_with(classifier, read_weights(weights), f"weights={weights}")
     return normalized(classifier, mean, std)
 
 
@@ -82,25 +84,25 @@ def _timm() -> ModuleType:
     try:
         import timm
     except ImportError as error:
-        raise UserError("encoder=timm needs an extra: pip install 'gat-lightning[encoders]'") from error
+        raise ImportError("Classifiers of timm need an extra: pip install 'gat-lightning[encoders]'") from error
     return timm
 
 
 def _tagged(timm: ModuleType, name: str, pretrained: bool | str) -> str:
     """The name, with that of the weights."""
     if not timm.is_model(name):
-        meant = did_you_mean(nearest(name, timm.list_models()), otherwise="; choose for example resnet50.")
-        raise UserError(f"encoder.name={name}: timm has no such classifier{meant}")
+        meant = did_you_mean(nearest(name, timm.list_models()), otherwise=", such as resnet50")
+        raise SettingError("name", name, f"a classifier of timm{meant}")
     if not pretrained:
         return name
     listed = timm.list_pretrained(f"{name.partition('.')[0]}.*")
     available = [each.partition(".")[2] for each in listed if timm.models.get_pretrained_cfg(each).hf_hub_id]
     if not available:
-        raise UserError(f"encoder.pretrained: timm has no weights for {name}; set encoder.pretrained=false.")
+        raise SettingError("pretrained", pretrained, f"false, since timm has no weights for {name}")
     if pretrained is True:
         return name
     if pretrained not in available:
-        raise UserError(f"encoder.pretrained={pretrained}: {name} has the weights {', '.join(available)}; or set true.")
+        raise SettingError("pretrained", pretrained, f"true or one of: {', '.join(available)}")
     return f"{name.partition('.')[0]}.{pretrained}"
 
 
@@ -116,7 +118,7 @@ def checked_weights(repository: str) -> Path:
         A file of safetensors.
 
     Raises:
-        UserError: its SHA-256 checksum differs from the Hub's.
+        ValueError: its SHA-256 checksum differs from the Hub's.
         Exception: whatever the client raises where the file cannot be had.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
@@ -130,7 +132,7 @@ def checked_weights(repository: str) -> Path:
         while block := file.read(_BLOCK):
             found.update(block)
     if found.hexdigest() != said:
-        raise UserError(
+        raise ValueError(
             f"{path.resolve()} has the SHA-256 sum {found.hexdigest()}, not {said}; delete it and try again"
         )
     return path

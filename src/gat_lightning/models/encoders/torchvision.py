@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from torch import nn
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.models.normalize import normalized, per_channel
 from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
 from gat_lightning.nearest import did_you_mean, nearest
@@ -43,28 +43,31 @@ def torchvision_classifier(
         ``[B, C, H, W]`` -> ``[B, num_classes]``.
 
     Raises:
-        UserError: there are no such model or weights, they cannot be had, do not fit, or the model cannot be made for
-            such images.
+        SettingError: there are no such model or weights, or the model cannot be made for such images.
+        ValueError: the weights cannot be had or do not fit.
     """
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
-        meant = did_you_mean(nearest(name, known), otherwise="; choose for example resnet50.")
-        raise UserError(f"encoder.name={name}: torchvision has no such classifier{meant}")
+        meant = did_you_mean(nearest(name, known), otherwise=", such as resnet50")
+        raise SettingError("name", name, f"a classifier of torchvision{meant}")
     if pretrained and weights is not None:
-        raise UserError("encoder.pretrained and encoder.weights exclude each other: set one of them.")
+        raise ValueError("pretrained and weights exclude each other: set one of them.")
     build = models.get_model_builder(name)
     takes = inspect.signature(get_type_hints(build)["return"]).parameters
     settings: dict[str, Any] = {"aux_logits": False, "transform_input": False, "init_weights": True}
     settings = {key: value for key, value in settings.items() if key in takes}
     own_size = {"image_size": image[1]} if "image_size" in takes else {}
     if own_size and image[1] != image[2]:
-        raise UserError(f"encoder.name={name} takes square images only, not {image[1]} x {image[2]}.")
+        raise SettingError(
+            "name", name, f"a classifier that takes {image[1]} x {image[2]} pixels, not only square images"
+        )
     try:
         classifier = build(weights=None, num_classes=num_classes, **settings, **own_size)
     except (ValueError, RuntimeError, AssertionError) as error:
-        raise UserError(f"encoder.name={name} cannot be made for images of shape {image}: {error}") from error
+        right = f"a classifier that can be made for images of shape {image} ({error})"
+        raise SettingError("name", name, right) from error
     _take_channels(classifier, image[0])
     if pretrained:
         chosen = _weights(name, pretrained)
@@ -76,7 +79,7 @@ def torchvision_classifier(
         )
         mean, std = per_channel(mean, image[0]), per_channel(std, image[0])
     elif weights is not None and initial_weights_wanted():
-        begin_with(classifier, read_weights(weights, "encoder.weights"), f"encoder.weights={weights}")
+        begin_with(classifier, read_weights(weights), f"weights={weights}")
     return normalized(classifier, mean, std)
 
 
@@ -87,9 +90,7 @@ def _weights(name: str, pretrained: bool | str) -> Any:
     if pretrained is True:
         return available.DEFAULT
     if pretrained not in available.__members__:
-        raise UserError(
-            f"encoder.pretrained={pretrained}: {name} has the weights {', '.join(available.__members__)}; or set true."
-        )
+        raise SettingError("pretrained", pretrained, f"true or one of: {', '.join(available.__members__)}")
     return available[pretrained]
 
 
@@ -98,9 +99,9 @@ def _download(build: Callable[..., nn.Module], weights: Any, settings: dict[str,
     try:
         return build(weights=weights, **settings).state_dict()
     except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"encoder.pretrained: {weights.url} cannot be downloaded ({' '.join(str(error).split())}). Without a"
-            " network, give a file of these weights: encoder.pretrained=false encoder.weights=FILE."
+        raise ValueError(
+            f"{weights.url} cannot be downloaded ({' '.join(str(error).split())}). Without a network, give a file of"
+            " these weights: pretrained=false weights=FILE."
         ) from error
 
 

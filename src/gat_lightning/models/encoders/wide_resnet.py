@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.models.encoders.preact_resnet import BasicBlock, PreActResNet
 
 
@@ -26,7 +26,8 @@ class WideResNet(PreActResNet):
         ``[B, C, H, W]`` -> ``[B, num_classes]``.
 
     Raises:
-        UserError: ``depth`` is not 6n + 4, or ``mean`` or ``std`` does not fit the channels of ``image``.
+        SettingError: ``depth`` is not 6n + 4.
+        ValueError: ``mean`` or ``std`` does not fit the channels of ``image``.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class WideResNet(PreActResNet):
     ) -> None:
         blocks, rest = divmod(depth - 4, 6)
         if rest or blocks < 1:
-            raise UserError(f"the depth of a wide ResNet is 6n + 4 (10, 16, 22, 28, ...), not {depth}")
+            raise SettingError("depth", depth, "6n + 4 for a wide ResNet: 10, 16, 22, 28, ...")
         super().__init__(
             num_classes=num_classes,
             image=image,
