@@ -35,7 +35,8 @@ class SettingError(ValueError):
         """The message with another spelling of the argument's name and of None."""
         also = [none if value is None else str(value) for value in self.also]
         end = "" if self.right.endswith("?") else "."
-        return f"{name}={self.value!r}: it must be {' or '.join([*also, self.right])}{end}"
+        value = none if self.value is None else repr(self.value)
+        return f"{name}={value}: it must be {' or '.join([*also, self.right])}{end}"
 
 
 class MissingLabelError(ValueError):

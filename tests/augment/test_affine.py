@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms.functional import InterpolationMode, affine
 
 from gat_lightning.augment import EpochAugmenter, RandomAffine
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.randomness import generator_for
 
 
@@ -50,8 +50,8 @@ def test_an_image_depends_on_seed_epoch_and_sample_alone():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"degrees": 200}, r"augment\.degrees=200"), ({"translate": -1}, "from 0 to 1"), ({"scale": 1}, "below 1")],
+    [({"degrees": 200}, "degrees=200"), ({"translate": -1}, "at least 0 and at most 1"), ({"scale": 1}, "below 1")],
 )
 def test_values_out_of_range(settings, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(SettingError, match=message):
         RandomAffine(**settings)

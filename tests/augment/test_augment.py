@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gat_lightning.augment import EpochAugmenter, Identity, RandomCropFlip
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.randomness import generator_for
 
 
@@ -84,5 +84,5 @@ def test_epochs_may_come_in_any_order():
 
 @pytest.mark.parametrize("padding", [-1, 1.5, True, "2"])
 def test_bad_padding(padding):
-    with pytest.raises(UserError, match=r"data\.crop_padding=.*: it must be a whole number of pixels"):
+    with pytest.raises(SettingError, match=r"padding=.*: it must be a whole number of at least 0"):
         RandomCropFlip(padding, False)

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from gat_lightning.augment import Augmentation, CutMix, Identity, MaxUp, Mixup, RandomCropFlip
 from gat_lightning.batch import Batch
 from gat_lightning.curvature.terms import Curvature
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.methods import Madry
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Classification, Jigsaw, Macro, Rotation
@@ -257,11 +257,11 @@ def test_the_comparison_of_copies_leaves_no_trace_in_the_model():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CutMix(Identity(), alpha=0), "augment.alpha=0"),
-        (lambda: Mixup(Identity(), probability=1.5), "augment.probability=1.5"),
-        (lambda: MaxUp(Identity(), copies=1), "augment.copies=1"),
+        (lambda: CutMix(Identity(), alpha=0), "alpha=0"),
+        (lambda: Mixup(Identity(), probability=1.5), "probability=1.5"),
+        (lambda: MaxUp(Identity(), copies=1), "copies=1"),
     ],
 )
 def test_wrong_settings_are_named(make, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(SettingError, match=message):
         make()

@@ -156,14 +156,14 @@ MORE = {
     "norm": (DIGITS + "attack.norm=linf2", "attack.norm='linf2'", "did you mean Linf?"),
     "learning rate": (DIGITS + "optimizer.lr=-0.1", "optimizer.lr=-0.1", "a number above 0"),
     "epochs": (DIGITS + "trainer.max_epochs=0", "trainer.max_epochs=0", "a whole number of at least 1"),
-    "devices": (DIGITS + "trainer.devices=0", "trainer.devices=0", "at least 1, -1 for all, auto"),
+    "devices": (DIGITS + "trainer.devices=0", "trainer.devices=0", "-1 or auto or a list of indices"),
     "normalize": (DIGITS + "weighting.normalize=L2", "weighting.normalize='L2'", "did you mean l2?"),
     "clipping": (DIGITS + "+trainer.gradient_clip_val=1", "gradient_clip_val=1", "set engine.clip_norm"),
     "no end": (DIGITS + "trainer.max_epochs=-1", "trainer.max_epochs=-1 has no end", "+trainer.max_steps"),
     "nesterov": (DIGITS + "+optimizer.nesterov=true optimizer.momentum=0", "optimizer: Nesterov", "a momentum"),
     "label": (DIGITS + "data.target=clas", "data.target='clas'", "did you mean class?"),
     "jigsaw": (DIGITS + "task=jigsaw task.jigsaw.grid=3", "not divisible by 3", "a divisor of both"),
-    "no path": ("data=arrays", "data=arrays needs", "data.path=FILE.npz"),
+    "no path": ("data=arrays", "data.path=null", "an .npz file"),
     "other names": (OWN + "FILES/other_names.npz", "has no array train_images", "it has images, labels. It must be"),
 }  # fmt: skip
 AS_COMMANDS = ("group", "option", "key", "no auxiliary task", "corrupt")

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gat_lightning.data import Arrays
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 
 RNG = np.random.default_rng(0)
 
@@ -126,7 +126,7 @@ def test_class_names_that_do_not_fit(save, classes, message):
 
 
 def test_no_path_and_no_file(tmp_path):
-    with pytest.raises(UserError, match=r"needs data\.path=FILE\.npz"):
+    with pytest.raises(SettingError, match=r"path=None: it must be an \.npz file"):
         Arrays(path=None)
     with pytest.raises(UserError, match=rf"there is no file {tmp_path / 'absent.npz'}"):
         Arrays(path=tmp_path / "absent.npz").setup()

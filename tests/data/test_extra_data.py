@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gat_lightning.augment import RandomCropFlip
 from gat_lightning.data import ROBIN, Digits, Images, LabelledImages, Splits
 from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 from support.extra_images import CLASSES, PICTURES
 from support.loaders import SaveOnce, fit, joined, positions
 from support.training_runs import SHORT, trained
@@ -185,12 +185,12 @@ def test_an_evaluation_does_not_need_the_file(tmp_path):
     ("settings", "message"),
     [
         ({"extra": "some.hdf5"}, r"data.extra=some.hdf5: it must be an \.npz file with image and label, or"),
-        ({"extra_fraction": 0}, r"data.extra_fraction=0: it must be above 0 and below 1"),
-        ({"extra_fraction": 1.0}, r"data.extra_fraction=1.0: it must be above 0 and below 1"),
+        ({"extra_fraction": 0}, r"extra_fraction=0: it must be a number above 0 and below 1"),
+        ({"extra_fraction": 1.0}, r"extra_fraction=1.0: it must be a number above 0 and below 1"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises((SettingError, UserError), match=message):
         Digits(**settings)
 
 
@@ -204,7 +204,7 @@ def test_pictures_that_are_kept_in_memory_take_extra_images(two_folders, tmp_pat
 
 
 def test_data_sets_of_files_take_none(tmp_path):
-    with pytest.raises(UserError, match=r"extra images join data sets of arrays only \(cifar10, .*\), not ROBIN"):
+    with pytest.raises(SettingError, match=r"extra='some.npz': it must be left out: ROBIN"):
         ROBIN(root=tmp_path, extra="some.npz")
 
 

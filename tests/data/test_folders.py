@@ -4,7 +4,7 @@ import pytest
 
 from gat_lightning.data import Images
 from gat_lightning.data.folders import find_pictures
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 from support.picture_folders import SIZE, ready, save
 
 
@@ -60,7 +60,7 @@ def test_folders_beside_train_and_test_are_named(two_folders, caplog):
 
 
 def test_no_root_and_a_missing_one(tmp_path):
-    with pytest.raises(UserError, match=r"needs data\.root=FOLDER, with FOLDER/train/CLASS/\*\.jpg and .*FOLDER/CLASS"):
+    with pytest.raises(SettingError, match=r"root=None: .* FOLDER/train/CLASS/\*\.jpg and .*FOLDER/CLASS"):
         Images(root=None)
     with pytest.raises(UserError, match=rf"no folder {tmp_path}/absent; expected are data\.root/train/CLASS"):
         assert Images(root=tmp_path / "absent").info
@@ -111,11 +111,11 @@ def test_a_class_in_one_split_only(two_folders, here, there):
         (["ant", "bee", "ant"], "data.classes names 'ant' more than once"),
         (["ant"], "data.classes names only 1 class: ant; at least two are needed"),
         ([], "data.classes names only 0 classes; at least two"),
-        ("ant", "data.classes='ant': it must be null or a list"),
+        ("ant", "classes='ant': it must be None or a list"),
     ],
 )
 def test_classes_that_do_not_fit(one_folder, classes, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises((SettingError, UserError), match=message):
         assert Images(root=one_folder, classes=classes).info
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gat_lightning.data.dataset import ArrayDataset, home_of
 from gat_lightning.data.statistics import channel_statistics
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 from gat_lightning.randomness import Shard
 
 MACRO = {"winged": ["bee", "ant"], "furry": ["cat"]}
@@ -120,23 +120,23 @@ def test_info_comes_before_setup_and_lists_macro(toy):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 1}, r"data\.batch_size=1: it must be a whole number of at least 2"),
-        ({"batch_size": 12.5}, r"data\.batch_size=12\.5"),
-        ({"batch_size": True}, r"data\.batch_size=True"),
-        ({"fraction": 0}, r"data\.fraction=0: it must be above 0 and at most 1"),
-        ({"fraction": 1.1}, r"data\.fraction=1\.1"),
-        ({"fraction": "all"}, r"data\.fraction='all': it must be a number"),
-        ({"fraction": float("nan")}, r"data\.fraction=nan"),
-        ({"val_fraction": 0}, r"data\.val_fraction=0: it must be above 0 and below 1"),
-        ({"val_fraction": 1.0}, r"data\.val_fraction=1\.0"),
-        ({"workers": -1}, r"data\.workers=-1: it must be 0 .* or a number of processes"),
+        ({"batch_size": 1}, r"batch_size=1: it must be a whole number of at least 2"),
+        ({"batch_size": 12.5}, r"batch_size=12\.5"),
+        ({"batch_size": True}, r"batch_size=True"),
+        ({"fraction": 0}, r"fraction=0: it must be a number above 0 and at most 1"),
+        ({"fraction": 1.1}, r"fraction=1\.1"),
+        ({"fraction": "all"}, r"fraction='all': it must be a number"),
+        ({"fraction": float("nan")}, r"fraction=nan"),
+        ({"val_fraction": 0}, r"val_fraction=0: it must be a number above 0 and below 1"),
+        ({"val_fraction": 1.0}, r"val_fraction=1\.0"),
+        ({"workers": -1}, r"workers=-1: it must be a whole number of at least 0"),
         ({"target": "clas"}, r"data\.target='clas': toy has no such label, only class; did you mean class\?"),
         ({"target": "macro"}, r"data\.target='macro': toy has no such label, only class"),
         ({"macro": {"a": [0], "b": [1]}}, "class 'cat'"),
     ],
 )
 def test_bad_settings(toy, settings, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises((SettingError, UserError), match=message):
         toy(**settings)
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import compare, holm, mcnemar
 
 
@@ -60,16 +59,16 @@ def test_holm_equals_statsmodels(p_values: list[float]) -> None:
     [([True], [True, False]), ([], []), ([1, 0], [0, 1]), ([[True]], [[True]]), ([0.5], [0.2])],
 )
 def test_mcnemar_refuses(first: list, second: list) -> None:
-    with pytest.raises(UserError, match=r"same images|one bool per image"):
+    with pytest.raises(ValueError, match=r"same images|one bool per image"):
         mcnemar(first, second)
 
 
 def test_holm_and_compare_refuse() -> None:
-    with pytest.raises(UserError, match="p-values"):
+    with pytest.raises(ValueError, match="p-values"):
         holm([0.1, 1.1])
-    with pytest.raises(UserError, match="at least two"):
+    with pytest.raises(ValueError, match="at least two"):
         compare({"a": [True]})
-    with pytest.raises(UserError, match="level"):
+    with pytest.raises(ValueError, match="level"):
         compare({"a": [True], "b": [False]}, level=5)
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import FGSM, PGD, ClassifierProblem
-from gat_lightning.errors import UserError
 from gat_lightning.evaluation.transfer import success_rates
 
 
@@ -81,5 +80,5 @@ def test_refusals(images: Tensor, labels: Tensor) -> None:
         ({"a": model(0)}, images, labels[:3]),
         ({"a": model(0)}, *[images[:0]] * 2),
     ):
-        with pytest.raises(UserError, match="transfer matrix"):
+        with pytest.raises(ValueError, match="transfer matrix"):
             success_rates(models, x, y, FGSM())

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.training.averaging import ExponentialAverage, WeightAverage, recompute_batchnorm
 
 
@@ -185,10 +185,10 @@ def test_two_processes_average_over_all_images(free_port):
 
 @pytest.mark.parametrize("decay", [1, -0.1, 1.5, float("nan"), "much", None, True])
 def test_impossible_decays_are_refused(decay):
-    with pytest.raises(UserError, match=r"callbacks.ema.rule.decay=.*at least 0 and below 1"):
+    with pytest.raises(SettingError, match=r"decay=.*at least 0 and below 1"):
         ExponentialAverage(decay)
 
 
 def test_an_impossible_warmup_is_refused():
-    with pytest.raises(UserError, match=r"callbacks.ema.rule.warmup='10': it must be true or false"):
+    with pytest.raises(SettingError, match=r"warmup='10': it must be true or false"):
         ExponentialAverage(warmup="10")

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gat_lightning.config.files import find_conf
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
 from gat_lightning.training.schedules import constant, cosine, cyclic, multistep, one_cycle
 
 OPTIONS = sorted(find_conf().glob("schedule/*.yaml"))
@@ -143,23 +143,23 @@ def test_every_schedule_has_an_option():
 @pytest.mark.parametrize("warmup", [-0.1, 1.0])
 @pytest.mark.parametrize("make", [*WARMED, one_cycle])
 def test_an_impossible_warmup_is_refused(make, warmup):
-    with pytest.raises(UserError, match=r"schedule\.warmup=.*: it must be at least 0 and below 1"):
+    with pytest.raises(SettingError, match=r"warmup=.*: it must be a number of at least 0 and below 1"):
         make(optimizer(), 10, warmup=warmup)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"milestones": [0.75, 0.5]}, r"schedule.milestones=\[0.75, 0.5\]: they must be rising"),
-        ({"milestones": [0.5, 0.5]}, "they must be rising"),
+        ({"milestones": [0.75, 0.5]}, r"milestones=\[0.75, 0.5\]: it must be rising"),
+        ({"milestones": [0.5, 0.5]}, "it must be rising"),
         ({"milestones": [0.0, 0.5]}, "each above 0 and below 1"),
         ({"milestones": [100, 150]}, "each above 0 and below 1"),
-        ({"gamma": 0.0}, "schedule.gamma=0.0: it must be above 0 and at most 1"),
-        ({"gamma": 2}, "it must be above 0 and at most 1"),
+        ({"gamma": 0.0}, "gamma=0.0: it must be a number above 0 and at most 1"),
+        ({"gamma": 2}, "above 0 and at most 1"),
     ],
 )
 def test_impossible_steps_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(SettingError, match=message):
         multistep(optimizer(), 10, **settings)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from gat_lightning.augment.base import Augmentation
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_real
 
 
 class RandomAffine(Augmentation):
@@ -23,7 +23,7 @@ class RandomAffine(Augmentation):
         scale: largest change of the scale, at least 0 and below 1.
 
     Raises:
-        UserError: a value is out of its range.
+        SettingError: an argument is out of its range.
 
     Shape:
         images ``[B, C, H, W]`` -> ``[B, C, H, W]``, values in [0, 1] stay in [0, 1]; drawn values ``[N, 4]``: the
@@ -32,12 +32,9 @@ class RandomAffine(Augmentation):
     """
 
     def __init__(self, degrees: float = 45.0, translate: float = 0.15, scale: float = 0.15) -> None:
-        for name, value, most in (("degrees", degrees, 180), ("translate", translate, 1)):
-            if not 0 <= value <= most:
-                raise UserError(f"augment.{name}={value!r}: it must be from 0 to {most}")
-        if not 0 <= scale < 1:
-            raise UserError(f"augment.scale={scale!r}: it must be at least 0 and below 1")
-        self.degrees, self.translate, self.scale = degrees, translate, scale
+        self.degrees = check_real("degrees", degrees, 0, 180)
+        self.translate = check_real("translate", translate, 0, 1)
+        self.scale = check_real("scale", scale, 0, 1, closed="left")
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
         """Parts of the largest values, float ``[samples, 4]``."""

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from gat_lightning.batch import Batch
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, generator_for
 
 Generators = Callable[[str], BatchGenerator]
@@ -49,11 +48,11 @@ class Augmentation(ABC):
         """
 
     def check(self, has_target: bool) -> None:
-        """Raise `UserError` if a loss of the target is needed, and there is none (``data.target=none``)."""
+        """Raise `ValueError` if the loss of a target is needed and there is no target."""
         if self.needs_target and not has_target:
-            raise UserError(
-                f"augment: {type(self).__name__} looks at the target's loss, and data.target=none leaves no target: set"
-                " data.target, or choose another augmentation, such as augment=standard."
+            raise ValueError(
+                f"{type(self).__name__} looks at the loss of a target, and there is no target: choose one, or another"
+                " augmentation, such as the standard one."
             )
 
     def at_step(self, batch: Batch, generators: Generators, loss_of: LossOf) -> Batch:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gat_lightning.augment.base import Augmentation, Generators, Identity, LossOf
 from gat_lightning.batch import Batch
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_int
 
 
 class MaxUp(Identity):
@@ -25,15 +25,13 @@ class MaxUp(Identity):
         copies: m, at least 2; 4 in the paper's ImageNet experiments, 10 on CIFAR.
 
     Raises:
-        UserError: ``copies`` is not a whole number above 1.
+        SettingError: ``copies`` is not a whole number above 1.
     """
 
     needs_target = True
 
     def __init__(self, base: Augmentation, copies: int = 4) -> None:
-        if isinstance(copies, bool) or not isinstance(copies, int) or copies < 2:
-            raise UserError(f"augment.copies={copies!r}: it must be a whole number, 2 or more")
-        self.base, self.copies = base, copies
+        self.base, self.copies = base, check_int("copies", copies, 2)
 
     def at_step(self, batch: Batch, generators: Generators, loss_of: LossOf) -> Batch:
         """The worst copy of every image, with its dense labels."""

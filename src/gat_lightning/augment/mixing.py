@@ -12,8 +12,8 @@ from torch import Tensor
 from gat_lightning.augment.base import Augmentation, Generators, LossOf
 from gat_lightning.batch import MISSING, Batch, Mixed, has_label
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, Shard
+from gat_lightning.validate import check_real
 
 
 class PairMixing(Augmentation):
@@ -28,15 +28,13 @@ class PairMixing(Augmentation):
         probability: with which an image is mixed at all, in (0, 1].
 
     Raises:
-        UserError: ``alpha`` or ``probability`` is out of its range.
+        SettingError: ``alpha`` or ``probability`` is out of its range.
     """
 
     def __init__(self, base: Augmentation, alpha: float = 1.0, probability: float = 1.0) -> None:
-        if not 0 < alpha < float("inf"):
-            raise UserError(f"augment.alpha={alpha}: it must be a number above 0, such as 1")
-        if not 0 < probability <= 1:
-            raise UserError(f"augment.probability={probability}: it must be above 0 and at most 1")
-        self.base, self.alpha, self.probability = base, alpha, probability
+        self.base = base
+        self.alpha = check_real("alpha", alpha, 0, closed="neither", example=1)
+        self.probability = check_real("probability", probability, 0, 1, closed="right")
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
         """What the base draws."""

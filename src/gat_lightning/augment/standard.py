@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from gat_lightning.augment.affine import RandomAffine
 from gat_lightning.augment.base import Augmentation
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_int
 
 
 class RandomCropFlip(Augmentation):
@@ -27,9 +27,7 @@ class RandomCropFlip(Augmentation):
     """
 
     def __init__(self, padding: int, flip: bool) -> None:
-        if not isinstance(padding, int) or isinstance(padding, bool) or padding < 0:
-            raise UserError(f"data.crop_padding={padding!r}: it must be a whole number of pixels, 0 for no crop")
-        self.padding, self.flip = padding, flip
+        self.padding, self.flip = check_int("padding", padding, 0), flip
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
         """Row, column and mirror of every sample, long ``[samples, 3]``."""

@@ -149,7 +149,7 @@ def front_caption(groups: Sequence[Group], clean: MetricName, robust: MetricName
         return caption
     try:
         volume = hypervolume(points)
-    except UserError:  # moocore is an extra
+    except ImportError:  # moocore is an extra
         return caption
     return f"{caption} Hyper-volume of the means against (1, 1): {volume.dominated:.4f}, higher is better."
 

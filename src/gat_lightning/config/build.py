@@ -89,7 +89,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     for task in tasks:
         with naming(config, f"task.{task.name}"):
             task.begin()
-    warn_of_lost_orientation(info, tasks, _separate(config.data.views))
+    warn_of_lost_orientation(info, tasks, config.data.views == "separate")
     attack = build_attack(config, "attack")
     method, curvature = instantiate(config.method), instantiate(config.curvature)
     weighting = instantiate(config.weighting)
@@ -123,7 +123,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         Optimization(instantiate(config.optimizer), instantiate(config.schedule)),
         Scores(_named(build_attack(config, "validation.attack")), build_test_attacks(config), config.validation.images),
         attacked=config.attack.tasks,
-        separate_views=_separate(config.data.views),
+        separate_views=config.data.views == "separate",
         augment=augment,
         weight_perturbation=WeightPerturbation(config.awp.gamma),
         skip_non_finite=config.on_nan == "skip",
@@ -195,9 +195,3 @@ def _strategy(config: DictConfig) -> Any:
 
 def _named(attack: Attack) -> Mapping[str, Attack]:
     return {attack.name: attack}
-
-
-def _separate(views: str) -> bool:
-    if views not in ("shared", "separate"):
-        raise UserError(f"data.views is '{views}'; it must be one of: shared, separate.")
-    return views == "separate"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
 
@@ -113,11 +112,11 @@ def _(error: ConfigCompositionException) -> str:
     cause = error.__cause__
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
         return _text(cause)
-    if several := re.match(r"Ambiguous value for argument '(\w+)=([\w,]+)'", str(error)):
-        group, options = several.groups()
-        if group in _JOINED:
-            joined = f"{group}={options.replace(',', '+')}"
-            return f"{several[0]}: several are joined by +, as in {joined}; -m runs them one after another."
+    ambiguous, _, rest = str(error).partition("'")
+    group, _, options = rest.partition("'")[0].partition("=")
+    if ambiguous.startswith("Ambiguous value") and group in _JOINED:
+        joined = f"{group}={options.replace(',', '+')}"
+        return f"Ambiguous value {group}={options}: options are joined by +, as in {joined}; -m runs one after another."
     lines = [*str(error).splitlines(), *str(cause or "").splitlines()[:1]]
     return " ".join(line.strip() for line in lines)
 

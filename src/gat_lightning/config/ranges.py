@@ -1,26 +1,21 @@
-"""Ranges of settings that no constructor checks, or only during training."""
+"""Ranges of the settings that no constructor checks, or only once the training runs."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.config.constructors import origin_of
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 from gat_lightning.gradients.spaces import SPACES
-from gat_lightning.nearest import did_you_mean, nearest
 from gat_lightning.tasks import ATTACKED
+from gat_lightning.validate import check_bool, check_int, check_option, check_real
 
-
-class Range(NamedTuple):
-    """What a setting may be, as a test and in words."""
-
-    holds: Callable[[Any], bool]
-    right: str
-    names: tuple[str, ...] = ()
+Check = Callable[[str, Any], Any]
+"""From a setting's name and value; raises `SettingError`."""
 
 
 class Fixed(NamedTuple):
@@ -31,86 +26,50 @@ class Fixed(NamedTuple):
     remedy: str
 
 
-def one_of(*names: str) -> Range:
-    """One of these names."""
-    return Range(lambda value: value in names, f"one of: {', '.join(names)}", names)
+def check_text(name: str, value: Any, right: str) -> None:
+    """Raise `SettingError` unless the value is a text or None."""
+    if value is not None and not isinstance(value, str):
+        raise SettingError(name, value, right, also=(None,))
 
 
-def whole(least: int, *others: Any, most: float = math.inf) -> Range:
-    """A whole number of at least ``least``, or one of the ``others``."""
-    words = f"a whole number of at least {least}" + (f" and at most {most:.0f}" if most < math.inf else "")
-    return Range(
-        lambda value: _among(value, others) or (_is(value, int) and least <= value <= most),
-        _or(words, others),
-    )
+def _check_devices(name: str, value: Any) -> None:
+    if not isinstance(value, (str, list)):
+        check_int(name, value, also=(-1, "auto", "a list of indices"))
 
 
-def number(accepts: Callable[[float], bool], words: str, *others: Any) -> Range:
-    """A finite number that the test accepts, or one of the ``others``."""
-    return Range(
-        lambda value: _among(value, others) or (_is(value, int, float) and math.isfinite(value) and accepts(value)),
-        f"a number {_or(words, others)}",
-    )
+_positive = partial(check_real, low=0, closed="neither")
+_batches = partial(_positive, example="0.5 of them or 10", also=(None,))
 
-
-def text(words: str, *others: Any) -> Range:
-    """A text, or one of the ``others``."""
-    return Range(lambda value: _among(value, others) or _is(value, str), _or(words, others))
-
-
-def flag() -> Range:
-    """True or false."""
-    return Range(lambda value: isinstance(value, bool), "true or false")
-
-
-def _is(value: Any, *kinds: type) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool)
-
-
-def _among(value: Any, others: tuple[Any, ...]) -> bool:
-    return any(type(value) is type(other) and value == other for other in others)
-
-
-def _or(words: str, others: tuple[Any, ...]) -> str:
-    return " or ".join([words, *("null" if other is None else str(other) for other in others)])
-
-
-_BATCHES = number(lambda value: value > 0, "of batches above 0, or a part of them such as 0.5", None)
-
-RANGES = {
-    "seed": whole(0, most=2**32 - 1),
-    "on_nan": one_of("stop", "skip"),
-    "resume": text("auto or a checkpoint or a run directory", None),
-    "skip_finished": flag(),
-    "init": text("a checkpoint", None),
-    "data.views": one_of("shared", "separate"),
-    "attack.tasks": one_of(*ATTACKED),
-    "encoder.width": whole(1),
-    "engine.micro_batch": whole(1, None),
-    "engine.channels_last": flag(),
-    "engine.compile": flag(),
-    "engine.space": one_of(*SPACES),
-    "engine.clip_norm": number(lambda value: value > 0, "above 0", None),
-    "validation.images": whole(1, None),
-    "validation.every": whole(1),
-    "target_task.pos_weight": number(lambda value: value > 0, "above 0", "balanced", None),
-    "awp.gamma": number(lambda value: value > 0, "above 0, such as 0.01", None),
-    "optimizer.lr": number(lambda value: value > 0, "above 0, such as 0.1"),
-    "optimizer.momentum": number(lambda value: 0 <= value < 1, "of at least 0 and below 1, such as 0.9"),
-    "optimizer.weight_decay": number(lambda value: value >= 0, "of at least 0, such as 5e-4"),
-    "schedule.final_lr": number(lambda value: value >= 0, "of at least 0"),
-    "schedule.warmup": number(lambda value: 0 <= value < 1, "of at least 0 and below 1, such as 0.05"),
-    "trainer.max_epochs": whole(1, -1, None),
-    "trainer.max_steps": whole(1, -1),
-    "trainer.devices": Range(
-        lambda value: isinstance(value, (str, list)) or value == -1 or (_is(value, int) and value > 0),
-        "a number of at least 1, -1 for all, auto, or a list of indices",
-    ),
-    "trainer.check_val_every_n_epoch": whole(1, None),
-    "trainer.log_every_n_steps": whole(1),
-    "trainer.limit_train_batches": _BATCHES,
-    "trainer.limit_val_batches": _BATCHES,
-    "trainer.limit_test_batches": _BATCHES,
+RANGES: dict[str, Check] = {
+    "seed": partial(check_int, low=0, high=2**32 - 1),
+    "on_nan": partial(check_option, options=("stop", "skip")),
+    "resume": partial(check_text, right="auto or a checkpoint or a run directory"),
+    "skip_finished": check_bool,
+    "init": partial(check_text, right="a checkpoint"),
+    "data.views": partial(check_option, options=("shared", "separate")),
+    "attack.tasks": partial(check_option, options=ATTACKED),
+    "encoder.width": check_int,
+    "engine.space": partial(check_option, options=SPACES),
+    "engine.micro_batch": partial(check_int, also=(None,)),
+    "engine.channels_last": check_bool,
+    "engine.compile": check_bool,
+    "engine.clip_norm": partial(_positive, also=(None,)),
+    "validation.images": partial(check_int, also=(None,)),
+    "validation.every": check_int,
+    "target_task.pos_weight": partial(_positive, also=(None, "balanced")),
+    "awp.gamma": partial(_positive, example=0.01, also=(None,)),
+    "optimizer.lr": partial(_positive, example=0.1),
+    "optimizer.momentum": partial(check_real, low=0, high=1, closed="left", example=0.9),
+    "optimizer.weight_decay": partial(check_real, low=0, example=5e-4),
+    "schedule.final_lr": partial(check_real, low=0),
+    "trainer.max_epochs": partial(check_int, also=(-1, None)),
+    "trainer.max_steps": partial(check_int, also=(-1,)),
+    "trainer.devices": _check_devices,
+    "trainer.check_val_every_n_epoch": partial(check_int, also=(None,)),
+    "trainer.log_every_n_steps": check_int,
+    "trainer.limit_train_batches": _batches,
+    "trainer.limit_val_batches": _batches,
+    "trainer.limit_test_batches": _batches,
 }
 """By setting; those that a configuration does not have are passed over."""
 
@@ -144,13 +103,18 @@ def check_settings(config: DictConfig) -> None:
     """Raise `UserError` for the first setting that is out of its range."""
     for path, value in _present(config, FIXED):
         fixed = FIXED[path]
-        if not _among(value, fixed.values):
+        if not any(type(value) is type(right) and value == right for right in fixed.values):
             raise UserError(f"{path}={value} does not work here, since {fixed.why}: {fixed.remedy}.")
-    for path, value in _present(config, RANGES):
-        allowed = RANGES[path]
-        if not allowed.holds(value):
-            meant = did_you_mean(nearest(value, allowed.names), otherwise=".")
-            raise UserError(f"{origin_of(config, path)}={value!r}: it must be {allowed.right}{meant}")
+    check_ranges(config, RANGES)
+
+
+def check_ranges(config: DictConfig, ranges: Mapping[str, Check]) -> None:
+    """Raise `UserError` for the first of these settings that is out of its range."""
+    for path, value in _present(config, ranges):
+        try:
+            ranges[path](origin_of(config, path), value)
+        except SettingError as error:
+            raise UserError(error.spelled(error.name, "null")) from error
 
 
 def _present(config: DictConfig, paths: Iterable[str]) -> Iterator[tuple[str, Any]]:

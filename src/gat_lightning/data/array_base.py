@@ -17,8 +17,8 @@ from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.dataset import ArrayDataset, ExtendedDataset, SplitDataset, home_of
 from gat_lightning.data.extra import check_extra, read_extra
 from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
-from gat_lightning.data.settings import check_fraction
 from gat_lightning.data.splits import hold_out
+from gat_lightning.validate import check_real
 
 
 @dataclass
@@ -57,7 +57,7 @@ class ArrayDataModule(ImageDataModule):
         self, *, extra: str | os.PathLike[str] | None = None, extra_fraction: float = 0.5, **settings: Any
     ) -> None:
         super().__init__(**settings)
-        check_fraction("extra_fraction", extra_fraction)
+        check_real("extra_fraction", extra_fraction, 0, 1, closed="neither", example=0.5)
         self.extra = None if extra is None else Path(extra).expanduser()
         self.extra_fraction = extra_fraction
         if self.extra is not None:

@@ -17,7 +17,7 @@ from gat_lightning.batch import unit_range
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.npz import check_member
 from gat_lightning.data.statistics import channel_statistics
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import DataInfo, LabelInfo
 
 DEPTH = "depth"
@@ -45,7 +45,7 @@ class Arrays(ArrayDataModule):
     ) -> None:
         super().__init__(**settings)
         if path is None:
-            raise UserError(f"data=arrays needs data.path=FILE.npz, a file with the arrays {', '.join(KEYS)}")
+            raise SettingError("path", None, f"an .npz file with the arrays {', '.join(KEYS)}")
         self.path = Path(path).expanduser()
         self.classes = None if classes is None else tuple(map(str, classes))
         self._unused: Splits | None = None

@@ -19,9 +19,10 @@ from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.data.loader import BatchLoader, TrainingLoader
 from gat_lightning.data.macro import macro_label, macro_of_class
 from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
-from gat_lightning.data.settings import check_batch_size, check_fractions, check_target, check_workers
-from gat_lightning.errors import UserError
+from gat_lightning.data.settings import check_target
+from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import DataInfo, LabelInfo
+from gat_lightning.validate import check_int, check_real
 
 Macro = Mapping[str, Sequence[int | str]]
 """``{macro class: [class indices or names]}``."""
@@ -68,13 +69,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         if extra is not None:
-            raise UserError(
-                f"data.extra={extra}: extra images join data sets of arrays only (cifar10, stl10, digits, images,"
-                f" arrays), not {type(self).__name__}; leave it out"
-            )
-        check_batch_size(batch_size)
-        check_workers(workers)
-        check_fractions(fraction, val_fraction)
+            raise SettingError("extra", str(extra), f"left out: {type(self).__name__} is not made of arrays")
+        check_int("batch_size", batch_size, 2)  # BatchNorm needs two images
+        check_int("workers", workers, 0)
+        check_real("fraction", fraction, 0, 1, closed="right")
+        check_real("val_fraction", val_fraction, 0, 1, closed="neither", example=0.1)
         self.target, self.batch_size, self.workers, self.seed = target, batch_size, workers, seed
         self.fraction, self.val_fraction = fraction, val_fraction
         self.macro, self.augment = macro, augment

@@ -13,10 +13,10 @@ from torch import Tensor
 from gat_lightning.batch import MISSING
 from gat_lightning.data.listed import ListedPictures
 from gat_lightning.data.records import Fault, Population, Records
-from gat_lightning.data.settings import check_choice
 from gat_lightning.data.splits import draw_groups, hold_out_groups
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo, LabelInfo
+from gat_lightning.validate import check_option
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -67,9 +67,9 @@ class ChestXrays(ListedPictures):
         **settings: Any,
     ) -> None:
         super().__init__(val_fraction=val_fraction, **settings)
-        check_choice("view", view, tuple(VIEWS))
-        check_choice("per_patient", per_patient, ("first", "all"))
-        check_choice("split", split, ("patients", "official"))
+        check_option("view", view, tuple(VIEWS))
+        check_option("per_patient", per_patient, ("first", "all"))
+        check_option("split", split, ("patients", "official"))
         self.view, self.per_patient, self.division = view, per_patient, split
 
     @abstractmethod

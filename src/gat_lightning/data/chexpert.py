@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from gat_lightning.data.chest import ChestXrays, faults_of
 from gat_lightning.data.records import Fault
-from gat_lightning.data.settings import check_choice
 from gat_lightning.data.tables import pandas, read_table, values_of
 from gat_lightning.info import BINARY_LABELS
+from gat_lightning.validate import check_option
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -61,7 +61,7 @@ class CheXpert(ChestXrays):
 
     def __init__(self, *, target: str = "edema", uncertain: str = "ignore", **settings: Any) -> None:
         super().__init__(target=target, **settings)
-        check_choice("uncertain", uncertain, ("ignore", "zeros", "ones"))
+        check_option("uncertain", uncertain, ("ignore", "zeros", "ones"))
         self.uncertain = uncertain
 
     def rows(self) -> tuple[DataFrame, list[Fault]]:

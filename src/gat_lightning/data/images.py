@@ -18,11 +18,13 @@ from gat_lightning.data.dataset import ArrayDataset, home_of
 from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures, shorten
 from gat_lightning.data.memory import check_memory
 from gat_lightning.data.pictures import decode_pictures
-from gat_lightning.data.settings import check_fraction, height_and_width
+from gat_lightning.data.records import ON_ERROR
+from gat_lightning.data.settings import check_channels, height_and_width
 from gat_lightning.data.splits import hold_out, stratified
 from gat_lightning.data.statistics import channel_statistics
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import DataInfo, LabelInfo
+from gat_lightning.validate import check_option, check_real
 
 log = logging.getLogger(__name__)
 
@@ -67,16 +69,13 @@ class Images(ArrayDataModule):
     ) -> None:
         super().__init__(**settings)
         if root is None:
-            raise UserError(f"data=images needs data.root=FOLDER, with {expected_layout('FOLDER')}")
-        if isinstance(channels, bool) or channels not in (1, 3):
-            raise UserError(f"data.channels={channels!r}: it must be 1 (grey levels) or 3 (colour)")
-        if on_error not in ("stop", "skip"):
-            raise UserError(f"data.on_error={on_error!r}: it must be stop or skip (leave unreadable pictures out)")
-        check_fraction("test_fraction", test_fraction)
+            raise SettingError("root", None, f"a folder with {expected_layout('FOLDER')}")
+        check_option("on_error", on_error, ON_ERROR)
+        check_real("test_fraction", test_fraction, 0, 1, closed="neither", example=0.2)
         if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
-            raise UserError(f"data.classes={classes!r}: it must be null or a list of the class folders' names")
+            raise SettingError("classes", classes, "a list of the class folders' names", also=(None,))
         self.root = Path(root).expanduser()
-        self.size, self.channels = height_and_width(size), channels
+        self.size, self.channels = height_and_width(size), check_channels(channels)
         self.classes = None if classes is None else list(classes)
         self.on_error, self.test_fraction = on_error, test_fraction
 

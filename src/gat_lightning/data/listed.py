@@ -18,12 +18,13 @@ from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.cache import PictureCache
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, home_of
 from gat_lightning.data.pictures import ABSENT, decode_pictures, inspect_pictures
-from gat_lightning.data.records import Fault, Records, check_on_error, report
-from gat_lightning.data.settings import check_fraction, height_and_width
+from gat_lightning.data.records import ON_ERROR, Fault, Records, report
+from gat_lightning.data.settings import check_channels, height_and_width
 from gat_lightning.data.statistics import channel_statistics
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.randomness import generator_for
+from gat_lightning.validate import check_option, check_real
 
 SAMPLE = 1000
 """Most pictures that the normalisation is computed from."""
@@ -77,13 +78,11 @@ class ListedPictures(ImageDataModule):
     ) -> None:
         super().__init__(**settings)
         if root is None:
-            raise UserError(f"{self.title} needs data.root=FOLDER, with {self.layout}")
-        if isinstance(channels, bool) or channels not in (1, 3):
-            raise UserError(f"data.channels={channels!r}: it must be 1 (grey levels) or 3 (colour)")
-        check_on_error(on_error)
-        check_fraction("test_fraction", test_fraction)
+            raise SettingError("root", None, f"a folder with {self.layout}")
+        check_option("on_error", on_error, ON_ERROR)
+        check_real("test_fraction", test_fraction, 0, 1, closed="neither", example=0.2)
         self.root, self.on_error, self.test_fraction = Path(root).expanduser(), on_error, test_fraction
-        self.size, self.channels = height_and_width(size), channels
+        self.size, self.channels = height_and_width(size), check_channels(channels)
         self.cache = None if cache is None else Path(cache).expanduser()
         self._reported: set[int] = set()
 

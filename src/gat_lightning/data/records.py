@@ -29,12 +29,6 @@ class Fault(NamedTuple):
     name: str
 
 
-def check_on_error(on_error: str) -> None:
-    """Raise `UserError` unless it is ``stop`` or ``skip``."""
-    if on_error not in ON_ERROR:
-        raise UserError(f"data.on_error={on_error!r}: it must be stop, or skip (leave out what cannot be used)")
-
-
 def report(faults: Sequence[Fault], total: int, where: str, on_error: str, say: bool = True) -> None:
     """Report all faults in one message: an error, or a warning if they are skipped.
 

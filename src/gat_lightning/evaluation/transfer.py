@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem, undisturbed
-from gat_lightning.errors import UserError
 from gat_lightning.randomness import ImageGenerator
 
 
@@ -82,11 +81,11 @@ def success_rates(
         seed: seed of the attack.
 
     Raises:
-        UserError: there is no model or no image, or not one label per image.
+        ValueError: there is no model or no image, or not one label per image.
     """
     shown = sources if victims is None else victims
     if not sources or not shown or len(images) == 0 or labels.shape != images.shape[:1]:
-        raise UserError(
+        raise ValueError(
             f"a transfer matrix needs models, and a class per image: got {len(sources)} sources, {len(shown)} victims, "
             f"{len(images)} images and labels of shape {list(labels.shape)}"
         )

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_bool, check_real
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -55,17 +55,14 @@ class ExponentialAverage:
         warmup: whether to keep less in the beginning.
 
     Raises:
-        UserError: a setting is out of range.
+        SettingError: an argument is out of range.
     """
 
     name = "ema"
 
     def __init__(self, decay: float = 0.999, warmup: bool = True) -> None:
-        if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 <= decay < 1:
-            raise UserError(f"callbacks.ema.rule.decay={decay!r}: it must be at least 0 and below 1, such as 0.999")
-        if not isinstance(warmup, bool):
-            raise UserError(f"callbacks.ema.rule.warmup={warmup!r}: it must be true or false")
-        self._decay, self._warmup = float(decay), warmup
+        self._decay = float(check_real("decay", decay, 0, 1, closed="left", example=0.999))
+        self._warmup = check_bool("warmup", warmup)
 
     def takes(self, step: int, steps: int, ends_epoch: bool) -> bool:
         """All steps."""
@@ -85,15 +82,13 @@ class EqualAverage:
         start: part of the run before the first weights, in [0, 1).
 
     Raises:
-        UserError: a setting is out of range.
+        SettingError: an argument is out of range.
     """
 
     name = "swa"
 
     def __init__(self, start: float = 0.75) -> None:
-        if isinstance(start, bool) or not isinstance(start, int | float) or not 0 <= start < 1:
-            raise UserError(f"callbacks.swa.rule.start={start!r}: it must be at least 0 and below 1, such as 0.75")
-        self._start = float(start)
+        self._start = float(check_real("start", start, 0, 1, closed="left", example=0.75))
 
     def takes(self, step: int, steps: int, ends_epoch: bool) -> bool:
         """The last step of an epoch or of the run, from ``start`` on."""

@@ -13,7 +13,8 @@ import pytorch_lightning as pl
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError
+from gat_lightning.validate import check_real
 
 
 def steps_of_run(trainer: pl.Trainer, replays: int) -> int:
@@ -39,9 +40,9 @@ def cosine(optimizer: Optimizer, steps: int, final_lr: float = 0.0, warmup: floa
         warmup: part of the steps that warm up, in [0, 1).
 
     Raises:
-        UserError: a setting is out of range.
+        SettingError: an argument is out of range.
     """
-    _check_warmup(warmup)
+    check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
     rising = round(warmup * steps)
 
     def annealed(final: float) -> Callable[[int], float]:
@@ -65,9 +66,9 @@ def constant(optimizer: Optimizer, steps: int, warmup: float = 0.0) -> LRSchedul
         warmup: part of the steps that warm up, in [0, 1).
 
     Raises:
-        UserError: a setting is out of range.
+        SettingError: an argument is out of range.
     """
-    _check_warmup(warmup)
+    check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
     return LambdaLR(optimizer, _after_warmup(round(warmup * steps), lambda _: 1.0))
 
 
@@ -88,16 +89,13 @@ def multistep(
         warmup: part of the steps that warm up, in [0, 1).
 
     Raises:
-        UserError: a setting is out of range.
+        SettingError: an argument is out of range.
     """
-    _check_warmup(warmup)
+    check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
     if not all(one < other for one, other in zip([0.0, *milestones], [*milestones, 1.0], strict=True)):
-        raise UserError(
-            f"schedule.milestones={list(milestones)}: they must be rising parts of the run, each above 0 and below 1,"
-            " such as [0.5, 0.75]"
-        )
-    if not 0 < gamma <= 1:
-        raise UserError(f"schedule.gamma={gamma!r}: it must be above 0 and at most 1, such as 0.1")
+        right = "rising parts of the run, each above 0 and below 1, such as [0.5, 0.75]"
+        raise SettingError("milestones", list(milestones), right)
+    check_real("gamma", gamma, 0, 1, closed="right", example=0.1)
     reached = [round(part * steps) for part in milestones]
     return LambdaLR(
         optimizer,
@@ -114,9 +112,9 @@ def cyclic(optimizer: Optimizer, steps: int, warmup: float = 0.5) -> LRScheduler
         warmup: part of the steps that go up, in [0, 1).
 
     Raises:
-        UserError: a setting is out of range.
+        SettingError: an argument is out of range.
     """
-    _check_warmup(warmup)
+    check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
     rising = round(warmup * steps)
     falling = max(steps - rising, 1)
     return LambdaLR(optimizer, _after_warmup(rising, lambda step: max(1 - (step - rising) / falling, 0.0)))
@@ -133,9 +131,9 @@ def one_cycle(optimizer: Optimizer, steps: int, warmup: float = 0.3) -> LRSchedu
         warmup: part of the steps that warm up, in [0, 1).
 
     Raises:
-        UserError: a setting is out of range.
+        SettingError: an argument is out of range.
     """
-    _check_warmup(warmup)
+    check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
     peak = [group["lr"] for group in optimizer.param_groups]
     total = max(steps, 2)
     part = float(warmup)
@@ -147,8 +145,3 @@ def one_cycle(optimizer: Optimizer, steps: int, warmup: float = 0.3) -> LRSchedu
 def _after_warmup(rising: int, factor: Callable[[int], float]) -> Callable[[int], float]:
     """A factor of the rate by step that is multiplied by t / ``rising`` in the first ``rising`` steps."""
     return lambda step: factor(max(step, rising)) * min(step / rising, 1.0) if rising else factor(step)
-
-
-def _check_warmup(warmup: float) -> None:
-    if not 0 <= warmup < 1:
-        raise UserError(f"schedule.warmup={warmup!r}: it must be at least 0 and below 1, such as 0.05")

@@ -9,7 +9,7 @@ from torch import nn
 
 from gat_lightning.config.build import build_trainer
 from gat_lightning.config.checkpoint import load_checkpoint
-from gat_lightning.errors import UserError
+from gat_lightning.config.messages import explain
 from gat_lightning.training.averaging import EqualAverage, WeightAverage, recompute_batchnorm
 from gat_lightning.training.callbacks import WeightAveraging
 from support.averaged_training import assert_equal, composed, fit, moved
@@ -143,5 +143,6 @@ def test_the_start_is_not_lost_to_rounding():
 def test_bad_settings_are_refused(tmp_path):
     with pytest.raises(InstantiationException) as caught:
         build_trainer(composed(tmp_path, "callbacks=default+swa", "callbacks.swa.rule.start=1.0"))
-    assert isinstance(caught.value.__cause__, UserError)
-    assert "callbacks.swa.rule.start=1.0: it must be at least 0 and below 1" in str(caught.value.__cause__)
+    assert explain(caught.value).startswith(
+        "callbacks.swa.rule.start=1.0: it must be a number of at least 0 and below 1"
+    )

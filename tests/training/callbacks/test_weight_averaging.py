@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from gat_lightning.config.build import build_trainer
 from gat_lightning.config.checkpoint import load_checkpoint, load_classifier
+from gat_lightning.config.messages import explain
 from gat_lightning.data.sampler import JointBatchSampler
 from gat_lightning.errors import UserError
 from gat_lightning.training.averaging import ExponentialAverage
@@ -178,8 +179,9 @@ def test_the_checkpoint_loads_into_the_module(run):
 def test_bad_settings_are_refused(tmp_path, setting, message):
     with pytest.raises(InstantiationException) as caught:
         build_trainer(composed(tmp_path, EMA, f"callbacks.ema.rule.{setting}"))
-    assert isinstance(caught.value.__cause__, UserError)
-    assert message in str(caught.value.__cause__)
+    said = explain(caught.value)
+    assert said.startswith(f"callbacks.ema.rule.{setting.partition('=')[0]}=")
+    assert message in said
 
 
 def test_training_without_our_data_is_refused(run, tmp_path):

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from omegaconf import DictConfig
 
 from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.config.naming import naming
-from gat_lightning.config.ranges import flag, one_of, whole
+from gat_lightning.config.ranges import check_ranges
 from gat_lightning.errors import UserError
 from gat_lightning.runs.metric_names import SPLITS
+from gat_lightning.validate import check_bool, check_int, check_option
 
 _RANGES = {
-    "split": one_of(*SPLITS),
-    "images": whole(1, None),
-    "batch_size": whole(1),
-    "subset": whole(1, None),
-    "audit": flag(),
-    "vulnerability": flag(),
-    "pictures": flag(),
-    "device": one_of("auto", "cpu", "cuda", "mps"),
+    "split": partial(check_option, options=SPLITS),
+    "images": partial(check_int, also=(None,)),
+    "batch_size": check_int,
+    "subset": partial(check_int, also=(None,)),
+    "audit": check_bool,
+    "vulnerability": check_bool,
+    "pictures": check_bool,
+    "device": partial(check_option, options=("auto", "cpu", "cuda", "mps")),
 }
 
 
 def check_evaluation(config: DictConfig) -> None:
     """Raise `UserError` for the first setting that is out of its range."""
-    for name, allowed in _RANGES.items():
-        if not allowed.holds(config[name]):
-            raise UserError(f"{name}={config[name]!r}: it must be {allowed.right}.")
+    check_ranges(config, _RANGES)
     if config.resume not in (None, "auto"):
         raise UserError(f"resume={config.resume!r}: it must be auto or null.")
     views = {f"evaluation.{view}": node for view, node in (config.get("evaluation") or {}).items()}

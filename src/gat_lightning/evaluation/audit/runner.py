@@ -14,6 +14,7 @@ from gat_lightning.evaluation.audit.gradients import deterministic, loss_choice,
 from gat_lightning.evaluation.audit.report import AuditReport
 from gat_lightning.evaluation.audit.strength import more_steps, random_noise, square, transfer, unbounded
 from gat_lightning.evaluation.audit.subject import Subject
+from gat_lightning.validate import check_real
 
 
 def audit(
@@ -82,15 +83,14 @@ def audit(
 
 
 def _check_shapes(images: Tensor, labels: Tensor, eps: float, adversarial: Mapping[str, Tensor]) -> None:
-    if eps <= 0:
-        raise UserError(f"an audit needs eps above 0, for example 8/255, got {eps}")
+    check_real("eps", eps, 0, closed="neither", example="8/255")
     if images.dim() != 4 or len(images) == 0 or labels.shape != images.shape[:1] or labels.dtype != torch.long:
-        raise UserError(
+        raise ValueError(
             f"an audit needs images [N, C, H, W] and classes [N] (long), got {list(images.shape)} and "
             f"{list(labels.shape)} ({labels.dtype})"
         )
     for name, changed in adversarial.items():
         if changed.shape != images.shape:
-            raise UserError(
+            raise ValueError(
                 f"adversarial images of {name!r} have shape {list(changed.shape)}, the images {list(images.shape)}"
             )

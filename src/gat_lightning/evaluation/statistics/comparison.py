@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics.mcnemar import McNemar, holm, mcnemar
+from gat_lightning.validate import check_real
 
 Named = tuple[str, ArrayLike]
 """An evaluation's name, and whether it has each image right."""
@@ -90,10 +90,10 @@ def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05) -> Compar
         level: family-wise error rate, in (0, 1).
 
     Raises:
-        UserError: there are fewer than two evaluations, the numbers of images differ, or the level is out of range.
+        ValueError: there are fewer than two evaluations, the numbers of images differ, or the level is out of range.
     """
     if len(evaluations) < 2:
-        raise UserError(f"a comparison needs at least two evaluations, got {len(evaluations)}")
+        raise ValueError(f"A comparison needs at least two evaluations, got {len(evaluations)}.")
     names = combinations(evaluations, 2)
     return compare_pairs([((a, evaluations[a]), (b, evaluations[b])) for a, b in names], level)
 
@@ -106,10 +106,9 @@ def compare_pairs(pairs: Sequence[tuple[Named, Named]], level: float = 0.05) -> 
         level: family-wise error rate, in (0, 1).
 
     Raises:
-        UserError: the evaluations of a pair have different numbers of images, or the level is out of range.
+        ValueError: the evaluations of a pair have different numbers of images, or the level is out of range.
     """
-    if not 0 < level < 1:
-        raise UserError(f"level={level} must lie between 0 and 1, for example 0.05")
+    check_real("level", level, 0, 1, closed="neither", example=0.05)
     tests = [mcnemar(first, second) for (_, first), (_, second) in pairs]
     adjusted = holm([test.p_value for test in tests])
     found = (

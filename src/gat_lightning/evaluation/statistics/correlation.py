@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, pearsonr, rankdata
 
-from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics.intervals import Interval
 
 EXACT_UP_TO = 7
@@ -39,7 +38,7 @@ def pearson(first: ArrayLike, second: ArrayLike) -> Correlation:
         second: likewise.
 
     Raises:
-        UserError: fewer than three points, lengths that differ, or values that are not finite.
+        ValueError: fewer than three points, lengths that differ, or values that are not finite.
     """
     x, y = _checked(first, second)
     if any(np.ptp(values) <= _ROUNDING * np.abs(values).max() for values in (x, y)):
@@ -59,7 +58,7 @@ def spearman(first: ArrayLike, second: ArrayLike) -> Correlation:
         second: likewise.
 
     Raises:
-        UserError: as for :func:`pearson`.
+        ValueError: as for :func:`pearson`.
     """
     x, y = (rankdata(values) for values in _checked(first, second))
     found = pearson(x, y)
@@ -95,7 +94,7 @@ def fisher_interval(found: Correlation, *, of_ranks: bool = False, confidence: f
 def _checked(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = np.asarray(first, dtype=np.float64).ravel(), np.asarray(second, dtype=np.float64).ravel()
     if len(x) != len(y) or len(x) < 3:
-        raise UserError(f"a correlation with a p-value needs at least 3 pairs of values, got {len(x)} and {len(y)}")
+        raise ValueError(f"a correlation with a p-value needs at least 3 pairs of values, got {len(x)} and {len(y)}")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise UserError("a correlation needs finite values")
+        raise ValueError("a correlation needs finite values")
     return x, y

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gat_lightning.errors import UserError
-
 
 class HyperVolume(NamedTuple):
     """Hyper-volume of a front in the unit square.
@@ -32,14 +30,15 @@ def hypervolume(errors: ArrayLike) -> HyperVolume:
         errors: ``[n, 2]``, clean and robust error (1 - accuracy) of each model, in [0, 1].
 
     Raises:
-        UserError: other shapes or values (percentages), or moocore is missing.
+        ValueError: other shapes or values (percentages).
+        ImportError: moocore is missing.
     """
     points = np.asarray(errors, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0 or not ((points >= 0) & (points <= 1)).all():
-        raise UserError("a hyper-volume needs one (clean error, robust error) per model, fractions in [0, 1]")
+        raise ValueError("a hyper-volume needs one (clean error, robust error) per model, fractions in [0, 1]")
     try:
         import moocore  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
-        raise UserError("the hyper-volume needs moocore: pip install 'gat-lightning[report]'") from None
+        raise ImportError("The hyper-volume needs moocore: pip install 'gat-lightning[report]'") from None
     dominated = float(moocore.hypervolume(points, ref=[1.0, 1.0]))
     return HyperVolume(dominated, 1 - dominated)

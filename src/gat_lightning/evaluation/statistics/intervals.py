@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
-from gat_lightning.errors import UserError
+from gat_lightning.validate import check_real
 
 
 class Interval(NamedTuple):
@@ -33,15 +33,15 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
         Both ends, in [0, 1].
 
     Raises:
-        UserError: an argument is out of range.
+        ValueError: an argument is out of range.
 
     Example:
         >>> wilson_interval(0, 10)
         Interval(low=0.0, high=0.27753279986288926)
     """
-    _check_confidence(confidence)
+    check_real("confidence", confidence, 0, 1, closed="neither", example=0.95)
     if n < 1 or not 0 <= successes <= n:
-        raise UserError(f"an interval of {successes} successes in {n} trials: it needs n >= 1 and 0 <= successes <= n")
+        raise ValueError(f"an interval of {successes} successes in {n} trials: it needs n >= 1 and 0 <= successes <= n")
     found = binomtest(successes, n).proportion_ci(confidence, method="wilson")
     return Interval(float(found.low), float(found.high))
 
@@ -71,17 +71,17 @@ def bootstrap_interval(
         Both ends.
 
     Raises:
-        UserError: an argument is out of its range, lengths differ or are 0, or the statistic is undefined (NaN) on a
+        ValueError: an argument is out of its range, lengths differ or are 0, or the statistic is undefined (NaN) on a
             resample.
 
     Example:
         >>> bootstrap_interval(roc_auc_score, labels, scores, strata=labels)
     """
-    _check_confidence(confidence)
+    check_real("confidence", confidence, 0, 1, closed="neither", example=0.95)
     rows = [np.asarray(array) for array in arrays]
     groups = np.zeros(len(rows[0]) if rows else 0) if strata is None else np.asarray(strata)
     if resamples < 1 or not rows or len(groups) == 0 or any(len(array) != len(groups) for array in rows):
-        raise UserError(
+        raise ValueError(
             f"a bootstrap needs arrays (and strata) of one length above 0 and at least 1 resample, got lengths "
             f"{[len(array) for array in rows]}, strata of {len(groups)} and {resamples} resamples"
         )
@@ -92,14 +92,9 @@ def bootstrap_interval(
         drawn = np.concatenate([generator.choice(group, len(group)) for group in members])
         values[position] = statistic(*(array[drawn] for array in rows))
     if np.isnan(values).any():
-        raise UserError("the statistic is undefined on some resamples; give the labels as strata to keep every class")
+        raise ValueError("the statistic is undefined on some resamples; give the labels as strata to keep every class")
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high))
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise UserError(f"confidence={confidence} must lie between 0 and 1, for example 0.95")
 
 
 class MeanStd(NamedTuple):
@@ -127,9 +122,9 @@ def mean_std(values: ArrayLike) -> MeanStd:
         values: one per run, at least one.
 
     Raises:
-        UserError: there is none.
+        ValueError: there is none.
     """
     runs = np.asarray(values, dtype=np.float64).ravel()
     if len(runs) == 0:
-        raise UserError("a mean over seeds needs at least one run")
+        raise ValueError("a mean over seeds needs at least one run")
     return MeanStd(float(runs.mean()), float(runs.std(ddof=1)) if len(runs) > 1 else float("nan"), len(runs))

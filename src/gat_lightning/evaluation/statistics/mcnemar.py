@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, chi2
 
-from gat_lightning.errors import UserError
-
 EXACT_BELOW = 25
 """Number of discordant pairs below which the chi-square approximation is not used (Dietterich, 1998)."""
 
@@ -55,11 +53,11 @@ def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
         second_correct: mask for the same images in the same order.
 
     Raises:
-        UserError: the arrays are not bool, are empty or differ in length.
+        ValueError: the arrays are not bool, are empty or differ in length.
     """
     first, second = _checked("first_correct", first_correct), _checked("second_correct", second_correct)
     if len(first) != len(second):
-        raise UserError(
+        raise ValueError(
             f"McNemar's test needs two evaluations of the same images, got {len(first)} and {len(second)} of them"
         )
     b, c = int((first & ~second).sum()), int((~first & second).sum())
@@ -83,10 +81,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
         Adjusted p-values in the same order; reject where one is at most the level.
 
     Raises:
-        UserError: a p-value is outside [0, 1].
+        ValueError: a p-value is outside [0, 1].
     """
     if any(not 0 <= p <= 1 for p in p_values):
-        raise UserError(f"p-values must lie in [0, 1], got {list(p_values)}")
+        raise ValueError(f"p-values must lie in [0, 1], got {list(p_values)}")
     adjusted = [0.0] * len(p_values)
     reached = 0.0
     for rank, position in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
@@ -98,7 +96,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _checked(name: str, correct: ArrayLike) -> NDArray[np.bool_]:
     array = np.asarray(correct)
     if array.dtype != np.bool_ or array.ndim != 1 or len(array) == 0:
-        raise UserError(
+        raise ValueError(
             f"{name} must hold one bool per image (right or wrong), got {array.dtype} of shape {list(array.shape)}"
         )
     return array

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gat_lightning.errors import UserError
 from gat_lightning.evaluation.statistics import MeanStd, hypervolume, mean_std, pearson
 from gat_lightning.reporting.correlations import of_pairs
 from gat_lightning.reporting.groups import Group
@@ -82,7 +81,7 @@ class FrontVolume:
         points = [[1 - value.mean for value in pair if value is not None] for pair in pairs if None not in pair]
         try:
             volume = float(getattr(hypervolume(points), self.of)) if points else None
-        except UserError:  # moocore is an extra
+        except ImportError:  # moocore is an extra
             volume = None
         return [] if volume is None else [("", MeanStd(volume, math.nan, len(points)))]
 
