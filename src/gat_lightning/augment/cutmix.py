@@ -22,7 +22,7 @@ class CutMix(PairMixing):
         probability: with which an image is mixed at all, in (0, 1]; in the paper 0.5 for CIFAR and 1 for ImageNet.
 
     Raises:
-        UserError: ``alpha`` or ``probability`` is out of its range.
+        SettingError: ``alpha`` or ``probability`` is out of its range.
     """
 
     def mix(self, images: Tensor, others: Tensor, share: Tensor, generator: BatchGenerator) -> tuple[Tensor, Tensor]:

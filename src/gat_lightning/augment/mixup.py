@@ -19,7 +19,7 @@ class Mixup(PairMixing):
         probability: with which an image is mixed at all, in (0, 1].
 
     Raises:
-        UserError: ``alpha`` or ``probability`` is out of its range.
+        SettingError: ``alpha`` or ``probability`` is out of its range.
     """
 
     def mix(self, images: Tensor, others: Tensor, share: Tensor, generator: BatchGenerator) -> tuple[Tensor, Tensor]:

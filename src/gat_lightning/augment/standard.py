@@ -19,7 +19,7 @@ class RandomCropFlip(Augmentation):
         flip: whether images may be mirrored.
 
     Raises:
-        UserError: ``padding`` is negative or not a whole number.
+        SettingError: ``padding`` is negative or not a whole number.
 
     Shape:
         images ``[B, C, H, W]`` -> ``[B, C, H, W]``, values in [0, 1] stay in [0, 1]; drawn values ``[N, 3]``: rows and
@@ -61,6 +61,6 @@ def standard_augmentation(padding: int, flip: bool, affine: bool) -> Augmentatio
         affine: whether to transform images with :class:`RandomAffine` instead.
 
     Raises:
-        UserError: ``padding`` is negative or not a whole number.
+        SettingError: ``padding`` is negative or not a whole number.
     """
     return RandomAffine() if affine else RandomCropFlip(padding, flip)

@@ -8,12 +8,12 @@ from omegaconf import DictConfig
 
 from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.config.naming import naming
-from gat_lightning.config.ranges import check_ranges
+from gat_lightning.config.ranges import Check, check_ranges
 from gat_lightning.errors import UserError
 from gat_lightning.runs.metric_names import SPLITS
 from gat_lightning.validate import check_bool, check_int, check_option
 
-_RANGES = {
+_RANGES: dict[str, Check] = {
     "split": partial(check_option, options=SPLITS),
     "images": partial(check_int, also=(None,)),
     "batch_size": check_int,
