@@ -229,7 +229,7 @@ def test_missing_extra_is_named(monkeypatch):
         (timm_classifier, {"name": "test_resnet", "pretrained": "V2"}, "true or one of: r160_in1k"),
         (timm_classifier, {"name": "coatnet_0_224", "pretrained": True}, "timm has no weights for coatnet_0_224"),
         (torchvision_classifier, {"name": "vit_b_16", "image": (3, 33, 33)}, "can be made for images"),
-        (torchvision_classifier, {"name": "vit_b_16", "image": (3, 32, 64)}, "not just squares"),
+        (torchvision_classifier, {"name": "vit_b_16", "image": (3, 32, 64)}, "not only square images"),
     ],
 )
 def test_wrong_settings_are_refused(make, changes, message):

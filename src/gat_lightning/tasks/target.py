@@ -59,10 +59,10 @@ def attacked_tasks(tasks: Sequence[Task], which: str) -> list[Task]:
         which: ``target``, ``all`` or ``auxiliary``.
 
     Raises:
-        ValueError: ``which`` is unknown, or there is no auxiliary task.
+        SettingError: ``which`` is unknown, or there is no auxiliary task.
     """
     check_option("tasks", which, ATTACKED)
     chosen = {"target": tasks[:1], "all": tasks, "auxiliary": tasks[1:]}[which]
     if not chosen:
-        raise ValueError("tasks=auxiliary needs an auxiliary task, such as Rotation.")
+        raise SettingError("tasks", which, "target or all, unless there is an auxiliary task, such as Rotation")
     return list(chosen)
