@@ -57,7 +57,7 @@ WRONG = {
     "batch size": (DIGITS + "data.batch_size=0", "data.batch_size=0", "at least 2"),
     "no fraction": (DIGITS + "data.fraction=0", "data.fraction=0", "above 0 and at most 1"),
     "precision": (DIGITS + "trainer.precision=16-mixed", "precision=16-mixed does not", "=bf16-mixed, 32-true"),
-    "no auxiliary task": (DIGITS + "attack.tasks=auxiliary", "attack.tasks='auxiliary': it", "an auxiliary task, such as Rotation"),
+    "no auxiliary task": (DIGITS + "attack.tasks=auxiliary", "tasks='auxiliary'", "an auxiliary task"),
     "least weight": (DIGITS + "task=macro weighting.min_weight=0.6", "weighting.min_weight=0.6: it", "at most 1/3"),
     "place of checkpoints": (DIGITS + "callbacks.last.dirpath=here", "dirpath=here: a run keeps its", "paths.output"),
     "task without its label": (DIGITS + "task=macro data.macro=null", "has no label 'macro'", "Define macro classes"),
