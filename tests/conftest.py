@@ -35,7 +35,7 @@ def quickstart(tmp_path_factory):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leaves out the picture at the end of a run."""
-    monkeypatch.setattr("gat_lightning.commands.train.run.adversarial_gallery", lambda *_: None)
+    monkeypatch.setattr("gat_lightning.commands.train.testing.adversarial_gallery", lambda *_: None)
 
 
 @pytest.fixture

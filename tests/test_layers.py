@@ -1,4 +1,4 @@
-"""The plan of the sources: few names at the top, and imports that go down the layers only."""
+"""The plan of the sources: few names at the top, short functions, and imports that go down the layers only."""
 
 import ast
 import os
@@ -17,6 +17,7 @@ else:
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "gat_lightning"
 SETTINGS = ROOT / "pyproject.toml"
+LONGEST_FUNCTION = 50
 
 
 def contracts():
@@ -37,6 +38,22 @@ def lint(checkout):
     environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "COLUMNS": "200"}
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def lines_of(function):
+    """Lines from the first to the last statement, without the docstring."""
+    first = function.body[ast.get_docstring(function) is not None :][:1] or function.body
+    return function.end_lineno - first[0].lineno + 1
+
+
+def test_no_function_is_longer_than_a_screen():
+    long = {
+        f"{path.relative_to(ROOT)}::{node.name}": lines_of(node)
+        for path in (ROOT / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_of(node) > LONGEST_FUNCTION
+    }
+    assert long == {}
 
 
 def test_few_names_at_the_top():

@@ -5,14 +5,13 @@ from omegaconf import DictConfig
 from gat_lightning.config.command_line import command
 
 
-def run(config: DictConfig) -> None:
-    """Compare, with imports that wait until the configuration has been composed."""
-    from gat_lightning.commands.compare import run
+def _run(config: DictConfig) -> None:
+    from gat_lightning.commands.compare import run  # imports Lightning, which help and refusals need not
 
     run(config)
 
 
-main = command("compare", run)
+main = command("compare", _run)
 
 if __name__ == "__main__":
     main()

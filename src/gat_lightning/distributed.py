@@ -13,39 +13,27 @@ _T = TypeVar("_T")
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
     """The sum of every rank's ``tensor``, in place and without gradient; with one process the tensor itself."""
-    if _several_ranks():
+    if several_ranks():
         dist.all_reduce(tensor)
     return tensor
 
 
-def is_lost_process(error: BaseException) -> bool:
-    """Whether an error of torch's means that another process of the run is gone."""
-    return _several_ranks() and (isinstance(error, dist.DistError) or "gloo" in str(error))
-
-
-def loss_of_process(error: BaseException) -> str:
-    """A message about it."""
-    return (
-        f"Process {dist.get_rank()} of {dist.get_world_size()} lost another one, whose own message says why; if it has"
-        f" none, somebody killed it, or the system did for want of memory ({str(error).strip().splitlines()[0]})."
-    )
-
-
 def copy_to_ranks(tensors: Iterable[Tensor]) -> None:
     """Give every rank the values of rank 0, in place."""
-    if _several_ranks():
+    if several_ranks():
         for tensor in tensors:
             dist.broadcast(tensor, 0)
 
 
 def gather_from_ranks(value: _T) -> list[_T]:
     """Every rank's ``value``, in the order of the ranks, on all ranks; it is pickled on the way."""
-    if not _several_ranks():
+    if not several_ranks():
         return [value]
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, value)
     return gathered
 
 
-def _several_ranks() -> bool:
+def several_ranks() -> bool:
+    """Whether the run has more than one process."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

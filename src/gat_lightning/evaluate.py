@@ -7,9 +7,8 @@ from omegaconf import DictConfig
 from gat_lightning.config.command_line import command
 
 
-def run(config: DictConfig) -> None:
-    """Evaluate, with imports that wait until the configuration has been composed."""
-    from gat_lightning.commands.evaluate.run import run
+def _run(config: DictConfig) -> None:
+    from gat_lightning.commands.evaluate.run import run  # imports Lightning, which help and refusals need not
 
     run(config)
 
@@ -17,7 +16,7 @@ def run(config: DictConfig) -> None:
 def main() -> None:
     """Run the command; settings of ``model`` and ``data`` may be added without a ``+``."""
     sys.argv[1:] = [f"++{text}" if text.startswith(("model.", "data.")) else text for text in sys.argv[1:]]
-    command("evaluate", run)()
+    command("evaluate", _run)()
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ from omegaconf import DictConfig
 from gat_lightning.config.command_line import command
 
 
-def run(config: DictConfig) -> None:
-    """Export, with imports that wait until the configuration has been composed."""
-    from gat_lightning.commands.export import run
+def _run(config: DictConfig) -> None:
+    from gat_lightning.commands.export import run  # imports Lightning, which help and refusals need not
 
     run(config)
 
 
-main = command("export", run)
+main = command("export", _run)
 
 if __name__ == "__main__":
     main()

@@ -7,9 +7,8 @@ from omegaconf import DictConfig
 from gat_lightning.config.command_line import command
 
 
-def run(config: DictConfig) -> None:
-    """Report, with imports that wait until the configuration has been composed."""
-    from gat_lightning.commands.report import run
+def _run(config: DictConfig) -> None:
+    from gat_lightning.commands.report import run  # imports Lightning, which help and refusals need not
 
     run(config)
 
@@ -17,7 +16,7 @@ def run(config: DictConfig) -> None:
 def main() -> None:
     """Run the command; ``baseline=task=none`` needs no quotes."""
     sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
-    command("report", run)()
+    command("report", _run)()
 
 
 def quoted(argument: str) -> str:

@@ -5,14 +5,13 @@ from omegaconf import DictConfig
 from gat_lightning.config.command_line import command
 
 
-def run(config: DictConfig) -> None:
-    """Train, with imports that wait until the configuration has been composed and checked."""
-    from gat_lightning.commands.train.run import run
+def _run(config: DictConfig) -> None:
+    from gat_lightning.commands.train.run import run  # imports Lightning, which help and refusals need not
 
     run(config)
 
 
-main = command("train", run)
+main = command("train", _run)
 
 if __name__ == "__main__":
     main()

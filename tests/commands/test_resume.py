@@ -10,7 +10,8 @@ import pytorch_lightning as pl
 import torch
 
 from gat_lightning.config.build import build_data, build_module
-from gat_lightning.config.checkpoint import find_resumable, initialise, load_checkpoint, load_classifier
+from gat_lightning.config.checkpoint import load_checkpoint, load_classifier
+from gat_lightning.config.resuming import find_resumable, initialise
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import run_name
 from support.processes import only_run, start_command

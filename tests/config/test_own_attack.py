@@ -2,7 +2,7 @@
 
 import pytest
 
-from gat_lightning.commands.train import run as train
+from gat_lightning.commands.train import assembly
 from gat_lightning.config.check import without_effect
 from support.training_runs import SHORT, tiny, trained
 
@@ -45,7 +45,7 @@ def test_nothing_is_said_of_what_counts(tmp_path, method, typed):
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_run_says_so(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(train, "typed_overrides", lambda: ["attack.restarts=3"])
+    monkeypatch.setattr(assembly, "typed_overrides", lambda: ["attack.restarts=3"])
     trained(tmp_path, *SHORT, "method=trades", "task=none", "weighting=equal")
     assert [record.levelname for record in caplog.records if "attack.restarts=3: without" in record.message] == [
         "WARNING"

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from gat_lightning.config.checkpoint import whole_checkpoint
+from gat_lightning.config.resuming import whole_checkpoint
 from gat_lightning.errors import UserError
 from gat_lightning.runs.checkpoint_io import PREVIOUS, DurableCheckpointIO
 

@@ -47,7 +47,7 @@ def test_no_room_for_the_log(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(CSVLogger, "log_metrics", full)
-    with pytest.raises(UserError, match=r"There is no room left for '.*'\. Make some, then go on with resume=auto"):
+    with pytest.raises(UserError, match=r"No space left for '.*'\. Free some, then continue with resume=auto"):
         trained(tmp_path)
 
 

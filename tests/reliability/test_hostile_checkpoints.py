@@ -9,15 +9,8 @@ import pytest
 import torch
 
 from gat_lightning.config.build import CHECKPOINT_SCHEMA, build_data, build_module
-from gat_lightning.config.checkpoint import (
-    check_fits,
-    initialise,
-    load_checkpoint,
-    load_classifier,
-    load_model,
-    load_settings,
-    whole_checkpoint,
-)
+from gat_lightning.config.checkpoint import load_checkpoint, load_classifier, load_model, load_settings
+from gat_lightning.config.resuming import check_fits, initialise, whole_checkpoint
 from gat_lightning.errors import UserError
 from support.training_runs import tiny, trained
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from gat_lightning.config.checkpoint import whole_checkpoint
+from gat_lightning.config.resuming import whole_checkpoint
 from gat_lightning.runs.result import read_result
 from support.processes import assert_same_end, die_in, die_writing, finished, only_run, start
 

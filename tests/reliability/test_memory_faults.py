@@ -7,7 +7,7 @@ import resource
 import pytest
 import torch
 
-from gat_lightning.commands.train.memory_faults import advice, is_out_of_memory
+from gat_lightning.commands.train.faults import is_out_of_memory, memory_advice
 from gat_lightning.errors import UserError
 from gat_lightning.runs.result import read_result
 from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
@@ -41,7 +41,7 @@ def test_what_the_allocator_says_is_understood():
 
 @pytest.mark.parametrize(("batch", "micro", "smaller"), [(256, None, 128), (256, 64, 32), (1, None, 1)])
 def test_the_advice(batch, micro, smaller):
-    message = advice(CPU, batch, micro)
+    message = memory_advice(CPU, batch, micro)
     assert f"engine.micro_batch={smaller} " in message
     for setting in ("engine.space=representation", "trainer.precision=bf16-mixed", "data.batch_size", "resume=auto"):
         assert setting in message
@@ -50,15 +50,15 @@ def test_the_advice(batch, micro, smaller):
 
 @pytest.mark.parametrize("kind", [torch.OutOfMemoryError, MemoryError])
 def test_a_run_that_has_no_memory_left(tmp_path, monkeypatch, kind):
-    accumulate, calls = GATModule._accumulate, []
+    step, calls = GATModule.training_step, []
 
     def out_of_memory(self, *arguments):
         calls.append(arguments)
         if len(calls) > 2:
             raise kind("CUDA out of memory. Tried to allocate 20.00 GiB")
-        accumulate(self, *arguments)
+        step(self, *arguments)
 
-    monkeypatch.setattr(GATModule, "_accumulate", out_of_memory)
+    monkeypatch.setattr(GATModule, "training_step", out_of_memory)
     with pytest.raises(
         UserError, match=r"Out of memory on cpu\. \d+\.\d GiB were in use at most\. engine\.micro_batch=32"
     ):

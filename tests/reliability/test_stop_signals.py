@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gat_lightning.commands.train import run as train
+from gat_lightning.commands.train import assembly
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.runs.result import read_result
 from support.processes import assert_same_end, finished, only_run, rows_logged, start, start_command, wait_for
@@ -82,4 +82,4 @@ def test_told_to_stop_before_training(tmp_path):
 
 
 def slow_reading():
-    train.build_data = lambda config: time.sleep(60)
+    assembly.build_data = lambda config: time.sleep(60)

@@ -7,8 +7,8 @@ import torch
 from omegaconf import OmegaConf, open_dict
 
 from gat_lightning.config.build import CHECKPOINT_SCHEMA
-from gat_lightning.config.checkpoint import check_fits, find_resumable
 from gat_lightning.config.files import plain
+from gat_lightning.config.resuming import check_fits, find_resumable
 from gat_lightning.errors import UserError
 from gat_lightning.reporting.records import Record
 from gat_lightning.runs import settings_history

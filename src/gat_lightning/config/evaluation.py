@@ -6,9 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.config.checkpoint import load_settings
 from gat_lightning.errors import UserError
-from gat_lightning.formats.safetensors import Safetensors
 from gat_lightning.runs.directory import setting_of, typed_overrides
 
 SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
@@ -29,6 +27,8 @@ def data_settings(config: DictConfig) -> DictConfig | None:
     Raises:
         UserError: the checkpoint cannot be read.
     """
+    from gat_lightning.config.checkpoint import load_settings  # imports Lightning, which other commands' help needs not
+
     chosen = config.get("data")
     own = {} if chosen is None else OmegaConf.to_container(chosen, resolve=True)
     assert isinstance(own, dict)
@@ -45,6 +45,8 @@ def data_settings(config: DictConfig) -> DictConfig | None:
 
 def is_export(config: DictConfig) -> bool:
     """Whether ``checkpoint`` is an exported classifier, which holds no settings of a training."""
+    from gat_lightning.formats.safetensors import Safetensors
+
     return Path(config.checkpoint).suffix == Safetensors.suffix
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from gat_lightning.config.evaluation import evaluation_eps, evaluation_name
 from gat_lightning.config.paper import scaled
 from gat_lightning.runs.directory import auto_name, record_directory, run_name
 from gat_lightning.runs.slurm import cpus_per_task, gpus_per_node, tasks_per_node
@@ -30,8 +31,8 @@ def register_resolvers() -> None:
         "run_name": run_name,
         "run_directory": lambda config: str(Path(config.paths.output) / run_name(config)),
         "record_directory": record_directory,
-        "evaluation_name": _evaluation_name,
-        "evaluation_eps": _evaluation_eps,
+        "evaluation_name": evaluation_name,
+        "evaluation_eps": evaluation_eps,
         "group_options": _group_options,
     }
     of_arguments |= {name: _of_root(function) for name, function in of_configuration.items()}
@@ -41,18 +42,6 @@ def register_resolvers() -> None:
 
 def _of_root(function: Callable[[DictConfig], Any]) -> Callable[..., Any]:
     return lambda *, _root_: function(_root_)
-
-
-def _evaluation_name(config: DictConfig) -> str:
-    from gat_lightning.config.evaluation import evaluation_name  # imports torch, which help texts do not need
-
-    return evaluation_name(config)
-
-
-def _evaluation_eps(config: DictConfig) -> float | str:
-    from gat_lightning.config.evaluation import evaluation_eps
-
-    return evaluation_eps(config)
 
 
 def _group_options(config: DictConfig) -> str:

@@ -1,4 +1,4 @@
-"""Log messages about resuming."""
+"""Where a training starts: from an interrupted run's checkpoint, or from another model's weights."""
 
 from __future__ import annotations
 
@@ -6,13 +6,151 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
+from torch import nn
 
-from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.config.checkpoint import load_checkpoint, model_state
+from gat_lightning.config.files import plain
+from gat_lightning.errors import UserError
+from gat_lightning.models import MultiTaskModel
+from gat_lightning.nearest import nearest
+from gat_lightning.runs.checkpoint_io import PREVIOUS
 from gat_lightning.runs.directory import finished_before
+from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.settings_history import first_values
 
 log = logging.getLogger(__name__)
+
+_SAME_PARTS = tuple(f"{part}._target_" for part in ("method", "weighting", "optimizer", "schedule"))
+_SAME_LENGTH = ("trainer.max_epochs", "trainer.max_steps", "data.batch_size", "data.fraction")
+"""Settings of a run that goes on from a checkpoint: always, and where the schedule counts on a number of steps."""
+
+
+def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:
+    """See that a run can go on from a checkpoint.
+
+    Args:
+        model: the run's.
+        config: of the run.
+        path: the checkpoint.
+
+    Raises:
+        UserError: see :func:`load_checkpoint`, or it is of another model or of another kind of training.
+    """
+    content = load_checkpoint(path)
+    states = (model_state(content), model.state_dict())
+    for name in sorted(set().union(*states)):
+        shapes = [list(state[name].shape) if name in state else None for state in states]
+        if shapes[0] != shapes[1]:
+            there, here = ("no such weight" if shape is None else f"shape {shape}" for shape in shapes)
+            raise UserError(
+                f"'{path}' is of another model: '{name}' has {there} there and {here} here. Go on with the settings of"
+                f" that run, or begin a new one with its encoder: init={path}"
+            )
+    settings = (content["gat_lightning"]["config"], plain(config))
+    theirs, ours = (first_values(each, (*_SAME_PARTS, *_SAME_LENGTH)) for each in settings)
+    for name in _SAME_PARTS:
+        if theirs[name] != ours[name]:
+            raise UserError(
+                f"'{path}' was trained with another {name.removesuffix('._target_')} ({theirs[name]}): go on with the"
+                f" settings of that run, or begin a new one with its weights: init={path}"
+            )
+    if not any("total_steps" in state for state in content.get("lr_schedulers", ())):
+        return
+    for name in _SAME_LENGTH:
+        if theirs[name] != ours[name]:
+            raise UserError(
+                f"'{path}' was trained with {name}={theirs[name]}, on which its schedule's length depends, not"
+                f" {ours[name]}: go on with {name}={theirs[name]}, or begin a new run with its weights: init={path}"
+            )
+
+
+def initialise(model: MultiTaskModel, path: str | Path) -> list[str]:
+    """Begin with a checkpoint's weights: the whole encoder, and the decoders that both have in the same shape.
+
+    Returns:
+        Names of the tasks whose decoders were taken over.
+
+    Raises:
+        UserError: see :func:`load_checkpoint`, or the encoder is another one.
+    """
+    theirs = model_state(load_checkpoint(path))
+    ours = model.state_dict()
+    for name, value in ours.items():
+        if name.startswith("encoder.") and (name not in theirs or theirs[name].shape != value.shape):
+            found = f"has shape {list(theirs[name].shape)}" if name in theirs else "is missing"
+            raise UserError(
+                f"The encoder of '{path}' is not this run's: '{name}' {found} there, and has shape"
+                f" {list(value.shape)} here. Choose encoder and data as that run had them."
+            )
+    fitting = [
+        task
+        for task, decoder in model.decoders.items()
+        if all(
+            theirs.get(key, torch.empty(0)).shape == value.shape
+            for key, value in decoder.state_dict(prefix=f"decoders.{task}.").items()
+        )
+    ]
+    taken = ("encoder.", *(f"decoders.{task}." for task in fitting))
+    model.load_state_dict(ours | {name: value for name, value in theirs.items() if name.startswith(taken)})
+    return fitting
+
+
+def find_resumable(resume: str | None, run: Path) -> Path | None:
+    """The checkpoint to go on with: ``auto`` is that of this run's directory, if there is one.
+
+    Args:
+        resume: None, ``auto``, a checkpoint, or a run directory.
+        run: this run's directory.
+
+    Raises:
+        UserError: a path without a checkpoint, or not a checkpoint of ours.
+    """
+    if resume is None:
+        return None
+    own = RunDirectory(run).last
+    if resume == "auto":
+        path = own
+        if not own.is_file() and not own.with_name(own.name + PREVIOUS).is_file():
+            return None
+    else:
+        path = Path(resume)
+        if not path.exists() and nearest(resume, ["auto"]):
+            raise UserError(f"resume={resume}: there is no such checkpoint; did you mean auto?")
+        path = RunDirectory(path).last if path.is_dir() else path
+    return whole_checkpoint(path)
+
+
+def whole_checkpoint(path: Path) -> Path:
+    """The checkpoint itself, or, where it cannot be read, the one that was there before it.
+
+    Raises:
+        UserError: neither can be read; the message is about the first.
+    """
+    before = path.with_name(path.name + PREVIOUS)
+    try:
+        load_checkpoint(path)
+    except UserError as error:
+        if not _is_good(before):
+            raise
+        log.warning("%s Going on from the one before it, '%s'.", error, before)
+        return before
+    return path
+
+
+def last_good(path: Path) -> Path | None:
+    """The first that is whole and has finite weights: the checkpoint itself, or the one that was there before it."""
+    return next((each for each in (path, path.with_name(path.name + PREVIOUS)) if _is_good(each)), None)
+
+
+def _is_good(path: Path) -> bool:
+    try:
+        state = model_state(load_checkpoint(path))
+    except UserError:
+        return False
+    return all(bool(value.isfinite().all()) for value in state.values())
 
 
 class Progress(NamedTuple):

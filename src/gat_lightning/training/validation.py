@@ -4,16 +4,111 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
 
 from gat_lightning.attacks import Attack
-from gat_lightning.batch import Batch
+from gat_lightning.batch import Batch, pieces
 from gat_lightning.distributed import copy_to_ranks
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.models.encoding import full_precision
+from gat_lightning.randomness import BatchGenerator
 from gat_lightning.runs.metric_names import CLEAN, SELECTION, MetricName
 from gat_lightning.tasks import Task
-from gat_lightning.training.scoring import Scoring
+from gat_lightning.tasks.forward import TaskProblem, task_outputs
+from gat_lightning.tasks.views import Views, views_of
+
+
+class Scoring:
+    """Collects metrics over batches: the target's for the view ``clean`` and one per attack, the others' for ``clean``.
+
+    Images are plain but for a self-supervised task, which sees its own f_t of them.
+    Each image counts once on any number of ranks: states are sums, added over ranks in :meth:`compute`.
+
+    Args:
+        model: in eval mode.
+        tasks: the target first.
+        attacks: by the name of the view.
+        seed: of the attacks' random starts.
+        split: name of the split, part of the random key.
+        attacked_images: how many images, from the first of the split on, are attacked; all if None.
+        micro_batch: most images that go through the model at once; all of a batch if None.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        tasks: Sequence[Task],
+        attacks: Mapping[str, Attack],
+        seed: int,
+        split: str,
+        attacked_images: int | None = None,
+        micro_batch: int | None = None,
+    ) -> None:
+        self._model = model
+        self._target, *self._auxiliary = tasks
+        self._attacks = attacks
+        self._key = (seed, split)
+        self._limit = attacked_images
+        self._micro_batch = micro_batch
+        device = next(model.parameters()).device
+        self._metrics: dict[tuple[str, str | None], MetricCollection] = {
+            **{(view, None): self._target.metrics().to(device) for view in (CLEAN, *attacks)},
+            **{(CLEAN, task.name): task.metrics().to(device) for task in self._auxiliary},
+        }
+
+    @torch.no_grad()
+    def update(self, batch: Batch, batch_idx: int) -> None:
+        """Score one batch in every view, in full precision."""
+        with full_precision(batch.images.device):
+            for rows in pieces(len(batch.images), self._micro_batch):
+                self._update(batch[rows], batch_idx)
+
+    def _update(self, batch: Batch, batch_idx: int) -> None:
+        tasks = [self._target, *self._auxiliary]
+        self._score(CLEAN, batch.images, self._views(batch, batch_idx, tasks), tasks)
+        attacked = self._within_limit(batch)
+        if len(attacked.images) == 0:
+            return
+        views = self._views(attacked, batch_idx, [self._target])
+        problem = TaskProblem(self._model, views, [self._target])
+        for view, attack in self._attacks.items():
+            generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
+            self._score(view, attack(problem, attacked.images, generator), views, [self._target])
+
+    def _views(self, batch: Batch, batch_idx: int, tasks: Sequence[Task]) -> Views:
+        return views_of(batch, tasks, partial(BatchGenerator, batch.shard, *self._key, batch_idx), separate=True)
+
+    def _score(self, view: str, images: Tensor, views: Views, tasks: Sequence[Task]) -> None:
+        """The target's output, and the auxiliary tasks', for the clean or the adversarial version of the images."""
+        outputs, _ = task_outputs(self._model.encode, self._model, images, views, [task.name for task in tasks])
+        for task in tasks:
+            key = None if task is self._target else task.name
+            self._metrics[view, key].update(outputs[task.name], views.labels[task.name])
+
+    def compute(self) -> dict[MetricName, float]:
+        """The value of every score, the same on every rank."""
+        split = self._key[1]
+        return {
+            MetricName(split, view, metric, task): float(value)
+            for (view, task), metrics in self._metrics.items()
+            for metric, value in metrics.compute().items()
+        }
+
+    def selection(self, scores: Mapping[MetricName, float], view: str) -> float:
+        """The target's first metric in a view, negated where lower is better."""
+        name, metric = next(iter(self._target.metrics().items()))
+        value = scores[MetricName(self._key[1], view, name)]
+        return value if metric.higher_is_better else -value
+
+    def _within_limit(self, batch: Batch) -> Batch:
+        if self._limit is None:
+            return batch
+        return batch[0 : int((batch.index < self._limit).sum())]
 
 
 @dataclass(frozen=True)

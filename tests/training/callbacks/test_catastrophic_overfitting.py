@@ -7,7 +7,7 @@ import torch
 
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.runs.metric_names import MetricName
-from gat_lightning.training.scoring import Scoring
+from gat_lightning.training.validation import Scoring
 from support.training_runs import rows, trained
 
 FAST = ["method=fast", "weighting=equal", "curvature.mode=off", "task=none", "trainer.max_epochs=5"]

@@ -21,7 +21,7 @@ from gat_lightning.models import MultiTaskModel
 from gat_lightning.training.averaging import AveragingRule, WeightAverage, recompute_batchnorm
 from gat_lightning.training.module import GATModule
 from gat_lightning.training.schedules import steps_of_run
-from gat_lightning.training.scoring import Scoring
+from gat_lightning.training.validation import Scoring
 
 
 class WeightAveraging(pl.Callback):

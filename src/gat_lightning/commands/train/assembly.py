@@ -1,0 +1,67 @@
+"""The objects of a training, from its configuration."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+from lightning_utilities.core.rank_zero import rank_zero_only
+from omegaconf import DictConfig
+
+from gat_lightning.config.build import build_data, build_module, build_trainer
+from gat_lightning.config.check import without_effect
+from gat_lightning.config.resuming import Progress, announce, check_fits, find_resumable, initialise, progress_of
+from gat_lightning.data import ImageDataModule
+from gat_lightning.runs.directory import typed_overrides
+from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.signals import was_requeued
+from gat_lightning.training.module import GATModule
+
+log = logging.getLogger(__name__)
+
+
+class Assembly(NamedTuple):
+    """What a training needs.
+
+    Attributes:
+        data: the data module; its files are on disk.
+        module: the model with everything that a step needs.
+        trainer: Lightning's, with callbacks and loggers.
+        progress: of the checkpoint to resume from; None where the training starts anew.
+    """
+
+    data: ImageDataModule
+    module: GATModule
+    trainer: pl.Trainer
+    progress: Progress | None
+
+
+def assemble(config: DictConfig, init: str | None) -> Assembly:
+    """Build data, model and trainer, and find the checkpoint to resume from.
+
+    Args:
+        config: of the run.
+        init: the checkpoint whose weights a training that starts anew begins with; None for random weights.
+
+    Raises:
+        UserError: the data are not there, or the checkpoint cannot be read or is of another training.
+    """
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    data = build_data(config)
+    module = build_module(config, data.info)
+    directory = RunDirectory(config.paths.run)
+    resume = "auto" if was_requeued() and directory.last.is_file() else config.resume
+    resumed = find_resumable(resume, directory.path)
+    if resumed is not None:
+        check_fits(module.model, config, resumed)
+    elif init is not None:
+        taken = initialise(module.model, init)
+        log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
+    trainer = build_trainer(config)
+    rank_zero_only(data.prepare_data)()
+    if (message := without_effect(config, typed_overrides())) and trainer.is_global_zero:
+        log.warning(message)
+    progress = None if resumed is None else progress_of(resumed)
+    announce(config, progress)  # last, since a refused command leaves its directory where something was logged
+    return Assembly(data, module, trainer, progress)

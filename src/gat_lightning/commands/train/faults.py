@@ -1,0 +1,74 @@
+"""Faults of a running training, each explained in one message that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from omegaconf import DictConfig
+
+from gat_lightning.config.resuming import last_good
+from gat_lightning.distributed import several_ranks
+from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
+
+log = logging.getLogger(__name__)
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
+    """Replace the errors of common faults in the block by errors that say what happened and what to do.
+
+    Raises:
+        NonFiniteError: an objective or a gradient is NaN or infinite; the message names the last good checkpoint.
+        UserError: the disk is full, another process of the run is lost, or memory ran out.
+    """
+    directory = RunDirectory(config.paths.run)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if directory.last.exists() and trainer.is_global_zero:
+            log.warning("Interrupted; the same command with resume=auto goes on from %s.", directory.last)
+        raise
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{error} Last good checkpoint: {last_good(directory.last) or 'none yet'}.") from None
+    except OSError as error:
+        if error.errno not in _DISK_IS_FULL:
+            raise
+        raise UserError(f"No space left for '{directory.path}'. Free some, then continue with resume=auto.") from error
+    except (MemoryError, RuntimeError) as error:
+        if several_ranks() and (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise UserError(
+                f"Process {dist.get_rank()} of {dist.get_world_size()} lost another one, whose own message says why; if"
+                f" it has none, it was killed, possibly out of memory ({str(error).strip().splitlines()[0]})."
+            ) from error
+        if not is_out_of_memory(error):
+            raise
+        device = trainer.strategy.root_device
+        raise UserError(memory_advice(device, config.data.batch_size, config.engine.micro_batch)) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or Python reports that memory ran out."""
+    refused = isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
+    return refused or isinstance(error, (MemoryError, torch.OutOfMemoryError))
+
+
+def memory_advice(device: torch.device, batch_size: int, micro_batch: int | None) -> str:
+    """The message about memory that ran out, with the measured peak and the settings that lower it."""
+    smaller, peak = max((micro_batch or batch_size) // 2, 1), peak_memory(device)
+    used = "" if peak is None else f" {peak / GIB:.1f} GiB were in use at most."
+    return (
+        f"Out of memory on {device}.{used} engine.micro_batch={smaller} splits a batch into smaller parts, with the"
+        " same gradients; engine.space=representation, trainer.precision=bf16-mixed, a smaller encoder or a smaller"
+        " data.batch_size also need less. Continue from the last checkpoint with resume=auto."
+    )

@@ -1,0 +1,62 @@
+"""The record of a training: ``result.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from gat_lightning.commands.train.assembly import Assembly
+from gat_lightning.config.files import plain
+from gat_lightning.loggers import close
+from gat_lightning.runs.environment import environment
+from gat_lightning.runs.metrics_csv import FILE as METRICS
+from gat_lightning.runs.result import TrainingResult, write_result
+
+
+@contextmanager
+def recorded(config: DictConfig, assembly: Assembly, started: datetime) -> Iterator[TrainingResult]:
+    """Record how the block ends; write ``result.json`` and close the loggers in any case.
+
+    Args:
+        config: of the run.
+        assembly: the objects of the training.
+        started: when the run began, in UTC.
+
+    Yields:
+        The record, to which the block adds what it measures and writes.
+
+    Raises:
+        UserError: the record cannot be written.
+    """
+    trainer, progress = assembly.trainer, assembly.progress
+    result = TrainingResult(
+        config=plain(config),
+        seed=config.seed,
+        started=started.isoformat(timespec="seconds"),
+        files={"metrics": METRICS},
+        resumed=None if progress is None else str(progress.checkpoint),
+        **environment(trainer.strategy.root_device),
+    )
+    try:
+        yield result
+        result.status = "finished"
+    except (KeyboardInterrupt, SystemExit):  # which Lightning makes of Ctrl-C, and we of a signal to stop
+        result.status = "interrupted"
+        raise
+    finally:
+        result.durations["total"] = seconds_since(started)
+        result.epochs, result.skipped_batches = trainer.current_epoch, assembly.module.skipped
+        try:
+            if trainer.is_global_zero:
+                write_result(Path(config.paths.run), result)
+        finally:
+            close(trainer.loggers, result.status, result.metrics)
+
+
+def seconds_since(moment: datetime) -> float:
+    """Seconds from a moment in UTC until now."""
+    return (datetime.now(timezone.utc) - moment).total_seconds()
