@@ -45,6 +45,13 @@ def test_a_misspelt_option_is_refused_before_heavy_packages_are_imported(argumen
     assert packages == []
 
 
+def test_a_value_out_of_its_range_is_refused_before_lightning_is_imported(tmp_path):
+    status, packages = loaded("train", ["seed=-1"], tmp_path)
+    assert status == 1
+    assert "pytorch_lightning" not in packages
+    assert "lightning_fabric" not in packages
+
+
 @pytest.mark.parametrize("arguments", [["--help"], *REFUSED], ids=" ".join)
 def test_processor_time_until_help_or_a_refusal(arguments, tmp_path):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -29,7 +29,7 @@ _SAME_LENGTH = ("trainer.max_epochs", "trainer.max_steps", "data.batch_size", "d
 
 
 def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:
-    """See that a run can go on from a checkpoint.
+    """Check that a run can resume from a checkpoint.
 
     Args:
         model: the run's.
@@ -37,7 +37,7 @@ def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:
         path: the checkpoint.
 
     Raises:
-        UserError: see :func:`load_checkpoint`, or it is of another model or of another kind of training.
+        UserError: the checkpoint cannot be read, or belongs to another model or another kind of training.
     """
     content = load_checkpoint(path)
     states = (model_state(content), model.state_dict())
@@ -68,13 +68,13 @@ def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:
 
 
 def initialise(model: MultiTaskModel, path: str | Path) -> list[str]:
-    """Begin with a checkpoint's weights: the whole encoder, and the decoders that both have in the same shape.
+    """Load a checkpoint's encoder, and its decoders of tasks that the model has too, in the same shapes.
 
     Returns:
-        Names of the tasks whose decoders were taken over.
+        Names of the tasks whose decoders were loaded.
 
     Raises:
-        UserError: see :func:`load_checkpoint`, or the encoder is another one.
+        UserError: the checkpoint cannot be read, or its encoder has other weights or shapes.
     """
     theirs = model_state(load_checkpoint(path))
     ours = model.state_dict()
@@ -99,14 +99,14 @@ def initialise(model: MultiTaskModel, path: str | Path) -> list[str]:
 
 
 def find_resumable(resume: str | None, run: Path) -> Path | None:
-    """The checkpoint to go on with: ``auto`` is that of this run's directory, if there is one.
+    """The checkpoint to resume from; None where the run starts anew.
 
     Args:
-        resume: None, ``auto``, a checkpoint, or a run directory.
+        resume: a checkpoint, a run directory, ``auto`` for this run's own checkpoint if there is one, or None.
         run: this run's directory.
 
     Raises:
-        UserError: a path without a checkpoint, or not a checkpoint of ours.
+        UserError: there is no checkpoint at the path, or it cannot be read.
     """
     if resume is None:
         return None
@@ -124,10 +124,10 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
 
 
 def whole_checkpoint(path: Path) -> Path:
-    """The checkpoint itself, or, where it cannot be read, the one that was there before it.
+    """The checkpoint itself, or the previous one of that name where it cannot be read.
 
     Raises:
-        UserError: neither can be read; the message is about the first.
+        UserError: neither can be read; the message is about the checkpoint itself.
     """
     before = path.with_name(path.name + PREVIOUS)
     try:
@@ -141,7 +141,7 @@ def whole_checkpoint(path: Path) -> Path:
 
 
 def last_good(path: Path) -> Path | None:
-    """The first that is whole and has finite weights: the checkpoint itself, or the one that was there before it."""
+    """The checkpoint itself or the previous one of that name, whichever first is whole and has finite weights."""
     return next((each for each in (path, path.with_name(path.name + PREVIOUS)) if _is_good(each)), None)
 
 
@@ -154,7 +154,7 @@ def _is_good(path: Path) -> bool:
 
 
 class Progress(NamedTuple):
-    """How far a checkpoint is: the steps before it and the epoch, from 1, that it is in."""
+    """Progress of a training at a checkpoint: steps taken, and the current epoch, counted from 1."""
 
     checkpoint: Path
     step: int
@@ -162,14 +162,14 @@ class Progress(NamedTuple):
 
 
 def progress_of(checkpoint: Path) -> Progress:
-    """Read from the file."""
+    """Read the progress from a checkpoint."""
     content = load_checkpoint(checkpoint)
     return Progress(checkpoint, content["global_step"], content["epoch"] + 1)
 
 
 @rank_zero_only
 def announce(config: DictConfig, progress: Progress | None) -> None:
-    """Log from which checkpoint the run goes on, or why from none although ``resume=auto`` asks for it.
+    """Log which checkpoint the run resumes from, or why there is none although ``resume=auto`` asks for one.
 
     Args:
         config: of the run.

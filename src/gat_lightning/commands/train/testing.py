@@ -20,7 +20,7 @@ from gat_lightning.training.module import GATModule
 def test(
     trainer: pl.Trainer, module: GATModule, data: ImageDataModule, checkpoints: Path
 ) -> dict[str, dict[str, float]]:
-    """Clean and robust test metrics of every checkpoint there is; the module keeps the best one's weights."""
+    """Test every checkpoint that the run wrote, clean and under attack; the module keeps the best one's weights."""
     names = [name for name in ("best", "last", "ema", "swa") if (checkpoints / f"{name}.ckpt").is_file()]
     metrics = {}
     for name in reversed(names):
@@ -32,7 +32,7 @@ def test(
 
 
 def count_test_images(trainer: pl.Trainer, data: ImageDataModule) -> int:
-    """How many images the test scores are over: those of the split's tested batches that have the target's label."""
+    """Number of images in the test scores: those in the tested batches that have the target's label."""
     data.setup("test")
     split = data.split("test")
     tested = min(len(split), int(sum(trainer.num_test_batches)) * data.batch_size)
@@ -40,7 +40,11 @@ def count_test_images(trainer: pl.Trainer, data: ImageDataModule) -> int:
 
 
 def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> bool:
-    """``adversarial.png``: the first test images under the test attack; says whether there was anything to draw."""
+    """Draw the first test images under the test attack into ``adversarial.png``.
+
+    Returns:
+        False where there is nothing to draw: the target is a number, a self-supervised task or not labelled.
+    """
     directory.mkdir(exist_ok=True)
     data.setup("test")
     attack = next(iter(module.attacks["test"].values()))
@@ -65,7 +69,7 @@ def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> b
 
 
 def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None:
-    """The table at the end of a run, with how much was lost between the best and the last checkpoint."""
+    """Print the test scores of each checkpoint, and the difference between the best and the last one."""
     names = target_scores(next(iter(metrics.values()), ()), "test")
     table = Table("checkpoint", "epoch", *(name.shown for name in names), title="Test images")
     for checkpoint, scores in metrics.items():
