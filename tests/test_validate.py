@@ -1,10 +1,12 @@
 """Checks of arguments: what they accept, and what their errors say to a caller and at the command line."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import gat_lightning
 from gat_lightning.errors import SettingError
 from gat_lightning.validate import check_bool, check_int, check_option, check_real
 
@@ -80,3 +82,13 @@ def test_an_error_keeps_its_parts_and_is_spelled_anew():
     assert (error.name, error.value, error.right, error.also) == ("steps", 0, "a whole number of at least 1", (None,))
     assert str(error) == "steps=0: it must be None or a whole number of at least 1."
     assert error.spelled("attack.steps", "null") == "attack.steps=0: it must be null or a whole number of at least 1."
+
+
+@pytest.mark.parametrize(
+    "package", ["attacks", "augment", "curvature", "gradients", "methods", "models", "tasks", "weighting"]
+)
+def test_the_library_does_not_speak_to_the_user_of_a_command(package):
+    folder = Path(gat_lightning.__file__).parent / package
+    files = list(folder.rglob("*.py"))
+    assert files
+    assert [file for file in files if "UserError" in file.read_text()] == []

@@ -110,7 +110,7 @@ def origin_of(config: DictConfig, path: str) -> str:
         return path
     raw = OmegaConf.to_container(node, resolve=False)
     assert isinstance(raw, dict)
-    source = re.fullmatch(r"\$\{(\w[\w.]*)\}", raw[key])
+    source = re.fullmatch(r"\$\{(?:oc\.select:)?(\w[\w.]*)(?:,\w*)?\}", raw[key])
     return origin_of(config, source[1]) if source else path
 
 
