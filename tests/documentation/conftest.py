@@ -15,7 +15,7 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documentation")
     make_data(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gat_lightning.commands.train.run.adversarial_gallery", lambda *_: None)
+        patch.setattr("gat_lightning.commands.train.testing.adversarial_gallery", lambda *_: None)
         make_run(folder)
     make_evaluations(folder)
     shutil.copytree(TESTS.parent / "results", folder / "results")
