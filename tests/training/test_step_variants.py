@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 from gat_lightning.batch import Batch
+from gat_lightning.commands.train.faults import explained_faults
 from gat_lightning.curvature.terms import Curvature
+from gat_lightning.errors import UserError
 from gat_lightning.methods import Madry
 from gat_lightning.tasks.views import Views
 from gat_lightning.weighting import MGDA, Equal
@@ -208,6 +211,16 @@ def test_a_compiled_step_equals_an_eager_one(curvature, net):
         found.append(gradients_after(module, toy_batch(16)))
     eager, compiled = found
     assert largest_difference(eager, compiled) < 1e-9
+
+
+def test_a_missing_second_derivative_is_a_message_with_the_remedy(tmp_path):
+    """The very error of torch, explained as a command does."""
+    x = torch.rand(3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(nn.functional.hardsigmoid(x).sum(), x, create_graph=True)
+    config = OmegaConf.create({"paths": {"run": str(tmp_path)}})
+    remedy = r"curvature\.derivative=finite_difference or curvature\.mode=off"
+    with pytest.raises(UserError, match=remedy), explained_faults(config, quiet_trainer()):
+        gradient.sum().backward()
 
 
 def test_an_encoder_without_second_derivative_needs_finite_differences():

@@ -30,7 +30,8 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
 
     Raises:
         NonFiniteError: an objective or a gradient is NaN or infinite; the message names the last good checkpoint.
-        UserError: the disk is full, another process of the run is lost, or memory ran out.
+        UserError: the disk is full, another process of the run is lost, memory ran out, or the encoder cannot be
+            differentiated twice.
     """
     directory = RunDirectory(config.paths.run)
     try:
@@ -50,6 +51,11 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
             raise UserError(
                 f"Process {dist.get_rank()} of {dist.get_world_size()} lost another one, whose own message says why; if"
                 f" it has none, it was killed, possibly out of memory ({str(error).strip().splitlines()[0]})."
+            ) from error
+        if "derivative for" in str(error) and "is not implemented" in str(error):
+            raise UserError(
+                f"This encoder has no second derivative, which curvature.derivative=exact needs ({error}). Set"
+                " curvature.derivative=finite_difference or curvature.mode=off."
             ) from error
         if not is_out_of_memory(error):
             raise
