@@ -3,7 +3,7 @@
 import pytest
 
 from gat_lightning.commands.train.selection import doubt, scores_of
-from gat_lightning.runs.metrics_csv import read_rows
+from gat_lightning.runs.layout import RunDirectory
 from support.training_runs import SHORT, trained
 
 
@@ -34,5 +34,4 @@ def test_a_run_warns_once(tmp_path, caplog):
     warned = [record.message for record in caplog.records if "best.ckpt" in record.message]
     assert len(warned) == 1
     assert "by 4 validation images" in warned[0]
-    assert len(scores_of(read_rows(tmp_path / "metrics.csv"))) == 2
-    assert read_rows(tmp_path / "gone.csv") == []
+    assert len(scores_of(RunDirectory(tmp_path).history())) == 2

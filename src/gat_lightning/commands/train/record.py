@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -13,7 +12,7 @@ from gat_lightning.commands.train.assembly import Assembly
 from gat_lightning.config.files import plain
 from gat_lightning.loggers import close
 from gat_lightning.runs.environment import environment
-from gat_lightning.runs.metrics_csv import FILE as METRICS
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.result import TrainingResult, write_result
 
 
@@ -32,12 +31,12 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime) -> Itera
     Raises:
         UserError: the record cannot be written.
     """
-    trainer, progress = assembly.trainer, assembly.progress
+    trainer, progress, directory = assembly.trainer, assembly.progress, RunDirectory(config.paths.run)
     result = TrainingResult(
         config=plain(config),
         seed=config.seed,
         started=started.isoformat(timespec="seconds"),
-        files={"metrics": METRICS},
+        files={"metrics": directory.metrics.name},
         resumed=None if progress is None else str(progress.checkpoint),
         **environment(trainer.strategy.root_device),
     )
@@ -52,7 +51,7 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime) -> Itera
         result.epochs, result.skipped_batches = trainer.current_epoch, assembly.module.skipped
         try:
             if trainer.is_global_zero:
-                write_result(Path(config.paths.run), result)
+                write_result(directory.path, result)
         finally:
             close(trainer.loggers, result.status, result.metrics)
 

@@ -57,7 +57,7 @@ def _train(config: DictConfig) -> dict[str, Any]:
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
         result.durations["train"] = seconds_since(started)
         if trainer.is_global_zero:
-            warn_of_selection(module, data, directory.path)
+            warn_of_selection(module, data, directory)
         result.metrics = test(trainer, module, data, directory.checkpoints)
         result.images = count_test_images(trainer, data)
         result.files["checkpoints"] = {name: f"checkpoints/{name}.ckpt" for name in result.metrics}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from gat_lightning.data import ImageDataModule
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import SELECTION
-from gat_lightning.runs.metrics_csv import FILE, read_rows
 from gat_lightning.training.validation import ScoredModule
 
 log = logging.getLogger(__name__)
@@ -45,10 +44,10 @@ def scores_of(rows: Sequence[Mapping[str, str]]) -> list[float]:
     return [float(row[SELECTION]) for row in rows if row.get(SELECTION)]
 
 
-def warn_of_selection(module: ScoredModule, data: ImageDataModule, directory: Path) -> None:
+def warn_of_selection(module: ScoredModule, data: ImageDataModule, directory: RunDirectory) -> None:
     """Log a warning if validation was too small to pick ``best.ckpt``."""
-    if (directory / "checkpoints" / "best.ckpt").is_file():
+    if directory.checkpoint("best").is_file():
         data.setup("validate")
-        message = doubt(scores_of(read_rows(directory / FILE)), len(data.split("val")), module.selection_limit)
+        message = doubt(scores_of(directory.history()), len(data.split("val")), module.selection_limit)
         if message:
             log.warning(message)
