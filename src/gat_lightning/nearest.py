@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# Longer lists of names help nobody.
 _LISTED = 16
-"""Longer lists of names help nobody."""
 
 
 def nearest(name: object, options: Iterable[str]) -> list[str]:

@@ -23,8 +23,8 @@ from gat_lightning.runs.slurm import queued_jobs
 
 log = logging.getLogger(__name__)
 
+# Settings that submitit has for every kind of cluster; the others are SLURM's.
 _OF_SUBMITIT = ("timeout_min", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task")
-"""Settings that submitit has for every kind of cluster; the others are SLURM's."""
 _SECONDS_TO_CLOSE = 30.0
 
 

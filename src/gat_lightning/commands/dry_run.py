@@ -30,8 +30,8 @@ from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.training.module import GATModule
 
 _WARM_UP, _MEASURED = 2, 5
+# Checkpoints that are tested after training: the best and the last.
 _TESTED = 2
-"""Checkpoints that are tested after training: the best and the last."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from gat_lightning.info import NO_TARGET
 from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
 
+# Whose models are called in another way; an option of the group ``encoder`` is named after each.
 _LIBRARIES = ("torchvision", "timm")
-"""Whose models are called in another way; an option of the group ``encoder`` is named after each."""
 
 
 def check(config: DictConfig) -> None:

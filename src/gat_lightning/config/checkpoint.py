@@ -23,8 +23,8 @@ from gat_lightning.tasks import Task
 
 _LAST_WITH_SCHEMA_1 = "0.1.0"
 
+# What every checkpoint has, among others.
 _PARTS = {"state_dict": dict, "tasks": dict, "epoch": int, "global_step": int}
-"""What every checkpoint has, among others."""
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from gat_lightning.errors import UserError
 from gat_lightning.nearest import did_you_mean, listed, nearest
 
 _OURS = "gat_lightning"
+# Of Hydra's, beside ``_target_``.
 _FLAGS = ("_partial_", "_recursive_")
-"""Of Hydra's, beside ``_target_``."""
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
 

@@ -20,14 +20,14 @@ from gat_lightning.config.files import find_conf
 from gat_lightning.errors import NonFiniteError, SettingError, UserError
 from gat_lightning.nearest import did_you_mean, listed, nearest
 
+# Options that are there once an extra is installed, which brings them.
 _OF_EXTRAS = {"hydra/launcher=joblib": "sweep"}
-"""Options that are there once an extra is installed, which brings them."""
+# Groups of which a run may have several options.
 _JOINED = ("task", "callbacks", "logger")
-"""Groups of which a run may have several options."""
 _OWN = (UserError, NonFiniteError)
 _FOR_THE_USER = (*_OWN, SettingError, HydraException, OmegaConfBaseException)
+# What a constructor raises at arguments that it does not like; anything else is a fault in it.
 _REFUSALS = (*_FOR_THE_USER, ValueError, TypeError, OSError, ImportError)
-"""What a constructor raises at arguments that it does not like; anything else is a fault in it."""
 
 
 def is_for_user(error: BaseException) -> bool:

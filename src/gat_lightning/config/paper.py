@@ -13,8 +13,8 @@ from gat_lightning.errors import UserError
 SCALES = ("full", "small", "smoke")
 """Budgets of an experiment: the paper's, a part of it, and one that only shows that it runs."""
 
+# Keys of a sweep that do not tell the rows of a table apart.
 _NO_ROW = ("seed", "recipe/stand_in")
-"""Keys of a sweep that do not tell the rows of a table apart."""
 
 _ASKED = "python -m gat_lightning.train -m experiment=paper/{table}"
 

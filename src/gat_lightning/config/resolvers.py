@@ -14,8 +14,8 @@ from gat_lightning.config.paper import scaled
 from gat_lightning.runs.directory import auto_name, record_directory, run_name
 from gat_lightning.runs.slurm import cpus_per_task, gpus_per_node, tasks_per_node
 
+# Groups whose options a command or an experiment chooses, never a user.
 _NOT_CHOSEN = ("hydra", "recipe")
-"""Groups whose options a command or an experiment chooses, never a user."""
 
 
 def register_resolvers() -> None:

@@ -24,8 +24,8 @@ from gat_lightning.runs.settings_history import first_values
 log = logging.getLogger(__name__)
 
 _SAME_PARTS = tuple(f"{part}._target_" for part in ("method", "weighting", "optimizer", "schedule"))
+# Settings of a run that goes on from a checkpoint: always, and where the schedule counts on a number of steps.
 _SAME_LENGTH = ("trainer.max_epochs", "trainer.max_steps", "data.batch_size", "data.fraction")
-"""Settings of a run that goes on from a checkpoint: always, and where the schedule counts on a number of steps."""
 
 
 def check_fits(model: nn.Module, config: DictConfig, path: str | Path) -> None:

@@ -19,8 +19,8 @@ from gat_lightning.files import atomic_write
 
 log = logging.getLogger(__name__)
 
+# Seconds without an answer after which a download fails.
 _TIMEOUT = 10
-"""Seconds without an answer after which a download fails."""
 
 
 class OfficialArchive(NamedTuple):

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 SAMPLE = 1000
 """Most pictures that the normalisation is computed from."""
 
+# More pictures than this are read with a progress bar.
 _LONG = 2000
-"""More pictures than this are read with a progress bar."""
 
 
 class Images(ArrayDataModule):

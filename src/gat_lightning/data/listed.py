@@ -29,8 +29,8 @@ from gat_lightning.validate import check_option, check_real
 SAMPLE = 1000
 """Most pictures that the normalisation is computed from."""
 
+# More pictures than this are looked at with a progress bar.
 _LONG = 2000
-"""More pictures than this are looked at with a progress bar."""
 
 
 class ListedPictures(ImageDataModule):

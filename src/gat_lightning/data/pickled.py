@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gat_lightning.errors import UserError
 
+# Kinds of numbers that an array may hold: truth values, integers with and without a sign, floats.
 _CODES = "biuf"
-"""Kinds of numbers that an array may hold: truth values, integers with and without a sign, floats."""
 
 
 class _Dtype:
@@ -69,6 +69,7 @@ def _empty() -> bytes:
     return b""
 
 
+# What a pickle of arrays names, and what we call instead: none of its arguments reach NumPy's functions.
 _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
@@ -79,7 +80,6 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("_codecs", "encode"): _encode,
     ("__builtin__", "bytes"): _empty,
 }
-"""What a pickle of arrays names, and what we call instead: none of its arguments reach NumPy's functions."""
 
 
 class _RefusedError(Exception):

@@ -14,24 +14,24 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
 
+# Others have no business behind a picture's ending; PIL would start Ghostscript for PostScript.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""Others have no business behind a picture's ending; PIL would start Ghostscript for PostScript."""
 
 _WEBP_PIXELS = 2**20
+# Pixels, and pixels for each byte of the file. A WebP file with more of both is damaged, or of one colour; its decoder
+# would take memory for what the header says before it looks at the rest.
 _WEBP_DENSITY = 1000
-"""Pixels, and pixels for each byte of the file. A WebP file with more of both is damaged, or of one colour; its decoder
-would take memory for what the header says before it looks at the rest."""
 
 _CHUNK = 32
 
 ABSENT = os.strerror(errno.ENOENT)
 """Why a picture that is not there cannot be read."""
 
+# By format; neither can be part of the pixels' code.
 _END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-"""By format; neither can be part of the pixels' code."""
 
+# Bytes at the end of a file in which its mark is looked for: some cameras write more after it.
 _TAIL = 4096
-"""Bytes at the end of a file in which its mark is looked for: some cameras write more after it."""
 
 
 def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels: int) -> np.ndarray:

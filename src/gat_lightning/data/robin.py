@@ -43,8 +43,8 @@ MACRO: Macro = {
 
 TRAIN, TEST = "ROBIN-cls-train", "ROBIN-cls-val"
 
+# What a nuisance's column of the table says where it does not apply.
 _ABSENT = ("", "0")
-"""What a nuisance's column of the table says where it does not apply."""
 
 
 class _Picture(NamedTuple):

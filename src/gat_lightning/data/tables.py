@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
+# Read at a time: pandas needs several times the memory of the text that it is reading.
 _ROWS = 10_000
-"""Read at a time: pandas needs several times the memory of the text that it is reading."""
 
 
 def pandas() -> Any:

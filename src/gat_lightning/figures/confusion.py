@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from gat_lightning.errors import UserError
 
+# Largest number of classes for which each cell has its figure written in it.
 _WITH_NUMBERS = 15
-"""Largest number of classes for which each cell has its figure written in it."""
 
 
 def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, classes: int) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 HIDDEN = "<hidden>"
 _LEFT_OUT = ("paths", "logger", "hydra")
 _OVERRIDES = ("pretraining", "paper.row")
+# Settings whose text is a name: of an option, a task, a class or the run.
 _TEXT = (
     "name", "on_nan", "debug", "engine.space",
     "data.target", "data.views", "data.view", "data.per_patient", "data.split", "data.uncertain", "data.on_error",
@@ -33,13 +34,12 @@ _TEXT = (
     "callbacks.*.mode", "trainer.accelerator", "trainer.devices", "trainer.strategy",
     "trainer.precision", "trainer.deterministic", "paper.table", "paper.scale", "paper.data", "paper.encoder",
 )  # fmt: skip
-"""Settings whose text is a name: of an option, a task, a class or the run."""
 
+# Groups of which an override chooses an option by its name.
 _GROUPS = (
     "attack", "augment", "callbacks", "data", "debug", "encoder", "experiment", "method", "optimizer", "recipe/*",
     "schedule", "task", "trainer", "weighting",
 )  # fmt: skip
-"""Groups of which an override chooses an option by its name."""
 
 _KEY = re.compile(r"[\w+-]+(/[\w+-]+)*")
 _NAME = re.compile(r"\w[\w+.-]*")

@@ -15,9 +15,9 @@ from gat_lightning.errors import SettingError
 from gat_lightning.models import Features, MultiTaskModel
 from gat_lightning.models.features import Encode
 
+# Of a 1x1 convolution with a stride in channels-last layout. oneDNN writes beyond its memory where they are fewer than
+# a block, which is 8 with AVX2 and 16 with AVX-512 (its issue 6035).
 _FEWEST_CHANNELS = 16
-"""Of a 1x1 convolution with a stride in channels-last layout. oneDNN writes beyond its memory where they are fewer than
-a block, which is 8 with AVX2 and 16 with AVX-512 (its issue 6035)."""
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[None]:

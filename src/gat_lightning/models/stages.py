@@ -12,8 +12,8 @@ from gat_lightning.errors import SettingError
 from gat_lightning.nearest import did_you_mean, nearest
 
 _GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+# By how much a map's height and width may be scaled differently; rounding makes it a little more than 1.
 _MOST_DISTORTION = 1.5
-"""By how much a map's height and width may be scaled differently; rounding makes it a little more than 1."""
 
 
 class StageTap:

@@ -14,8 +14,8 @@ from typing import Any
 from torch import nn
 
 _OURS = "gat_lightning"
+# Packages whose functions make objects, and do nothing else.
 _HARMLESS = tuple(f"{_OURS}.{package}" for package in ("data", "models", "tasks"))
-"""Packages whose functions make objects, and do nothing else."""
 
 
 def check_trusted(settings: Any, source: object) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from gat_lightning.models.features import Features
 
+# A level of the decoder has one channel for so many of its stage's.
 _SHARE = 4
-"""A level of the decoder has one channel for so many of its stage's."""
 
 _NARROWEST = 8
 

@@ -23,8 +23,8 @@ from gat_lightning.validate import check_bool, check_real
 
 Model = TypeVar("Model", bound=nn.Module)
 
+# Of a part of the steps, so that 0.55 of 100 steps are 55.
 _ROUNDING = 1e-6
-"""Of a part of the steps, so that 0.55 of 100 steps are 55."""
 
 
 class AveragingRule(Protocol):
