@@ -49,7 +49,6 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
     def job(config: DictConfig) -> None:
         nonlocal traceback, started
         traceback, started = traceback or bool(config.get("debug")), True
-        quiet_lightning()
         try:
             with _full_errors(traceback):
                 _check_launcher()
@@ -57,6 +56,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
                 from gat_lightning.config.check import check  # imports Lightning, which errors of composition need not
 
                 check(config)
+                quiet_lightning()  # now that it is imported, which sets its loggers' levels
                 run(config)
         except Exception as error:
             shown = traceback or not is_for_user(error)
