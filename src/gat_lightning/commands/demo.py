@@ -17,6 +17,7 @@ from gat_lightning.config.command_line import quiet_lightning
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.figures.gallery import adversarial_gallery
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, target_scores
 
 MODELS = {
@@ -39,12 +40,11 @@ def run(overrides: Sequence[str], output: Path = Path("outputs/demo")) -> None:
     results, configs = {}, {}
     with initialize_config_dir(str(find_conf()), version_base="1.3"):
         for name, experiment in MODELS.items():
-            directory = output / experiment
-            directory.mkdir(parents=True, exist_ok=True)
-            typed = [f"experiment={experiment}", f"paths.run={directory}", *overrides]
+            directory = RunDirectory(output / experiment)
+            typed = [f"experiment={experiment}", f"paths.run={directory.path}", *overrides]
             configs[name] = compose("train", typed)
-            (directory / ".hydra").mkdir(exist_ok=True)  # as Hydra does it in a command
-            OmegaConf.save(OmegaConf.create(typed), directory / ".hydra" / "overrides.yaml")
+            directory.hydra.mkdir(parents=True, exist_ok=True)  # as Hydra does it in a command
+            OmegaConf.save(OmegaConf.create(typed), directory.hydra / "overrides.yaml")
             console.rule(f"{name} (experiment={experiment})")
             results[name] = train(configs[name])
 
@@ -66,8 +66,7 @@ def _draw(configs: Mapping[str, DictConfig], path: Path) -> Path:
     batch = next(iter(data.test_dataloader()))
     target = config.data.target
     models = {
-        name: load_classifier(Path(settings.paths.run) / "checkpoints" / "best.ckpt")
-        for name, settings in configs.items()
+        name: load_classifier(RunDirectory(settings.paths.run).checkpoint("best")) for name, settings in configs.items()
     }
     images, labels = batch.images[:8], batch.labels[target][:8]
     return adversarial_gallery(

@@ -15,6 +15,7 @@ from gat_lightning.config.checkpoint import load_described
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.formats import Description, Format
+from gat_lightning.runs.layout import RunDirectory
 
 _BATCHES = (7, 1)
 
@@ -50,8 +51,8 @@ def run(config: DictConfig) -> Path:
 
 def default_output(checkpoint: Path, chosen: Format) -> Path:
     """``RUN/export/NAME`` of ``RUN/checkpoints/NAME.ckpt``; beside any other checkpoint."""
-    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    return run / "export" / f"{checkpoint.stem}{chosen.suffix}"
+    run = RunDirectory.of_checkpoint(checkpoint) or RunDirectory(checkpoint.parent)
+    return run.path / "export" / f"{checkpoint.stem}{chosen.suffix}"
 
 
 def check_same(

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import setting_of, typed_overrides
+from gat_lightning.runs.layout import RunDirectory
 
 SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
 """Settings of ``data`` that decide which images a split has."""
@@ -55,9 +56,8 @@ def evaluation_name(config: DictConfig) -> str:
     if config.checkpoint is None:
         subject = str(config.model._target_).rpartition(".")[2] if config.model else "nothing"
     else:
-        path = Path(config.checkpoint)
-        run = path.parent.parent.name if path.parent.name == "checkpoints" else ""
-        subject = "-".join(filter(None, (run, path.stem)))
+        run = RunDirectory.of_checkpoint(config.checkpoint)
+        subject = "-".join([*([run.path.name] if run else []), Path(config.checkpoint).stem])
     views = [str(view) for view in config.get("evaluation") or ()]
     return f"{subject}-{'clean' if not views else views[0] if len(views) == 1 else f'{len(views)}attacks'}"
 
