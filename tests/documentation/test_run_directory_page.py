@@ -3,6 +3,9 @@
 import csv
 import re
 
+import pytest
+
+from gat_lightning.runs.result import EvaluationResult, Files, TrainingResult
 from support.documents import DESCRIBED, undescribed_files
 
 
@@ -12,6 +15,11 @@ def kind_of(column):
     column = re.sub(r"^cosine/.*", r"cosine/A\\|B", column)
     column = re.sub(r"^(val|test)/clean/\w+/\w+$", r"\1/clean/TASK/METRIC", column)
     return re.sub(r"(val|test)/\w+/\w+$", r"\1/VIEW/METRIC", column)
+
+
+@pytest.mark.parametrize("record", [TrainingResult, EvaluationResult, Files])
+def test_every_key_of_a_result_is_on_the_page(record):
+    assert not set(record.__annotations__) - DESCRIBED
 
 
 def test_a_training_leaves_nothing_that_the_page_does_not_name(quickstart):
