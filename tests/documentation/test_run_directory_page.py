@@ -2,6 +2,7 @@
 
 import csv
 import re
+from typing import get_type_hints
 
 import pytest
 
@@ -19,7 +20,7 @@ def kind_of(column):
 
 @pytest.mark.parametrize("record", [TrainingResult, EvaluationResult, Files])
 def test_every_key_of_a_result_is_on_the_page(record):
-    assert not set(record.__annotations__) - DESCRIBED
+    assert not set(get_type_hints(record)) - DESCRIBED
 
 
 def test_a_training_leaves_nothing_that_the_page_does_not_name(quickstart):
