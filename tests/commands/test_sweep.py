@@ -59,7 +59,7 @@ def test_a_finished_run_is_found_and_skipped_and_otherwise_gets_a_number(tmp_pat
     assert skipped(again) == first
     assert record_directory(again) is None
     capsys.readouterr()
-    assert run(tiny(first, *SHORT, "skip_finished=true"))["metrics"] == result["metrics"]
+    assert run(tiny(first, *SHORT, "skip_finished=true")).metrics == result["metrics"]
     assert capsys.readouterr().out == f"Skipped, since it is finished: {first}\n"
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
 

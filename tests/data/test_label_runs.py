@@ -54,7 +54,7 @@ def chain(directory, name, root, overrides, metrics):
         trained = run(config)
     result = json.loads((directory / "result.json").read_text())
     assert result["status"] == "finished"
-    assert result["metrics"] == trained["metrics"]
+    assert result["metrics"] == trained.metrics
     scores = result["metrics"]["best"]
     for view in ("clean", "pgd1"):
         of_target = [key for key in scores if key.startswith(f"test/{view}/") and key.count("/") == 2]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose
 
-from gat_lightning.commands.dry_run import count_steps, measure
+from gat_lightning.commands.dry_run import Cost, count_steps, estimate, measure
 from gat_lightning.commands.train.run import run
 from support.paper_sweeps import composed
 
@@ -58,19 +58,24 @@ def test_steps_follow_from_epochs_and_limits() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The .srun. command is available")
-def test_a_dry_run_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs: list[Cost] = []
+    monkeypatch.setattr("gat_lightning.commands.train.run.estimate", lambda config: costs.extend(estimate(config)))
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0\n")
     (tmp_path / "mine.txt").write_text("kept")
     config = compose(
         "train", ["experiment=quickstart", *CHEAP[2:], "task=none", f"paths.run={tmp_path}", "paper.dry_run=true"]
     )
-    (cost,) = run(config)["costs"]
-    assert cost["steps"] > 0
+    assert run(config) is None
+    (cost,) = costs
+    assert cost.steps > 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     shown = capsys.readouterr().out
     assert "nothing was trained" in shown
     numbers = {name: value.strip() for name, value in re.findall(r"│ ([a-z ]+?) +│ (\S+) +│", shown)}
-    assert numbers["steps"] == f"{cost['steps']:,}"
-    assert numbers["hours of training"] == f"{cost['training_hours']:.3g}"
-    assert numbers["hours of scoring"] == f"{cost['scoring_hours']:.3g}"
+    assert numbers["steps"] == f"{cost.steps:,}"
+    assert numbers["hours of training"] == f"{cost.training_hours:.3g}"
+    assert numbers["hours of scoring"] == f"{cost.scoring_hours:.3g}"

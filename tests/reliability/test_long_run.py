@@ -45,7 +45,7 @@ class Probe(pl.Callback):
 @pytest.mark.usefixtures("undrawn")
 def test_memory_and_time_of_a_step_stay_as_they_are(tmp_path):
     result = train.run(tiny(tmp_path, *SETTINGS, "+callbacks.probe={_target_: test_long_run.Probe}"))
-    assert result["status"] == "finished"
+    assert result.status == "finished"
     assert len(Probe.memory) == STEPS // EVERY
     warm = WARM_UP // EVERY
     growth = max(Probe.memory[warm:]) / Probe.memory[warm - 1] - 1

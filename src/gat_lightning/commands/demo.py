@@ -50,10 +50,11 @@ def run(overrides: Sequence[str], output: Path = Path("outputs/demo")) -> None:
 
     table = Table("model", "clean", "robust", "seconds", title="Test images, best checkpoint")
     for name, result in results.items():
-        scores = result["metrics"]["best"]
+        assert result is not None
+        scores = result.metrics["best"]
         tested = target_scores(scores, "test")
         shown = [next(each for each in tested if (each.view == CLEAN) is clean) for clean in (True, False)]
-        table.add_row(name, *(each.text(scores[str(each)]) for each in shown), f"{result['durations']['total']:.0f}")
+        table.add_row(name, *(each.text(scores[str(each)]) for each in shown), f"{result.durations['total']:.0f}")
     console.rule()
     console.print(table)
     console.print(f"Picture: {_draw(configs, output / 'demo.png')}", soft_wrap=True)

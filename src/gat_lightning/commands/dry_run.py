@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial, partialmethod
 from statistics import median
 from typing import Any
@@ -134,11 +134,11 @@ class Stopwatch(pl.Callback):
     on_test_batch_end = partialmethod(_took, "test")
 
 
-def estimate(config: DictConfig) -> dict[str, Any]:
+def estimate(config: DictConfig) -> list[Cost]:
     """Print what the configured run would cost. Nothing is kept: no weights, no result, no run directory of its own.
 
     Returns:
-        ``{"costs": [...]}``, each a :class:`Cost` as plain types; that of ``pretraining`` first where there is one.
+        The cost of ``pretraining``, where there is one, and that of the run.
     """
     directory, costs = RunDirectory(config.paths.run), []
     if config.pretraining is not None:
@@ -148,7 +148,7 @@ def estimate(config: DictConfig) -> dict[str, Any]:
     for cost in costs:
         show(cost)
     _discard(directory)
-    return {"costs": [asdict(cost) for cost in costs]}
+    return costs
 
 
 def measure(config: DictConfig, job: str) -> Cost:

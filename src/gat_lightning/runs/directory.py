@@ -55,11 +55,6 @@ def finished_before(config: DictConfig) -> Path | None:
     return first if repeats and RunDirectory(first).is_finished else None
 
 
-def is_finished(directory: Path) -> bool:
-    """Whether a run ended well in this directory."""
-    return RunDirectory(directory).is_finished
-
-
 def skipped(config: DictConfig) -> Path | None:
     """The directory of a finished run with these settings that ``skip_finished`` leaves as it is; None without one."""
     directory = Path(config.paths.output) / run_name(config)

@@ -50,6 +50,10 @@ class RunDirectory:
         """The checkpoint ``best``, ``last``, ``ema`` or ``swa``."""
         return self.checkpoints / f"{name}.ckpt"
 
+    def relative(self, path: Path) -> str:
+        """Name of a file in the run's ``result.json``."""
+        return path.relative_to(self.path).as_posix()
+
     @property
     def is_finished(self) -> bool:
         """Whether the run ended well."""

@@ -189,10 +189,10 @@ class Supplementary:
         return TwoLogits(model) if self._target.task.kind == "binary" else model
 
     def _picture(self, name: str) -> Path:
-        folder = RunDirectory(self._directory).images
-        folder.mkdir(exist_ok=True)
-        self._pictures.append(f"{folder.name}/{name}")
-        return folder / name
+        directory = RunDirectory(self._directory)
+        directory.images.mkdir(exist_ok=True)
+        self._pictures.append(directory.relative(directory.images / name))
+        return directory.images / name
 
 
 def check_supplements(config: DictConfig, subject: Subject, attacks: Mapping[str, Attack]) -> None:

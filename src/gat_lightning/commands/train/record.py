@@ -36,7 +36,7 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime) -> Itera
         config=plain(config),
         seed=config.seed,
         started=started.isoformat(timespec="seconds"),
-        files={"metrics": directory.metrics.name},
+        files={"metrics": directory.relative(directory.metrics)},
         resumed=None if progress is None else str(progress.checkpoint),
         **environment(trainer.strategy.root_device),
     )

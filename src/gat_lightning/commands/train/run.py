@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -18,18 +16,17 @@ from gat_lightning.commands.train.testing import count_test_images, print_metric
 from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import pretrained
 from gat_lightning.loggers import start
-from gat_lightning.runs.directory import is_finished
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
-from gat_lightning.runs.result import read_result
+from gat_lightning.runs.result import Result, read_result
 from gat_lightning.runs.signals import stopping_at_once
 
 
-def run(config: DictConfig) -> dict[str, Any]:
+def run(config: DictConfig) -> Result | None:
     """Train, test the best and the last checkpoint, and write ``result.json`` into ``config.paths.run``.
 
     Returns:
-        What ``result.json`` holds.
+        The content of ``result.json``; None after a dry run, which writes none.
 
     Raises:
         UserError: the configuration, the data, the checkpoint to start from or the machine does not allow it; the
@@ -38,16 +35,17 @@ def run(config: DictConfig) -> dict[str, Any]:
     """
     prepare_paper(config)
     if config.paper.dry_run:
-        return estimate(config)
-    directory = Path(config.paths.run)
-    if config.skip_finished and is_finished(directory):
-        print(f"Skipped, since it is finished: {directory}", flush=True)
-        return vars(read_result(directory))
-    with only_run_in(directory), stopping_at_once():
+        estimate(config)
+        return None
+    directory = RunDirectory(config.paths.run)
+    if config.skip_finished and directory.is_finished:
+        print(f"Skipped, since it is finished: {directory.path}", flush=True)
+        return read_result(directory.path)
+    with only_run_in(directory.path), stopping_at_once():
         return _train(config)
 
 
-def _train(config: DictConfig) -> dict[str, Any]:
+def _train(config: DictConfig) -> Result:
     started, directory = datetime.now(timezone.utc), RunDirectory(config.paths.run)
     assembly = assemble(config, init=pretrained(config, run))
     data, module, trainer, progress = assembly
@@ -58,15 +56,16 @@ def _train(config: DictConfig) -> dict[str, Any]:
         result.durations["train"] = seconds_since(started)
         if trainer.is_global_zero:
             warn_of_selection(module, data, directory)
-        result.metrics = test(trainer, module, data, directory.checkpoints)
+        result.metrics = test(trainer, module, data, directory)
         result.images = count_test_images(trainer, data)
-        result.files["checkpoints"] = {name: f"checkpoints/{name}.ckpt" for name in result.metrics}
-        drawn = trainer.is_global_zero and write_images(module, data, directory.images)
-        result.files["images"] = ["images/adversarial.png"] if drawn else []
-        if profiles := sorted(path.name for path in directory.path.glob("*-profile*.txt")):
+        result.files["checkpoints"] = {name: directory.relative(directory.checkpoint(name)) for name in result.metrics}
+        picture = directory.images / "adversarial.png"
+        drawn = trainer.is_global_zero and write_images(module, data, picture)
+        result.files["images"] = [directory.relative(picture)] if drawn else []
+        if profiles := sorted(map(directory.relative, directory.path.glob("*-profile*.txt"))):
             result.files["profiles"] = profiles
     if result.metrics and trainer.is_global_zero:
         print_metrics(result.metrics, directory.path)
         for name in result.files.get("profiles", ()):
             Console().print(f"Profile: {directory.path / name}", soft_wrap=True)
-    return vars(result)
+    return result

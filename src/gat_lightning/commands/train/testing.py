@@ -13,18 +13,19 @@ from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem
 from gat_lightning.batch import has_label
 from gat_lightning.data import ImageDataModule
 from gat_lightning.figures.gallery import adversarial_gallery
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import target_scores
 from gat_lightning.training.module import GATModule
 
 
 def test(
-    trainer: pl.Trainer, module: GATModule, data: ImageDataModule, checkpoints: Path
+    trainer: pl.Trainer, module: GATModule, data: ImageDataModule, directory: RunDirectory
 ) -> dict[str, dict[str, float]]:
     """Test every checkpoint that the run wrote, clean and under attack; the module keeps the best one's weights."""
-    names = [name for name in ("best", "last", "ema", "swa") if (checkpoints / f"{name}.ckpt").is_file()]
+    names = [name for name in ("best", "last", "ema", "swa") if directory.checkpoint(name).is_file()]
     metrics = {}
     for name in reversed(names):
-        checkpoint = torch.load(checkpoints / f"{name}.ckpt", map_location=module.device, weights_only=True)
+        checkpoint = torch.load(directory.checkpoint(name), map_location=module.device, weights_only=True)
         module.load_state_dict(checkpoint["state_dict"])
         scores = trainer.test(module, datamodule=data, verbose=False)[0]
         metrics[name] = {"epoch": int(checkpoint["epoch"]) + 1, **scores}
@@ -39,13 +40,13 @@ def count_test_images(trainer: pl.Trainer, data: ImageDataModule) -> int:
     return int(has_label(split.labels[data.target][:tested]).sum()) if data.target in split.labels else tested
 
 
-def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> bool:
-    """Draw the first test images under the test attack into ``adversarial.png``.
+def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
+    """Draw the first test images under the test attack.
 
     Returns:
         False where there is nothing to draw: the target is a number, a self-supervised task or not labelled.
     """
-    directory.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     data.setup("test")
     attack = next(iter(module.attacks["test"].values()))
     batch = next(iter(data.test_dataloader())).to(module.device)
@@ -62,7 +63,7 @@ def write_images(module: GATModule, data: ImageDataModule, directory: Path) -> b
         label[shown],
         data.info.labels[target.name].classes,
         attack,
-        directory / "adversarial.png",
+        path,
         BinaryProblem if target.kind == "binary" else ClassifierProblem,
     )
     return True
