@@ -18,7 +18,7 @@ def _as_is(batch: Any) -> Any:
 
 
 class BatchLoader(DataLoader[Batch]):
-    """DataLoader of the batches that the sampler requests. Batches do not depend on the number of workers.
+    """DataLoader of the batches of the sampler. They do not depend on the number of workers.
 
     Args:
         dataset: the split.
