@@ -1,7 +1,5 @@
 """Collectives over the processes of a run: sums and broadcasts, free of cost with one process."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, TypeVar
 

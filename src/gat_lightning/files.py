@@ -1,7 +1,5 @@
 """Atomic writes: at any moment a file holds its old content or its new content, never a part of it."""
 
-from __future__ import annotations
-
 import os
 import secrets
 from collections.abc import Iterator

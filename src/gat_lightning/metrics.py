@@ -1,7 +1,5 @@
 """Metrics of tasks, on torchmetrics: each is given ``(output, label)`` and leaves out samples without a label."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, Metric

@@ -3,8 +3,6 @@
 ``also`` lists single values that are accepted as well, such as None. A bool is not a number here.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real

@@ -8,8 +8,6 @@ Hydra finds the plugin because it is in the ``hydra_plugins`` namespace. It work
 command line, in ``-m`` sweeps, in ``override /task: a+b`` inside a YAML file, and in :func:`hydra.compose`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl

@@ -1,7 +1,5 @@
 """Hydra plugin that runs the points of a sweep as SLURM jobs, one process per rank, through submitit."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil

@@ -1,7 +1,5 @@
 """Hydra plugin that runs every point of a sweep: what fails is reported at the end, what is finished is left out."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from contextlib import redirect_stderr

@@ -1,7 +1,5 @@
 """Auto-PGD, on the cross-entropy (APGD-CE) and towards each of the likeliest wrong classes in turn (APGD-T)."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

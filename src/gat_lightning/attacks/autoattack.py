@@ -1,7 +1,5 @@
 """AutoAttack: APGD-CE, APGD-T, FAB-T and Square."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from typing_extensions import Unpack

@@ -1,7 +1,5 @@
 """Base class of attacks: checks of settings and images, the guard around the model, and random numbers."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, TypedDict

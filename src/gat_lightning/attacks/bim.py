@@ -1,7 +1,5 @@
 """BIM: several steps from the image itself."""
 
-from __future__ import annotations
-
 from gat_lightning.attacks.iterative import IterativeAttack
 
 

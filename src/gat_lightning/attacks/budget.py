@@ -1,7 +1,5 @@
 """Perturbation budgets and step sizes as users write them: ``0.03``, ``"0.03"`` or ``"8/255"``."""
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

@@ -1,7 +1,5 @@
 """C&W: a small L2 perturbation by optimisation."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

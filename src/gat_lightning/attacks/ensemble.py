@@ -1,7 +1,5 @@
 """Ensembles of attacks: each attack runs on the images that the previous ones did not fool."""
 
-from __future__ import annotations
-
 import copy
 from abc import abstractmethod
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Adapter for the attacks of torchattacks."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar

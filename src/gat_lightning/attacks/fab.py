@@ -1,7 +1,5 @@
 """FAB: fast adaptive boundary attack, which searches for the nearest decision boundary."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

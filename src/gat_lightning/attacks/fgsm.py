@@ -1,7 +1,5 @@
 """FGSM: one step."""
 
-from __future__ import annotations
-
 from typing_extensions import Unpack
 
 from gat_lightning.attacks.base import AttackSettings

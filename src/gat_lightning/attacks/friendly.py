@@ -1,7 +1,5 @@
 """Friendly PGD: it stops just past the decision boundary."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from typing_extensions import Unpack

@@ -1,7 +1,5 @@
 """Guard around an attack: restores the model and torch's generators."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 

@@ -1,7 +1,5 @@
 """Steepest ascent with projection, the loop that FGSM, BIM, PGD and MIM share."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from typing_extensions import Unpack

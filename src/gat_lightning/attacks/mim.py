@@ -1,7 +1,5 @@
 """MIM: steps along a momentum of gradients."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from typing_extensions import Unpack

@@ -3,8 +3,6 @@
 Tensors are ``[B, C, H, W]`` and each sample is treated alone. Nothing here waits for the device.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """PGD: several steps from a random point of the ball."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from typing_extensions import Unpack

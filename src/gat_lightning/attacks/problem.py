@@ -1,7 +1,5 @@
 """Attack problems: the loss to increase and, for classifiers, the criterion of success."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 

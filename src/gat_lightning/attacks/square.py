@@ -1,7 +1,5 @@
 """Square: random search with square-shaped perturbations, without gradients."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Random rotation, translation and scaling."""
 
-from __future__ import annotations
-
 import math
 
 import torch

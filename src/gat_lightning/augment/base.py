@@ -1,7 +1,5 @@
 """Base class of augmentations, whose random values depend on (seed, epoch, sample)."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar

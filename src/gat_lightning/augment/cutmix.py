@@ -1,7 +1,5 @@
 """CutMix: replaces a rectangle of an image with that of another image."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """MaxUp: trains on the worst of several augmented copies."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Base class of CutMix and Mixup, which mix two images of a batch."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Mixup: weighted means of two images."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from gat_lightning.augment.mixing import PairMixing

@@ -1,7 +1,5 @@
 """Standard augmentation: random crops and flips of small natural images, affine transformations of X-rays."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad

@@ -1,7 +1,5 @@
 """Demo: three models side by side on bundled data, ``python -m gat_lightning.demo [KEY=VALUE ...]``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Dry run: the estimated cost of a run from a few of its steps, ``paper.dry_run=true``."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Export a classifier: ``python -m gat_lightning.export checkpoint=PATH format=safetensors|torchscript|onnx``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Report on runs: ``python -m gat_lightning.report runs=FOLDER [baseline=SETTING] [KEY=VALUE ...]``."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from itertools import islice

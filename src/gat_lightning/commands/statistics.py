@@ -1,7 +1,5 @@
 """Statistics of a data set, the paper's Tables 6 and 7: ``python -m gat_lightning.data statistics data=NAME ...``."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Construction of a run's objects from its configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any

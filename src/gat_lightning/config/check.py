@@ -1,7 +1,5 @@
 """Checks of a configuration before data are read and a model is built."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Sequence

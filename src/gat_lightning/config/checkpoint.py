@@ -1,7 +1,5 @@
 """Reading checkpoints: plain types and tensors only, so that untrusted files cannot run code."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Command lines: Hydra's entry point, and one clear message instead of a traceback."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

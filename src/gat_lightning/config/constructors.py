@@ -1,7 +1,5 @@
 """Checks of settings against the constructors that receive them: names and types of parameters."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import types

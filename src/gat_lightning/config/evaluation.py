@@ -1,7 +1,5 @@
 """Settings that an evaluation takes from its checkpoint: the run's name, the data set and the radius."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf

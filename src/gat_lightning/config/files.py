@@ -1,7 +1,5 @@
 """Locations of the configuration files, and the settings that are not read by the constructor of their node."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

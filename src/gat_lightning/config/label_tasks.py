@@ -1,7 +1,5 @@
 """Tasks without a YAML file: each predicts a binary label of the data set, and has its name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra

@@ -1,7 +1,5 @@
 """User messages for errors of Hydra, OmegaConf, Lightning and our own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
 

@@ -1,7 +1,5 @@
 """Translation of the library's errors, which name arguments, into errors that name settings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Configuration of the paper's experiments: their scale, and the table row of a run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig

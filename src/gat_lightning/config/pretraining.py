@@ -1,7 +1,5 @@
 """Pre-training stage, whose weights the training starts from."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path

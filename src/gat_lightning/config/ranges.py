@@ -1,7 +1,5 @@
 """Ranges of the settings that no constructor checks, or only once the training runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple

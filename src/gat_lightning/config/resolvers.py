@@ -1,7 +1,5 @@
 """OmegaConf resolvers of the configuration files: the values of ``${NAME:...}``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Where a training starts: from an interrupted run's checkpoint, or from another model's weights."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import NamedTuple

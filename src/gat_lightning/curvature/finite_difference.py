@@ -12,8 +12,6 @@ the difference does, and they grow like noise as h shrinks. A step of 0.1 to 1, 
 moves the loss of others, which costs more agreement.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import torch

@@ -3,8 +3,6 @@
 All measures are per sample: gradients ``[B, ...]`` are flattened to ``[B, n]`` and a measure returns ``[B]``.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ g_j is the gradient of task j's clean loss with respect to the plain input. All 
 ``[B, ...]`` are flattened to ``[B, n]`` and a measure returns ``[B]``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Official archives of data sets: downloaded, verified by checksum, and unpacked."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import shutil

@@ -1,7 +1,5 @@
 """Base class of data sets that are kept as arrays in memory."""
 
-from __future__ import annotations
-
 import os
 from abc import abstractmethod
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """User-provided images in one .npz file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager

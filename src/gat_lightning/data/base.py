@@ -1,7 +1,5 @@
 """Base class of all data sets: settings, loaders and augmentation."""
 
-from __future__ import annotations
-
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

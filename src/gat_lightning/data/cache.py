@@ -1,7 +1,5 @@
 """Cache of decoded pictures, which later runs map into memory."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

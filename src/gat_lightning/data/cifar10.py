@@ -1,7 +1,5 @@
 """CIFAR-10 from its official files, downloaded if necessary."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import warnings

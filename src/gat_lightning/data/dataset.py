@@ -1,7 +1,5 @@
 """Data set of whole batches: images and labels of a split."""
 
-from __future__ import annotations
-
 import logging
 import os
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """The 8x8 digits bundled with scikit-learn."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@ unlabelled photographs with the labels of a standard classifier; Gowal et al. (2
 generative model.
 """
 
-from __future__ import annotations
-
 import struct
 import warnings
 import zipfile

@@ -1,7 +1,5 @@
 """Pictures in one folder per class: files, classes and test split."""
 
-from __future__ import annotations
-
 import logging
 import os
 import unicodedata

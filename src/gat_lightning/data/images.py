@@ -1,7 +1,5 @@
 """User-provided pictures in one folder per class."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

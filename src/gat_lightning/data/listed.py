@@ -1,7 +1,5 @@
 """Base class of data sets whose pictures are listed in tables and do not fit into memory."""
 
-from __future__ import annotations
-
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """DataLoader of whole batches, which resumes an interrupted training epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

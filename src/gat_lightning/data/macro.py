@@ -1,7 +1,5 @@
 """Macro classes: a coarser label derived from the class, for the auxiliary task `macro`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Headers of .npz files, checked before memory is allocated."""
 
-from __future__ import annotations
-
 import math
 import zipfile
 from typing import IO

@@ -1,7 +1,5 @@
 """Decoding of picture files: any format, mode and size that PIL reads, to grey or colour arrays of one size."""
 
-from __future__ import annotations
-
 import errno
 import os
 import warnings

@@ -1,7 +1,5 @@
 """Records of a data set's tables, and their unusable rows and pictures."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

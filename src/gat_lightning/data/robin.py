@@ -1,7 +1,5 @@
 """ROBIN (OOD-CV), for image classification."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

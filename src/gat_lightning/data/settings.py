@@ -1,7 +1,5 @@
 """Checks of a data set's arguments, before anything is read."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gat_lightning.errors import SettingError, UserError

@@ -1,7 +1,5 @@
 """Class-balanced splits that depend only on the labels and a key."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

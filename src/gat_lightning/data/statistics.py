@@ -1,7 +1,5 @@
 """Mean and standard deviation of pixels, for the model's normalisation layer."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

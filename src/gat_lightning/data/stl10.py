@@ -1,7 +1,5 @@
 """STL-10 from its official files, downloaded if necessary."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Vulnerability over the covariance of task gradients (paper, theorem 3.1)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

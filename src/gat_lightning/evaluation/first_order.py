@@ -1,7 +1,5 @@
 """First-order increase of a loss: dual norms, also within the box [0, 1]."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

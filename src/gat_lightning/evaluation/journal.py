@@ -1,7 +1,5 @@
 """Journal of an evaluation: saved after every batch, so that a kill loses at most one batch of one attack."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 import zipfile

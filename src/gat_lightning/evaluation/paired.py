@@ -1,7 +1,5 @@
 """Correct images of several evaluations, paired for statistical tests."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

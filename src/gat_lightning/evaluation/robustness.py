@@ -1,7 +1,5 @@
 """Robustness of a classifier: all images of a split, clean and under every attack."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager

@@ -1,7 +1,5 @@
 """The target of an evaluation: a classifier and the task of its output."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

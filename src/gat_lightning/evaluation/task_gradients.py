@@ -1,7 +1,5 @@
 """Relations of the tasks' input gradients over a test set (paper, definitions 3.2 to 3.4)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Success rates of attacks from every source model on every victim (paper, Table 17)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Confusion matrices before and after an attack."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Lemma A.2 and theorem 3.1 of the paper against what was measured."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Grids of clean images, perturbations and adversarial images, with the predictions of one or several models."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill

@@ -1,7 +1,5 @@
 """The loss around one test image: the attack's direction against a random one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Accuracy against the size of the attack."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Figures of one run so far, made of the rows of its ``metrics.csv``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """ONNX: architecture, weights and normalisation in one file for any runtime."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """safetensors: the ``state_dict`` alone, under the keys of the original architecture."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """TorchScript: architecture, weights and normalisation in one file for PyTorch alone."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Callable

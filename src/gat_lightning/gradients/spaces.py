@@ -11,8 +11,6 @@ different passes have different representations: gradients of a clean and of an 
 separate views, are orthogonal here by construction.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Base class of our loggers, and functions that open and close the loggers of a run."""
 
-from __future__ import annotations
-
 import logging
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence

@@ -3,8 +3,6 @@
 Lightning's own CSV logger deletes what an earlier process wrote into the directory.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import os

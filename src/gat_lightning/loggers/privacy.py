@@ -5,8 +5,6 @@ sent. All other text is hidden: it may be a path, a file name, an address, the n
 secret.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase

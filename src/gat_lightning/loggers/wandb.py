@@ -1,7 +1,5 @@
 """Weights & Biases: online with a key, otherwise offline in the run directory for a later ``wandb sync``."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

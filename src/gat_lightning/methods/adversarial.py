@@ -1,7 +1,5 @@
 """Adversarial training on adversarial images only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gat_lightning.gradients.engine import Objective

@@ -1,7 +1,5 @@
 """Base class of training methods: the outer minimisation, which decides the objectives of a step."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 

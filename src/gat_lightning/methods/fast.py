@@ -1,7 +1,5 @@
 """Fast adversarial training: one large step from a random start."""
 
-from __future__ import annotations
-
 from gat_lightning.attacks import PGD
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.validate import check_real

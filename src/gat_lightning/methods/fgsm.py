@@ -1,7 +1,5 @@
 """Adversarial training with FGSM."""
 
-from __future__ import annotations
-
 from typing_extensions import Unpack
 
 from gat_lightning.attacks import FGSM, AttackSettings

@@ -1,7 +1,5 @@
 """Free adversarial training: replays each batch, and updates perturbation and weights together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import torch

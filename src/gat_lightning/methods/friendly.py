@@ -1,7 +1,5 @@
 """Friendly adversarial training: PGD that stops just past the decision boundary."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Adversarial training on clean and adversarial images: the outer minimisation of GAT."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from gat_lightning.methods.paired import Paired

@@ -1,7 +1,5 @@
 """MART: adversarial training with more weight on misclassified images."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

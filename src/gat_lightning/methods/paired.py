@@ -1,7 +1,5 @@
 """Base class of methods with two losses for every task, as one objective or as two."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 

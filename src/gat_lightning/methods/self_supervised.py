@@ -1,7 +1,5 @@
 """A self-supervised loss inside the adversarial objective."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Standard training, without adversarial images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gat_lightning.attacks import Attack, Problem

@@ -1,7 +1,5 @@
 """TRADES: the loss on clean images plus the divergence of clean and adversarial outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

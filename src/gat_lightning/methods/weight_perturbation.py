@@ -1,7 +1,5 @@
 """Adversarial weight perturbation: gradients at weights perturbed to increase the loss."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Auxiliary tasks for existing classifiers: ours, torchvision's, timm's or any other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn

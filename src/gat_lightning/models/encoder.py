@@ -1,7 +1,5 @@
 """Splitting a classifier into an encoder and its final linear layer, and joining them again."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Ways to run the encoder: in full precision, compiled, or with activation checkpointing."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Multi-task models from any classifier: one encoder, one decoder per task (Algorithm 1, steps 1 and 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 

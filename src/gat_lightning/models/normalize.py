@@ -1,7 +1,5 @@
 """Normalisation of pixels as a model's first layer, so that attacks and ε stay in pixel units."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """Feature maps of inner modules of any classifier."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 

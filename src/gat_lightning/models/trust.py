@@ -1,7 +1,5 @@
 """Allow-list of ``_target_``s in untrusted files."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 import sysconfig

@@ -1,7 +1,5 @@
 """The U-Net decoder of tasks whose output is an image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Initial weights of a model: read from a file without running code, and fitted to the model."""
 
-from __future__ import annotations
-
 import logging
 import pickle
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Charts of a report: robust over clean accuracy, learning curves, and weights of the objectives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill

@@ -1,7 +1,5 @@
 """Measures of gradients, and their correlation with robust accuracy over the models of a report (paper, Figure 1)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

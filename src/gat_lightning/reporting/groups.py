@@ -1,7 +1,5 @@
 """Groups of runs that differ only in the seed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field

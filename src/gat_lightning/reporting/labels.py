@@ -1,7 +1,5 @@
 """Labels of settings in a report: their overrides or their differences; other models by file."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The HTML page of a report: one self-contained file for any screen width."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Report of published and measured numbers side by side."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Result tables of a report: one per data set and threat model, since only those figures are comparable."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

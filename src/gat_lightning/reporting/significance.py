@@ -1,7 +1,5 @@
 """Significance of differences from a baseline, image by image."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables of a report: one row per setting, mean and standard deviation over the seeds, the best in bold."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Atomic checkpoints: a crash, a kill or a full disk never leaves a damaged file."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Run directories, named by their settings so that the same command finds them again."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

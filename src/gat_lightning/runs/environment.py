@@ -1,7 +1,5 @@
 """Git state, package versions and hardware that a run used."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """Lock of a run directory: one run at a time."""
 
-from __future__ import annotations
-
 import os
 import socket
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """``result.json``: the record of a run, for people and for reports."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass, field, fields

@@ -5,8 +5,6 @@ Names are dotted paths from the top of the configuration, in which ``*`` stands 
 configuration (``gat_lightning.data.CheXpert``), or of a setting beside it (``gat_lightning.attacks.PGD.restarts``).
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

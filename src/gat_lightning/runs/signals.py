@@ -4,8 +4,6 @@ Batch systems send a signal some time before they kill a job, at its time limit 
 Ctrl-C.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

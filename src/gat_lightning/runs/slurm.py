@@ -1,7 +1,5 @@
 """SLURM: the resources of a run, and the state of the user's jobs."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Autoencoder: reconstruction of the clean image."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from gat_lightning.info import DataInfo

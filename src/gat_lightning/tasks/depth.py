@@ -1,7 +1,5 @@
 """Depth estimation."""
 
-from __future__ import annotations
-
 import copy
 import os
 import warnings

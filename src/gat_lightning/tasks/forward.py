@@ -1,7 +1,5 @@
 """Forward pass of all tasks, each on its own view of the images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial

@@ -1,7 +1,5 @@
 """Prediction of histograms of oriented gradients (HOG)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Jigsaw puzzle: prediction of the permutation of the image's pieces."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

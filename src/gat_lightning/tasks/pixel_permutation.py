@@ -1,7 +1,5 @@
 """Base class of self-supervised tasks that permute pixels and predict the permutation."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import torch

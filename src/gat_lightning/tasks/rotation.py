@@ -1,7 +1,5 @@
 """Rotation prediction: 0, 90, 180 or 270 degrees."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 

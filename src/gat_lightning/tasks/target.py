@@ -1,7 +1,5 @@
 """The target task, given by the kind of the label ``data.target``, and the tasks under attack."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gat_lightning.errors import SettingError

@@ -6,8 +6,6 @@ Running statistics of BatchNorm are not averaged: they belong to the weights tha
 for the averaged ones (Izmailov et al. 2018).
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The LightningModule: a training step that reads like Algorithm 1 of the paper."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

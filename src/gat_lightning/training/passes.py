@@ -1,7 +1,5 @@
 """Passes of a training step: compiled, eager or recomputed, in full precision and with equal random draws."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial

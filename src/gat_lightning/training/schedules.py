@@ -4,8 +4,6 @@ Step t, counted from 0, is made at the rate that a function gives here in closed
 rises linearly from 0 to the optimiser's over that part of the run (Goyal et al. 2017).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Validation and test of a LightningModule: the target's scores, clean and under attack, and the other tasks'."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Aligned-MTL: the sum of the gradients after making them orthogonal and of equal length."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

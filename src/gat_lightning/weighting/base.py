@@ -1,7 +1,5 @@
 """Base class of weightings: rules that map the Gramian of the objectives' gradients to one weight per objective."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any

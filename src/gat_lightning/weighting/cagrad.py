@@ -1,7 +1,5 @@
 """CAGrad: maximises the smallest improvement of any objective, within a ball around the mean gradient."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

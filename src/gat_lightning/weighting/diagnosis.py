@@ -1,7 +1,5 @@
 """Detect starved objectives."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

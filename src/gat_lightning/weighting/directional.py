@@ -1,7 +1,5 @@
 """Base class of weightings that depend on the gradients' norms and cosines, and the spectrum of the cosines."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 

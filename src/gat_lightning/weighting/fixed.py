@@ -1,7 +1,5 @@
 """Fixed weights, chosen by the user."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, float64, tensor

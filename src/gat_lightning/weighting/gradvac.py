@@ -1,7 +1,5 @@
 """Gradient Vaccine: rotates each gradient until its cosines to the others reach their running averages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

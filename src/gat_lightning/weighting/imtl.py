@@ -1,7 +1,5 @@
 """Impartial multi-task learning (IMTL-G): a step with equal projections onto the directions of all gradients."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Multiple-gradient descent algorithm (MGDA): the shortest vector in the convex hull of the gradients."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 

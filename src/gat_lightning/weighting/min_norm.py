@@ -1,7 +1,5 @@
 """The minimum-norm point of the convex hull of gradients, from their Gramian: the problem that MGDA solves."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, float64, from_numpy

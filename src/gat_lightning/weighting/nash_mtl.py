@@ -1,7 +1,5 @@
 """Nash-MTL: the Nash bargaining solution between the objectives."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

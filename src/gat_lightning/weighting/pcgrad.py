@@ -1,7 +1,5 @@
 """PCGrad: removes from each gradient its components that conflict with other gradients."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

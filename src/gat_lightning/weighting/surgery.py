@@ -1,7 +1,5 @@
 """Base class of weightings that modify gradients pair by pair, in random order."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

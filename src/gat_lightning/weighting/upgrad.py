@@ -1,7 +1,5 @@
 """UPGrad: projects each gradient onto the cone of directions without conflict, then takes the mean."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

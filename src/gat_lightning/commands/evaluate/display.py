@@ -1,7 +1,5 @@
 """Console display of an evaluation: a progress bar per attack with the running accuracy, and the final table."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Evaluate a model: ``python -m gat_lightning.evaluate checkpoint=PATH evaluation=NAME [KEY=VALUE ...]``."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import time

@@ -1,7 +1,5 @@
 """Allowed values of an evaluation's settings."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from omegaconf import DictConfig

@@ -1,7 +1,5 @@
 """The subject of an evaluation: a checkpoint of ours, or any other classifier."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

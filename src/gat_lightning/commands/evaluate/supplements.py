@@ -1,7 +1,5 @@
 """Supplements of an evaluation: audit, transfer, vulnerability and pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The objects of a training, from its configuration."""
 
-from __future__ import annotations
-
 import logging
 from typing import NamedTuple
 

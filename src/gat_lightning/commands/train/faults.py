@@ -1,7 +1,5 @@
 """Faults of a running training, each explained in one message that says what to do."""
 
-from __future__ import annotations
-
 import errno
 import logging
 from collections.abc import Iterator

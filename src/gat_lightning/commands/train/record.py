@@ -1,7 +1,5 @@
 """The record of a training: ``result.json``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone

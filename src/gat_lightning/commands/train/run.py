@@ -1,7 +1,5 @@
 """Train a model: assemble its objects, fit and test it, and record what was done."""
 
-from __future__ import annotations
-
 from datetime import datetime, timezone
 
 from omegaconf import DictConfig

@@ -1,7 +1,5 @@
 """Warn when validation was too small to pick ``best.ckpt``."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 

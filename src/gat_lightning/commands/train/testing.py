@@ -1,7 +1,5 @@
 """Test of a trained model: its scores, a table of them and a picture."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytorch_lightning as pl

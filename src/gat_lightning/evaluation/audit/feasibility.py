@@ -1,7 +1,5 @@
 """Audit check: adversarial images must lie within the ball and in [0, 1]."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Audit checks of the gradients: deterministic, not vanishing, and a good guide to an increase of the loss."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

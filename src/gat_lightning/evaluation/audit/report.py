@@ -1,7 +1,5 @@
 """Audit report: a verdict for each check, with its evidence and its reference."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Runner of all audit checks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Audit checks of attack strength: budget, number of steps, and comparison with noise and black-box attacks."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The audited classifier, and the white-box attacks that several checks use as a reference."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Pairwise comparison of evaluations, in the format of the paper's appendix C.1."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Pearson's correlation, as in the paper's Figure 1, and Spearman's, with intervals."""
 
-from __future__ import annotations
-
 import math
 from itertools import permutations
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Hyper-volume of a front of (clean error, robust error), as in the paper's Table 14."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

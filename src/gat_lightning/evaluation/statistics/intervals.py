@@ -1,7 +1,5 @@
 """Confidence intervals of one evaluation (Wilson, bootstrap), and mean and standard deviation over seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

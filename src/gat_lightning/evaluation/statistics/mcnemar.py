@@ -1,7 +1,5 @@
 """McNemar's test between two evaluations of the same images, and Holm's correction for many tests."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Pre-activation residual networks (He et al. 2016b)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Classifiers of timm (PyTorch Image Models) by name, with weights whose checksums are verified."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

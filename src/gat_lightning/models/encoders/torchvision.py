@@ -1,7 +1,5 @@
 """Classifiers of torchvision by name."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints

@@ -1,7 +1,5 @@
 """Wide residual networks (Zagoruyko and Komodakis 2016)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gat_lightning.errors import SettingError

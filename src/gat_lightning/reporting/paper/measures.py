@@ -1,7 +1,5 @@
 """Measures of the paper's tables that are not a metric of a single run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

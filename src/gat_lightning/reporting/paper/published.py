@@ -1,7 +1,5 @@
 """The paper's published numbers, and the runs that measure each of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

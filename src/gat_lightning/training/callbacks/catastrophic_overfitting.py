@@ -1,7 +1,5 @@
 """Guard against catastrophic overfitting in single-step adversarial training."""
 
-from __future__ import annotations
-
 import logging
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,5 @@
 """The last checkpoint, from which an interrupted run resumes."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Log of the objectives of every step."""
 
-from __future__ import annotations
-
 import logging
 import time
 from typing import Any

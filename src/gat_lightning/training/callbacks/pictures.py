@@ -1,7 +1,5 @@
 """Pictures of a training for loggers: the Gramian, the weights, and adversarial examples."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Progress display: a bar on a terminal, one line per epoch elsewhere."""
 
-from __future__ import annotations
-
 import sys
 import time
 from typing import Any

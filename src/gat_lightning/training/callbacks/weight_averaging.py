@@ -1,7 +1,5 @@
 """Weight averaging: an averaged model is scored and saved next to the plain one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
