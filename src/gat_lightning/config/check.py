@@ -184,20 +184,20 @@ def check_encoder(encoder: DictConfig) -> None:
     if library in _LIBRARIES:
         known = target.__name__ in resolve_name(f"{library}.models.list_models")()
         raise UserError(
-            f"encoder._target_={name} cannot be called with {_joined(GIVEN_TO_ENCODERS)}, as encoders are: choose"
+            f"encoder._target_={name} cannot be called with {', '.join(GIVEN_TO_ENCODERS)}, as encoders are: choose"
             f" encoder={library} encoder.name={target.__name__ if known else 'NAME'} instead."
         )
     accepted, takes_any = parameters(target)
     refused = [argument for argument in GIVEN_TO_ENCODERS if argument not in accepted]
     if refused and not takes_any:
         raise UserError(
-            f"encoder._target_={name} is called with {_joined(GIVEN_TO_ENCODERS)}; it does not take"
-            f" {_joined(refused)}: let it accept them, by name or as **kwargs."
+            f"encoder._target_={name} is called with {', '.join(GIVEN_TO_ENCODERS)}; it does not take"
+            f" {', '.join(refused)}: let it accept them, by name or as **kwargs."
         )
     lacking = [argument for argument in _needed(target) if argument not in (*GIVEN_TO_ENCODERS, *encoder)]
     if lacking:
         settings = " ".join(f"+encoder.{argument}=VALUE" for argument in lacking)
-        raise UserError(f"encoder._target_={name} needs {_joined(lacking)}: set {settings}.")
+        raise UserError(f"encoder._target_={name} needs {', '.join(lacking)}: set {settings}.")
 
 
 def _needed(target: Callable[..., Any]) -> list[str]:
@@ -208,7 +208,3 @@ def _needed(target: Callable[..., Any]) -> list[str]:
         return []
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [each.name for each in found if each.default is each.empty and each.kind in by_name]
-
-
-def _joined(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(names)

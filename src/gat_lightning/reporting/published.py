@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from hydra.utils import instantiate
 
@@ -59,7 +60,7 @@ def runs_of(records: Sequence[Record], table: Published) -> list[Record]:
         UserError: there are no runs; the message says how to create them.
     """
     tables = {*table.tables, *(other for row in table.rows for other in row.elsewhere)}
-    found = [record for record in records if _table_of(record) in tables]
+    found = [record for record in records if _paper_of(record).get("table") in tables]
     if not found:
         raise UserError(
             f"There is no finished run of {table.id}: make them with python -m gat_lightning.train -m"
@@ -117,7 +118,11 @@ def _measured(
     records: Sequence[Record], table: Published, row: Row, column: Column, scale: str, checkpoint: str
 ) -> list[tuple[str, MeanStd]]:
     measure = _measure(row, column)
-    own = [record for record in records if _table_of(record) in table.tables and _scale_of(record) == scale]
+    own = [
+        record
+        for record in records
+        if _paper_of(record).get("table") in table.tables and _paper_of(record).get("scale") == scale
+    ]
     if measure is None:
         return []
     matching = group(list(_matching(records, own, row, column, scale)))
@@ -131,7 +136,11 @@ def _matching(
         yield from (record for record in own if {*row.settings, *column.settings} <= row_of(record))
     for other, settings in row.elsewhere.items():
         for record in records:
-            if _table_of(record) == other and _scale_of(record) == scale and set(settings) <= row_of(record):
+            if (
+                _paper_of(record).get("table") == other
+                and _paper_of(record).get("scale") == scale
+                and set(settings) <= row_of(record)
+            ):
                 yield record
 
 
@@ -148,9 +157,5 @@ def _written(value: MeanStd, column: Column) -> str:
     return MeanStd(scale * value.mean, scale * value.std, seeds).text(digits)
 
 
-def _table_of(record: Record) -> str | None:
-    return (record.configuration.get("paper") or {}).get("table")
-
-
-def _scale_of(record: Record) -> str | None:
-    return (record.configuration.get("paper") or {}).get("scale")
+def _paper_of(record: Record) -> dict[str, Any]:
+    return record.configuration.get("paper") or {}

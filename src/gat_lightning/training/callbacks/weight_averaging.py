@@ -68,7 +68,7 @@ class WeightAveraging(pl.Callback):
         Raises:
             UserError: the trainer has no data module of ours.
         """
-        if stage == "fit" and not isinstance(_data(trainer), ImageDataModule):
+        if stage == "fit" and not isinstance(getattr(trainer, "datamodule", None), ImageDataModule):
             raise UserError(
                 f"The average '{self._rule.name}' needs training images for its BatchNorm statistics:"
                 " call trainer.fit(module, datamodule=...) with an ImageDataModule."
@@ -156,13 +156,9 @@ def _training_images(trainer: pl.Trainer, device: torch.device, micro_batch: int
 
     By a loader of its own, since the trainer's may be in the middle of the epoch.
     """
-    data = _data(trainer)
+    data = getattr(trainer, "datamodule", None)
     assert isinstance(data, ImageDataModule)
     loader = BatchLoader(data.training_split(), data.training_sampler(), data.workers)
     for batch in islice(loader, int(trainer.num_training_batches)):
         images = data.augmented(batch.to(device), trainer.current_epoch).images
         yield from (images[rows] for rows in pieces(len(images), micro_batch))
-
-
-def _data(trainer: pl.Trainer) -> pl.LightningDataModule | None:
-    return getattr(trainer, "datamodule", None)
