@@ -35,7 +35,9 @@ def quickstart(tmp_path_factory):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leaves out the picture at the end of a run."""
-    monkeypatch.setattr("gat_lightning.commands.train.testing.adversarial_gallery", lambda *_: None)
+    from support.training_runs import leave_out_picture
+
+    leave_out_picture(monkeypatch)
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ TESTS = Path(__file__).parents[1]
 def workplace(tmp_path_factory):
     """A folder with what the documentation's placeholders stand for, and the kept results."""
     from support.stand_ins import make_data, make_evaluations, make_run
+    from support.training_runs import leave_out_picture
 
     folder = tmp_path_factory.mktemp("documentation")
     make_data(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gat_lightning.commands.train.testing.adversarial_gallery", lambda *_: None)
+        leave_out_picture(patch)
         make_run(folder)
     make_evaluations(folder)
     shutil.copytree(TESTS.parent / "results", folder / "results")

@@ -6,6 +6,7 @@ import warnings
 
 import torch
 
+from gat_lightning.commands.train import testing
 from gat_lightning.commands.train.run import run
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.config.command_line import quiet_lightning
@@ -38,6 +39,11 @@ def trained(directory, *overrides, **settings):
         quiet_lightning()
         run(tiny(directory, *overrides, **settings))
     return json.loads((directory / "result.json").read_text())
+
+
+def leave_out_picture(patch):
+    """Let no run draw its attacked images at the end."""
+    patch.setattr(testing, "adversarial_gallery", lambda *_: None)
 
 
 def rows(directory):
