@@ -28,4 +28,4 @@ def test_an_encoder_of_ones_own_trains(workplace, own_network, tmp_path, monkeyp
     (command,) = (command for command in OURS if "encoder._target_=mynetwork.MyNetwork" in command.words)
     (config,) = composed("train", [*replaced(list(command.words[3:])), f"paths.run={tmp_path}"])
     shorten(config)
-    assert quietly(run, config)["status"] == "finished"
+    assert quietly(run, config).status == "finished"
