@@ -30,6 +30,7 @@ def test_the_chosen_phases_run_and_each_finding_is_a_line(tmp_path):
     assert sum("ms" in line for line in found.values()) == 10
 
 
+@pytest.mark.slow
 def test_a_phase_for_which_there_is_no_time_is_left_out(tmp_path):
     found = rehearsed(tmp_path, "--phases", "environment", "gramian", "--seconds", "10")
     assert set(found) == {("environment", "versions"), ("environment", "phase"), ("gramian", "skipped")}

@@ -32,17 +32,20 @@ PREPARED = (train, evaluate)
 
 
 def composed(name, words):
-    """Checked configurations of a command: one, or as many as let each value of a sweep be chosen once."""
+    """Checked configurations of a command: one, or as many as let each value of a sweep but seeds be chosen once."""
     register_resolvers()
     swept = "-m" in words
     words = [_typed(name, word) for word in words if word != "-m"]
     with initialize_config_dir(str(find_conf()), version_base="1.3"):
         if not swept:
             return [_composed(name, words)[0]]
-        _, hydra = _composed(name, next(_points(words)))
+        first, *others = _points(words)
+        config, hydra = _composed(name, first)
         params = hydra.sweeper.get("params") or {}
         rows = [f"{key}={value}" for key, value in params.items() if not _given(words, key)]
-        return [_composed(name, point)[0] for point in _points([*words, *rows])]
+        if rows:
+            return [_composed(name, point)[0] for point in _points([*words, *rows])]
+        return [config, *(_composed(name, point)[0] for point in others)]
 
 
 def quietly(run, *arguments):
@@ -66,6 +69,7 @@ def _points(words):
     columns = []
     for each in parsed:
         values = list(each.sweep_string_iterator()) if each.is_sweep_override() else [None]
+        values = values[:1] if each.get_key_element() == "seed" else values
         columns.append([each.input_line if value is None else f"{each.get_key_element()}={value}" for value in values])
     for row in zip_longest(*columns):
         yield [value if value is not None else column[-1] for value, column in zip(row, columns, strict=True)]
