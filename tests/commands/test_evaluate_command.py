@@ -79,6 +79,7 @@ def test_settings_of_all_attacks_reach_them(checkpoint: Path) -> None:
     assert views.pgd100.attack.restarts > 1
 
 
+@pytest.mark.slow
 def test_other_tasks_are_attacked_and_decisions_left_out_with_a_note(checkpoint: Path, tmp_path: Path) -> None:
     result = evaluated(tmp_path, f"checkpoint={checkpoint}", "evaluation=fgsm+square+fab", "attack.tasks=auxiliary",
                        "evaluation.square.attack.queries=2")  # fmt: skip
@@ -96,7 +97,9 @@ def test_part_of_the_data_settings_can_be_replaced(checkpoint: Path, tmp_path: P
     assert list(result["metrics"]["best"]) == ["val/clean/accuracy"]
 
 
-@pytest.mark.parametrize("form", ["plain", "nested", "safetensors"])
+@pytest.mark.parametrize(
+    "form", ["plain", *(pytest.param(form, marks=pytest.mark.slow) for form in ("nested", "safetensors"))]
+)
 def test_any_classifier_with_weights_from_a_file(form: str, tmp_path: Path) -> None:
     model = Net()
     with torch.no_grad():

@@ -33,7 +33,10 @@ def loaded(module, arguments, cwd):
     return json.loads(done.stderr.splitlines()[-1])
 
 
-@pytest.mark.parametrize("module", [*COMMANDS, "demo"])
+@pytest.mark.parametrize(
+    "module",
+    ["train", *(pytest.param(name, marks=pytest.mark.slow) for name in [*COMMANDS, "demo"] if name != "train")],
+)
 def test_help_imports_no_heavy_package(module, tmp_path):
     assert loaded(module, ["--help"], tmp_path) == [0, []]
 

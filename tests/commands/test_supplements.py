@@ -82,6 +82,7 @@ def test_a_model_without_tasks_has_no_vulnerability(tmp_path: Path) -> None:
         evaluated(tmp_path, *OWN, "vulnerability=true")
 
 
+@pytest.mark.slow
 def test_the_curve_has_the_point_that_the_same_attack_was_measured_at(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

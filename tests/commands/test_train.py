@@ -57,6 +57,7 @@ def test_metrics_csv_has_every_objective(quickstart):
     assert all(row["val/selection"] == row["val/pgd2/accuracy"] for row in validations)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_rows_of_a_method_that_replays_its_batches_are_as_far_apart_as_of_others(tmp_path):
     """Three steps on a batch: the first batch after each fourth step has a row."""

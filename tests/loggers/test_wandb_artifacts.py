@@ -29,7 +29,9 @@ def test_a_shareable_copy_gives_the_same_classifier_and_tells_nothing(quickstart
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(("checkpoints", "names"), [("best", ["best"]), ("all", ["best", "last"])])
+@pytest.mark.parametrize(
+    ("checkpoints", "names"), [pytest.param("best", ["best"], marks=pytest.mark.slow), ("all", ["best", "last"])]
+)
 def test_artifacts_on_request(tmp_path, monkeypatch, checkpoints, names):
     for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name))

@@ -42,6 +42,7 @@ def test_the_guard_stops_says_so_and_gives_the_weights_before_back(tmp_path, cap
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
+@pytest.mark.slow
 @pytest.mark.usefixtures("broken_after_three", "undrawn")
 def test_what_the_guard_has_stopped_makes_no_further_step_when_resumed(tmp_path, caplog):
     last = tmp_path / "guarded" / "checkpoints" / "last.ckpt"
