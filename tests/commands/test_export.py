@@ -276,6 +276,7 @@ def scores(directory: Path, *overrides: str) -> dict[str, float]:
     return metrics
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_exports_are_evaluated_like_their_checkpoint(quickstart: Any, tmp_path: Path) -> None:
     path = quickstart[0] / "checkpoints" / "best.ckpt"
@@ -294,6 +295,7 @@ def test_exports_are_evaluated_like_their_checkpoint(quickstart: Any, tmp_path: 
     assert scores(tmp_path / "3", *factory, f"weights={weights}", "data=digits") == expected
 
 
+@pytest.mark.slow
 def test_an_export_needs_the_data_that_it_was_trained_on(small: Path, tmp_path: Path) -> None:
     file = exported(small, f"output={tmp_path / 'a.safetensors'}")
     foreign = tmp_path / "foreign.safetensors"

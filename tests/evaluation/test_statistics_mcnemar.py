@@ -48,6 +48,7 @@ def test_the_exact_test_is_used_below_25_discordant_pairs(discordant: int, kind:
 
 @settings(max_examples=8)  # statsmodels is slow here
 @given(st.lists(st.floats(0, 1), max_size=12))
+@pytest.mark.slow
 def test_holm_equals_statsmodels(p_values: list[float]) -> None:
     adjusted = holm(p_values)
     expected = multipletests(p_values, method="holm")[1] if p_values else []

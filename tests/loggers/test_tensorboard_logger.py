@@ -39,6 +39,7 @@ def test_loggers_join(choice, tmp_path, monkeypatch):
         assert instantiate(config.logger[name]).directory == tmp_path
 
 
+@pytest.mark.slow
 def test_scalars_pictures_and_configuration(tmp_path):
     pytest.importorskip("tensorboard")
     trained(tmp_path, "logger=tensorboard", "trainer.max_epochs=1")
