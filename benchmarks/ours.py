@@ -82,7 +82,6 @@ class Ours:
             Passes(model, tasks, curvature, compiled=compiled, channels_last=channels_last),
             Madry("separate"),
             pgd if attack else Noise(),  # type: ignore[arg-type]
-            curvature,
             GradientEngine(model.shared_parameters(), decoders, MGDA(), space=space),
             Optimization(optimizer, lambda optimizer, steps: ConstantLR(optimizer, factor=1.0)),
             Scores({"pgd": pgd}, {"pgd": pgd}),

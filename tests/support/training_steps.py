@@ -67,7 +67,6 @@ def toy_module(method, curvature, floor, separate, weighting=None, space="parame
         Passes(model, tasks, curvature, needs_clean=method.needs_clean, recompute=recompute, **run),
         method,
         attack,
-        curvature,
         GradientEngine(model.shared_parameters(), decoders, weighting or MGDA(floor=floor), space=space),
         Optimization(partial(torch.optim.SGD, lr=LR, weight_decay=0.01), constant),
         Scores({"pgd": attack}, {"pgd": attack}, settings.pop("validation_images", None)),

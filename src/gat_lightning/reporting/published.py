@@ -1,10 +1,9 @@
 """Report of published and measured numbers side by side."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from hydra.utils import instantiate
 
@@ -60,7 +59,7 @@ def runs_of(records: Sequence[Record], table: Published) -> list[Record]:
         UserError: there are no runs; the message says how to create them.
     """
     tables = {*table.tables, *(other for row in table.rows for other in row.elsewhere)}
-    found = [record for record in records if _paper_of(record).get("table") in tables]
+    found = [record for record in records if _is_of(record, tables)]
     if not found:
         raise UserError(
             f"There is no finished run of {table.id}: make them with python -m gat_lightning.train -m"
@@ -118,11 +117,7 @@ def _measured(
     records: Sequence[Record], table: Published, row: Row, column: Column, scale: str, checkpoint: str
 ) -> list[tuple[str, MeanStd]]:
     measure = _measure(row, column)
-    own = [
-        record
-        for record in records
-        if _paper_of(record).get("table") in table.tables and _paper_of(record).get("scale") == scale
-    ]
+    own = [record for record in records if _is_of(record, table.tables, scale)]
     if measure is None:
         return []
     matching = group(list(_matching(records, own, row, column, scale)))
@@ -136,11 +131,7 @@ def _matching(
         yield from (record for record in own if {*row.settings, *column.settings} <= row_of(record))
     for other, settings in row.elsewhere.items():
         for record in records:
-            if (
-                _paper_of(record).get("table") == other
-                and _paper_of(record).get("scale") == scale
-                and set(settings) <= row_of(record)
-            ):
+            if _is_of(record, [other], scale) and set(settings) <= row_of(record):
                 yield record
 
 
@@ -157,5 +148,7 @@ def _written(value: MeanStd, column: Column) -> str:
     return MeanStd(scale * value.mean, scale * value.std, seeds).text(digits)
 
 
-def _paper_of(record: Record) -> dict[str, Any]:
-    return record.configuration.get("paper") or {}
+def _is_of(record: Record, tables: Container[str], scale: str | None = None) -> bool:
+    """Whether a run belongs to one of the tables, at a scale if one is given."""
+    paper = record.configuration.get("paper") or {}
+    return paper.get("table") in tables and scale in (None, paper.get("scale"))

@@ -16,12 +16,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from gat_lightning.attacks import Attack
 from gat_lightning.augment import Augmentation, Identity
 from gat_lightning.batch import Batch
-from gat_lightning.curvature import Curvature
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method, WeightPerturbation
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
-from gat_lightning.tasks import attacked_tasks
+from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import representation
 from gat_lightning.tasks.views import Views, prepare_views
 from gat_lightning.training.passes import Passes
@@ -51,14 +50,13 @@ class GATModule(ScoredModule):
     """Guided Adversarial Training of a multi-task model, with manual optimisation.
 
     Args:
-        passes: runs the multi-task model on its tasks.
+        passes: runs the multi-task model on its tasks, and has the regularisation losses.
         method: the outer minimisation, which decides the objectives.
         attack: the inner maximisation, unless the method has one of its own.
-        curvature: the regularisation losses, as ``passes`` has them.
         engine: gradients of the model's parameters, weighed and combined.
         optimization: the optimiser and its schedule.
         scores: what validation and test measure.
-        attacked: whose loss the attack increases: ``target``, ``all`` or ``auxiliary`` tasks (Table 3).
+        attacked: the tasks whose loss the attack increases (Table 3); the target alone if there are none.
         separate_views: give each self-supervised task its own copy of the image, and the others the plain one.
         augment: the data's augmentation, of which a part may need the whole batch (CutMix).
         weight_perturbation: adversarial weights, at which gradients are taken; none if None.
@@ -72,11 +70,10 @@ class GATModule(ScoredModule):
         passes: Passes,
         method: Method,
         attack: Attack,
-        curvature: Curvature,
         engine: GradientEngine,
         optimization: Optimization,
         scores: Scores,
-        attacked: str = "target",
+        attacked: Sequence[Task] = (),
         separate_views: bool = False,
         augment: Augmentation | None = None,
         weight_perturbation: WeightPerturbation | None = None,
@@ -89,10 +86,10 @@ class GATModule(ScoredModule):
         self.passes = passes
         self.method = method
         self.attack = method.attack or attack
-        self.curvature = curvature
+        self.curvature = passes.curvature
         self.engine = engine
         self.optimization = optimization
-        self.attacked_tasks = attacked_tasks(self.tasks, attacked)
+        self.attacked_tasks = list(attacked) or self.tasks[:1]
         self.separate_views = separate_views
         self.augment = augment or Identity()
         self.weight_perturbation = weight_perturbation or WeightPerturbation(None)

@@ -31,8 +31,8 @@ class Passes:
     Args:
         model: the multi-task model.
         tasks: the target first.
-        curvature: decides how the clean pass is run. Exact derivatives need it eager, finite differences need passes at
-            displaced images with equal draws, both in full precision.
+        curvature: the regularisation losses, which decide how the clean pass is run. Exact derivatives need it eager,
+            finite differences need passes at displaced images with equal draws, both in full precision.
         micro_batch: most images that go through the model at once; a larger batch is split into parts, with the same
             gradients (BatchNorm takes its statistics from a part). All at once if None.
         compiled: compile the encoder for attacks and, if the model has no BatchNorm, wherever no double backward
@@ -56,11 +56,12 @@ class Passes:
         self.model = model.to(memory_format=torch.channels_last) if channels_last else model
         self.tasks = list(tasks)
         self.micro_batch = micro_batch
-        self._curvature = curvature if curvature.enabled([task.name for task in tasks]) else None
+        self.curvature = curvature
+        self._with_curvature = curvature.enabled([task.name for task in tasks])
         self._compiled = compiled
         self._channels_last = channels_last
         self._recompute = recompute
-        self._needs_clean = needs_clean or self._curvature is not None
+        self._needs_clean = needs_clean or self._with_curvature
 
     def setup(self, device: torch.device, training: bool) -> None:
         """Compile for training, in the process that trains.
@@ -86,12 +87,12 @@ class Passes:
 
     def clean(self, part: Views) -> ForwardPass:
         """The pass on clean images, which require a gradient where the curvature is taken of it."""
-        if self._curvature is None:
+        if not self._with_curvature:
             return self.run(part.images, part)
         images = part.images.detach().requires_grad_()
         with full_precision(images.device):
             encode = (
-                self.model.encode_eagerly if self._curvature.exact else with_equal_draws(self._encode, images.device)
+                self.model.encode_eagerly if self.curvature.exact else with_equal_draws(self._encode, images.device)
             )
             return forward_pass(self.model, images, part, self.tasks, encode)
 
