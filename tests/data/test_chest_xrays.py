@@ -1,11 +1,12 @@
 import gzip
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 
-from gat_lightning.data import NIH, CheXpert, chexpert, nih
+from gat_lightning.data import NIH, CheXpert, Digits, chexpert, nih
 from gat_lightning.errors import SettingError, UserError
 from support.xray_folders import SIZE, chexpert_folder, chexpert_header, chexpert_line, nih_folder
 
@@ -129,6 +130,25 @@ def test_a_fraction_keeps_whole_patients(name, tmp_path):
     train, val, test = assert_by_patient(data)
     assert (len(train), len(val), len(test)) == (13, 3, 8)
     assert len(data.parts["train"]) == 26
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_groups_are_the_patients_of_the_readable_images(name, tmp_path):
+    make, folder = DATA[name]
+    root = folder(tmp_path, patients=30)
+    sorted(root.rglob("*.jpg" if name == "chexpert" else "*.png"))[0].write_bytes(b"")
+    data = make(root=root, size=SIZE, target="cardiomegaly", per_patient="all", on_error="skip")
+    data.setup()
+    paths, patient_of = data.records.paths, {}
+    for split in ("train", "val", "test"):
+        groups = data.groups(split)
+        assert groups.dtype == torch.long
+        official = [re.search(r"(?:patient|images/)0*(\d+)", paths[row])[1] for row in data.split(split).rows]
+        assert len(groups) == len(official)
+        for group, patient in zip(groups.tolist(), official, strict=True):
+            assert patient_of.setdefault(group, patient) == patient
+    assert len(set(patient_of.values())) == len(patient_of) >= 29
+    assert Digits().groups("train") is None
 
 
 def test_the_official_test_images(tmp_path, chexpert_root):

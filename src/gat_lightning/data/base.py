@@ -131,6 +131,15 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """The split ``train``, ``val`` or ``test``, after :meth:`setup`."""
         return self._datasets[name]
 
+    def groups(self, split: str) -> Tensor | None:
+        """Numbers of the patients of a split's n images, after :meth:`setup`.
+
+        Returns:
+            Long ``[n]`` in the order of the split, equal for images of one patient and different for those of others in
+            all splits; None where every image stands for itself.
+        """
+        return None
+
     def _ranks(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 

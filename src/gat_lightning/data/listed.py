@@ -123,6 +123,14 @@ class ListedPictures(ImageDataModule):
         """Rows of every split, as the tables list them."""
         return self.divide(self.records)
 
+    def groups(self, split: str) -> Tensor | None:
+        """As in the base class; the numbers are not those of the tables, and follow from all chosen patients."""
+        patients = self.records.patients
+        if patients is None:
+            return None
+        numbers = patients.unique(return_inverse=True)[1]
+        return numbers[self.split(split).rows.cpu()]
+
     def split_labels(self) -> dict[str, dict[str, Tensor]]:
         """Labels of every split as the tables list them; no picture is opened."""
         return {name: self._labels_of(rows) for name, rows in self.parts.items()}
