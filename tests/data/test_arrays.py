@@ -83,7 +83,7 @@ def image_dtype(dtype, scale):
         ({"train_images": np.zeros((60, 9, 9, 9), np.uint8)}, r"with 1 to 4 channels"),
         ({"test_images": np.zeros((0, 6, 5, 3), np.uint8)}, "not empty"),
         (
-            {"test_images": np.zeros((12, 7, 5, 3), np.uint8)},
+            {"test_images": np.full((12, 7, 5, 3), 9, np.uint8)},
             r"differ in shape \[C, H, W\]: \[3, 6, 5\] and \[3, 7, 5\]",
         ),
         ({"train_labels": np.arange(59) % 3}, "60 train_images but 59 train_labels"),

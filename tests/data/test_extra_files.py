@@ -41,7 +41,7 @@ def test_grey_images_without_a_channel_are_read(tmp_path):
 @pytest.mark.parametrize("kind", ["npz", "pickle"])
 def test_images_are_not_copied(tmp_path, kind):
     """Mapped from an .npz; of a pickle there is what was read."""
-    path, images = tmp_path / f"many.{kind}", np.zeros((100_000, 5, 4, 3), np.uint8)
+    path, images = tmp_path / f"many.{kind}", np.full((100_000, 5, 4, 3), 9, np.uint8)
     if kind == "npz":
         np.savez(path, image=images, label=np.zeros(len(images), np.uint8))
     else:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gat_lightning.batch import unit_range
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
+from gat_lightning.data.array_checks import check_image_dtype, check_image_range, check_label_dtype
 from gat_lightning.data.npz import check_member
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import SettingError, UserError
@@ -116,31 +117,27 @@ class Arrays(ArrayDataModule):
             return array
 
     def _images(self, file: NpzFile, key: str) -> Tensor:
-        array = self._array(file, key)
-        if array.dtype != np.uint8:
-            raise UserError(f"{self.path}: {key} has dtype {array.dtype}, it must be uint8. {_to_uint8(array)}")
+        array, where = self._array(file, key), f"{self.path}: {key}"
+        check_image_dtype(array, where)
         if array.ndim == 4 and array.shape[3] > 4 >= array.shape[1]:
             raise UserError(
-                f"{self.path}: {key} has shape {list(array.shape)}, which looks like [N, C, H, W]; it must be"
+                f"{where} has shape {list(array.shape)}, which looks like [N, C, H, W]; it must be"
                 " [N, H, W, C]: save array.transpose(0, 2, 3, 1)"
             )
         if array.ndim not in (3, 4) or 0 in array.shape or (array.ndim == 4 and array.shape[3] > 4):
             raise UserError(
-                f"{self.path}: {key} has shape {list(array.shape)}; it must be [N, H, W, C] with 1 to 4 channels, or"
+                f"{where} has shape {list(array.shape)}; it must be [N, H, W, C] with 1 to 4 channels, or"
                 " [N, H, W], and not empty"
             )
+        check_image_range(array, where)
         images = torch.from_numpy(array)
         return images[:, None] if images.dim() == 3 else images.permute(0, 3, 1, 2)
 
     def _labels(self, file: NpzFile, key: str) -> Tensor:
-        array = self._array(file, key)
-        if array.dtype.kind not in "iu" or array.ndim != 1:
-            raise UserError(
-                f"{self.path}: {key} has dtype {array.dtype} and shape {list(array.shape)}; it must be integers [N],"
-                " one class index per image"
-            )
+        array, where = self._array(file, key), f"{self.path}: {key}"
+        check_label_dtype(array, where)
         if len(array) and array.min() < 0:
-            raise UserError(f"{self.path}: {key} has the negative label {array.min()}; classes are numbered from 0")
+            raise UserError(f"{where} has the negative label {array.min()}; classes are numbered from 0")
         return torch.from_numpy(array.astype(np.int64))
 
     def _depth(self, file: NpzFile, key: str, images: Tensor) -> dict[str, Tensor]:
@@ -184,13 +181,3 @@ class Arrays(ArrayDataModule):
                 f"{self.path}: test_labels go up to {int(labels['test'].max())}, but train_labels only to"
                 f" {classes - 1}; number the classes alike in both, every one with training images"
             )
-
-
-def _to_uint8(array: np.ndarray) -> str:
-    if array.dtype.kind != "f" or not array.size:
-        return "Save grey levels 0 to 255 as array.astype(np.uint8)"
-    if array.min() >= 0 and array.max() <= 1:
-        return "The values lie in [0, 1]: save np.rint(array * 255).astype(np.uint8)"
-    if array.min() >= 0 and array.max() <= 255:
-        return "The values lie in [0, 255]: save np.rint(array).astype(np.uint8)"
-    return f"The values lie in [{array.min():.4g}, {array.max():.4g}]: scale them to 0 to 255 first"

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gat_lightning.data.array_checks import check_image_dtype, check_image_range, check_label_dtype
 from gat_lightning.data.npz import HEADERS, check_member
 from gat_lightning.data.pickled import pickled_arrays
 from gat_lightning.errors import UserError
@@ -72,8 +73,7 @@ def read_extra(path: Path, info: DataInfo) -> tuple[Tensor, Tensor]:
 
 def _images(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor:
     channels, height, width = info.image
-    if array.dtype != np.uint8:
-        raise UserError(f"{path}: {key} has dtype {array.dtype}, it must be uint8, grey levels 0 to 255")
+    check_image_dtype(array, f"{path}: {key}")
     if array.ndim == 3:
         array = array[..., None]
     if array.shape[1:] != (height, width, channels):
@@ -83,15 +83,12 @@ def _images(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor
         )
     if not len(array):
         raise UserError(f"{path} holds no images; set data.extra=null to train without extra ones")
+    check_image_range(array, f"{path}: {key}")
     return _as_tensor(array).permute(0, 3, 1, 2)
 
 
 def _labels(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor:
-    if array.dtype.kind not in "iu" or array.ndim != 1:
-        raise UserError(
-            f"{path}: {key} has dtype {array.dtype} and shape {list(array.shape)}; it must be integers [N], one class"
-            " index per image"
-        )
+    check_label_dtype(array, f"{path}: {key}")
     classes = len(info.labels["class"].classes)
     if len(array) and not 0 <= array.min() <= array.max() < classes:
         raise UserError(
