@@ -1,7 +1,7 @@
 import mpmath
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -24,6 +24,31 @@ def exact(first, second):
     if aa == 0 or bb == 0 or plus == 0:
         return 0.0
     return float((1 - dot**2 / (aa * bb)) * minus / plus)
+
+
+def exact_derivative(first, second):
+    """∂ξ/∂``first`` of definition 3.4 with 120 digits."""
+    a = [mpmath.mpf(float(x)) for x in first]
+    b = [mpmath.mpf(float(x)) for x in second]
+    dot, aa, bb = mpmath.fdot(a, b), mpmath.fdot(a, a), mpmath.fdot(b, b)
+    plus = aa + 2 * dot + bb
+    across, ratio = 1 - dot**2 / (aa * bb), (aa - 2 * dot + bb) / plus
+    return [
+        2 * dot / (aa * bb) * (dot / aa * x - y) * ratio + 2 * across / plus * (x - y - ratio * (x + y))
+        for x, y in zip(a, b, strict=True)
+    ]
+
+
+def relative_error(found, expected):
+    difference = [mpmath.mpf(float(x)) - y for x, y in zip(found, expected, strict=True)]
+    return float(mpmath.norm(difference) / mpmath.norm(expected))
+
+
+def value_and_derivatives(first, second):
+    """Of ξ of two vectors."""
+    a, b = first[None].clone().requires_grad_(), second[None].clone().requires_grad_()
+    value = curvature_measure(a, b)
+    return value.item(), [gradient[0] for gradient in torch.autograd.grad(value.sum(), (a, b))]
 
 
 VECTORS = arrays.arrays("float64", 5, elements=st.floats(-1, 1, allow_subnormal=False))
@@ -63,6 +88,42 @@ def test_special_pairs(dtype, scale):
             assert gradient.isfinite().all()
     assert (curvature_measure(g, zero) == 0).all()
     assert (curvature_measure(g, -g) == 0).all()
+
+
+@pytest.mark.parametrize("difference", [1e-1, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7])
+@given(st.integers(0, 10_000), st.sampled_from([2, 3, 7, 48]), st.sampled_from([-76, -10, 0, 66]))
+def test_nearly_opposite_gradients_of_float32(difference, seed, size, exponent):
+    a, direction = torch.randn(2, size, generator=torch.Generator().manual_seed(seed))
+    across = direction - a * (direction @ a) / (a @ a)
+    b = -a + difference * a.norm() * (across / across.norm() + 0.3 * a / a.norm())
+    assume((a + b).norm() > 0.5 * difference * a.norm())  # else rounding to float32 has made them opposite
+    a, b = a * 2.0**exponent, b * 2.0**exponent
+    value, derivatives = value_and_derivatives(a, b)
+    assert value == pytest.approx(exact(a, b), rel=1e-4)
+    for found, expected in zip(derivatives, (exact_derivative(a, b), exact_derivative(b, a)), strict=True):
+        assert relative_error(found, expected) < 1e-4
+
+
+@pytest.mark.parametrize("first", [1e-44, 1e-40, 1e-23, 1.0, 3e38])
+@pytest.mark.parametrize("second", [1e-40, 1e-23, 1.0, 3e38])
+def test_entries_at_the_ends_of_float32(first, second):
+    """A derivative beyond the range of float32 is finite and has the right sign."""
+    a, b = torch.rand(2, 6, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    a, b = a / a.abs().max() * first, b / b.abs().max() * second
+    value, derivatives = value_and_derivatives(a, b)
+    assert value == pytest.approx(exact(a, b), rel=1e-4)
+    largest = mpmath.mpf(2) ** 118 * (1 - mpmath.mpf(2) ** -24)
+    for found, expected in zip(derivatives, (exact_derivative(a, b), exact_derivative(b, a)), strict=True):
+        assert found.isfinite().all()
+        assert relative_error(found, [min(max(x, -largest), largest) for x in expected]) < 1e-4
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_has_no_curvature(value):
+    good, bad = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    bad[1, 2] = value
+    for found in (curvature_measure(good, bad), curvature_measure(bad, good), cosine(good, bad)):
+        assert found.isnan().tolist() == [False, True, False]
 
 
 def test_derivative_is_exactly_zero_where_the_measure_is_not_defined():

@@ -78,6 +78,19 @@ def test_samples_without_both_labels_have_no_part():
         assert gradient(model, loss).abs().max() == 0
 
 
+@pytest.mark.parametrize("derivative", ["exact", "finite_difference"])
+def test_certain_predictions_leave_the_parameters_finite(derivative):
+    """Input gradients are about 1e-40 there, and ∂ξ/∂g is beyond the range of float32."""
+    model, images, labels = setting()
+    model, images, labels = model.float(), images.float(), [torch.zeros_like(label) for label in labels]
+    with torch.no_grad():
+        for head in model.heads:
+            head.bias[0] = 91
+    for loss in terms(model, images, labels, mode="objective", derivative=derivative):
+        assert 0 < loss.item() <= 4 * 2
+        assert gradient(model, loss).isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [({"step": 0}, "step=0: it must be a number above 0"), ({"scheme": "back"}, "scheme='back'")],

@@ -38,12 +38,47 @@ def rates(make, steps=20, **settings):
     return go(chosen, make(chosen, steps, **settings), steps)
 
 
-def test_cosine_is_that_of_torch():
+@pytest.mark.parametrize("final", [0.0, 0.01])
+def test_cosine_is_that_of_torch_and_ends_at_the_last_step(final):
     chosen = optimizer()
-    assert rates(cosine, 50) == pytest.approx(go(chosen, CosineAnnealingLR(chosen, 50), 50), abs=1e-15)
-    chosen = optimizer()
-    expected = go(chosen, CosineAnnealingLR(chosen, 50, eta_min=0.01), 50)
-    assert rates(cosine, 50, final_lr=0.01) == pytest.approx(expected, abs=1e-15)
+    expected = go(chosen, CosineAnnealingLR(chosen, 49, eta_min=final), 50)
+    found = rates(cosine, 50, final_lr=final)
+    assert found == pytest.approx(expected, abs=1e-15)
+    assert (found[0], found[-1]) == (0.1, pytest.approx(final, abs=1e-15))
+
+
+FALLING = {"cosine": cosine, "cyclic": cyclic}
+
+
+@pytest.mark.parametrize("make", FALLING.values(), ids=FALLING)
+@given(st.integers(2, 200), st.floats(0, 0.99), st.floats(1e-4, 10))
+def test_the_highest_rate_is_reached_once_and_the_last_step_has_the_final_one(make, steps, warmup, rate):
+    chosen = optimizer(rate)
+    found = go(chosen, make(chosen, steps, warmup=warmup), steps)
+    assert found[-1] == pytest.approx(0, abs=1e-12)
+    assert found.count(rate) == 1
+    assert found.index(rate) == min(round(warmup * steps), steps - 2)
+
+
+@pytest.mark.parametrize("make", [*WARMED, one_cycle])
+@pytest.mark.parametrize("warmup", [0.0, 0.3, 0.5])
+def test_a_run_of_one_step_has_the_rate_of_the_optimizer(make, warmup):
+    assert rates(make, 1, warmup=warmup) == pytest.approx([0.1])
+
+
+@pytest.mark.parametrize("steps", range(1, 7))
+def test_the_first_step_is_before_every_milestone(steps):
+    found = rates(multistep, steps, milestones=[0.05, 0.1, 0.5])
+    assert found[0] == 0.1
+    assert found[1:] == pytest.approx([1e-3 if step < round(0.5 * steps) else 1e-4 for step in range(1, steps)])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+def test_one_cycle_without_warm_up_begins_at_the_peak(steps):
+    found = rates(one_cycle, steps, warmup=0)
+    assert found[0] == pytest.approx(0.1)
+    if steps > 1:
+        assert found[-1] == pytest.approx(0.1 / 25 / 1e4)
 
 
 def test_multistep_falls_at_its_milestones():
@@ -58,9 +93,9 @@ def test_constant_is_the_rate_of_the_optimizer():
 
 
 def test_cyclic_is_a_triangle():
-    assert rates(cyclic) == pytest.approx([0.01 * min(step, 20 - step) for step in range(20)])
+    assert rates(cyclic, 21) == pytest.approx([0.01 * min(step, 20 - step) for step in range(21)])
     assert rates(cyclic, warmup=0.25) == pytest.approx(
-        [0.02 * step for step in range(5)] + [0.1 * (20 - step) / 15 for step in range(5, 20)]
+        [0.02 * step for step in range(5)] + [0.1 * (19 - step) / 14 for step in range(5, 20)]
     )
 
 

@@ -46,7 +46,7 @@ def displaced(
         if direction is None:
             continue
         length, unit = _split(direction)
-        scale = length / step
+        scale = (length / step).clamp(max=torch.finfo(length.dtype).max)
         ahead = losses_at(clean, clean.images.detach() + step * unit, task)
         if central:
             behind = losses_at(clean, clean.images.detach() - step * unit, task)

@@ -101,7 +101,10 @@ class Redefined:
         return any(not _is_one_of(place.value, self.unaffected) for place in _places(settings, self.name))
 
 
-HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = ()
+HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
+    Redefined("gat_lightning.training.schedules.cosine"),
+    Redefined("gat_lightning.training.schedules.cyclic"),
+)
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""
 

@@ -1,7 +1,9 @@
 """Learning-rate schedules, stepped after every batch. Each takes the optimiser and the number of steps of the run.
 
-Step t, counted from 0, is made at the rate that a function gives here in closed form. With a warm-up the rate first
-rises linearly from 0 to the optimiser's over that part of the run (Goyal et al. 2017).
+Step t, counted from 0, is made at the rate that a function gives here in closed form. The first step after the warm-up
+has the optimiser's rate, and the last step has the final one; a run of one step has the optimiser's. With a warm-up the
+rate first rises linearly from 0 to the optimiser's over that part of the run (Goyal et al. 2017), which leaves at least
+the steps at the highest and at the final rate.
 """
 
 import math
@@ -34,18 +36,18 @@ def cosine(optimizer: Optimizer, steps: int, final_lr: float = 0.0, warmup: floa
     Args:
         optimizer: its groups' rates are the highest ones.
         steps: of the run.
-        final_lr: rate at the end of the run.
+        final_lr: rate of the last step.
         warmup: part of the steps that warm up, in [0, 1).
 
     Raises:
         SettingError: an argument is out of range.
     """
     check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
-    rising = round(warmup * steps)
+    rising, falling = _phases(steps, warmup)
 
     def annealed(final: float) -> Callable[[int], float]:
         def factor(step: int) -> float:
-            done = min((step - rising) / max(steps - rising, 1), 1.0)
+            done = min((step - rising) / falling, 1.0)
             return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
 
         return _after_warmup(rising, factor)
@@ -67,7 +69,7 @@ def constant(optimizer: Optimizer, steps: int, warmup: float = 0.0) -> LRSchedul
         SettingError: an argument is out of range.
     """
     check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
-    return LambdaLR(optimizer, _after_warmup(round(warmup * steps), lambda _: 1.0))
+    return LambdaLR(optimizer, _after_warmup(_rising(steps, warmup), lambda _: 1.0))
 
 
 def multistep(
@@ -78,6 +80,8 @@ def multistep(
     warmup: float = 0.0,
 ) -> LRScheduler:
     """The optimiser's rate times ``gamma`` for every milestone that is reached (Rice et al. 2020), after the warm-up.
+
+    The first step is before all milestones.
 
     Args:
         optimizer: its groups' rates are the highest ones.
@@ -94,10 +98,10 @@ def multistep(
         right = "rising parts of the run, each above 0 and below 1, such as [0.5, 0.75]"
         raise SettingError("milestones", list(milestones), right)
     check_real("gamma", gamma, 0, 1, closed="right", example=0.1)
-    reached = [round(part * steps) for part in milestones]
+    reached = [max(round(part * steps), 1) for part in milestones]
     return LambdaLR(
         optimizer,
-        _after_warmup(round(warmup * steps), lambda step: gamma ** sum(step >= milestone for milestone in reached)),
+        _after_warmup(_rising(steps, warmup), lambda step: gamma ** sum(step >= milestone for milestone in reached)),
     )
 
 
@@ -113,15 +117,15 @@ def cyclic(optimizer: Optimizer, steps: int, warmup: float = 0.5) -> LRScheduler
         SettingError: an argument is out of range.
     """
     check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
-    rising = round(warmup * steps)
-    falling = max(steps - rising, 1)
+    rising, falling = _phases(steps, warmup)
     return LambdaLR(optimizer, _after_warmup(rising, lambda step: max(1 - (step - rising) / falling, 0.0)))
 
 
 def one_cycle(optimizer: Optimizer, steps: int, warmup: float = 0.3) -> LRScheduler:
     """Warm-up to the optimiser's rate over the first ``warmup`` of the steps, then annealing (Smith & Topin, 2018).
 
-    Both follow half a cosine, from a 25th of the rate up and down to almost 0. Momentum stays as configured.
+    Both follow half a cosine, from a 25th of the rate up and down to almost 0. A warm-up of less than one step is left
+    out. Momentum stays as configured.
 
     Args:
         optimizer: its groups' rates are the highest ones.
@@ -134,10 +138,21 @@ def one_cycle(optimizer: Optimizer, steps: int, warmup: float = 0.3) -> LRSchedu
     check_real("warmup", warmup, 0, 1, closed="left", example=0.05)
     peak = [group["lr"] for group in optimizer.param_groups]
     total = max(steps, 2)
-    part = float(warmup)
-    if part * total == 1:
-        part *= 1 + 1e-9  # torch divides by part * total - 1
-    return OneCycleLR(optimizer, max_lr=peak, total_steps=total, pct_start=part, cycle_momentum=False)
+    rising = warmup * steps
+    if rising <= 1:  # torch divides by rising - 1; below 1 it begins at the peak
+        rising = 1 + (1e-9 if rising == 1 else -1e-9)
+    return OneCycleLR(optimizer, max_lr=peak, total_steps=total, pct_start=rising / total, cycle_momentum=False)
+
+
+def _rising(steps: int, warmup: float, after: int = 1) -> int:
+    """The number of steps that warm up, which leave so many steps after them."""
+    return max(min(round(warmup * steps), steps - after), 0)
+
+
+def _phases(steps: int, warmup: float) -> tuple[int, int]:
+    """The number of steps that warm up, and of those from the first at the highest rate to the last of the run."""
+    rising = _rising(steps, warmup, after=2)
+    return rising, max(steps - 1 - rising, 1)
 
 
 def _after_warmup(rising: int, factor: Callable[[int], float]) -> Callable[[int], float]:
