@@ -81,8 +81,8 @@ def curvature_measure(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         ``[B]``, in [0, 4]. Differentiable.
     """
-    scaled = a, a_scale, b, b_scale = *_scaled(first.flatten(1)), *_scaled(second.flatten(1))
-    in_common_a, in_common_b = _in_common_scale(*scaled)
+    (a, a_scale), (b, b_scale) = _scaled(first.flatten(1)), _scaled(second.flatten(1))
+    in_common_a, in_common_b = _in_common_scale(a, a_scale, b, b_scale)
     first_is_longer = in_common_a.detach().norm(dim=1, keepdim=True) >= in_common_b.detach().norm(dim=1, keepdim=True)
     direction = _unit(torch.where(first_is_longer, b, a))
     total = _unit(in_common_a + in_common_b)
