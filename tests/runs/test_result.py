@@ -74,18 +74,18 @@ def test_what_is_no_result(tmp_path, content, message):
         read_result(tmp_path)
 
 
-def test_paths_under_the_current_folder_are_relative(tmp_path, monkeypatch):
+def test_paths_are_relative_to_the_run_or_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "outputs" / "run"
     run.mkdir(parents=True)
-    inside, outside = str(run / "checkpoints"), str(tmp_path.parent / "data.npz")
-    config = {"paths": {"run": str(run)}, "callbacks": [inside], "data": outside, "name": "run"}
-    write_result(run, TrainingResult(config=config, resumed=f"{run}/last.ckpt"))
+    here, outside = str(tmp_path / "data"), str(tmp_path.parent / "data.npz")
+    config = {"paths": {"run": str(run), "data": here}, "callbacks": [f"{run}/checkpoints"], "data": outside}
+    write_result(run, TrainingResult(config={**config, "name": "run"}, resumed=f"{run}/checkpoints/last.ckpt"))
     found = read_result(run)
     assert found.config == {
-        "paths": {"run": "outputs/run"}, "callbacks": ["outputs/run/checkpoints"], "data": outside, "name": "run"
+        "paths": {"run": ".", "data": "data"}, "callbacks": ["checkpoints"], "data": outside, "name": "run"
     }  # fmt: skip
-    assert found.resumed == "outputs/run/last.ckpt"
+    assert found.resumed == "checkpoints/last.ckpt"
 
 
 def test_what_json_cannot_say_is_null(tmp_path):

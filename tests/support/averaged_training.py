@@ -3,7 +3,6 @@
 import warnings
 from types import SimpleNamespace
 
-import pytest
 import pytorch_lightning as pl
 import torch
 
@@ -15,7 +14,6 @@ from support.training_runs import tiny
 SETTINGS = (
     "augment=standard", "data.val_fraction=0.2", "curvature.mode=off", "attack.steps=1", "validation.attack.steps=1"
 )  # fmt: skip
-moved = pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
 
 
 class Recorder(pl.Callback):

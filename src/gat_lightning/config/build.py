@@ -24,8 +24,10 @@ from gat_lightning.loggers import CSVLogger
 from gat_lightning.methods import Method, WeightPerturbation
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.runs.checkpoint_io import DurableCheckpointIO
+from gat_lightning.runs.relative_paths import relative_to_run
 from gat_lightning.tasks import Task, attacked_tasks, check_leading, target_task, warn_of_lost_orientation
 from gat_lightning.training.callbacks.catastrophic_overfitting import CatastrophicOverfittingGuard
+from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
@@ -103,6 +105,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         model.shared_parameters(), {name: model.decoder_parameters(name) for name in names}, weighting=weighting
     )
     micro_batch = config.engine.micro_batch
+    settings = relative_to_run(plain(config), config.paths.run)
     return GATModule(
         Passes(
             model,
@@ -125,7 +128,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         weight_perturbation=WeightPerturbation(config.awp.gamma),
         skip_non_finite=config.on_nan == "skip",
         seed=config.seed,
-        origin={"schema": CHECKPOINT_SCHEMA, "config": plain(config), "data": asdict(info)},
+        origin={"schema": CHECKPOINT_SCHEMA, "config": settings, "data": asdict(info)},
     )
 
 
@@ -160,10 +163,10 @@ def build_attack(config: DictConfig, path: str, **changed: Any) -> Attack:
 def build_trainer(config: DictConfig) -> pl.Trainer:
     """The trainer with callbacks, the guard that the method needs and loggers; ``metrics.csv`` is always written."""
     fall = instantiate(config.method).largest_fall
-    guards = [] if fall is None else [CatastrophicOverfittingGuard(fall)]
+    own = [CheckpointPaths(), *([] if fall is None else [CatastrophicOverfittingGuard(fall)])]
     return instantiate(
         config.trainer,
-        callbacks=[*(instantiate(callback) for callback in config.callbacks.values()), *guards],
+        callbacks=[*(instantiate(callback) for callback in config.callbacks.values()), *own],
         logger=[CSVLogger(config.paths.run), *(instantiate(logger) for logger in config.logger.values())],
         plugins=[DurableCheckpointIO()],
         default_root_dir=config.paths.run,

@@ -70,10 +70,15 @@ class Record:
 
     @cached_property
     def overrides(self) -> tuple[str, ...] | None:
-        """Overrides of the training; None if unknown."""
+        """Overrides of the training; None if unknown.
+
+        The training of an evaluation is where the evaluation found it or, if both were moved, beside the evaluation.
+        """
         home: RunDirectory | None = RunDirectory(self.directory)
         if self.is_evaluation:
             home = RunDirectory.of_checkpoint(self.result.config.get("checkpoint") or "")
+            if home is not None and not home.path.is_dir():
+                home = RunDirectory(self.directory.parent / home.path.name)
         if home is None:
             return None
         try:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.runs.layout import RESULT, RunDirectory
+from gat_lightning.runs.relative_paths import relative_to_run
 
 SCHEMA = 1
 _NULL_SAYS_SOMETHING = ("git", "resumed", "trained")
@@ -101,15 +102,15 @@ def write_result(directory: Path, result: Result) -> Path:
 
     Args:
         directory: the run directory.
-        result: of plain types; NaN and infinity become null. Paths under the current folder are written relative to it,
-            so that a folder of results can be moved and read elsewhere.
+        result: of plain types; NaN and infinity become null. Paths inside the run are written relative to its
+            directory, others below the current folder relative to that, so that a run can be moved and read elsewhere.
 
     Raises:
         UserError: it cannot be written, for example because the disk is full.
     """
     path = RunDirectory(directory).result
     known = {key: value for key, value in vars(result).items() if value is not None or key in _NULL_SAYS_SOMETHING}
-    portable = _portable({"schema": SCHEMA, **known}, f"{Path.cwd()}{os.sep}")
+    portable = _portable(relative_to_run({"schema": SCHEMA, **known}, directory), f"{Path.cwd()}{os.sep}")
     try:
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(portable, indent=2, allow_nan=False))

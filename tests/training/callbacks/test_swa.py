@@ -12,7 +12,7 @@ from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.config.messages import explain
 from gat_lightning.training.averaging import EqualAverage, WeightAverage, recompute_batchnorm
 from gat_lightning.training.callbacks import WeightAveraging
-from support.averaged_training import assert_equal, composed, fit, moved
+from support.averaged_training import assert_equal, composed, fit
 from support.training_runs import SHORT, trained
 
 BOTH = ["callbacks=default+ema+swa", "callbacks.swa.rule.start=0.5", "trainer.max_epochs=4"]
@@ -72,7 +72,6 @@ def test_the_average_is_scored_once_there_is_one(run):
     assert all(row["ema/val/clean/accuracy"] for row in scored)
 
 
-@moved
 @pytest.mark.parametrize("step", [6, 11])
 def test_a_resumed_run_equals_one_without_interruption(run, tmp_path, step):
     """Resumed in the middle of an epoch, before the first weights are averaged and after it."""

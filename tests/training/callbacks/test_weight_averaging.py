@@ -15,7 +15,7 @@ from gat_lightning.data.sampler import JointBatchSampler
 from gat_lightning.errors import UserError
 from gat_lightning.training.averaging import ExponentialAverage
 from gat_lightning.training.callbacks import WeightAveraging
-from support.averaged_training import assert_equal, composed, fit, moved
+from support.averaged_training import assert_equal, composed, fit
 from support.trainers import quiet_trainer
 
 EMA = "callbacks=default+ema"
@@ -109,7 +109,6 @@ def test_a_run_is_the_same_without_the_average(run, tmp_path):
     assert modes == [module.training for module in plain.module.modules()]
 
 
-@moved
 @pytest.mark.parametrize("step", [4, 6])
 def test_a_resumed_run_equals_one_without_interruption(run, tmp_path, step):
     """Resumed at the end of the first epoch, and within the second."""
@@ -130,7 +129,6 @@ def test_the_average_does_not_depend_on_validation_or_loading_processes(run, tmp
     assert_equal(load_checkpoint(run.ema)["state_dict"], load_checkpoint(seldom.ema)["state_dict"])
 
 
-@moved
 def test_a_checkpoint_without_an_average_starts_one(run, tmp_path):
     plain = load_checkpoint(run.directory / "steps" / "6.ckpt")
     del plain["callbacks"]["WeightAveraging{'name': 'ema'}"]

@@ -1,5 +1,6 @@
 """Lightning callbacks."""
 
+from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
 from gat_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from gat_lightning.training.callbacks.objective_log import ObjectiveLog
 from gat_lightning.training.callbacks.peak_memory import PeakMemory
@@ -7,4 +8,4 @@ from gat_lightning.training.callbacks.pictures import Pictures
 from gat_lightning.training.callbacks.progress import Progress
 from gat_lightning.training.callbacks.weight_averaging import WeightAveraging
 
-__all__ = ["LastCheckpoint", "ObjectiveLog", "PeakMemory", "Pictures", "Progress", "WeightAveraging"]
+__all__ = ["CheckpointPaths", "LastCheckpoint", "ObjectiveLog", "PeakMemory", "Pictures", "Progress", "WeightAveraging"]
