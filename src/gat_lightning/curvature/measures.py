@@ -71,8 +71,9 @@ def curvature_measure(first: Tensor, second: Tensor) -> Tensor:
     :math:`\|a - b\|^2 / \|a\|^2 \cdot \|v - \hat s (\hat s \cdot v)\|^2` where :math:`v = b / \|b\|` and
     :math:`\hat s = s / \|s\|`. Gradients are scaled by powers of two, which rounds nothing, so that the sum of nearly
     opposite ones is exact: value and derivative are right for these (ξ tends to 4 at equal norms), for tiny and for
-    huge ones. Of parallel gradients v and ŝ cancel, which leaves an error of ξ of the square of the rounding. Exactly
-    0, with zero derivative, where either gradient or their sum is 0; NaN where a gradient is not finite.
+    huge ones. Where a and b are parallel, v and ŝ cancel: ξ tends to 0, with an absolute error of the square of the
+    rounding error. Exactly 0, with zero derivative, where either gradient or their sum is 0; NaN where a gradient is not
+    finite.
 
     Args:
         first: ``[B, ...]``.
