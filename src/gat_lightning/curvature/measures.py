@@ -72,8 +72,8 @@ def curvature_measure(first: Tensor, second: Tensor) -> Tensor:
     :math:`\hat s = s / \|s\|`. Gradients are scaled by powers of two, which rounds nothing, so that the sum of nearly
     opposite ones is exact: value and derivative are right for these (ξ tends to 4 at equal norms), for tiny and for
     huge ones. Where a and b are parallel, v and ŝ cancel: ξ tends to 0, with an absolute error of the square of the
-    rounding error. Exactly 0, with zero derivative, where either gradient or their sum is 0; NaN where a gradient is not
-    finite.
+    rounding error. Exactly 0, with zero derivative, where either gradient or their sum is 0; NaN where a gradient is
+    not finite.
 
     Args:
         first: ``[B, ...]``.
