@@ -162,7 +162,7 @@ def test_unreadable_pictures_stop_the_run_with_their_number_names_and_reasons(da
         "'train/ant/empty.jpg' (empty)",
         "'train/ant/text.png' (not a picture)",
         "'train/ant/script.jpg' (not a picture)",
-        "'train/ant/float.tif' (its grey levels are neither 8-bit nor 16-bit)",
+        "'train/ant/float.tif' (its grey levels are floating-point numbers; save them with 8 or 16 bits)",
         "'train/bee/truncated.jpg' (image file is truncated",
         "'train/bee/bomb.png' (too many pixels)",
         "'test/ant/dangling.png' (No such file or directory)",

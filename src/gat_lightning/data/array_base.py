@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gat_lightning.batch import MISSING
 from gat_lightning.data.base import ImageDataModule
+from gat_lightning.data.contrast import warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, ExtendedDataset, SplitDataset, home_of
 from gat_lightning.data.extra import check_extra, read_extra
 from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
@@ -76,6 +77,7 @@ class ArrayDataModule(ImageDataModule):
         info, splits = self.info, self.load()
         train, test = splits.train.images, splits.test.images
         assert train.shape[1:] == test.shape[1:] == info.image, "describe() and load() differ in the shape of an image"
+        warn_of_low_contrast(train, info.name)
         classes = info.labels["class"].classes
         labels = self._with_macro(splits.train.labels, classes)
         training, validation = hold_out(labels["class"], self.val_fraction, self.fraction, self.seed)

@@ -18,7 +18,7 @@ from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.errors import UserError
 
 # To be raised when :func:`~gat_lightning.data.pictures.decode_picture` makes other pixels of a file.
-_VERSION = 1
+_VERSION = 2
 
 _CHUNK = 256
 _PIXELS, _CONTENT = "pixels.bin", "content.json"

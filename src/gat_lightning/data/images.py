@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
+from gat_lightning.data.contrast import check_ranges, warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, home_of
 from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures, shorten
 from gat_lightning.data.memory import check_memory
@@ -92,17 +93,22 @@ class Images(ArrayDataModule):
         """Names and statistics; lists the folders and reads at most 1,000 pictures.
 
         Raises:
-            UserError: the folders do not fit, the pictures do not fit into memory, or none of the sample can be read.
+            UserError: the folders do not fit, the pictures do not fit into memory, their range is unknown, or none of
+                the sample can be read.
         """
         files = self._files
         self._check_memory(sum(map(len, self._parts.values())))
         used = torch.cat([self._parts["train"], self._parts["val"]]).sort().values
         size = min(SAMPLE, len(used))
         sample = used[stratified(files.labels[used], size, "images", "statistics")[0]]
-        images, unreadable = decode_pictures([files.paths[i] for i in sample.tolist()], self.size, self.channels)
+        paths = [files.paths[i] for i in sample.tolist()]
+        check_ranges(paths, str(self.root.absolute()))
+        images, unreadable = decode_pictures(paths, self.size, self.channels)
         if len(unreadable) == size:
             raise UserError(self._unreadable(sample, unreadable))
-        mean, std = channel_statistics(images[_readable(size, unreadable)] if unreadable else images)
+        images = images[_readable(size, unreadable)] if unreadable else images
+        warn_of_low_contrast(images, str(self.root.absolute()))
+        mean, std = channel_statistics(images)
         image = (self.channels, *self.size)
         return DataInfo(self.root.resolve().name, image, mean, std, {"class": LabelInfo(files.classes)})
 
@@ -115,8 +121,9 @@ class Images(ArrayDataModule):
         if self._datasets:
             return
         used = torch.cat(list(self._parts.values())).sort().values
+        classes = self.info.labels["class"].classes
         images, readable = self._read(used)
-        labels = self._with_macro({"class": self._files.labels[used]}, self._files.classes)
+        labels = self._with_macro({"class": self._files.labels[used]}, classes)
         rows = {name: torch.searchsorted(used, part) for name, part in self._parts.items()}
         rows = {name: part[readable[part]] for name, part in rows.items()}
         self._check_enough({name: labels["class"][part] for name, part in rows.items()})

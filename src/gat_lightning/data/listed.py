@@ -14,6 +14,7 @@ from torch import Tensor
 from gat_lightning.batch import MISSING
 from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.cache import PictureCache
+from gat_lightning.data.contrast import check_ranges, warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, home_of
 from gat_lightning.data.pictures import ABSENT, decode_pictures, inspect_pictures
 from gat_lightning.data.records import ON_ERROR, Fault, Records, report
@@ -155,11 +156,14 @@ class ListedPictures(ImageDataModule):
         """Names, counts and statistics. Reads the tables, checks every picture and reads at most 1,000.
 
         Raises:
-            UserError: the tables or pictures are invalid, or the whole sample is unreadable.
+            UserError: the tables or pictures are invalid, the range of the pictures is unknown, or the whole sample is
+                unreadable.
         """
         used = self._used
         self._report(self._unreadable(used), used, self.records.faults)
-        mean, std = channel_statistics(self._sample())
+        sample = self._sample()
+        warn_of_low_contrast(sample, str(self.root.absolute()))
+        mean, std = channel_statistics(sample)
         training = self._labels_of(self.parts["train"])
         labels = {name: _counted(info, training[name]) for name, info in self.labels().items()}
         return DataInfo(self.title, (self.channels, *self.size), mean, std, labels)
@@ -199,6 +203,7 @@ class ListedPictures(ImageDataModule):
         used = torch.cat([self.parts["train"], self.parts["val"]]).sort().values
         used = used[~torch.isin(used, torch.tensor(sorted(self._reported), dtype=torch.long))]
         used = used[torch.randperm(len(used), generator=generator_for(self.title, "statistics"))[:SAMPLE]]
+        check_ranges(self._files(used), str(self.root.absolute()))
         if self._cached is not None and self._cached.exists():
             return self._cached.open().images[used]
         images, unreadable = decode_pictures(self._files(used), self.size, self.channels)

@@ -12,8 +12,10 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
 
-# Others have no business behind a picture's ending; PIL would start Ghostscript for PostScript.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+from gat_lightning.data.levels import eight_bit, samples_of
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""The formats that are read, whatever the file's ending. PIL would start Ghostscript for PostScript."""
 
 _WEBP_PIXELS = 2**20
 # Pixels, and pixels for each byte of the file. A WebP file with more of both is damaged, or of one colour; its decoder
@@ -37,7 +39,8 @@ def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels
 
     The picture is rotated by its EXIF orientation, resized (bilinear, antialiased) so that it just covers ``size``, and
     cropped at the centre. A JPEG of more than twice that size is decoded at reduced scale. Transparent parts become
-    white, 16-bit grey levels are divided by 257, and only the first frame of an animation is read.
+    white, and only the first frame of an animation is read. Grey levels of more than 8 bits are scaled by the range
+    that the file declares, or else by 16 bits; see :func:`~gat_lightning.data.levels.samples_of`.
 
     Args:
         path: the file.
@@ -52,12 +55,13 @@ def decode_picture(path: str | os.PathLike[str], size: tuple[int, int], channels
             ``PIL.Image.MAX_IMAGE_PIXELS``.
     """
     height, width = size
-    with Image.open(path, formats=_FORMATS) as picture:
+    with Image.open(path, formats=FORMATS) as picture:
         if picture.format == "WEBP":
             _check_density(picture, os.path.getsize(path))
+        samples = samples_of(picture, path)
         picture.draft(None, (2 * max(size), 2 * max(size)))
         picture.load()
-        plain = _opaque(_eight_bit(_upright(picture)))
+        plain = _opaque(eight_bit(_upright(picture), samples))
         mode = "L" if channels == 1 else "RGB"
         plain = plain if plain.mode == mode else plain.convert(mode)  # which would copy it
         fitted = ImageOps.fit(plain, (width, height), Image.Resampling.BILINEAR)
@@ -76,15 +80,6 @@ def _upright(picture: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(picture) if turned else picture
     except Exception:  # PIL lets through whatever damaged EXIF data provoke; the picture itself is sound
         return picture
-
-
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    if not picture.mode.startswith(("I", "F")):
-        return picture
-    levels = np.asarray(picture)
-    if picture.mode == "F" or levels.min() < 0 or levels.max() > 65535:
-        raise ValueError("its grey levels are neither 8-bit nor 16-bit")
-    return Image.fromarray(((levels.astype(np.int64) + 128) // 257).astype(np.uint8))
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
@@ -111,7 +106,7 @@ def inspect_picture(path: str | os.PathLike[str]) -> str | None:
     marker, or the marker is missing. Damage in between is not detected.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             mark = _END_MARKS.get(picture.format or "")
         with open(path, "rb") as file:
             file.seek(max(0, os.path.getsize(path) - _TAIL))
