@@ -87,6 +87,35 @@ def test_an_interrupted_cache_leaves_nothing(root, tmp_path, monkeypatch):
     assert not list((tmp_path / "cache").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("pixels.bin", lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])),
+        ("pixels.bin", lambda path: path.write_bytes(b"")),
+        ("pixels.bin", lambda path: path.unlink()),
+        ("content.json", lambda path: path.write_text(path.read_text()[:12])),
+        ("content.json", lambda path: path.write_text("")),
+        ("content.json", lambda path: path.write_text(path.read_text().replace("20", "19"))),
+        ("content.json", lambda path: path.write_text("[1]")),
+        ("content.json", lambda path: path.unlink()),
+    ],
+)
+def test_a_truncated_cache_is_made_again(root, tmp_path, name, damage, caplog):
+    folder = tmp_path / "cache"
+    ready(root, cache=folder)
+    [cache] = folder.iterdir()
+    damage(cache / name)
+    mended = ready(root, cache=folder)
+    assert [record.message for record in caplog.records] == [
+        f"data.cache: {cache} is incomplete, as after an interrupted copy; it is made again"
+    ]
+    assert_same(batches(ready(root)), batches(mended))
+    assert list(folder.iterdir()) == [cache]
+    caplog.clear()
+    ready(root, cache=folder)
+    assert not caplog.records
+
+
 def test_two_processes_may_build_at_once(root, tmp_path):
     data = ready(root)
     arguments = (tmp_path / "cache", "nih", root, data.records.paths, (SIZE, SIZE), 1)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks import Attack
 from gat_lightning.augment import Augmentation
+from gat_lightning.config.data_modules import check_data_module
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
 from gat_lightning.config.naming import naming
 from gat_lightning.curvature import Curvature
@@ -42,7 +43,9 @@ def build_data(config: DictConfig) -> ImageDataModule:
     with naming(config, "augment"):
         augment = instantiate(config.augment)
     with naming(config, "data"):
-        return instantiate(_own(config, "data"), augment=augment)
+        data = instantiate(_own(config, "data"), augment=augment)
+    check_data_module(type(data), config.data._target_)
+    return data
 
 
 def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:

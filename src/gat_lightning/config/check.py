@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.config.constructors import check_constructors, parameters
+from gat_lightning.config.data_modules import check_data_class
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE
 from gat_lightning.config.naming import naming
 from gat_lightning.config.ranges import check_settings
@@ -32,6 +33,7 @@ def check(config: DictConfig) -> None:
         UserError: the first fault, with its remedy.
     """
     check_settings(config)
+    check_data_class(config)
     check_constructors(config, READ_ELSEWHERE)
     if "method" in config:
         _check_training(config)

@@ -40,7 +40,7 @@ def check_constructors(config: DictConfig, read_elsewhere: Mapping[str, Sequence
 
 
 def _check_node(config: DictConfig, path: str, node: DictConfig, foreign: Sequence[str]) -> None:
-    target = _target(path, node)
+    target = target_of(path, node)
     accepted, takes_any = parameters(target)
     for key in map(str, node):
         if key in _FLAGS and not isinstance(node[key], bool):
@@ -95,7 +95,7 @@ def parameters(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
 def settable(node: DictConfig) -> list[str]:
     """Parameters of a node's target; none where it has no target, or one that cannot be imported."""
     try:
-        return list(parameters(_target("", node))[0]) if "_target_" in node else []
+        return list(parameters(target_of("", node))[0]) if "_target_" in node else []
     except UserError:
         return []
 
@@ -112,7 +112,12 @@ def origin_of(config: DictConfig, path: str) -> str:
     return origin_of(config, source[1]) if source else path
 
 
-def _target(path: str, node: DictConfig) -> Callable[..., Any]:
+def target_of(path: str, node: DictConfig) -> Callable[..., Any]:
+    """The class or function that the node at ``path`` names.
+
+    Raises:
+        UserError: it cannot be imported, or is neither.
+    """
     name = str(node["_target_"])
     try:
         found = resolve_name(name)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.errors import UserError
+from gat_lightning.files import atomic_write
+
+log = logging.getLogger(__name__)
 
 # To be raised when :func:`~gat_lightning.data.pictures.decode_picture` makes other pixels of a file.
 _VERSION = 2
@@ -40,7 +44,7 @@ class PictureCache:
     """Cache folder of the decoded pictures of a list of files, in one size.
 
     The folder's name contains a hash of the list with every file's size and modification time, so that other or changed
-    files never match. The cache is created atomically.
+    files never match. The cache is created atomically, and made again if its files are missing or truncated.
 
     Args:
         folder: folder of the caches.
@@ -63,11 +67,25 @@ class PictureCache:
         self.path = folder / f"{name}-{size[0]}x{size[1]}x{channels}-{key.hexdigest()[:16]}"
 
     def exists(self) -> bool:
-        """Whether the cache is complete."""
-        return (self.path / _CONTENT).is_file()
+        """Whether the cache exists and is complete."""
+        return self._unreadable() is not None
+
+    def _unreadable(self) -> dict[int, str] | None:
+        """Reasons of the unreadable pictures; ``None`` if the cache is not there, or a file of it is not whole."""
+        try:
+            content = json.loads((self.path / _CONTENT).read_text())
+            stored = content["pictures"], (self.path / _PIXELS).stat().st_size
+            unreadable = {int(position): str(reason) for position, reason in content["unreadable"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return unreadable if stored == (len(self._files), self._bytes) else None
+
+    @property
+    def _bytes(self) -> int:
+        return len(self._files) * self._channels * self._size[0] * self._size[1]
 
     def build(self, progress: bool = False) -> None:
-        """Decode all files, unless the cache exists.
+        """Decode all files, unless the cache exists. An incomplete one is replaced with a warning.
 
         Args:
             progress: whether to show a progress bar.
@@ -77,7 +95,9 @@ class PictureCache:
         """
         if self.exists():
             return
-        needed = len(self._files) * self._channels * self._size[0] * self._size[1]
+        if self.path.exists():
+            log.warning("data.cache: %s is incomplete, as after an interrupted copy; it is made again", self.path)
+        needed = self._bytes
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self._folder).free
@@ -105,24 +125,35 @@ class PictureCache:
                 images[list(failed)] = 0
                 file.write(images.permute(0, 2, 3, 1).numpy().tobytes())
                 unreadable |= {start + position: reason for position, reason in failed.items()}
-        (folder / _CONTENT).write_text(json.dumps({"pictures": len(self._files), "unreadable": unreadable}))
+            file.flush()
+            os.fsync(file.fileno())
+        with atomic_write(folder / _CONTENT) as content:
+            content.write_text(json.dumps({"pictures": len(self._files), "unreadable": unreadable}))
 
     def _publish(self, partial: Path) -> None:
         partial.chmod(0o755)
         try:
+            if not self.exists():
+                self._remove_incomplete(partial.with_name(f"{partial.name}-replaced"))
             partial.rename(self.path)
         except OSError:  # another process was faster
             if not self.exists():
                 raise
 
+    def _remove_incomplete(self, aside: Path) -> None:
+        if self.path.exists():
+            self.path.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+
     def open(self) -> CachedPictures:
         """The pictures; :meth:`build` must have been called."""
-        content = json.loads((self.path / _CONTENT).read_text())
-        shape = (content["pictures"], *self._size, self._channels)
+        unreadable = self._unreadable()
+        assert unreadable is not None, f"{self.path} is incomplete"
+        shape = (len(self._files), *self._size, self._channels)
         # Copy on write: torch takes no read-only array without a warning, and nobody writes.
         pixels = np.memmap(self.path / _PIXELS, np.uint8, "c", shape=shape)
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        return CachedPictures(images, {int(position): why for position, why in content["unreadable"].items()})
+        return CachedPictures(images, unreadable)
 
 
 def _state(file: str) -> str:
