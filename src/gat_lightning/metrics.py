@@ -1,31 +1,34 @@
-"""Metrics of tasks, on torchmetrics: each is given ``(output, label)`` and leaves out samples without a label."""
+"""Metrics of tasks, on torchmetrics: each is given ``(output, label)`` and leaves out samples without a label.
+
+A NaN or infinite output is never right and never a score: accuracy counts it as wrong, and every other metric is NaN.
+All metrics are NaN over no labelled sample.
+"""
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, Metric
-from torchmetrics.classification import BinaryAccuracy
+from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
 from torchmetrics.functional.classification import binary_auroc
 from torchmetrics.image import PeakSignalNoiseRatio
 from torchmetrics.utilities import dim_zero_cat
 
-from gat_lightning.batch import MISSING, has_label
+from gat_lightning.batch import has_label
+from gat_lightning.decisions import OutputCheck, decide, is_finite
 
 
-class LogitAccuracy(BinaryAccuracy):
-    """Share of logits ``[B, 1]`` whose sign agrees with labels 0 and 1 ``[B]``."""
+class Accuracy(MeanMetric):
+    """Share of samples whose decision, of logits ``[B, K]`` or one logit ``[B, 1]``, is the label ``[B]``."""
 
-    def __init__(self) -> None:
-        super().__init__(ignore_index=MISSING)
+    higher_is_better = True
 
-    def update(self, preds: Tensor, target: Tensor) -> None:
+    def update(self, preds: Tensor, target: Tensor) -> None:  # type: ignore[override]  # not a value and its weight
         """Add a batch."""
-        super().update((preds.squeeze(1) > 0).long(), target)
+        super().update((decide(preds) == target)[has_label(target)].float())
 
 
 class AUROC(Metric):
     """Area under the ROC curve of logits ``[B, 1]`` for labels 0 and 1 ``[B]``, exact.
 
-    NaN unless the labels are of both classes. Torchmetrics' own takes the sigmoid of the batches in which a logit is
+    NaN unless the labels are of both classes and all logits are finite. Torchmetrics' own takes the sigmoid of the batches in which a logit is
     outside [0, 1], and of no other; this one ranks the logits of all batches and ranks together.
     """
 
@@ -57,7 +60,7 @@ class AUROC(Metric):
     def compute(self) -> Tensor:
         """The area, in [0, 1], or NaN."""
         logits, labels = dim_zero_cat(self.logits).cpu(), dim_zero_cat(self.labels).cpu()
-        if len(labels.unique()) < 2:
+        if len(labels.unique()) < 2 or not logits.isfinite().all():
             return torch.tensor(float("nan"), device=self.device)
         order = logits.unique(return_inverse=True)[1]
         score = (order + 1).double() / (len(order) + 1)
@@ -78,7 +81,7 @@ class ScaledAbsoluteError(MeanAbsoluteError):
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch."""
         present = has_label(target)
-        super().update(preds.squeeze(1)[present] * self.scale, target[present] * self.scale)
+        super().update(_nan_if_infinite(preds.squeeze(1)[present]) * self.scale, target[present] * self.scale)
 
 
 class DenseAbsoluteError(MeanAbsoluteError):
@@ -87,7 +90,7 @@ class DenseAbsoluteError(MeanAbsoluteError):
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch."""
         present = has_label(target)
-        super().update(preds[present], target[present])
+        super().update(_nan_if_infinite(preds[present]), target[present])
 
 
 class DensePSNR(PeakSignalNoiseRatio):
@@ -99,4 +102,42 @@ class DensePSNR(PeakSignalNoiseRatio):
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch."""
         present = has_label(target)
-        super().update(preds[present], target[present])
+        super().update(_nan_if_infinite(preds[present]), target[present])
+
+
+class OutputCounts(Metric):
+    """What the outputs for labelled samples are, see :class:`OutputCheck`.
+
+    Args:
+        classes: number of classes of the task; 0 for a regression.
+    """
+
+    full_state_update = False
+    images: Tensor
+    non_finite: Tensor
+    decided: Tensor
+    labelled: Tensor
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        for name, size in {"images": (), "non_finite": (), "decided": (classes,), "labelled": (classes,)}.items():
+            self.add_state(name, torch.zeros(size, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch."""
+        present = has_label(target)
+        preds, target = preds[present], target[present]
+        finite = is_finite(preds)
+        self.images += len(preds)
+        self.non_finite += (~finite).sum()
+        if classes := len(self.decided):
+            self.decided += torch.bincount(decide(preds)[finite], minlength=classes)
+            self.labelled += torch.bincount(target, minlength=classes)
+
+    def compute(self) -> OutputCheck:
+        """The counts over all batches and ranks."""
+        return OutputCheck(int(self.images), int(self.non_finite), self.decided.tolist(), self.labelled.tolist())
+
+
+def _nan_if_infinite(values: Tensor) -> Tensor:
+    return values.where(values.isfinite(), torch.nan)

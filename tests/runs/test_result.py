@@ -31,6 +31,7 @@ def test_keys_of_a_training(tmp_path):
         "durations",
         "files",
         "metrics",
+        "checks",
         "git",
         "versions",
         "device",

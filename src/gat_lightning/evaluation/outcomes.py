@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from gat_lightning.decisions import UNDECIDED, OutputCheck
 from gat_lightning.tasks.base import Kind
 
 
@@ -17,17 +18,24 @@ class Outcomes:
     """Outcomes of a classifier, one row per image.
 
     Attributes:
-        prediction: predicted class, int64, or predicted value of a regression, float32; ``[n]``.
+        prediction: predicted class, int64, or predicted value of a regression, float32; ``[n]``. The class is
+            :data:`~gat_lightning.decisions.UNDECIDED` where an output is NaN or infinite.
         correct: whether the class is correct, bool ``[n]``; always False for a regression.
         loss: loss of the task, float32 ``[n]``.
         score: float32 ``[n]``. Multiclass: logit of the true class minus the highest other one, above 0 if correct.
-            Binary: logit of class 1, by which AUROC ranks. Regression: the prediction.
+            Binary: logit of class 1, by which AUROC ranks. Regression: the prediction. NaN where an output is NaN or
+            infinite, and only there.
     """
 
     prediction: NDArray[np.generic]
     correct: NDArray[np.bool_]
     loss: NDArray[np.float32]
     score: NDArray[np.float32]
+
+    @property
+    def non_finite(self) -> int:
+        """Number of images with a NaN or infinite output."""
+        return int(np.isnan(self.score).sum())
 
     def take(self, rows: NDArray[np.generic]) -> Outcomes:
         """Outcomes of some rows."""
@@ -66,13 +74,33 @@ def worst(views: Sequence[Outcomes]) -> Outcomes:
     )
 
 
+def check_outputs(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic], classes: int) -> OutputCheck:
+    """Check the outputs of one view.
+
+    Args:
+        kind: kind of the target.
+        outcomes: outcomes of the view.
+        labels: of the images.
+        classes: number of classes of the target.
+    """
+    non_finite = outcomes.non_finite
+    if kind == "regression":
+        return OutputCheck(len(labels), non_finite, [], [])
+    decided = outcomes.prediction[outcomes.prediction != UNDECIDED]
+    counts = [np.bincount(each.astype(np.int64), minlength=classes).tolist() for each in (decided, labels)]
+    return OutputCheck(len(labels), non_finite, *counts)
+
+
 def measure(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic]) -> dict[str, float]:
     """Compute the metrics of one view.
 
     Returns:
         Multiclass: ``accuracy``. Binary: ``auroc`` (NaN if only one class is present), then ``accuracy`` by the sign of
-            the logit. Regression: ``mae``, the mean absolute error in the label's units.
+            the logit. Regression: ``mae``, the mean absolute error in the label's units. A NaN or infinite output is
+            wrong in the accuracy, and makes AUROC and MAE NaN. Without an image all are NaN.
     """
+    if len(labels) == 0:
+        return dict.fromkeys({"regression": ["mae"], "binary": ["auroc", "accuracy"]}.get(kind, ["accuracy"]), np.nan)
     if kind == "regression":
         return {"mae": float(np.abs(outcomes.score - labels.astype(np.float32)).mean())}
     accuracy = {"accuracy": float(outcomes.correct.mean())}
@@ -80,7 +108,7 @@ def measure(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic]) -> dict
 
 
 def auroc(labels: NDArray[np.generic], scores: NDArray[np.generic]) -> float:
-    """Area under the ROC curve, by ranks (Mann and Whitney); NaN if only one class is present.
+    """Area under the ROC curve, by ranks (Mann and Whitney); NaN if only one class is present or a score is NaN.
 
     Args:
         labels: 0 or 1, ``[n]``.
@@ -88,6 +116,6 @@ def auroc(labels: NDArray[np.generic], scores: NDArray[np.generic]) -> float:
     """
     positive = labels == 1
     ones, zeros = int(positive.sum()), int((~positive).sum())
-    if ones == 0 or zeros == 0:
+    if ones == 0 or zeros == 0 or np.isnan(scores).any():
         return float("nan")
     return float((rankdata(scores)[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))

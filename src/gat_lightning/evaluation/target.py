@@ -8,12 +8,15 @@ from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, BinaryProblem, ClassifierProblem, LossProblem, Problem
 from gat_lightning.batch import Batch
+from gat_lightning.decisions import decide, is_finite
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import Task, TaskProblem
 from gat_lightning.tasks.views import views_of
+
+_FLOAT32 = (torch.finfo(torch.float32).min, torch.finfo(torch.float32).max)
 
 
 class Target:
@@ -83,16 +86,16 @@ class Target:
         output = self.model(images)
         loss = self.task.loss(output, labels)
         if self.task.kind == "multiclass":
-            prediction = output.argmax(1)
             own = labels[:, None]
             score = (output.gather(1, own) - output.scatter(1, own, -torch.inf).amax(1, keepdim=True)).squeeze(1)
         else:
             score = output.reshape(len(images)) * self.task.scale
-            prediction = (score > 0).long() if self.task.kind == "binary" else score
+        score = score.float().clamp(*_FLOAT32).where(is_finite(output), torch.nan)
+        prediction = score if self.task.kind == "regression" else decide(output)
         correct = torch.zeros_like(labels, dtype=torch.bool) if self.task.kind == "regression" else prediction == labels
         return Outcomes(
             prediction.cpu().numpy(),
             correct.cpu().numpy(),
             loss.float().cpu().numpy().astype(np.float32),
-            score.float().cpu().numpy().astype(np.float32),
+            score.cpu().numpy(),
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem, undisturbed
+from gat_lightning.decisions import decide
 from gat_lightning.randomness import ImageGenerator
 
 
@@ -104,4 +105,4 @@ def success_rates(
 @torch.no_grad()
 def _correct(models: Mapping[str, nn.Module], images: Tensor, labels: Tensor) -> Tensor:
     """Bool ``[models, B]``, on the CPU."""
-    return torch.stack([model(images).argmax(1) == labels for model in models.values()]).cpu()
+    return torch.stack([decide(model(images)) == labels for model in models.values()]).cpu()

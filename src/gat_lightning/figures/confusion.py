@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from gat_lightning.decisions import UNDECIDED
 from gat_lightning.errors import UserError
 
 # Largest number of classes for which each cell has its figure written in it.
@@ -16,9 +17,11 @@ _WITH_NUMBERS = 15
 def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Number of images of each true class (rows) by predicted class (columns), ``[classes, classes]``.
 
+    Images on which the classifier is undecided are in no column.
+
     Args:
         labels: true classes ``[n]``, in [0, ``classes``).
-        predictions: predicted classes ``[n]``, likewise.
+        predictions: predicted classes ``[n]``, likewise, or :data:`~gat_lightning.decisions.UNDECIDED`.
         classes: number of classes.
 
     Raises:
@@ -27,10 +30,11 @@ def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, classes: int) ->
     true, said = np.asarray(labels, dtype=np.int64), np.asarray(predictions, dtype=np.int64)
     if true.shape != said.shape or true.ndim != 1:
         raise UserError(f"a confusion matrix needs a prediction per label, got {true.shape} and {said.shape}")
-    both = np.concatenate([true, said])
+    decided = said != UNDECIDED
+    both = np.concatenate([true, said[decided]])
     if len(both) and not (both.min() >= 0 and both.max() < classes):
         raise UserError(f"a confusion matrix of {classes} classes got class {both.min()} to {both.max()}")
-    return np.bincount(true * classes + said, minlength=classes**2).reshape(classes, classes)
+    return np.bincount((true * classes + said)[decided], minlength=classes**2).reshape(classes, classes)
 
 
 def confusion_before_and_after(
@@ -62,10 +66,10 @@ def confusion_before_and_after(
         panels, ("clean", f"after {attack}"), (clean_predictions, adversarial_predictions), strict=True
     ):
         counts = confusion_matrix(labels, predictions, len(classes))
-        total = counts.sum()
-        share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        of_class = np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(classes))
+        share = 100 * counts / np.maximum(of_class, 1)[:, None]
         drawn = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-        accuracy = counts.trace() / total if total else float("nan")
+        accuracy = counts.trace() / of_class.sum() if of_class.any() else float("nan")
         axes.set_title(f"{name}: {accuracy:.1%} right", fontsize=11)
         axes.set_xlabel("predicted class")
         axes.set_xticks(range(len(classes)), classes, rotation=45 if _long(classes) else 0, fontsize=8)

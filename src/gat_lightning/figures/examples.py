@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem
+from gat_lightning.decisions import decide, decision_name
 from gat_lightning.randomness import BatchGenerator, Shard
 
 COLUMNS = ("label", "clean", "predicted", "confidence", "adversarial", "predicted then", "confidence then")
@@ -37,12 +38,12 @@ def adversarial_examples(
     said = []
     for shown in (images, adversarial):
         with torch.no_grad():
-            confidence, predicted = decision.logits(shown).softmax(1).max(1)
-        said.append((shown, predicted.tolist(), confidence.tolist()))
+            logits = decision.logits(shown)
+        said.append((shown, decide(logits).tolist(), logits.softmax(1).amax(1).tolist()))
     rows: list[list[Any]] = [[classes[label]] for label in labels.tolist()]
     for shown, predictions, confidences in said:
         for row, image, prediction, certainty in zip(rows, shown, predictions, confidences, strict=True):
-            row += [as_picture(image), classes[prediction], certainty]
+            row += [as_picture(image), decision_name(classes, prediction), certainty]
     return rows
 
 

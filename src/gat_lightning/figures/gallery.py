@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem
+from gat_lightning.decisions import decide, decision_name
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, Shard
 
@@ -55,14 +56,14 @@ def adversarial_gallery(
         decision = problem(model, labels)
         adversarial = attack(decision, images, generator)
         with torch.no_grad():
-            said = decision.logits(adversarial).argmax(1)
+            said = decide(decision.logits(adversarial))
         upper, lower = axes[1 + 2 * position], axes[2 + 2 * position]
         reach = (adversarial - images).abs().amax().clamp(min=1e-12)
         for column in range(len(images)):
             right = bool(said[column] == labels[column])
             difference = (adversarial[column] - images[column]) / (2 * reach) + 0.5
             show_image(upper[column], difference, cmap="RdBu_r")
-            answer = f"says {classes[int(said[column])]}"
+            answer = f"says {decision_name(classes, int(said[column]))}"
             show_image(lower[column], adversarial[column], answer, _RIGHT if right else _WRONG)
     figure.suptitle(f"{attack.name.upper()}, ε = {attack.eps:.3g}: green where the model is still right", fontsize=9)
     figure.savefig(path, dpi=140, bbox_inches="tight", pad_inches=0.1)
@@ -89,8 +90,8 @@ def attack_panels(
         images: ``[n, C, H, W]`` in [0, 1], C 1 or 3; up to a dozen are readable.
         adversarial: the same images after the attack.
         labels: true classes ``[n]``.
-        clean_predictions: predicted classes of ``images``, ``[n]``.
-        adversarial_predictions: predicted classes of ``adversarial``, ``[n]``.
+        clean_predictions: predicted classes of ``images``, ``[n]``, or :data:`~gat_lightning.decisions.UNDECIDED`.
+        adversarial_predictions: predicted classes of ``adversarial``, ``[n]``, likewise.
         classes: names of the classes.
         path: file of the picture; its suffix selects the format.
         title: title of the picture.
@@ -111,7 +112,7 @@ def attack_panels(
             (0, images[column], int(clean_predictions[column])),
             (2, adversarial[column], int(adversarial_predictions[column])),
         ):
-            show_image(axes[row, column], picture, classes[said], _RIGHT if said == true else _WRONG)
+            show_image(axes[row, column], picture, decision_name(classes, said), _RIGHT if said == true else _WRONG)
         show_image(axes[1, column], change[column] / (2 * reach) + 0.5 if reach else torch.full_like(images[0], 0.5))
         axes[2, column].set_xlabel(f"is {classes[true]}", fontsize=FONT)
     if title:

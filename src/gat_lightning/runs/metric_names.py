@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ class MetricName:
         return self.metric in ("mae", "l1")
 
     def text(self, value: float) -> str:
-        """A value as people read it: ``98.3%`` for shares, four digits for other metrics."""
+        """A value as people read it: ``98.3%`` for shares, four digits for other metrics, "undefined" for NaN."""
+        if math.isnan(value):
+            return "undefined"
         return f"{value:.1%}" if self.is_share else f"{value:.4g}"
 
 

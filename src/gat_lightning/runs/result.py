@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from gat_lightning.decisions import OutputCheck
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.runs.layout import RESULT, RunDirectory
@@ -25,6 +26,25 @@ class Files(TypedDict, total=False):
     profiles: list[str]
 
 
+class ViewCheck(TypedDict):
+    """What went wrong in one view of a test or an evaluation.
+
+    Attributes:
+        images: number of labelled images.
+        non_finite: number of images with a NaN or infinite output.
+        zero_gradient: share of the attacked images whose gradient was exactly zero; None without a gradient attack.
+    """
+
+    images: int
+    non_finite: int
+    zero_gradient: float | None
+
+
+def view_check(check: OutputCheck) -> ViewCheck:
+    """The record of a check of outputs."""
+    return ViewCheck(images=check.images, non_finite=check.non_finite, zero_gradient=None)
+
+
 @dataclass(kw_only=True)
 class Result:
     """What every run records; the names of the attributes are the keys of the file.
@@ -42,6 +62,8 @@ class Result:
         versions: of Python and the packages.
         device: its type, name and threads.
         images: how many test images the metrics are over; None where that is not known.
+        checks: ``{checkpoint: {view: check}}`` of the views in ``metrics``; empty before anything is measured.
+        error: the message of the error that the run ended with.
     """
 
     status: Literal["finished", "interrupted", "failed"] = "failed"
@@ -55,6 +77,8 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     device: dict[str, Any] = field(default_factory=dict)
     images: int | None = None
+    checks: dict[str, dict[str, ViewCheck]] = field(default_factory=dict)
+    error: str | None = None
 
 
 @dataclass(kw_only=True)

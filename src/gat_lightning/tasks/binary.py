@@ -83,8 +83,8 @@ class BinaryClassification(Task):
         """AUROC, then accuracy at logit 0, over the samples that have a label."""
         from torchmetrics import MetricCollection
 
-        from gat_lightning.metrics import AUROC, LogitAccuracy
+        from gat_lightning.metrics import AUROC, Accuracy
 
         metrics = MetricCollection({"auroc": AUROC()})
-        metrics.add_metrics({"accuracy": LogitAccuracy()})  # the collection sorts by name what it is given at once
+        metrics.add_metrics({"accuracy": Accuracy()})  # the collection sorts by name what it is given at once
         return metrics

@@ -42,11 +42,10 @@ class MulticlassTask(Task):
     def metrics(self) -> MetricCollection:
         """Accuracy over the samples that have a label."""
         from torchmetrics import MetricCollection
-        from torchmetrics.classification import MulticlassAccuracy
 
-        return MetricCollection(
-            {"accuracy": MulticlassAccuracy(self.num_classes, average="micro", ignore_index=MISSING)}
-        )
+        from gat_lightning.metrics import Accuracy
+
+        return MetricCollection({"accuracy": Accuracy()})
 
 
 def label_info(data: DataInfo, name: str, kind: LabelKind, remedy: str = "") -> LabelInfo:

@@ -1,5 +1,6 @@
 """Validation and test of a LightningModule: the target's scores, clean and under attack, and the other tasks'."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,10 @@ from torchmetrics import MetricCollection
 
 from gat_lightning.attacks import Attack
 from gat_lightning.batch import Batch, pieces
+from gat_lightning.decisions import OutputCheck
 from gat_lightning.distributed import copy_to_ranks
+from gat_lightning.evaluation.doubts import non_finite_outputs
+from gat_lightning.metrics import OutputCounts
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.randomness import BatchGenerator
@@ -19,6 +23,8 @@ from gat_lightning.runs.metric_names import CLEAN, SELECTION, MetricName
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import TaskProblem, task_outputs
 from gat_lightning.tasks.views import Views, views_of
+
+log = logging.getLogger(__name__)
 
 
 class Scoring:
@@ -58,6 +64,8 @@ class Scoring:
             **{(view, None): self._target.metrics().to(device) for view in (CLEAN, *attacks)},
             **{(CLEAN, task.name): task.metrics().to(device) for task in self._auxiliary},
         }
+        classes = 0 if self._target.kind == "regression" else max(self._target.outputs, 2)
+        self._counts = {view: OutputCounts(classes).to(device) for view in (CLEAN, *attacks)}
 
     @torch.no_grad()
     def update(self, batch: Batch, batch_idx: int) -> None:
@@ -87,6 +95,7 @@ class Scoring:
         for task in tasks:
             key = None if task is self._target else task.name
             self._metrics[view, key].update(outputs[task.name], views.labels[task.name])
+        self._counts[view].update(outputs[self._target.name], views.labels[self._target.name])
 
     def compute(self) -> dict[MetricName, float]:
         """The value of every score, the same on every rank."""
@@ -96,6 +105,10 @@ class Scoring:
             for (view, task), metrics in self._metrics.items()
             for metric, value in metrics.compute().items()
         }
+
+    def checks(self) -> dict[str, OutputCheck]:
+        """What the target's outputs are, by view, the same on every rank."""
+        return {view: counts.compute() for view, counts in self._counts.items()}
 
     def selection(self, scores: Mapping[MetricName, float], view: str) -> float:
         """The target's first metric in a view, negated where lower is better."""
@@ -134,6 +147,9 @@ class ScoredModule(pl.LightningModule):
         robust_selection: whether the best checkpoint has the best score under attack, or on clean images.
         micro_batch: most images that go through the model at once; all of a batch if None.
         seed: of the attacks' random starts.
+
+    Attributes:
+        checks: what the target's outputs were in the last validation or test, by view.
     """
 
     def __init__(
@@ -154,6 +170,8 @@ class ScoredModule(pl.LightningModule):
         self.seed = seed
         self._attacked_images = {"val": scores.validation_images, "test": None}
         self._selection_view = next(iter(scores.validation_attacks)) if robust_selection else CLEAN
+        self.checks: dict[str, OutputCheck] = {}
+        self._warned: set[str] = set()
 
     @property
     def selection_limit(self) -> int | None:
@@ -175,8 +193,16 @@ class ScoredModule(pl.LightningModule):
         self._scoring.update(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores, and the one that chooses the best checkpoint as ``val/selection``."""
+        """Log the scores, and the one that chooses the best checkpoint as ``val/selection``.
+
+        Warn once for each view of outputs that are NaN or infinite.
+        """
         scores = self._log_scores()
+        doubts = {view: non_finite_outputs(check) for view, check in self.checks.items() if view not in self._warned}
+        for view, doubt in doubts.items():
+            if doubt is not None and self.trainer.is_global_zero:
+                log.warning("val/%s in epoch %d: %s.", view, self.current_epoch + 1, doubt)
+                self._warned.add(view)
         self.log(SELECTION, self._scoring.selection(scores, self._selection_view), sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
@@ -193,5 +219,6 @@ class ScoredModule(pl.LightningModule):
 
     def _log_scores(self) -> dict[MetricName, float]:
         scores = self._scoring.compute()
+        self.checks = self._scoring.checks()
         self.log_dict({str(name): value for name, value in scores.items()}, sync_dist=True)
         return scores

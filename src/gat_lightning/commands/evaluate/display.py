@@ -1,6 +1,7 @@
 """Console display of an evaluation: a progress bar per attack with the running accuracy, and the final table."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,4 +73,6 @@ def print_metrics(
 
 
 def _text(metric: str, value: float) -> str:
+    if math.isnan(value):
+        return "undefined"
     return f"{value:.2%}" if metric == "accuracy" else f"{value:.4f}"

@@ -14,6 +14,7 @@ from torch import nn
 
 from gat_lightning.attacks import Attack, parse_budget
 from gat_lightning.commands.evaluate.display import bar, print_metrics
+from gat_lightning.commands.evaluate.doubts import doubts
 from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.commands.evaluate.subject import Subject, load_subject
 from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
@@ -28,7 +29,7 @@ from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate
 from gat_lightning.evaluation.target import Target
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.result import EvaluationResult, write_result
+from gat_lightning.runs.result import EvaluationResult, view_check, write_result
 from gat_lightning.runs.signals import Stopped
 from gat_lightning.tasks import attacked_tasks
 
@@ -66,11 +67,19 @@ def run(config: DictConfig) -> EvaluationResult:
         result.metrics = {subject.name: {str(name): value for name, value in scores.metrics.items()}}
         result.intervals = {subject.name: {str(name): ends for name, ends in scores.intervals.items()}}
         result.images = len(predictions.index)
+        classes = subject.data.info.labels[target.task.name].classes
+        checks = predictions.checks(len(classes))
+        result.checks = {subject.name: {view: view_check(check) for view, check in checks.items()}}
+        labels = subject.data.split(config.split).labels[target.task.name]
+        notes += doubts(checks, scores.metrics, classes, labels)
         more = Supplementary(
             subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory, result
         )
         notes += supplement(config, more, attacks, curve, surrogates)
         result.status = "finished"
+    except Exception as error:
+        result.error = str(error)
+        raise
     except KeyboardInterrupt:
         result.status = "interrupted"
         log.warning("Interrupted; the same command goes on where this one stopped.")

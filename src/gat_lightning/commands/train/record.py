@@ -44,6 +44,9 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime) -> Itera
     except (KeyboardInterrupt, SystemExit):  # which Lightning makes of Ctrl-C, and we of a signal to stop
         result.status = "interrupted"
         raise
+    except Exception as error:
+        result.error = str(error)
+        raise
     finally:
         result.durations["total"] = seconds_since(started)
         result.epochs, result.skipped_batches = trainer.current_epoch, assembly.module.skipped

@@ -10,7 +10,13 @@ from gat_lightning.commands.train.assembly import assemble
 from gat_lightning.commands.train.faults import explained_faults
 from gat_lightning.commands.train.record import recorded, seconds_since
 from gat_lightning.commands.train.selection import warn_of_selection
-from gat_lightning.commands.train.testing import count_test_images, print_metrics, test, write_images
+from gat_lightning.commands.train.testing import (
+    print_metrics,
+    refuse_non_finite,
+    test,
+    warn_of_doubts,
+    write_images,
+)
 from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import pretrained
 from gat_lightning.loggers import start
@@ -27,8 +33,8 @@ def run(config: DictConfig) -> Result | None:
         The content of ``result.json``; None after a dry run, which writes none.
 
     Raises:
-        UserError: the configuration, the data, the checkpoint to start from or the machine does not allow it; the
-            message says what to do.
+        UserError: the configuration, the data, the checkpoint to start from or the machine does not allow it, or the
+            trained model answers NaN; the message says what to do.
         NonFiniteError: an objective or a gradient is NaN or infinite.
     """
     prepare_paper(config)
@@ -54,16 +60,19 @@ def _train(config: DictConfig) -> Result:
         result.durations["train"] = seconds_since(started)
         if trainer.is_global_zero:
             warn_of_selection(module, data, directory)
-        result.metrics = test(trainer, module, data, directory)
-        result.images = count_test_images(trainer, data)
+        tested = test(trainer, module, data, directory)
+        result.metrics, result.checks, result.images = tested.metrics, tested.view_checks(), tested.labelled
+        if trainer.is_global_zero:
+            warn_of_doubts(tested, trainer, module, data)
         result.files["checkpoints"] = {name: directory.relative(directory.checkpoint(name)) for name in result.metrics}
         picture = directory.images / "adversarial.png"
         drawn = trainer.is_global_zero and write_images(module, data, picture)
         result.files["images"] = [directory.relative(picture)] if drawn else []
         if profiles := sorted(map(directory.relative, directory.path.glob("*-profile*.txt"))):
             result.files["profiles"] = profiles
+        refuse_non_finite(tested)
     if result.metrics and trainer.is_global_zero:
-        print_metrics(result.metrics, directory.path)
+        print_metrics(tested, directory.path)
         for name in result.files.get("profiles", ()):
             Console().print(f"Profile: {directory.path / name}", soft_wrap=True)
     return result

@@ -1,6 +1,9 @@
 """Test of a trained model: its scores, a table of them and a picture."""
 
+import logging
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -10,32 +13,88 @@ from rich.table import Table
 from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem
 from gat_lightning.batch import has_label
 from gat_lightning.data import ImageDataModule
+from gat_lightning.decisions import OutputCheck
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.doubts import few_labelled_images, non_finite_outputs, one_class_for_all, why_undefined
 from gat_lightning.figures.gallery import adversarial_gallery
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.metric_names import target_scores
+from gat_lightning.runs.metric_names import CLEAN, target_scores
+from gat_lightning.runs.result import ViewCheck, view_check
 from gat_lightning.training.module import GATModule
 
 
-def test(
-    trainer: pl.Trainer, module: GATModule, data: ImageDataModule, directory: RunDirectory
-) -> dict[str, dict[str, float]]:
+log = logging.getLogger(__name__)
+
+
+class Tested(NamedTuple):
+    """Result of :func:`test`, by checkpoint.
+
+    Attributes:
+        metrics: value of each metric, and the epoch.
+        checks: what the outputs were, by view.
+    """
+
+    metrics: dict[str, dict[str, float]]
+    checks: dict[str, dict[str, OutputCheck]]
+
+    @property
+    def labelled(self) -> int:
+        """Number of images in the scores: those in the tested batches that have the target's label."""
+        return next(iter(self.checks.values()))[CLEAN].images
+
+    def view_checks(self) -> dict[str, dict[str, ViewCheck]]:
+        """The checks as ``result.json`` keeps them."""
+        return {
+            name: {view: view_check(check) for view, check in views.items()} for name, views in self.checks.items()
+        }
+
+
+def test(trainer: pl.Trainer, module: GATModule, data: ImageDataModule, directory: RunDirectory) -> Tested:
     """Test every checkpoint that the run wrote, clean and under attack; the module keeps the best one's weights."""
     names = [name for name in ("best", "last", "ema", "swa") if directory.checkpoint(name).is_file()]
-    metrics = {}
+    metrics, checks = {}, {}
     for name in reversed(names):
         checkpoint = torch.load(directory.checkpoint(name), map_location=module.device, weights_only=True)
         module.load_state_dict(checkpoint["state_dict"])
         scores = trainer.test(module, datamodule=data, verbose=False)[0]
         metrics[name] = {"epoch": int(checkpoint["epoch"]) + 1, **scores}
-    return {name: metrics[name] for name in names}
+        checks[name] = module.checks
+    return Tested({name: metrics[name] for name in names}, {name: checks[name] for name in names})
 
 
-def count_test_images(trainer: pl.Trainer, data: ImageDataModule) -> int:
-    """Number of images in the test scores: those in the tested batches that have the target's label."""
-    data.setup("test")
-    split = data.split("test")
-    tested = min(len(split), int(sum(trainer.num_test_batches)) * data.batch_size)
-    return int(has_label(split.labels[data.target][:tested]).sum()) if data.target in split.labels else tested
+def warn_of_doubts(tested: Tested, trainer: pl.Trainer, module: GATModule, data: ImageDataModule) -> None:
+    """Log a warning for each reason to doubt a test score."""
+    label = data.info.labels.get(module.task_names[0])
+    classes = () if label is None else label.classes
+    for name, views in tested.checks.items():
+        doubts = {view: non_finite_outputs(check) for view, check in views.items()}
+        doubts[CLEAN] = doubts[CLEAN] or one_class_for_all(views[CLEAN], classes)
+        for view, doubt in doubts.items():
+            if doubt is not None:
+                log.warning("%s.ckpt, test/%s: %s.", name, view, doubt)
+    images = min(len(data.split("test")), int(sum(trainer.num_test_batches)) * data.batch_size)
+    few = few_labelled_images(tested.labelled, images, "test")
+    if few is not None:
+        log.warning("%s.", few.capitalize())
+
+
+def refuse_non_finite(tested: Tested) -> None:
+    """Fail a training whose model answers NaN.
+
+    Raises:
+        UserError: an output for a test image, clean or attacked, is NaN or infinite.
+    """
+    bad = {name: max(views.values(), key=lambda check: check.non_finite) for name, views in tested.checks.items()}
+    spoilt = [name for name, check in bad.items() if check.non_finite]
+    if not spoilt:
+        return
+    check = bad[spoilt[-1]]
+    sound = ", ".join(f"{name}.ckpt" for name in bad if name not in spoilt)
+    raise UserError(
+        f"The trained model answers NaN or infinity: {check.non_finite:,} of {check.images:,} test outputs of"
+        f" {spoilt[-1]}.ckpt. A smaller optimizer.lr, a warm-up or engine.clip_norm usually helps. Checkpoints without"
+        f" such outputs: {sound or 'none'}."
+    )
 
 
 def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
@@ -67,8 +126,12 @@ def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
     return True
 
 
-def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None:
-    """Print the test scores of each checkpoint, and the difference between the best and the last one."""
+def print_metrics(tested: Tested, directory: Path) -> None:
+    """Print the test scores of each checkpoint, and the difference between the best and the last one.
+
+    Say of an undefined one why it is.
+    """
+    metrics = tested.metrics
     names = target_scores(next(iter(metrics.values()), ()), "test")
     table = Table("checkpoint", "epoch", *(name.shown for name in names), title="Test images")
     for checkpoint, scores in metrics.items():
@@ -78,4 +141,8 @@ def print_metrics(metrics: dict[str, dict[str, float]], directory: Path) -> None
         table.add_row("best - last", "", *(name.text(gap) for name, gap in gaps.items()))
     console = Console()
     console.print(table)
+    for checkpoint, scores in metrics.items():
+        for name in (name for name in names if math.isnan(scores[str(name)])):
+            reason = why_undefined(name.metric, tested.checks[checkpoint][name.view])
+            console.print(f"{checkpoint}: {name.shown} is undefined: {reason}.", highlight=False)
     console.print(f"Run directory: {directory}", soft_wrap=True)

@@ -51,7 +51,8 @@ class AuditReport:
 
     Attributes:
         checks: checks in their order.
-        settings: norm, eps, number of images, seed, and the clean and robust accuracy found; plain types.
+        settings: norm, eps, number of images, seed, number of images with a NaN or infinite output, and the clean and
+            robust accuracy found; plain types.
     """
 
     checks: tuple[Check, ...]

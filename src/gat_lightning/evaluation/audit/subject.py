@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import PGD, Attack, ClassifierProblem, Norm, input_gradient
+from gat_lightning.decisions import decide
 from gat_lightning.evaluation.statistics import mcnemar
 from gat_lightning.randomness import ImageGenerator
 
@@ -95,7 +96,7 @@ class Subject:
 
     def correct(self, images: Tensor) -> Tensor:
         """Mask of the correctly classified images, bool ``[N]``."""
-        return self.logits(images).argmax(1) == self.labels
+        return decide(self.logits(images)) == self.labels
 
     def losses(self, images: Tensor) -> Tensor:
         """Cross-entropy of N images, ``[N]``."""

@@ -1,0 +1,47 @@
+"""Doubts about scores, in words: outputs that are not finite, one class for all images, few or no labels."""
+
+from collections.abc import Sequence
+
+from gat_lightning.decisions import OutputCheck
+
+FEWEST_IMAGES = 50
+"""With fewer, one image more or less is above 2 %."""
+
+
+def non_finite_outputs(check: OutputCheck) -> str | None:
+    """How many outputs are NaN or infinite; None without any."""
+    if not check.non_finite:
+        return None
+    count = f"{check.non_finite:,} of {check.images:,} outputs are NaN or infinite"
+    return f"{count}: accuracy counts these images as wrong, and any other metric is undefined"
+
+
+def one_class_for_all(check: OutputCheck, classes: Sequence[str]) -> str | None:
+    """The class that all images are classified as; None if there are several, or if all images have that label.
+
+    Args:
+        check: of clean images.
+        classes: names of the classes; if empty, their numbers are named.
+    """
+    decided = [number for number, images in enumerate(check.decided) if images]
+    if check.non_finite or len(decided) != 1 or check.labelled[decided[0]] == check.images:
+        return None
+    name = classes[decided[0]] if classes else decided[0]
+    share = check.labelled[decided[0]] / check.images
+    return f"all {check.images:,} images are classified as '{name}', which is the label of {share:.1%} of them"
+
+
+def why_undefined(metric: str, check: OutputCheck) -> str:
+    """Why a metric is NaN, such as "no positive among 24 labelled images"."""
+    if not check.images:
+        return "no labelled image"
+    if metric == "auroc" and not check.non_finite:
+        return f"no {'negative' if check.labelled[1] else 'positive'} among {check.images:,} labelled images"
+    return f"{check.non_finite:,} of {check.images:,} outputs are NaN or infinite"
+
+
+def few_labelled_images(labelled: int, images: int, split: str) -> str | None:
+    """That a score is of few images since the others have no label; None if it is of 50 images or of all."""
+    if labelled >= min(FEWEST_IMAGES, images):
+        return None
+    return f"only {labelled:,} of {images:,} {split} images have the target's label, and scores are of these alone"
