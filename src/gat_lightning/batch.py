@@ -1,8 +1,8 @@
-"""Batches: images in [0, 1] and labels by task name."""
+"""Batches: images in [0, 1] and labels by task name; decisions on them, which only finite outputs make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +12,9 @@ from gat_lightning.randomness import Shard
 
 MISSING = -1
 """The label of a sample whose class is unknown; missing floats are NaN."""
+
+UNDECIDED = -2
+"""The decision on a sample with a NaN or infinite output. It is no class and no label, not even a missing one."""
 
 
 @dataclass
@@ -91,3 +94,27 @@ def unit_range(maps: Tensor) -> Tensor:
     least = maps.amin((1, 2, 3), keepdim=True)
     extent = maps.amax((1, 2, 3), keepdim=True) - least
     return (maps - least) / torch.where(extent == 0, 1, extent)
+
+
+def is_finite(output: Tensor) -> Tensor:
+    """Which samples have finite outputs only, ``[B, ...]`` -> bool ``[B]``."""
+    return output.isfinite().flatten(1).all(1)
+
+
+def decide(logits: Tensor) -> Tensor:
+    """The class that a classifier decides for, long ``[B]``.
+
+    Args:
+        logits: ``[B, K]``, of which the highest decides; or one logit ``[B, 1]``, which decides for class 1 above 0 and
+            for class 0 otherwise.
+
+    Returns:
+        The class of each sample; :data:`UNDECIDED` if any of its logits is NaN or infinite.
+    """
+    classes = (logits.squeeze(1) > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
+    return classes.where(is_finite(logits), UNDECIDED)
+
+
+def decision_name(classes: Sequence[str], decision: int) -> str:
+    """The name of a decided class, or "no class"."""
+    return "no class" if decision == UNDECIDED else classes[decision]

@@ -11,14 +11,13 @@ from torchmetrics.functional.classification import binary_auroc
 from torchmetrics.image import PeakSignalNoiseRatio
 from torchmetrics.utilities import dim_zero_cat
 
-from gat_lightning.batch import has_label
-from gat_lightning.decisions import OutputCheck, decide, is_finite
+from gat_lightning.batch import decide, has_label, is_finite
 
 
 class Accuracy(MeanMetric):
     """Share of samples whose decision, of logits ``[B, K]`` or one logit ``[B, 1]``, is the label ``[B]``."""
 
-    higher_is_better = True
+    higher_is_better = True  # type: ignore[assignment]  # which of a mean in general is unknown
 
     def update(self, preds: Tensor, target: Tensor) -> None:  # type: ignore[override]  # not a value and its weight
         """Add a batch."""
@@ -28,8 +27,9 @@ class Accuracy(MeanMetric):
 class AUROC(Metric):
     """Area under the ROC curve of logits ``[B, 1]`` for labels 0 and 1 ``[B]``, exact.
 
-    NaN unless the labels are of both classes and all logits are finite. Torchmetrics' own takes the sigmoid of the batches in which a logit is
-    outside [0, 1], and of no other; this one ranks the logits of all batches and ranks together.
+    NaN unless the labels are of both classes and all logits are finite. Torchmetrics' own takes the sigmoid of the
+    batches in which a logit is outside [0, 1], and of no other; this one ranks the logits of all batches and ranks
+    together.
     """
 
     full_state_update = False
@@ -106,7 +106,7 @@ class DensePSNR(PeakSignalNoiseRatio):
 
 
 class OutputCounts(Metric):
-    """What the outputs for labelled samples are, see :class:`OutputCheck`.
+    """Counts of labelled samples: all, those with a NaN or infinite output, and those of each decision and each label.
 
     Args:
         classes: number of classes of the task; 0 for a regression.
@@ -134,9 +134,9 @@ class OutputCounts(Metric):
             self.decided += torch.bincount(decide(preds)[finite], minlength=classes)
             self.labelled += torch.bincount(target, minlength=classes)
 
-    def compute(self) -> OutputCheck:
-        """The counts over all batches and ranks."""
-        return OutputCheck(int(self.images), int(self.non_finite), self.decided.tolist(), self.labelled.tolist())
+    def compute(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Over all batches and ranks: two counts, and the counts by decided class and by label, ``[classes]``."""
+        return self.images, self.non_finite, self.decided, self.labelled
 
 
 def _nan_if_infinite(values: Tensor) -> Tensor:

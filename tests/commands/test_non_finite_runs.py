@@ -20,7 +20,7 @@ DIVERGING = ["optimizer.lr=1e30", "schedule=constant", "+trainer.limit_train_bat
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_training_fails_and_its_record_says_why(tmp_path: Path, caplog: Any) -> None:
-    with pytest.raises(UserError, match="answers NaN or infinity: 128 of 128 test outputs of last.ckpt"):
+    with pytest.raises(UserError, match=r"answers NaN or infinity: 128 of 128 test outputs of last\.ckpt"):
         trained(tmp_path, *SHORT, *DIVERGING, "data.batch_size=128")
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["status"] == "failed"

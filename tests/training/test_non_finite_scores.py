@@ -1,4 +1,4 @@
-"""Metrics of validation and test: NaN and infinite outputs are wrong, counted and said; nothing is scored as nothing."""
+"""Metrics of validation and test: NaN and infinite outputs are wrong and counted; no image gives no score."""
 
 import logging
 import math

@@ -1,11 +1,32 @@
 """Doubts about scores, in words: outputs that are not finite, one class for all images, few or no labels."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from gat_lightning.decisions import OutputCheck
+from gat_lightning.runs.result import ViewCheck
 
 FEWEST_IMAGES = 50
 """With fewer, one image more or less is above 2 %."""
+
+
+class OutputCheck(NamedTuple):
+    """What a classifier's outputs for some labelled images are.
+
+    Attributes:
+        images: number of labelled images.
+        non_finite: number of images with a NaN or infinite output.
+        decided: number of images by decided class, without the undecided ones; empty for a regression.
+        labelled: number of images by label; empty for a regression.
+    """
+
+    images: int
+    non_finite: int
+    decided: Sequence[int]
+    labelled: Sequence[int]
+
+    def record(self) -> ViewCheck:
+        """The check as ``result.json`` keeps it."""
+        return ViewCheck(images=self.images, non_finite=self.non_finite, zero_gradient=None)
 
 
 def non_finite_outputs(check: OutputCheck) -> str | None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from gat_lightning.decisions import UNDECIDED, OutputCheck
+from gat_lightning.batch import UNDECIDED
+from gat_lightning.evaluation.doubts import OutputCheck
 from gat_lightning.tasks.base import Kind
 
 
@@ -19,7 +20,7 @@ class Outcomes:
 
     Attributes:
         prediction: predicted class, int64, or predicted value of a regression, float32; ``[n]``. The class is
-            :data:`~gat_lightning.decisions.UNDECIDED` where an output is NaN or infinite.
+            :data:`~gat_lightning.batch.UNDECIDED` where an output is NaN or infinite.
         correct: whether the class is correct, bool ``[n]``; always False for a regression.
         loss: loss of the task, float32 ``[n]``.
         score: float32 ``[n]``. Multiclass: logit of the true class minus the highest other one, above 0 if correct.

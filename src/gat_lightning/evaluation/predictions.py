@@ -10,8 +10,8 @@ from typing import NamedTuple, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gat_lightning.decisions import OutputCheck
 from gat_lightning.errors import UserError
+from gat_lightning.evaluation.doubts import OutputCheck
 from gat_lightning.evaluation.outcomes import Outcomes, auroc, check_outputs, measure
 from gat_lightning.evaluation.statistics import bootstrap_interval, wilson_interval
 from gat_lightning.files import atomic_write
@@ -41,7 +41,8 @@ class Predictions:
     def checks(self, classes: int) -> dict[str, OutputCheck]:
         """Check the outputs of every view of a target with that number of classes."""
         return {
-            view: check_outputs(self.kind, outcomes, self.labels, max(classes, 2)) for view, outcomes in self.views.items()
+            view: check_outputs(self.kind, outcomes, self.labels, max(classes, 2))
+            for view, outcomes in self.views.items()
         }
 
     def save(self, path: str | Path) -> None:

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, BinaryProblem, ClassifierProblem, LossProblem, Problem
-from gat_lightning.batch import Batch
-from gat_lightning.decisions import decide, is_finite
+from gat_lightning.batch import Batch, decide, is_finite
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
 from gat_lightning.models import MultiTaskModel

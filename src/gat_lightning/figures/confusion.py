@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from gat_lightning.decisions import UNDECIDED
+from gat_lightning.batch import UNDECIDED
 from gat_lightning.errors import UserError
 
 # Largest number of classes for which each cell has its figure written in it.
@@ -21,7 +21,7 @@ def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, classes: int) ->
 
     Args:
         labels: true classes ``[n]``, in [0, ``classes``).
-        predictions: predicted classes ``[n]``, likewise, or :data:`~gat_lightning.decisions.UNDECIDED`.
+        predictions: predicted classes ``[n]``, likewise, or :data:`~gat_lightning.batch.UNDECIDED`.
         classes: number of classes.
 
     Raises:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem
-from gat_lightning.decisions import decide, decision_name
+from gat_lightning.batch import decide, decision_name
 from gat_lightning.randomness import BatchGenerator, Shard
 
 COLUMNS = ("label", "clean", "predicted", "confidence", "adversarial", "predicted then", "confidence then")

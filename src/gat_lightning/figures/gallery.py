@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack, ClassifierProblem
-from gat_lightning.decisions import decide, decision_name
+from gat_lightning.batch import decide, decision_name
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, Shard
 
@@ -90,7 +90,7 @@ def attack_panels(
         images: ``[n, C, H, W]`` in [0, 1], C 1 or 3; up to a dozen are readable.
         adversarial: the same images after the attack.
         labels: true classes ``[n]``.
-        clean_predictions: predicted classes of ``images``, ``[n]``, or :data:`~gat_lightning.decisions.UNDECIDED`.
+        clean_predictions: predicted classes of ``images``, ``[n]``, or :data:`~gat_lightning.batch.UNDECIDED`.
         adversarial_predictions: predicted classes of ``adversarial``, ``[n]``, likewise.
         classes: names of the classes.
         path: file of the picture; its suffix selects the format.

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from gat_lightning.decisions import OutputCheck
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.runs.layout import RESULT, RunDirectory
@@ -38,11 +37,6 @@ class ViewCheck(TypedDict):
     images: int
     non_finite: int
     zero_gradient: float | None
-
-
-def view_check(check: OutputCheck) -> ViewCheck:
-    """The record of a check of outputs."""
-    return ViewCheck(images=check.images, non_finite=check.non_finite, zero_gradient=None)
 
 
 @dataclass(kw_only=True)

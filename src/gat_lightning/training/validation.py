@@ -12,9 +12,8 @@ from torchmetrics import MetricCollection
 
 from gat_lightning.attacks import Attack
 from gat_lightning.batch import Batch, pieces
-from gat_lightning.decisions import OutputCheck
 from gat_lightning.distributed import copy_to_ranks
-from gat_lightning.evaluation.doubts import non_finite_outputs
+from gat_lightning.evaluation.doubts import OutputCheck, non_finite_outputs
 from gat_lightning.metrics import OutputCounts
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.encoding import full_precision
@@ -108,7 +107,11 @@ class Scoring:
 
     def checks(self) -> dict[str, OutputCheck]:
         """What the target's outputs are, by view, the same on every rank."""
-        return {view: counts.compute() for view, counts in self._counts.items()}
+        checks = {}
+        for view, counts in self._counts.items():
+            images, non_finite, decided, labelled = counts.compute()
+            checks[view] = OutputCheck(int(images), int(non_finite), decided.tolist(), labelled.tolist())
+        return checks
 
     def selection(self, scores: Mapping[MetricName, float], view: str) -> float:
         """The target's first metric in a view, negated where lower is better."""

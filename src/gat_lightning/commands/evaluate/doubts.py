@@ -6,8 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from torch import Tensor
 
 from gat_lightning.batch import has_label
-from gat_lightning.decisions import OutputCheck
-from gat_lightning.evaluation.doubts import few_labelled_images, non_finite_outputs, one_class_for_all, why_undefined
+from gat_lightning.evaluation.doubts import (
+    OutputCheck,
+    few_labelled_images,
+    non_finite_outputs,
+    one_class_for_all,
+    why_undefined,
+)
 from gat_lightning.runs.metric_names import CLEAN, MetricName
 
 

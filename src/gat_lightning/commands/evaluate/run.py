@@ -24,12 +24,12 @@ from gat_lightning.config.files import plain
 from gat_lightning.config.naming import naming
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.journal import Journal
-from gat_lightning.evaluation.predictions import Predictions, score
+from gat_lightning.evaluation.predictions import Predictions, Scores, score
 from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate_robustness, fingerprint
 from gat_lightning.evaluation.target import Target
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.result import EvaluationResult, view_check, write_result
+from gat_lightning.runs.result import EvaluationResult, write_result
 from gat_lightning.runs.signals import Stopped
 from gat_lightning.tasks import attacked_tasks
 
@@ -64,14 +64,7 @@ def run(config: DictConfig) -> EvaluationResult:
         predictions = predict(config, subject, target, attacks, curve, directory)
         result.files["predictions"] = RunDirectory(directory).predictions.name
         scores = score(predictions, config.split, config.seed)
-        result.metrics = {subject.name: {str(name): value for name, value in scores.metrics.items()}}
-        result.intervals = {subject.name: {str(name): ends for name, ends in scores.intervals.items()}}
-        result.images = len(predictions.index)
-        classes = subject.data.info.labels[target.task.name].classes
-        checks = predictions.checks(len(classes))
-        result.checks = {subject.name: {view: view_check(check) for view, check in checks.items()}}
-        labels = subject.data.split(config.split).labels[target.task.name]
-        notes += doubts(checks, scores.metrics, classes, labels)
+        record(result, subject, predictions, scores)
         more = Supplementary(
             subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory, result
         )
@@ -155,6 +148,19 @@ def predict(
     predictions.save(RunDirectory(directory).predictions)
     journal.close()
     return predictions
+
+
+def record(result: EvaluationResult, subject: Subject, predictions: Predictions, scores: Scores) -> None:
+    """Record the scores, and a note about each that is doubtful."""
+    label = subject.tasks[0].name
+    classes = subject.data.info.labels[label].classes
+    checks = predictions.checks(len(classes))
+    split = subject.data.split(next(iter(scores.metrics)).split)
+    result.metrics = {subject.name: {str(name): value for name, value in scores.metrics.items()}}
+    result.intervals = {subject.name: {str(name): ends for name, ends in scores.intervals.items()}}
+    result.images = len(predictions.index)
+    result.checks = {subject.name: {view: check.record() for view, check in checks.items()}}
+    result.notes += doubts(checks, scores.metrics, classes, split.labels[label])
 
 
 def supplement(

@@ -13,15 +13,19 @@ from rich.table import Table
 from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem
 from gat_lightning.batch import has_label
 from gat_lightning.data import ImageDataModule
-from gat_lightning.decisions import OutputCheck
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.doubts import few_labelled_images, non_finite_outputs, one_class_for_all, why_undefined
+from gat_lightning.evaluation.doubts import (
+    OutputCheck,
+    few_labelled_images,
+    non_finite_outputs,
+    one_class_for_all,
+    why_undefined,
+)
 from gat_lightning.figures.gallery import adversarial_gallery
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, target_scores
-from gat_lightning.runs.result import ViewCheck, view_check
+from gat_lightning.runs.result import ViewCheck
 from gat_lightning.training.module import GATModule
-
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +48,7 @@ class Tested(NamedTuple):
 
     def view_checks(self) -> dict[str, dict[str, ViewCheck]]:
         """The checks as ``result.json`` keeps them."""
-        return {
-            name: {view: view_check(check) for view, check in views.items()} for name, views in self.checks.items()
-        }
+        return {name: {view: check.record() for view, check in views.items()} for name, views in self.checks.items()}
 
 
 def test(trainer: pl.Trainer, module: GATModule, data: ImageDataModule, directory: RunDirectory) -> Tested:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Norm, as_norm, parse_budget, undisturbed
-from gat_lightning.decisions import is_finite
+from gat_lightning.batch import is_finite
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit.feasibility import in_the_ball
 from gat_lightning.evaluation.audit.gradients import deterministic, loss_choice, nonzero_gradients, smooth_loss

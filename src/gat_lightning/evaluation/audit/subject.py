@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import PGD, Attack, ClassifierProblem, Norm, input_gradient
-from gat_lightning.decisions import decide
+from gat_lightning.batch import decide
 from gat_lightning.evaluation.statistics import mcnemar
 from gat_lightning.randomness import ImageGenerator
 

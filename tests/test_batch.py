@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from gat_lightning.batch import MISSING
-from gat_lightning.decisions import UNDECIDED, decide, decision_name, is_finite
+from gat_lightning.batch import MISSING, UNDECIDED, decide, decision_name, is_finite
 
 BAD = [math.nan, math.inf, -math.inf]
 
