@@ -51,4 +51,4 @@ def test_artifacts_on_request(tmp_path, monkeypatch, checkpoints, names):
 
 def test_an_unknown_choice_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"logger\.wandb\.checkpoints is 'some'; it must be one of: none, best, all"):
-        WandbLogger(tmp_path, "project", "some")
+        WandbLogger(tmp_path, "project", checkpoints="some")

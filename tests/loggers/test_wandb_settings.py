@@ -2,7 +2,7 @@
 
 import pytest
 
-from gat_lightning.loggers import wandb as module
+from gat_lightning.loggers.wandb import labels, session
 
 SETTINGS_OF_WANDB = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_BASE_URL", "WANDB_MODE")
 
@@ -37,8 +37,8 @@ def test_online_where_there_is_a_key(tmp_path, monkeypatch, environment, setting
     if in_netrc:
         (tmp_path / "netrc").write_text(f"machine {in_netrc} login user password {'x' * 40}\n")
         (tmp_path / "netrc").chmod(0o600)
-    monkeypatch.setattr(module.wandb, "setup", lambda: type("Setup", (), {"settings": settings}))
-    assert module.mode() == expected
+    monkeypatch.setattr(session.wandb, "setup", lambda: type("Setup", (), {"settings": settings}))
+    assert session.mode() == expected
 
 
 def test_a_long_group_is_cut_and_stays_unique(monkeypatch):
@@ -46,9 +46,9 @@ def test_a_long_group_is_cut_and_stays_unique(monkeypatch):
     groups = []
     for each in overrides:
         record = type("Record", (), {"overrides": type("Overrides", (), {"task": each})})
-        monkeypatch.setattr(module.HydraConfig, "initialized", lambda: True)
-        monkeypatch.setattr(module.HydraConfig, "get", lambda record=record: record)
-        groups.append(module.group())
+        monkeypatch.setattr(labels.HydraConfig, "initialized", lambda: True)
+        monkeypatch.setattr(labels.HydraConfig, "get", lambda record=record: record)
+        groups.append(labels.group())
     assert groups[2] == "defaults"
     assert len(set(groups)) == 3
     assert all(len(group) <= 128 for group in groups)
@@ -58,10 +58,10 @@ def test_tags_and_group_show_no_secret(monkeypatch):
     words = ["+encoder.api_token=hunter2hunter2", "task=macro", "seed=1"]
     overrides, runtime = type("Overrides", (), {"task": words}), type("Runtime", (), {"choices": {"task": "macro"}})
     record = type("Record", (), {"overrides": overrides, "runtime": runtime})
-    monkeypatch.setattr(module.HydraConfig, "initialized", lambda: True)
-    monkeypatch.setattr(module.HydraConfig, "get", lambda: record)
-    assert module.tags() == ["task=macro", "+encoder.api_token=<hidden>", "seed=1"]
-    text, _, digest = module.group().rpartition(" ")
+    monkeypatch.setattr(labels.HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(labels.HydraConfig, "get", lambda: record)
+    assert labels.tags() == ["task=macro", "+encoder.api_token=<hidden>", "seed=1"]
+    text, _, digest = labels.group().rpartition(" ")
     assert text == "+encoder.api_token=<hidden> task=macro"
     assert len(digest) == 8
 
@@ -71,9 +71,9 @@ def test_hidden_settings_that_differ_are_of_different_groups(monkeypatch):
     for seed, weights in enumerate(("/data/a.pt", "/data/b.pt", "/data/a.pt")):
         words = [f"encoder.weights={weights}", f"seed={seed}"]
         record = type("Record", (), {"overrides": type("Overrides", (), {"task": words})})
-        monkeypatch.setattr(module.HydraConfig, "initialized", lambda: True)
-        monkeypatch.setattr(module.HydraConfig, "get", lambda record=record: record)
-        groups.setdefault(weights, set()).add(module.group())
+        monkeypatch.setattr(labels.HydraConfig, "initialized", lambda: True)
+        monkeypatch.setattr(labels.HydraConfig, "get", lambda record=record: record)
+        groups.setdefault(weights, set()).add(labels.group())
     assert [len(found) for found in groups.values()] == [1, 1]
     assert groups["/data/a.pt"] != groups["/data/b.pt"]
     assert not any("/data" in text for found in groups.values() for text in found)

@@ -47,11 +47,27 @@ def complete_records(path, seconds=20.0):
     raise AssertionError(f"{path} has no end")
 
 
+def paths_of(directory):
+    """The files of a run, in the order in which it wrote them."""
+    return sorted(directory.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_ctime_ns)
+
+
 class WandbFile:
     """What a finished run logged."""
 
     def __init__(self, directory):
-        (self.path,) = directory.glob("wandb/offline-run-*/*.wandb")
+        (self.path,) = paths_of(directory)
+        self._read()
+
+    @classmethod
+    def at(cls, path):
+        """One of several files of a run that was resumed."""
+        file = cls.__new__(cls)
+        file.path = path
+        file._read()
+        return file
+
+    def _read(self):
         self.files = self.path.parent / "files"
         self.history, self.summary, self.media = [], {}, []
         self.run = self.exit_code = None

@@ -89,6 +89,11 @@ def typed_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
+def is_of_the_run(setting: str) -> bool:
+    """Whether a setting is part of what is trained, and not of where and how its record is kept."""
+    return setting.partition(".")[0].partition("/")[0] not in (*_NOT_PART_OF_THE_RUN, "paths")
+
+
 def setting_of(override: str) -> str:
     """The setting that an override changes, adds or takes away: ``optimizer.lr`` of ``++optimizer.lr=0.1``."""
     return override.partition("=")[0].lstrip("+~")

@@ -16,11 +16,16 @@ _PACKAGES = (
 
 def environment(device: torch.device) -> dict[str, Any]:
     """The fields ``git``, ``versions`` and ``device`` of a :class:`~gat_lightning.runs.result.Result`."""
-    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
-    return {"git": _git_state(), "versions": {"python": platform.python_version(), **versions}, "device": _of(device)}
+    return {"git": git_state(), "versions": versions(), "device": _of(device)}
 
 
-def _git_state() -> dict[str, Any] | None:
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that figures depend on."""
+    packages = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {"python": platform.python_version(), **packages}
+
+
+def git_state() -> dict[str, Any] | None:
     """Commit of the checkout that this code runs from; None for an installed wheel."""
     here = Path(__file__).parent
 
