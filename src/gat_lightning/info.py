@@ -81,6 +81,27 @@ class LabelInfo:
 
 
 @dataclass(frozen=True)
+class PatientSplit:
+    """Settings that decide which patient is in which split; a checkpoint keeps them, and never the patients.
+
+    Attributes:
+        dataset: the data set, as messages call it.
+        split: ``patients`` (tests on drawn patients) or ``official`` (tests on the official test images).
+        split_seed: seed of the draws; None where it is unknown.
+        test_fraction: expected share of the patients that are tested on; unused with ``official``.
+        val_fraction: expected share of the other patients that are validated on.
+        official_apart: whether ``split=patients`` leaves the official test patients out altogether.
+    """
+
+    dataset: str
+    split: str
+    split_seed: int | None
+    test_fraction: float
+    val_fraction: float
+    official_apart: bool
+
+
+@dataclass(frozen=True)
 class DataInfo:
     """Shape of the images and the labels that come with them.
 
@@ -100,12 +121,14 @@ class DataInfo:
     std: tuple[float, ...]
     labels: dict[str, LabelInfo] = field(default_factory=dict)
     orientation: str = ""
+    patients: PatientSplit | None = None
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> DataInfo:
         """From what ``dataclasses.asdict`` made of one, such as a checkpoint keeps."""
         labels = {name: LabelInfo.from_plain(label) for name, label in plain["labels"].items()}
         channels, height, width = plain["image"]
+        patients = plain.get("patients")
         return cls(
             plain["name"],
             (channels, height, width),
@@ -113,4 +136,5 @@ class DataInfo:
             tuple(plain["std"]),
             labels,
             plain.get("orientation", ""),
+            None if patients is None else PatientSplit(**patients),
         )

@@ -4,11 +4,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from gat_lightning.commands.statistics import summarise
+from gat_lightning.commands.statistics import run, summarise
 from gat_lightning.data import CheXpert, Digits
 from gat_lightning.errors import UserError
 from support.commands import command
-from support.xray_folders import chexpert_folder
+from support.configurations import composed
+from support.xray_folders import chexpert_folder, chexpert_header, chexpert_line
 
 
 def cells(table):
@@ -23,8 +24,10 @@ def test_numbers_are_those_of_the_splits(tmp_path):
         path.unlink()  # no picture is opened
     people, labels = map(cells, summarise(data))
     assert people[0] == ["", "listed", "all", "train", "val", "test"]
-    assert people[1]["images"] == ("120", "80", "52", "12", "16")
-    assert people[1]["patients"] == ("40", "40", "26", "6", "8")
+    sizes = [len(data.parts[split]) for split in ("train", "val", "test")]
+    assert sum(sizes) == 80
+    assert people[1]["images"] == ("120", "80", *map(str, sizes))
+    assert people[1]["patients"] == ("40", "40", *(str(size // 2) for size in sizes))
     assert people[1]["pathology labels"] == ("14",) * 5
     ages = torch.arange(1.0, 41).repeat(3)
     assert people[1]["age: mean (std)"][0] == f"{ages.mean():.1f} ({ages.std():.1f})"
@@ -36,6 +39,24 @@ def test_numbers_are_those_of_the_splits(tmp_path):
         assert labels[1]["edema"][position] == f"{int((label == 1).sum())}/{int((label == 0).sum())}"
     sums = [tuple(map(int, cell.split("/"))) for cell in labels[1]["edema"]]
     assert sums[0] == tuple(map(sum, zip(*sums[1:], strict=True)))
+
+
+def test_both_readings_of_chest_x_ray_labels_are_counted(tmp_path, capsys):
+    pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
+    header, path = chexpert_header(), "CheXpert-v1.0/train/patient{:05d}/study{}/view1_frontal.jpg"
+    lines = [header]
+    for patient in range(1, 31):
+        lines.append(chexpert_line(path.format(patient, 2), no_finding="1.0", pneumonia="0.0"))
+        lines.append(chexpert_line(path.format(patient, 1), edema="1.0"))
+    (tmp_path / "train.csv").write_text("\n".join(lines) + "\n")
+    for chosen in ("first", "merged"):
+        run(composed("statistics", "data=chexpert", f"data.root={tmp_path}", f"data.per_patient={chosen}"))
+        rows = [line for line in capsys.readouterr().out.splitlines() if "│ edema " in line or "per_patient" in line]
+        said = {"first": "data.per_patient=first", "merged": "data.per_patient=merged (paper, Table 7)"}
+        counts = {"first": "30/0", "merged": "0/30"}
+        for name, title, edema in zip((chosen, *({*said} - {chosen})), rows[::2], rows[1::2], strict=True):
+            assert f"Labels with {said[name]}:" in title
+            assert edema.split("│")[2].strip() == counts[name]
 
 
 def test_bad_rows_are_named_first(tmp_path):

@@ -1,5 +1,8 @@
+import csv
 import gzip
+import itertools
 import re
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import torch
 
 from gat_lightning.data import NIH, CheXpert, Digits, chexpert, nih
 from gat_lightning.errors import SettingError, UserError
-from support.xray_folders import SIZE, chexpert_folder, chexpert_header, chexpert_line, nih_folder
+from support.xray_folders import NIH_2020, SIZE, chexpert_folder, chexpert_header, chexpert_line, nih_folder
 
 pytest.importorskip("pandas", reason="needs gat-lightning[medical]")
 
@@ -56,12 +59,12 @@ def shipped(name, tmp_path, table):
 
 @pytest.fixture(scope="module")
 def real_chexpert(tmp_path_factory):
-    return CheXpert(root=shipped("chexpert_train.csv.gz", tmp_path_factory.mktemp("chexpert"), "train.csv"))
+    return shipped("chexpert_train.csv.gz", tmp_path_factory.mktemp("chexpert"), "train.csv")
 
 
 @pytest.fixture(scope="module")
 def real_nih(tmp_path_factory):
-    return NIH(root=shipped("Data_Entry_2017_v2020.csv.gz", tmp_path_factory.mktemp("nih"), nih.TABLES[0]))
+    return shipped("Data_Entry_2017_v2020.csv.gz", tmp_path_factory.mktemp("nih"), nih.TABLES[0])
 
 
 @pytest.fixture
@@ -75,20 +78,45 @@ def counts(data, name):
 
 
 @pytest.mark.slow
-def test_table_7_of_chexpert(real_chexpert):
-    assert {name: counts(real_chexpert, name) for name in CHEXPERT_TABLE_7} == CHEXPERT_TABLE_7
-    assert not real_chexpert.records.faults
-    assert len(real_chexpert.records.listed.age) == 223_414
-    assert len(real_chexpert.records.listed.patients.unique()) == 64_540
-    assert round(float((real_chexpert.records.listed.gender == 0).double().mean()), 3) == 0.406
+def test_table_7_of_chexpert_is_the_merged_reading(real_chexpert):
+    data = CheXpert(root=real_chexpert, per_patient="merged")
+    assert {name: counts(data, name) for name in CHEXPERT_TABLE_7} == CHEXPERT_TABLE_7
+    assert not data.records.faults
+    assert len(data.records.listed.age) == 223_414
+    assert len(data.records.listed.patients.unique()) == 64_540
+    assert round(float((data.records.listed.gender == 0).double().mean()), 3) == 0.406
+
+
+@pytest.mark.slow
+def test_labels_of_the_earliest_images_of_chexpert(real_chexpert):
+    earliest = {}
+    with (real_chexpert / "train.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            patient, *order = map(int, re.search(r"patient(\d+)/study(\d+)/view(\d+)_", row["Path"]).groups())
+            if row["AP/PA"] in ("AP", "PA") and (patient not in earliest or order < earliest[patient][0]):
+                earliest[patient] = order, row
+    expected = dict.fromkeys(chexpert.PATHOLOGIES, (0, 0))
+    for _, row in earliest.values():
+        for name, column in zip(chexpert.PATHOLOGIES, chexpert.COLUMNS, strict=True):
+            said = row[column] or ("0.0" if name == "no_finding" else "")
+            if row["No Finding"] == "1.0" and name not in ("no_finding", "support_devices"):
+                said = "0.0"
+            positive, negative = expected[name]
+            expected[name] = (positive + (said == "1.0"), negative + (said == "0.0"))
+    data = CheXpert(root=real_chexpert)
+    assert {name: counts(data, name) for name in chexpert.PATHOLOGIES} == expected
+    assert set(data.records.paths) == {row["Path"].partition("/")[2] for _, row in earliest.values()}
+    merged = CheXpert(root=real_chexpert, per_patient="merged").records
+    assert len(set(data.records.paths) - set(merged.paths)) == 17_556
 
 
 def test_tables_6_and_7_of_nih(real_nih):
+    data = NIH(root=real_nih, per_patient="merged")
     for name, (positive, negative) in NIH_TABLE_7.items():
-        found = counts(real_nih, name)
+        found = counts(data, name)
         assert sum(found) == positive + negative == 30_805
         assert abs(found[0] - positive) <= 10, name
-    listed = real_nih.records.listed
+    listed = data.records.listed
     assert len(listed.age) == 112_120
     assert len(listed.patients.unique()) == 30_805
     assert round(float(listed.age.mean()), 1) == 46.6
@@ -96,40 +124,18 @@ def test_tables_6_and_7_of_nih(real_nih):
     assert round(float((listed.gender == 0).double().mean()), 3) == 0.435
 
 
-def assert_by_patient(data):
-    patients = data.records.patients
-    parts = [set(patients[rows].tolist()) for rows in data.parts.values()]
-    assert sum(map(len, parts)) == len(set().union(*parts))
-    rows = torch.cat(list(data.parts.values()))
-    assert len(rows.unique()) == len(rows)
-    return parts
-
-
-@pytest.mark.parametrize("name", DATA)
-def test_no_patient_is_in_two_splits(name, tmp_path):
-    make, folder = DATA[name]
-    root, target = folder(tmp_path), "cardiomegaly"
-    first = make(root=root, target=target, per_patient="all")
-    tests, validations = [], []
-    for seed in range(50):
-        data = make(root=root, target=target, per_patient="all", seed=seed)
-        data.__dict__["records"] = first.records
-        train, val, test = assert_by_patient(data)
-        assert (len(train), len(val), len(test)) == (26, 6, 8)
-        assert sum(map(len, data.parts.values())) == len(first.records.paths)
-        tests.append(data.parts["test"].tolist())
-        validations.append(sorted(data.parts["val"].tolist()))
-    assert all(test == tests[0] for test in tests)
-    assert len(set(map(tuple, validations))) > 40
-
-
-@pytest.mark.parametrize("name", DATA)
-def test_a_fraction_keeps_whole_patients(name, tmp_path):
-    make, folder = DATA[name]
-    data = make(root=folder(tmp_path), target="cardiomegaly", per_patient="all", fraction=0.5)
-    train, val, test = assert_by_patient(data)
-    assert (len(train), len(val), len(test)) == (13, 3, 8)
-    assert len(data.parts["train"]) == 26
+@pytest.mark.slow
+def test_earliest_images_of_nih(real_nih):
+    earliest = {}
+    with (real_nih / nih.TABLES[0]).open(newline="") as file:
+        for row in csv.DictReader(file):
+            order = int(row["Follow-up #"])
+            if row["Patient ID"] not in earliest or order < earliest[row["Patient ID"]][0]:
+                earliest[row["Patient ID"]] = order, row["Image Index"]
+    chosen = {path.rpartition("/")[2] for path in NIH(root=real_nih).records.paths}
+    assert chosen == {name for _, name in earliest.values()}
+    merged = {path.rpartition("/")[2] for path in NIH(root=real_nih, per_patient="merged").records.paths}
+    assert len(chosen - merged) == 2_164
 
 
 @pytest.mark.parametrize("name", DATA)
@@ -185,24 +191,100 @@ def patient(number, study=1):
     return f"CheXpert-v1.0/train/patient{number:05d}/study{study}/view1_frontal.jpg"
 
 
-@pytest.mark.parametrize(("uncertain", "value"), [("ignore", -1), ("zeros", 0), ("ones", 1)])
-def test_labels_are_settled_as_described(tmp_path, uncertain, value):
+def test_an_image_has_its_own_labels(tmp_path):
     write(
         tmp_path,
-        chexpert_line(patient(1), edema="-1.0", fracture="", support_devices="1.0"),
-        chexpert_line(patient(1, 2), edema="1.0", fracture="0.0"),
+        chexpert_line(patient(1), age="121", edema="1.0", lung_opacity="1.0", support_devices="1.0"),
+        chexpert_line(patient(1, 2), age="60", no_finding="1.0", pneumonia="0.0"),
         chexpert_line(patient(2), no_finding="1.0", edema="1.0", fracture="-1.0", support_devices="1.0"),
     )
-    both = CheXpert(root=tmp_path, uncertain=uncertain).records
-    assert both.paths == (patient(1)[14:], patient(2)[14:])
-    assert both.labels["edema"].tolist() == [value, 0]
-    assert both.labels["fracture"].tolist() == [0, 0]
-    assert both.labels["support_devices"].tolist() == [1, 1]
-    assert both.labels["no_finding"].tolist() == [0, 1]
-    assert both.labels["pneumonia"].tolist() == [-1, 0]
-    every = CheXpert(root=tmp_path, uncertain=uncertain, per_patient="all").records.labels
-    assert every["edema"].tolist() == [value, 1, 0]
-    assert every["fracture"].tolist() == [-1, 0, 0]
+    names = ("edema", "lung_opacity", "no_finding", "pneumonia", "support_devices", "fracture")
+
+    def labels(per_patient):
+        found = CheXpert(root=tmp_path, per_patient=per_patient).records.labels
+        return list(zip(*(found[name].tolist() for name in names), strict=True)), found["age"]
+
+    own, age = labels("first")
+    assert own == [(1, 1, 0, -1, 1, -1), (0, 0, 1, 0, 1, 0)]
+    assert age.isnan().tolist() == [True, False]
+    every, _ = labels("all")
+    assert every == [own[0], (0, 0, 1, 0, -1, 0), own[1]]
+    merged, age = labels("merged")
+    assert merged == [(0, 0, 1, 0, 1, 0), own[1]]
+    assert age.tolist() == pytest.approx([0.6, 0.5])
+
+
+def test_test_images_have_their_own_labels(tmp_path, chexpert_root):
+    table = chexpert_root / "valid.csv"
+    lines = [
+        chexpert_line(f"CheXpert-v1.0/valid/patient{64541 + number}/study{study}/view1_frontal.jpg", **labels)
+        for number in range(3)
+        for study, labels in ((1, {"edema": "1.0"}), (2, {"no_finding": "1.0"}))
+    ]
+    table.write_text("\n".join([chexpert_header(), *lines]) + "\n")
+    data = CheXpert(root=chexpert_root, split="official")
+    test = data.parts["test"]
+    assert data.records.labels["edema"][test].tolist() == [1, 1, 1]
+    assert data.records.labels["no_finding"][test].tolist() == [0, 0, 0]
+    assert data.records.labels["fracture"][test].tolist() == [-1, -1, -1]
+
+
+def test_the_first_image_of_chexpert_is_that_of_the_earliest_study(tmp_path):
+    later, lateral, second, first = (
+        chexpert_line(path, side=side, view=view, edema=edema)
+        for path, side, view, edema in (
+            (patient(1, 10), "Frontal", "AP", "0.0"),
+            ("CheXpert-v1.0/train/patient00001/study1/view1_lateral.jpg", "Lateral", "", "0.0"),
+            ("CheXpert-v1.0/train/patient00001/study2/view10_frontal.jpg", "Frontal", "PA", "0.0"),
+            ("CheXpert-v1.0/train/patient00001/study2/view9_frontal.jpg", "Frontal", "AP", "1.0"),
+        )
+    )
+
+    def chosen(**settings):
+        return CheXpert(root=tmp_path, **settings).records
+
+    for order in ((later, lateral, second, first), (first, second, lateral, later), (second, later, first, lateral)):
+        write(tmp_path, *order)
+        assert chosen().paths == ("train/patient00001/study2/view9_frontal.jpg",)
+        assert chosen().labels["edema"].tolist() == [1]
+        assert chosen(view="pa").paths == ("train/patient00001/study2/view10_frontal.jpg",)
+        assert chosen(view="all").paths == ("train/patient00001/study1/view1_lateral.jpg",)
+        frontal = next(line for line in order if line != lateral)
+        assert chosen(per_patient="merged").paths == (frontal.split(",")[0].removeprefix("CheXpert-v1.0/"),)
+
+
+def test_the_first_image_of_nih_is_that_of_the_lowest_follow_up(tmp_path):
+    lines = [
+        f"00000001_{index:03d}.png,No Finding,{study},1,50,F,PA,8,10,0.1,0.1" for index, study in ((0, 10), (1, 9))
+    ]
+    (tmp_path / nih.TABLES[0]).write_text("\n".join([NIH_2020, *lines]))
+    assert NIH(root=tmp_path).records.paths == ("images/00000001_001.png",)
+    assert NIH(root=tmp_path, per_patient="merged").records.paths == ("images/00000001_000.png",)
+
+
+UNCERTAIN = {"ignore": -1, "zeros": 0, "ones": 1}
+
+
+@pytest.mark.parametrize(
+    ("per_patient", "split", "training", "held_out"),
+    [
+        *(("first", "patients", *each) for each in itertools.product(UNCERTAIN, repeat=2)),
+        ("merged", "patients", "ones", "ignore"),
+        ("all", "official", "zeros", "ignore"),
+        ("first", "official", "ignore", "ones"),
+    ],
+)
+def test_uncertain_labels_of_training_and_of_held_out_images(tmp_path, training, held_out, per_patient, split):
+    write(tmp_path, *(chexpert_line(patient(number), edema="-1.0", fracture="1.0") for number in range(1, 41)))
+    shutil.copy(tmp_path / "train.csv", tmp_path / "valid.csv")
+    text = (tmp_path / "valid.csv").read_text().replace("/train/patient00", "/valid/patient90")
+    (tmp_path / "valid.csv").write_text(text)
+    settings = {"uncertain": training, "per_patient": per_patient, "split": split}
+    given = {} if held_out == "ignore" else {"uncertain_eval": held_out}
+    labels = CheXpert(root=tmp_path, **settings, **given).split_labels()
+    for name, meaning in (("train", training), ("val", held_out), ("test", held_out)):
+        assert set(labels[name]["edema"].tolist()) == {UNCERTAIN[meaning]}
+        assert set(labels[name]["fracture"].tolist()) == {1}
 
 
 def test_ages_of_2017_and_implausible_ones(tmp_path, caplog):
@@ -251,6 +333,9 @@ def test_batches_have_pixels_and_all_labels(tmp_path, release):
         ({"root": "absent"}, r"data\.root: there is no folder .*absent"),
         ({"view": "lateral"}, r"view='lateral': it must be one of: frontal, pa, ap, all"),
         ({"uncertain": "maybe"}, r"uncertain='maybe': it must be one of: ignore, zeros, ones"),
+        ({"uncertain_eval": "maybe"}, r"uncertain_eval='maybe': it must be one of: ignore, zeros, ones"),
+        ({"split_seed": -1}, r"split_seed=-1"),
+        ({"split_seed": 0.5}, r"split_seed=0\.5"),
         ({"per_patient": "last"}, r"per_patient='last'"),
         ({"split": "random"}, r"split='random'"),
         ({"channels": 2}, r"channels=2"),

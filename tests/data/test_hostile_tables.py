@@ -95,7 +95,7 @@ def test_what_is_skipped_is_named_once_and_all_else_is_kept(root, caplog):
 
 
 def test_other_rows_of_an_nih_table(tmp_path):
-    root = nih_folder(tmp_path, patients=6)
+    root = nih_folder(tmp_path, patients=20)
     table = root / nih.TABLES[0]
     row = ",0,7,30,F,PA,8,10,0.1,0.1"
     extra = ["00000001_000.png,Edema" + row, "00000099_000.png,Oedema" + row, "00000098_000.png,No Finding|Edema" + row]

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from gat_lightning.data import CheXpert
-from gat_lightning.data.splits import draw_groups, hold_out
+from gat_lightning.data.splits import hold_out
 from gat_lightning.errors import UserError
-from gat_lightning.info import DataInfo, LabelInfo
+from gat_lightning.info import DataInfo, LabelInfo, PatientSplit
 
 
 def test_without_pandas_the_extra_is_named(tmp_path, monkeypatch):
@@ -21,23 +21,13 @@ def test_info_survives_a_checkpoint(tmp_path):
         "edema": LabelInfo(("absent", "present"), "binary", (3, 4)),
         "age": LabelInfo((), "regression", (), 100.0, "years"),
     }
-    info = DataInfo("x", (1, 2, 3), (0.5,), (0.25,), labels, "all is lost")
+    info = DataInfo(
+        "x", (1, 2, 3), (0.5,), (0.25,), labels, "all is lost", PatientSplit("x", "patients", 0, 0.2, 0.2, True)
+    )
     torch.save(asdict(info), tmp_path / "info.pt")
     assert DataInfo.from_plain(torch.load(tmp_path / "info.pt", weights_only=True)) == info
     older = {"name": "x", "image": [1, 2, 3], "mean": [0.5], "std": [0.25], "labels": {"a": {"classes": ["b", "c"]}}}
     assert DataInfo.from_plain(older).labels == {"a": LabelInfo(("b", "c"))}
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_drawn_groups_are_whole_and_do_not_depend_on_the_rows_order(seed):
-    generator = torch.Generator().manual_seed(seed)
-    groups = torch.randint(1000, 1040, (200,), generator=generator)
-    drawn, others = draw_groups(groups, 0.3, seed, "x")
-    assert not set(groups[drawn].tolist()) & set(groups[others].tolist())
-    assert torch.equal(torch.cat([drawn, others]).sort().values, torch.arange(200))
-    assert len(groups[drawn].unique()) == round(0.3 * len(groups.unique()))
-    order = torch.randperm(200, generator=generator)
-    assert set(groups[order][draw_groups(groups[order], 0.3, seed, "x")[0]].tolist()) == set(groups[drawn].tolist())
 
 
 def test_samples_without_a_class_are_never_held_out():

@@ -28,7 +28,7 @@ from support.configurations import composed
 FROZEN = {
     ("train",): "e13fbad2",
     ("train", "experiment=quickstart"): "6fea3eb4",
-    ("train", "data=chexpert", "data.target=pneumonia", "task=edema+age", "weighting=mgda_floor"): "079dd305",
+    ("train", "data=chexpert", "data.target=pneumonia", "task=edema+age", "weighting=mgda_floor"): "3d36e735",
     ("evaluate", "data=digits", "+model._target_=net.small", "evaluation=autoattack"): "e7f3997c",
 }
 
@@ -158,6 +158,25 @@ def test_a_meaning_that_changed_has_a_number(history, changes, settings, numbers
     history(*changes)
     expected = first_spelling(settings)
     assert identity(settings) == ({**expected, "redefined": numbers} if numbers else expected)
+
+
+@pytest.mark.parametrize("name", ["CheXpert", "NIH"])
+def test_what_chest_x_ray_settings_mean_now(name):
+    """Every split was drawn in another way; ``first`` and uncertain test labels had another meaning besides."""
+    target = f"gat_lightning.data.{name}"
+
+    def numbers(**settings):
+        data = {"_target_": target, "split": "patients", "split_seed": 0, "per_patient": "all", **settings}
+        return set(identity({"data": data})["redefined"])
+
+    split, per_patient, uncertain = (f"{target}.{each}" for each in ("split", "per_patient", "uncertain"))
+    assert numbers() == numbers(split="official") == {split}
+    assert numbers(per_patient="first") == numbers(per_patient="merged") == {split, per_patient}
+    if name == "CheXpert":
+        assert numbers(uncertain="ignore", uncertain_eval="ignore") == {split}
+        assert numbers(uncertain="ones", uncertain_eval="ones") == {split, uncertain}
+        settings = {"data": {"_target_": target, "uncertain_eval": "ignore"}}
+        assert first_spelling(settings) == {"data": {"_target_": target}}
 
 
 NEWER = (

@@ -1,10 +1,9 @@
 """Statistics of a data set, the paper's Tables 6 and 7: ``python -m gat_lightning.data statistics data=NAME ...``."""
 
 import sys
-from collections.abc import Mapping
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -13,18 +12,24 @@ from gat_lightning.batch import has_label
 from gat_lightning.config.build import build_data
 from gat_lightning.config.command_line import command
 from gat_lightning.data.base import ImageDataModule
+from gat_lightning.data.chest import FIRST, MERGED, ChestXrays
 from gat_lightning.data.listed import ListedPictures
 from gat_lightning.data.records import Population
-from gat_lightning.info import LabelInfo
 
 ALL, LISTED = "all", "listed"
 _NONE = "-"
 
 
 def run(config: DictConfig) -> None:
-    """Print the paper's Tables 6 and 7 for the configured data set."""
-    console = Console()
-    for table in summarise(build_data(config)):
+    """Print the paper's Tables 6 and 7 for the configured data set.
+
+    Of chest X-rays the labels are counted twice: merged by patient as in Table 7, and each image's own.
+    """
+    console, data = Console(), [build_data(config)]
+    if isinstance(data[0], ChestXrays):
+        other = FIRST if data[0].per_patient == MERGED else MERGED
+        data.append(build_data(OmegaConf.merge(config, {"data": {"per_patient": other}})))
+    for table in summarise(*data):
         console.print(table)
 
 
@@ -36,29 +41,33 @@ def main() -> None:
     command("statistics", run)()
 
 
-def summarise(data: ImageDataModule) -> list[Table]:
+def summarise(data: ImageDataModule, *others: ImageDataModule) -> list[Table]:
     """Tables with the number of images and patients, age and sex, and the number of each label, by split.
 
     Pictures that tables list are not opened; other data sets are read.
 
     Args:
         data: before or after its setup.
+        *others: the same data set with other settings, of which only the labels are counted.
 
     Returns:
         Table 6, where there are ``listed`` ones, with all that the files list beside those that the settings choose;
-        then Table 7.
+        then Table 7 of each.
     """
     if isinstance(data, ListedPictures):
         data.report_rows()
-    labels, infos = data.split_labels(), data.label_infos()
-    labels = {ALL: {name: torch.cat([split[name] for split in labels.values()]) for name in infos}, **labels}
-    return [_populations(data, labels, infos), _labels(labels, infos)]
+    return [_populations(data), *map(_labels, (data, *others))]
 
 
-def _populations(
-    data: ImageDataModule, labels: Mapping[str, Mapping[str, Tensor]], infos: Mapping[str, LabelInfo]
-) -> Table:
+def _by_split(data: ImageDataModule) -> dict[str, dict[str, Tensor]]:
+    """Labels of all images, and of each split."""
+    labels = data.split_labels()
+    return {ALL: {name: torch.cat([of[name] for of in labels.values()]) for name in data.label_infos()}, **labels}
+
+
+def _populations(data: ImageDataModule) -> Table:
     """Paper, Table 6."""
+    labels, infos = _by_split(data), data.label_infos()
     populations: dict[str, Population] = {}
     images = {split: len(next(iter(of_split.values()))) for split, of_split in labels.items()}
     if isinstance(data, ListedPictures) and data.records.listed is not None:
@@ -89,10 +98,13 @@ def _mean_and_deviation(age: Tensor) -> str:
     return f"{known.mean():.1f} ({known.std():.1f})" if len(known) > 1 else _NONE
 
 
-def _labels(labels: Mapping[str, Mapping[str, Tensor]], infos: Mapping[str, LabelInfo]) -> Table:
+def _labels(data: ImageDataModule) -> Table:
     """Paper, Table 7: positives and negatives of binary labels, images of each class of others."""
-    table = Table("label", *labels, title="Labels: positive/negative, or images")
-    for name, info in infos.items():
+    labels, reading = _by_split(data), ""
+    if isinstance(data, ChestXrays):
+        reading = f" with data.per_patient={data.per_patient}{' (paper, Table 7)' * (data.per_patient == MERGED)}"
+    table = Table("label", *labels, title=f"Labels{reading}: positive/negative, or images")
+    for name, info in data.label_infos().items():
         if info.kind == "binary":
             signs = ([str(int((of[name] == sign).sum())) for sign in (1, 0)] for of in labels.values())
             table.add_row(name, *map("/".join, signs))

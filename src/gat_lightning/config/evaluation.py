@@ -8,7 +8,9 @@ from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import setting_of, typed_overrides
 from gat_lightning.runs.layout import RunDirectory
 
-SPLIT_SETTINGS = ("seed", "fraction", "val_fraction", "test_fraction", "split", "view", "per_patient", "classes")
+SPLIT_SETTINGS = (
+    *("seed", "fraction", "val_fraction", "test_fraction", "split", "split_seed", "view", "per_patient", "classes"),
+)
 """Settings of ``data`` that decide which images a split has."""
 
 

@@ -19,7 +19,7 @@ from gat_lightning.data.macro import macro_label, macro_of_class
 from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
 from gat_lightning.data.settings import check_target
 from gat_lightning.errors import SettingError, UserError
-from gat_lightning.info import DataInfo, LabelInfo
+from gat_lightning.info import DataInfo, LabelInfo, PatientSplit
 from gat_lightning.validate import check_int, check_real
 
 Macro = Mapping[str, Sequence[int | str]]
@@ -30,8 +30,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     """Data module of batches of images in [0, 1] with labels.
 
     Validation images are held out from the training images. ``fraction`` then applies to both, so that a 10 % scenario
-    uses 10 % of all images. Both draws depend only on ``seed`` and the labels or the patients. All test images are
-    always used.
+    uses 10 % of all images. Both draws depend only on ``seed`` and the labels; those of patients are described at
+    :class:`~gat_lightning.data.chest.ChestXrays`. All test images are always used.
 
     Args:
         target: label of the target task.
@@ -76,6 +76,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.fraction, self.val_fraction = fraction, val_fraction
         self.macro, self.augment = macro, augment
         self._datasets: dict[str, SplitDataset] = {}
+
+    @property
+    def patient_split(self) -> PatientSplit | None:
+        """Settings that decide which patient is in which split; None if the data are not split by patient."""
+        return None
 
     @abstractmethod
     def describe(self) -> DataInfo:

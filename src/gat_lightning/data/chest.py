@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gat_lightning.batch import MISSING
 from gat_lightning.data.listed import ListedPictures
+from gat_lightning.data.patients import divide_patients, held_out
 from gat_lightning.data.records import Fault, Population, Records
-from gat_lightning.data.splits import draw_groups, hold_out_groups
 from gat_lightning.errors import UserError
-from gat_lightning.info import DataInfo, LabelInfo
-from gat_lightning.validate import check_option
+from gat_lightning.info import DataInfo, LabelInfo, PatientSplit
+from gat_lightning.validate import check_int, check_option
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -29,6 +30,9 @@ VIEWS = {"frontal": ("pa", "ap"), "pa": ("pa",), "ap": ("ap",), "all": ("pa", "a
 VIEW_CLASSES = ("pa", "ap", "lateral")
 GENDERS = ("female", "male", "unknown")
 PRESENCE = ("absent", "present")
+
+FIRST, MERGED, ALL = "first", "merged", "all"
+"""Values of ``data.per_patient``."""
 
 YEARS = 100.0
 """The label ``age`` is in units of so many years, so that it lies in [0, 1]."""
@@ -43,13 +47,18 @@ class ChestXrays(ListedPictures):
     ``age`` is in years divided by 100, NaN above 120 years; ``gender`` is one of female, male and unknown.
 
     Splits are by patient: all images of a patient are in the same split. ``split=patients`` tests on ``test_fraction``
-    of the patients, the same for every ``seed``, and validates on ``val_fraction`` of the others: 64, 16 and 20 % with
-    both at 0.2, as the paper's authors did. ``split=official`` tests on the official test images.
+    of the patients and validates on ``val_fraction`` of the others: 64, 16 and 20 % with both at 0.2, as the paper's
+    authors did. ``split=official`` tests on the official test images. Test, validation and ``fraction`` follow from
+    three hashes of the patient and ``split_seed``, whatever ``seed``, the views and the other rows are
+    (:func:`~gat_lightning.data.patients.is_drawn`), so that the fractions are expected shares.
 
     Args:
         view: ``frontal`` (PA and AP), ``pa``, ``ap`` or ``all``.
-        per_patient: ``first`` (each patient's first chosen image) or ``all``.
+        per_patient: ``first``: each patient's earliest chosen image, with its own labels; ``merged``: each patient's
+            first chosen image in the order of the table, with the first label that any of the patient's chosen images
+            has, as in the paper's Table 7; ``all``: every chosen image, with its own labels.
         split: ``patients`` or ``official``.
+        split_seed: seed of the draws of patients, at least 0.
         val_fraction: fraction of the other patients held out for validation, in (0, 1).
         **settings: those of :class:`~gat_lightning.data.listed.ListedPictures`, ``root`` among them.
 
@@ -57,36 +66,58 @@ class ChestXrays(ListedPictures):
         UserError: a setting is out of range.
     """
 
+    official_apart: ClassVar[bool] = False
+    """Whether ``split=patients`` leaves the official test patients out altogether."""
+
     def __init__(
         self,
         *,
         view: str = "frontal",
-        per_patient: str = "first",
+        per_patient: str = FIRST,
         split: str = "patients",
+        split_seed: int = 0,
         val_fraction: float = 0.2,
         **settings: Any,
     ) -> None:
         super().__init__(val_fraction=val_fraction, **settings)
         check_option("view", view, tuple(VIEWS))
-        check_option("per_patient", per_patient, ("first", "all"))
+        check_option("per_patient", per_patient, (FIRST, MERGED, ALL))
         check_option("split", split, ("patients", "official"))
-        self.view, self.per_patient, self.division = view, per_patient, split
+        check_int("split_seed", split_seed, 0)
+        self.view, self.per_patient, self.division, self.split_seed = view, per_patient, split, split_seed
+
+    @property
+    def patient_split(self) -> PatientSplit:
+        """Settings that decide which patient is in which split."""
+        return PatientSplit(
+            self.title, self.division, self.split_seed, self.test_fraction, self.val_fraction, self.official_apart
+        )
 
     @abstractmethod
     def rows(self) -> tuple[DataFrame, list[Fault]]:
-        """Usable rows of the tables, in the order that defines a patient's first image, and the faults of the others.
+        """Usable rows of the tables, and the faults of the others.
 
-        Columns: ``path`` below ``root``, ``patient`` (int), ``age`` in years (float), ``gender`` (of
-        :data:`GENDERS`), ``view`` (of :data:`VIEW_CLASSES`, or ""), ``test`` (bool: official test image), and the
-        pathologies as the table has them (float).
+        Columns: ``path`` below ``root``, ``patient`` (int), ``study`` and ``image`` (numbers of the patient's study in
+        order of time, and of the image in it), ``age`` in years (float), ``gender`` (of :data:`GENDERS`), ``view`` (of
+        :data:`VIEW_CLASSES`, or ""), ``test`` (bool: official test image), and the pathologies as the table has them
+        (float).
         """
 
     def per_image(self, rows: DataFrame) -> DataFrame:
-        """One row for each image to use: the first of each patient, or all."""
-        return rows.drop_duplicates("patient") if self.per_patient == "first" else rows
+        """One row for each image to use, as ``per_patient`` says."""
+        if self.per_patient == ALL:
+            return rows
+        if self.per_patient == MERGED:
+            return rows.groupby("patient", sort=False, as_index=False).first()
+        return rows.sort_values(["patient", "study", "image"], kind="stable").drop_duplicates("patient")
 
-    def settle(self, rows: DataFrame) -> DataFrame:
-        """Convert pathologies to 1, 0 and NaN."""
+    def settle(self, rows: DataFrame, training: Tensor) -> DataFrame:
+        """Convert pathologies to 1, 0 and NaN.
+
+        Args:
+            rows: N rows, one for each image to use.
+            training: mask of those that are neither for validation nor for testing, bool ``[N]``.
+        """
         return rows
 
     def labels(self) -> dict[str, LabelInfo]:
@@ -108,21 +139,23 @@ class ChestXrays(ListedPictures):
         rows, listed = self._plausible(rows), len(rows)
         if self.division == "official":
             _check_official(rows)
-        chosen = self.settle(self.per_image(rows[rows["view"].isin(VIEWS[self.view])]))
+        chosen = self.per_image(rows[rows["view"].isin(VIEWS[self.view])])
         if not len(chosen):
             raise UserError(f"data.view={self.view}: none of {listed:,} usable rows in {self.root.absolute()} is of it")
+        patients = _tensor(chosen["patient"]).long()
+        official = _tensor(chosen["test"]).bool() if self.division == "official" else None
+        test, val = held_out(patients, self.patient_split, official)
+        chosen = self.settle(chosen, ~(test | val))
         labels: dict[str, Tensor] = {
             **{name: _tensor(chosen[name].fillna(MISSING)).long() for name in self.binary_labels},
             "age": _tensor(chosen["age"]).float() / YEARS,
             "gender": _indices(chosen["gender"], GENDERS),
             "view": _indices(chosen["view"], VIEW_CLASSES),
         }
-        patients = _tensor(chosen["patient"]).long()
-        test = _tensor(chosen["test"]).bool() if self.division == "official" else None
         everybody = Population(
             _tensor(rows["patient"]).long(), _tensor(rows["age"]).double(), _indices(rows["gender"], GENDERS)
         )
-        return Records(tuple(chosen["path"]), labels, test, patients, tuple(faults), everybody)
+        return Records(tuple(chosen["path"]), labels, official, patients, tuple(faults), everybody)
 
     def _plausible(self, rows: DataFrame) -> DataFrame:
         old = rows["age"] > OLDEST
@@ -136,16 +169,8 @@ class ChestXrays(ListedPictures):
         Raises:
             UserError: a split has no image.
         """
-        patients = records.patients
-        assert patients is not None
-        if records.test is None:
-            test, others = draw_groups(patients, self.test_fraction, self.title, "test")
-        else:
-            test, others = (mask.nonzero().flatten() for mask in (records.test, ~records.test))
-        if not len(test) or not len(others):
-            raise UserError(f"data.split={self.division} leaves no {'training' if len(test) else 'test'} image")
-        training, validation = hold_out_groups(patients[others], self.val_fraction, self.fraction, self.seed)
-        return {"train": others[training], "val": others[validation], "test": test}
+        assert records.patients is not None
+        return divide_patients(records.patients, self.patient_split, self.fraction, records.test)
 
     def describe(self) -> DataInfo:
         """As :meth:`ListedPictures.describe`.
@@ -161,7 +186,7 @@ class ChestXrays(ListedPictures):
                 " larger data.fraction or another target"
             )
         note = "which side of the body is the left, and which organ is above, cannot be told"
-        return DataInfo(info.name, info.image, info.mean, info.std, info.labels, note)
+        return replace(info, orientation=note, patients=self.patient_split)
 
 
 def _check_official(rows: DataFrame) -> None:

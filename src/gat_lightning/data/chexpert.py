@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from gat_lightning.data.chest import ChestXrays, faults_of
 from gat_lightning.data.records import Fault
 from gat_lightning.data.tables import pandas, read_table, values_of
@@ -28,9 +31,10 @@ _VIEW = {
     "Frontal": "",
     "Lateral": "lateral",
 }
-_PATH = r"(?P<path>(?:train|valid)/patient(?P<patient>\d+)/study\d+/[^/]+)$"
+_PATH = r"(?P<path>(?:train|valid)/patient(?P<patient>\d+)/study(?P<study>\d+)/(?:view(?P<image>\d+))?[^/]+)$"
 
 _UNCERTAIN = -1.0
+_UNCERTAIN_AS = {"ignore": float("nan"), "zeros": 0.0, "ones": 1.0}
 _HEALTHY = "no_finding"
 _NOT_A_FINDING = "support_devices"
 
@@ -41,14 +45,16 @@ class CheXpert(ChestXrays):
     ``root`` holds ``train.csv``, ``valid.csv`` and ``train/patientNNNNN/studyN/viewN_frontal.jpg``. ``split=official``
     tests on the images of ``valid.csv``, which radiologists labelled; ``split=patients`` ignores them.
 
-    Labels are resolved as for the paper's Table 7. With ``per_patient=first`` each patient is the first chosen image in
-    the order of ``train.csv``, with the first label that any of the patient's chosen images has for each pathology;
-    with ``all`` each image has its own. Then "No Finding" sets all other labels except "Support Devices" to 0, and
-    remaining uncertain labels (-1) become missing, 0 or 1. A blank "No Finding" is 0.
+    A patient's earliest image is that of the lowest study and then view number. "No Finding" sets all other labels of
+    an image except "Support Devices" to 0; a blank "No Finding" is 0. With ``per_patient=merged``, which reproduces the
+    paper's Table 7, labels are merged before: an image of a healthy study may then get the findings of a later one, or
+    the other way round.
 
     Args:
         target: ``edema`` or another pathology, ``age``, ``gender`` or ``view``.
-        uncertain: uncertain labels are missing (``ignore``), negative (``zeros``) or positive (``ones``).
+        uncertain: uncertain labels (-1) of training images are missing (``ignore``), negative (``zeros``) or positive
+            (``ones``).
+        uncertain_eval: likewise, of validation and test images.
         **settings: those of :class:`~gat_lightning.data.chest.ChestXrays`.
 
     Raises:
@@ -58,11 +64,15 @@ class CheXpert(ChestXrays):
     title = "CheXpert"
     layout = "train.csv, valid.csv and train/patientNNNNN/studyN/viewN_frontal.jpg (CheXpert-v1.0 or -v1.0-small)"
     binary_labels = PATHOLOGIES
+    official_apart = True
 
-    def __init__(self, *, target: str = "edema", uncertain: str = "ignore", **settings: Any) -> None:
+    def __init__(
+        self, *, target: str = "edema", uncertain: str = "ignore", uncertain_eval: str = "ignore", **settings: Any
+    ) -> None:
         super().__init__(target=target, **settings)
-        check_option("uncertain", uncertain, ("ignore", "zeros", "ones"))
-        self.uncertain = uncertain
+        check_option("uncertain", uncertain, tuple(_UNCERTAIN_AS))
+        check_option("uncertain_eval", uncertain_eval, tuple(_UNCERTAIN_AS))
+        self.uncertain, self.uncertain_eval = uncertain, uncertain_eval
 
     def rows(self) -> tuple[DataFrame, list[Fault]]:
         """Rows of ``train.csv``, and of ``valid.csv`` for the official split."""
@@ -73,20 +83,15 @@ class CheXpert(ChestXrays):
         ]
         return parse(pandas().concat(read, ignore_index=True))
 
-    def per_image(self, rows: DataFrame) -> DataFrame:
-        """First image of each patient, with the first label given to any of the patient's images."""
-        if self.per_patient == "all":
-            return rows
-        return rows.groupby("patient", sort=False, as_index=False).first()
-
-    def settle(self, rows: DataFrame) -> DataFrame:
+    def settle(self, rows: DataFrame, training: Tensor) -> DataFrame:
         """Resolve "No Finding", then uncertain labels."""
         rows = rows.copy()
         others = [name for name in PATHOLOGIES if name not in (_HEALTHY, _NOT_A_FINDING)]
         rows.loc[rows[_HEALTHY] == 1, others] = 0.0
         rows[_HEALTHY] = rows[_HEALTHY].fillna(0.0)
-        names, meaning = list(PATHOLOGIES), {"ignore": float("nan"), "zeros": 0.0, "ones": 1.0}[self.uncertain]
-        rows[names] = rows[names].mask(rows[names] == _UNCERTAIN, meaning)
+        meaning = torch.where(training, _UNCERTAIN_AS[self.uncertain], _UNCERTAIN_AS[self.uncertain_eval]).numpy()
+        for name in PATHOLOGIES:
+            rows[name] = rows[name].mask(rows[name] == _UNCERTAIN, meaning)
         return rows
 
 
@@ -112,4 +117,5 @@ def parse(table: DataFrame) -> tuple[DataFrame, list[Fault]]:
         checks.append(("unknown label", unknown, column))
     faults, good = faults_of(table.assign(path=rows["path"]), checks)
     rows = rows.assign(age=age, test=rows["path"].str.startswith("valid/"))[good]
-    return rows.assign(patient=rows["patient"].astype("int64")), faults
+    number = {name: pandas().to_numeric(rows[name]) for name in ("patient", "study", "image")}
+    return rows.assign(**number), faults

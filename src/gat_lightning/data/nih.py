@@ -26,7 +26,7 @@ TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 LISTS = {"train_val_list.txt": False, "test_list.txt": True}
 
 _NOTHING = "No Finding"
-_COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "View Position")
+_COLUMNS = ("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "View Position")
 _GENDER_COLUMNS = ("Patient Gender", "Patient Sex")
 _GENDER = {"F": "female", "M": "male", "": "unknown"}
 _VIEW = {"PA": "pa", "AP": "ap"}
@@ -41,9 +41,12 @@ class NIH(ChestXrays):
     ``images_001/images/`` to ``images_012/images/``, or in ``images/``. ``split=official`` needs the published
     ``train_val_list.txt`` and ``test_list.txt``, which are by patient.
 
-    A patient's first image is the first by image index. The paper's Table 6 prints a mean age of 46.9 years, that of
-    the file of 2017, which has ages of up to 414 years. The file of 2020 has other ages, none above 95, and its mean is
-    46.6. Table 7 was made from the older labels too: its counts are up to 10 images from those of 2020.
+    A patient's earliest image is that of the lowest follow-up number. That of the lowest image index, which
+    ``per_patient=merged`` takes, is a later one for 2,164 patients of the file of 2020.
+
+    The paper's Table 6 prints a mean age of 46.9 years, that of the file of 2017, which has ages of up to 414 years.
+    The file of 2020 has other ages, none above 95, and its mean is 46.6. Table 7 was made from the older labels too:
+    its counts are up to 10 images from those of 2020 with ``per_patient=merged``.
 
     Args:
         target: ``edema`` or another pathology, ``age``, ``gender`` or ``view``.
@@ -115,8 +118,9 @@ def parse(table: DataFrame) -> tuple[DataFrame, list[Fault]]:
     """
     table = table.assign(path=table["Image Index"].astype(str)).sort_values("path", kind="stable")
     sex, age = _gender(table), _age(table["Patient Age"].astype(str))
-    rows = table[["path"]].assign(age=age, test=False)
-    rows["patient"] = pandas().to_numeric(table["Patient ID"].astype(str), errors="coerce")
+    rows = table[["path"]].assign(age=age, test=False, image=0)
+    for name, column in (("patient", "Patient ID"), ("study", "Follow-up #")):
+        rows[name] = pandas().to_numeric(table[column].astype(str), errors="coerce")
     rows["gender"], gender = values_of(table[sex], _GENDER)
     rows["view"], view = values_of(table["View Position"], _VIEW)
     labels = table["Finding Labels"].astype(str)
@@ -130,6 +134,7 @@ def parse(table: DataFrame) -> tuple[DataFrame, list[Fault]]:
         ("unknown label", gender, sex),
         ("unknown label", view, "View Position"),
         ("patient without a number", rows["patient"].isna(), "Patient ID"),
+        ("follow-up without a number", rows["study"].isna(), "Follow-up #"),
         ("age that is not a number", age.isna(), "Patient Age"),
         ("negative age", age < 0, "Patient Age"),
     ]

@@ -22,8 +22,8 @@ _OVERRIDES = ("pretraining", "paper.row")
 # Settings whose text is a name: of an option, a task, a class or the run.
 _TEXT = (
     "name", "on_nan", "debug", "engine.space",
-    "data.target", "data.views", "data.view", "data.per_patient", "data.split", "data.uncertain", "data.on_error",
-    "data.classes", "data.macro.*",
+    "data.target", "data.views", "data.view", "data.per_patient", "data.split", "data.uncertain",
+    "data.uncertain_eval", "data.on_error", "data.classes", "data.macro.*",
     "encoder.name", "encoder.pretrained", "encoder.stages", "encoder.head_paths",
     "task.*.name", "target_task.name", "task.*.pos_weight", "target_task.pos_weight",
     "*attack.norm", "*attack.mode", "*attack.tasks", "*attack.random_start",

@@ -104,6 +104,13 @@ class Redefined:
 HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.training.schedules.cosine"),
     Redefined("gat_lightning.training.schedules.cyclic"),
+    # Splits follow from hashes of the patients: no value of data.split_seed is as before.
+    Redefined("gat_lightning.data.CheXpert.split"),
+    Redefined("gat_lightning.data.NIH.split"),
+    Redefined("gat_lightning.data.CheXpert.per_patient", unaffected=("all",)),
+    Redefined("gat_lightning.data.NIH.per_patient", unaffected=("all",)),
+    Redefined("gat_lightning.data.CheXpert.uncertain", unaffected=("ignore",)),
+    Introduced("gat_lightning.data.CheXpert.uncertain_eval", "ignore"),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

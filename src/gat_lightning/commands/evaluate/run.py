@@ -21,6 +21,7 @@ from gat_lightning.commands.evaluate.supplements import Supplementary, check_sup
 from gat_lightning.config.build import build_attack
 from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
+from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.naming import naming
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.journal import Journal
@@ -51,6 +52,8 @@ def run(config: DictConfig) -> EvaluationResult:
     target = build_target(config, subject, device)
     attacks, notes = defined(target, attacks)
     surrogates = load_surrogates(surrogate_paths(config), target)
+    for path in surrogate_paths(config):
+        check_held_out(path, subject.data.patient_split, [config.split])
     check_supplements(config, subject, attacks)
     result = EvaluationResult(
         config={**plain(config), "data": plain(data_settings(config) or OmegaConf.create())},

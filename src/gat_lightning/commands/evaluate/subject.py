@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_model
 from gat_lightning.config.evaluation import data_settings, is_export
+from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.naming import naming
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
@@ -95,6 +96,7 @@ def _from_checkpoint(config: DictConfig) -> Subject:
         return _from_export(config)
     multitask, tasks, trained = load_model(config.checkpoint)
     data = _data(config)
+    check_held_out(config.checkpoint, data.patient_split, [config.split])
     if data.target != NO_TARGET:
         _check_target(config, data, tasks[0].name)
     model = multitask.single_task().eval()

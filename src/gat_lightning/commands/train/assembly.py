@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from gat_lightning.config.build import build_data, build_module, build_trainer
 from gat_lightning.config.check import without_effect
+from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.resuming import Progress, announce, check_fits, find_resumable, initialise, progress_of
 from gat_lightning.data import ImageDataModule
 from gat_lightning.runs.directory import typed_overrides
@@ -51,6 +52,8 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     directory = RunDirectory(config.paths.run)
     resume = "auto" if was_requeued() and directory.last.is_file() else config.resume
     resumed = find_resumable(resume, directory.path)
+    if (start := resumed or init) is not None:
+        check_held_out(start, data.patient_split, ["val", "test"])
     if resumed is not None:
         check_fits(module.model, config, resumed)
     elif init is not None:

@@ -1,0 +1,57 @@
+"""Check that a checkpoint is not scored on patients that it was trained on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.data.patients import is_unseen
+from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo, PatientSplit
+
+
+def check_held_out(checkpoint: str | Path, patients: PatientSplit | None, splits: Sequence[str]) -> None:
+    """Check that splits have no training patient of a checkpoint.
+
+    Checkpoints keep the settings of their splits, not their patients: where the settings do not rule out a training
+    patient, the split is refused.
+
+    Args:
+        checkpoint: checkpoint of gat_lightning.
+        patients: settings of the data to score on; None if they are not split by patient.
+        splits: splits to score on, ``val`` or ``test``.
+
+    Raises:
+        UserError: a split may have a training patient, or the checkpoint cannot be read.
+    """
+    if patients is None:
+        return
+    origin = load_checkpoint(checkpoint)["gat_lightning"]
+    info = DataInfo.from_plain(origin["data"])
+    if info.name != patients.dataset:
+        return
+    division = str(origin["config"]["data"].get("split"))
+    trained = info.patients or replace(patients, split=division, split_seed=None)
+    for split in splits:
+        if not is_unseen(split, patients, trained):
+            reason, remedy = _unknown(patients, trained, splits) if trained.split_seed is None else _known(trained)
+            raise UserError(
+                f"'{checkpoint}' was trained on {info.name} {reason}, and the {split} split with"
+                f" {_settings(patients)} may have patients of its training: {remedy}"
+            )
+
+
+def _known(trained: PatientSplit) -> tuple[str, str]:
+    return f"with {_settings(trained)}", "use the same settings for both"
+
+
+def _unknown(patients: PatientSplit, trained: PatientSplit, splits: Sequence[str]) -> tuple[str, str]:
+    official = replace(patients, split="official")
+    helps = all(is_unseen(split, official, trained) for split in splits)
+    remedy = "set data.split=official, or use another data set" if helps else "use another data set, or train again"
+    return "by a version that drew patients in another way", remedy
+
+
+def _settings(patients: PatientSplit) -> str:
+    names = ["split", "split_seed", *(["test_fraction"] if patients.split == "patients" else []), "val_fraction"]
+    return " ".join(f"data.{name}={getattr(patients, name)}" for name in names)
