@@ -3,7 +3,7 @@
 import sys
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -27,8 +27,8 @@ def run(config: DictConfig) -> None:
     """
     console, data = Console(), [build_data(config)]
     if isinstance(data[0], ChestXrays):
-        other = FIRST if data[0].per_patient == MERGED else MERGED
-        data.append(build_data(OmegaConf.merge(config, {"data": {"per_patient": other}})))
+        config.data.per_patient = FIRST if data[0].per_patient == MERGED else MERGED
+        data.append(build_data(config))
     for table in summarise(*data):
         console.print(table)
 
