@@ -244,7 +244,9 @@ class WandbLogger(RunLogger):
         if not self._id_file.exists():
             given = os.environ.get("WANDB_RUN_ID")
             if given and _is_multirun():
-                raise UserError(f"WANDB_RUN_ID={given} names one W&B run, but -m starts several: unset it, or leave out -m.")
+                raise UserError(
+                    f"WANDB_RUN_ID={given} names one W&B run, but -m starts several: unset it, or leave out -m."
+                )
             with atomic_write(self._id_file) as temporary:
                 temporary.write_text(f"{given or secrets.token_hex(8)}\n")
         return self._id_file.read_text().strip()

@@ -1,0 +1,110 @@
+"""How a W&B run is opened: online with a key, otherwise offline in the run directory for a later ``wandb sync``."""
+
+import logging
+import netrc
+import os
+import shlex
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import wandb
+from wandb.errors import AuthenticationError, CommError
+
+from gat_lightning.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_SECONDS_TO_CONNECT = 30.0
+
+
+def open_run(directory: Path, system_metrics: bool, **arguments: Any) -> wandb.Run:
+    """Start a W&B run, or continue the one whose ``id`` is given; offline where the server cannot be reached.
+
+    Args:
+        directory: the run directory, which keeps the files of W&B.
+        system_metrics: whether W&B samples the load of processor, memory and GPU.
+        **arguments: of :func:`wandb.init`.
+
+    Raises:
+        UserError: W&B refuses the run, for instance because of its key.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    chosen = mode()
+    try:
+        try:
+            return wandb.init(settings=_settings(directory, chosen, system_metrics), **arguments)
+        except CommError as error:
+            if chosen != "online" or isinstance(error, AuthenticationError):
+                raise
+            log.warning("W&B cannot be reached (%s). This run stays offline; upload it later: %s",
+                        _first_line(error), upload_command(directory))  # fmt: skip
+            return wandb.init(settings=_settings(directory, "offline", system_metrics), **arguments)
+    except wandb.Error as error:
+        raise UserError(
+            f"W&B cannot start: {_first_line(error)} Set WANDB_MODE=offline to upload the run later, or leave out"
+            " logger=wandb."
+        ) from error
+
+
+def upload_command(directory: Path) -> str:
+    """What to type to upload the offline files of a run directory."""
+    return f"wandb login; wandb sync {shlex.quote(str(directory / 'wandb'))}/offline-run-*"
+
+
+def has_key() -> bool:
+    """Whether W&B would find credentials: in the environment, in a ``.netrc``, or in its settings."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    settings = wandb.setup().settings
+    return bool(settings.api_key) or _in_netrc(urlsplit(settings.base_url).netloc)
+
+
+def mode() -> Literal["online", "offline", "disabled"]:
+    """The mode set by ``WANDB_MODE`` or ``wandb offline``; otherwise online with a key, offline without one."""
+    said = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
+    if said == "disabled":
+        return "disabled"
+    if said in ("offline", "dryrun"):
+        return "offline"
+    return "online" if has_key() else "offline"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _in_netrc(host: str) -> bool:
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    try:
+        return netrc.netrc(str(path)).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _settings(
+    directory: Path, chosen: Literal["online", "offline", "disabled"], system_metrics: bool
+) -> wandb.Settings:
+    """Settings that disable all automatic collection by W&B, and all messages except upload errors."""
+    return wandb.Settings(
+        mode=chosen,
+        silent=chosen != "online",
+        init_timeout=_SECONDS_TO_CONNECT,
+        root_dir=str(directory),
+        resume="allow",
+        reinit="create_new",
+        console="off",
+        quiet=True,
+        show_info=False,
+        symlink=False,
+        host="",
+        program="gat_lightning",
+        save_code=False,
+        disable_code=True,
+        disable_git=True,
+        disable_job_creation=True,
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+        x_disable_stats=not system_metrics,
+        x_save_requirements=False,
+    )
