@@ -12,7 +12,7 @@ from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.fgsm import FGSM
 from gat_lightning.attacks.friendly import FriendlyPGD
 from gat_lightning.attacks.guard import undisturbed
-from gat_lightning.attacks.iterative import IterativeAttack, IterativeSettings, input_gradient
+from gat_lightning.attacks.iterative import AscentSettings, IterativeAttack, IterativeSettings, input_gradient
 from gat_lightning.attacks.mim import MIM
 from gat_lightning.attacks.norms import L1, L2, Linf, Norm, as_norm
 from gat_lightning.attacks.pgd import PGD
@@ -30,6 +30,7 @@ __all__ = [
     "L2",
     "MIM",
     "PGD",
+    "AscentSettings",
     "Attack",
     "AttackSettings",
     "AutoAttack",

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypedDict
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,15 @@ from torch import Tensor, nn
 from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.attacks.guard import MODES, undisturbed
 from gat_lightning.attacks.norms import Linf, Norm, as_norm
+from gat_lightning.attacks.precision import HALF, in_precision, rounded_towards
 from gat_lightning.attacks.problem import LossFunction, LossProblem, Problem
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.validate import check_option
+
+CLASSIFIER = (
+    "to attack a classifier, write attack(ClassifierProblem(model, labels), images), or BinaryProblem for one logit"
+)
+"""How to attack a classifier, to follow "... ;"."""
 
 TOLERANCE = 1e-6
 """How far outside [0, 1] a pixel may be by rounding; it is then clamped."""
@@ -39,17 +45,20 @@ class Attack(ABC):
 
     Attributes:
         needs_decision: whether it attacks a decision between classes, and a loss alone does not do.
+        zero_gradient: which images of the last call had a gradient of exactly zero at some step, bool ``[B]``; None for
+            an attack that takes no gradient.
 
     Raises:
         SettingError: an argument is out of its range, or a name is unknown.
     """
 
-    needs_decision: ClassVar[bool] = False
+    needs_decision: bool = False
 
     def __init__(self, norm: str | Norm = "Linf", eps: float | str = "8/255", mode: str = "eval") -> None:
         self.norm = as_norm(norm)
         self.eps = parse_budget(eps, "eps", 0, 1 if isinstance(self.norm, Linf) else math.inf)
         self.mode = check_option("mode", mode, MODES)
+        self.zero_gradient: Tensor | None = None
         self._calls = 0
 
     @property
@@ -63,7 +72,8 @@ class Attack(ABC):
 
         Args:
             problem: what to attack.
-            images: ``[B, C, H, W]`` in [0, 1], B at least 1; no graph is attached. Not to be changed in place.
+            images: ``[B, C, H, W]`` in [0, 1], float32 or float64, B at least 1; no graph is attached. Not to be
+                changed in place.
             generator: the only source of random numbers.
 
         Returns:
@@ -78,7 +88,8 @@ class Attack(ABC):
         Args:
             problem: the loss to increase: a :class:`~gat_lightning.attacks.problem.Problem`, or a callable from images
                 to the loss of each sample. Behind a bare function no module can be guarded; an ``nn.Module`` can.
-            images: floating point ``[B, C, H, W]`` in [0, 1].
+            images: floating point ``[B, C, H, W]`` in [0, 1]. Those of half precision are perturbed in float32, and
+                the result is rounded towards the images, so that it is in the ball.
             generator: draws for this batch. Without one, the n-th call of this object draws from a generator keyed by
                 ``torch.initial_seed()`` and n: calls differ, runs with the same ``torch.manual_seed`` agree, and the
                 global generator is not touched.
@@ -88,9 +99,11 @@ class Attack(ABC):
 
         Raises:
             ValueError: the images are not floating point, not 4-D or outside [0, 1]; the generator is made for another
-                number of samples; the loss is not one value per sample or does not depend on the images; or
-                ``torch.inference_mode`` is on.
+                number of samples, or labels are given in its place; the loss is not one value per sample or does not
+                depend on the images; or ``torch.inference_mode`` is on.
         """
+        if isinstance(generator, Tensor):
+            raise ValueError(f"An attack takes no labels of its own; {CLASSIFIER}")
         clean = _checked(images)
         if generator is None:
             generator = BatchGenerator(Shard.whole(len(clean)), torch.initial_seed(), self.name, self._calls)
@@ -100,10 +113,19 @@ class Attack(ABC):
                 f"The generator draws for {generator.shard.size} samples, but there are {len(clean)} images"
             )
         problem = _as_problem(problem)
+        self.zero_gradient = None
         if self.eps == 0 or clean.numel() == 0:
             return clean
         with undisturbed(problem.module, self.mode, clean.device):
-            return self.perturb(problem, clean, generator)
+            if clean.dtype not in HALF:
+                return self.perturb(problem, clean, generator)
+            rounded = in_precision(problem, clean.dtype)
+            return rounded_towards(clean, self.perturb(rounded, clean.float(), generator))
+
+    def _note(self, gradient: Tensor) -> None:
+        """Add the images with a zero gradient at this step to :attr:`zero_gradient`, without waiting for the device."""
+        zero = ~gradient.flatten(1).any(1)
+        self.zero_gradient = zero if self.zero_gradient is None else self.zero_gradient | zero
 
     def _named(self, base: str) -> str:
         """``base``, with the norm where it is not the usual one."""
@@ -113,7 +135,24 @@ class Attack(ABC):
 def _as_problem(problem: Problem | LossFunction) -> Problem:
     if isinstance(problem, Problem):
         return problem
-    return LossProblem(problem, problem if isinstance(problem, nn.Module) else None)
+    if isinstance(problem, nn.Module):
+        return LossProblem(_losses_of(problem), problem)
+    return LossProblem(problem)
+
+
+def _losses_of(module: nn.Module) -> LossFunction:
+    """The module as a loss function; an error where it returns something else, such as logits."""
+
+    def loss(images: Tensor) -> Tensor:
+        found = module(images)
+        if not isinstance(found, Tensor) or found.shape != images.shape[:1]:
+            shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise ValueError(
+                f"The attacked module must return the loss of each sample, [{len(images)}], got {shape}; {CLASSIFIER}"
+            )
+        return found
+
+    return loss
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 import copy
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ class Ensemble(Attack):
     its own here.
     """
 
-    needs_decision: ClassVar[bool] = True
+    needs_decision = True
 
     @property
     @abstractmethod

@@ -41,7 +41,7 @@ class ExternalAttack(Attack):
         SettingError: an argument is out of its range, or the attack is not defined in that norm.
     """
 
-    needs_decision: ClassVar[bool] = True
+    needs_decision = True
     """Whether logits and labels are needed, not only a loss."""
     norms: ClassVar[tuple[type[Norm], ...]] = (Linf, L2)
     """Norms in which the attack is defined."""

@@ -13,6 +13,7 @@ class FGSM(IterativeAttack):
     L1 the step of that norm takes the place of the sign.
 
     Args:
+        loss: ``None``, ``margin`` or ``dlr``, see :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
         **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
 
     Shape:
@@ -26,8 +27,8 @@ class FGSM(IterativeAttack):
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """
 
-    def __init__(self, **settings: Unpack[AttackSettings]) -> None:
-        super().__init__(steps=1, **settings)
+    def __init__(self, *, loss: str | None = None, **settings: Unpack[AttackSettings]) -> None:
+        super().__init__(steps=1, loss=loss, **settings)
 
     @property
     def name(self) -> str:

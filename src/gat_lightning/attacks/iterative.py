@@ -1,14 +1,17 @@
 """Steepest ascent with projection, the loop that FGSM, BIM, PGD and MIM share."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
 from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.budget import parse_budget
-from gat_lightning.attacks.problem import Problem
+from gat_lightning.attacks.losses import LOSSES
+from gat_lightning.attacks.problem import LossProblem, Problem
 from gat_lightning.randomness import BatchGenerator
-from gat_lightning.validate import check_int
+from gat_lightning.validate import check_int, check_option
 
 
 class IterativeSettings(AttackSettings, total=False):
@@ -16,6 +19,12 @@ class IterativeSettings(AttackSettings, total=False):
 
     step_size: float | str | None
     steps: int
+
+
+class AscentSettings(IterativeSettings, total=False):
+    """Those, and the loss, for attacks on a loss that is not prescribed."""
+
+    loss: str | None
 
 
 class IterativeAttack(Attack):
@@ -26,6 +35,8 @@ class IterativeAttack(Attack):
     Args:
         step_size: length of a step in ``norm``, above 0; ``None`` for the attack's own default.
         steps: number of steps, at least 1.
+        loss: what is increased: ``None`` for the problem's loss, or ``margin`` or ``dlr`` of its logits, for problems
+            that are a decision between classes (``dlr``: between at least 3).
         **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
 
     Raises:
@@ -33,9 +44,15 @@ class IterativeAttack(Attack):
     """
 
     def __init__(
-        self, *, step_size: float | str | None = None, steps: int = 10, **settings: Unpack[AttackSettings]
+        self,
+        *,
+        step_size: float | str | None = None,
+        steps: int = 10,
+        loss: str | None = None,
+        **settings: Unpack[AttackSettings],
     ) -> None:
         super().__init__(**settings)
+        self.loss = check_option("loss", loss, LOSSES, also=(None,))
         self.steps = check_int("steps", steps)
         self.step_size = (
             self._default_step_size()
@@ -52,12 +69,33 @@ class IterativeAttack(Attack):
 
     def _ascend(self, problem: Problem, images: Tensor, start: Tensor) -> Tensor:
         """The point reached from ``start`` in the ball around ``images`` after all steps."""
-        adversarial, ascent = start, None
+        problem, adversarial, ascent = self.with_loss(problem), start, None
         for _ in range(self.steps):
-            ascent = self._accumulate(input_gradient(problem, adversarial), ascent)
+            ascent = self._accumulate(self._gradient(problem, adversarial), ascent)
             moved = adversarial + self.step_size * self.norm.steepest(ascent, adversarial)
             adversarial = (images + self.norm.project(moved - images, self.eps)).clamp(0, 1)
         return adversarial
+
+    def with_loss(self, problem: Problem) -> Problem:
+        """The problem with :attr:`loss` in place of its own.
+
+        Raises:
+            ValueError: it has only a loss.
+        """
+        if self.loss is None:
+            return problem
+        decision_loss = getattr(problem, "decision_loss", None)
+        if decision_loss is None:
+            raise ValueError(
+                f"loss={self.loss} is defined for a decision between classes, and the problem has only a loss of its"
+                " own: leave it out, or attack ClassifierProblem(model, labels), or BinaryProblem for one logit."
+            )
+        return LossProblem(partial(decision_loss, loss=LOSSES[self.loss]), problem.module)
+
+    def _gradient(self, problem: Problem, images: Tensor) -> Tensor:
+        gradient = input_gradient(problem, images)
+        self._note(gradient)
+        return gradient
 
     def _accumulate(self, gradient: Tensor, previous: Tensor | None) -> Tensor:
         """What to ascend along, from this step's gradient and what the previous step ascended along."""

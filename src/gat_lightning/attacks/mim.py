@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from gat_lightning.attacks.iterative import IterativeAttack, IterativeSettings
+from gat_lightning.attacks.iterative import AscentSettings, IterativeAttack
 from gat_lightning.validate import check_real
 
 
@@ -17,8 +17,8 @@ class MIM(IterativeAttack):
 
     Args:
         decay: factor of the sum at each step, at least 0; 1 in the paper, 0 is BIM.
-        **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / steps``, as in the paper), ``steps`` and
-            ``mode`` of :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
+        **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / steps``, as in the paper), ``steps``,
+            ``loss`` and ``mode`` of :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
@@ -31,7 +31,7 @@ class MIM(IterativeAttack):
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """
 
-    def __init__(self, *, decay: float = 1.0, **settings: Unpack[IterativeSettings]) -> None:
+    def __init__(self, *, decay: float = 1.0, **settings: Unpack[AscentSettings]) -> None:
         super().__init__(**settings)
         self.decay = check_real("decay", decay, 0, example=1)
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from gat_lightning.attacks.iterative import IterativeAttack, IterativeSettings
+from gat_lightning.attacks.iterative import AscentSettings, IterativeAttack
 from gat_lightning.attacks.norms import STARTS
 from gat_lightning.attacks.problem import Problem
 from gat_lightning.randomness import BatchGenerator
@@ -20,9 +20,11 @@ class PGD(IterativeAttack):
     Args:
         random_start: ``none`` (the image), ``uniform`` (in the ball's volume) or ``gaussian`` (standard
             deviation 0.001, projected, as in TRADES).
-        restarts: number of starts, at least 1. With more than one, each sample keeps the result of highest loss, and
-            each restart costs one more forward.
-        **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / 4``), ``steps`` and ``mode`` of
+        restarts: number of starts, at least 1. With more than one, each sample keeps the result of highest loss; where
+            the problem says which samples are misclassified, as it does wherever attacks are scored, the highest among
+            those. Each restart costs one or two more forwards. Of one start the last step counts, also where an
+            earlier one had a higher loss.
+        **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / 4``), ``steps``, ``loss`` and ``mode`` of
             :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
 
     Shape:
@@ -37,9 +39,7 @@ class PGD(IterativeAttack):
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """
 
-    def __init__(
-        self, *, random_start: str = "uniform", restarts: int = 1, **settings: Unpack[IterativeSettings]
-    ) -> None:
+    def __init__(self, *, random_start: str = "uniform", restarts: int = 1, **settings: Unpack[AscentSettings]) -> None:
         super().__init__(**settings)
         self.random_start = check_option("random_start", random_start, STARTS)
         self.restarts = check_int("restarts", restarts)
@@ -58,14 +58,21 @@ class PGD(IterativeAttack):
         best = self._one_start(problem, images, generator)
         if self.restarts == 1:
             return best
-        highest = _loss(problem, best)
+        fooled, highest = self._judged(problem, best)
         for _ in range(self.restarts - 1):
             candidate = self._one_start(problem, images, generator)
-            loss = _loss(problem, candidate)
-            better = loss > highest
+            success, loss = self._judged(problem, candidate)
+            better = (success & ~fooled) | ((success == fooled) & (loss > highest))
             best = torch.where(better[:, None, None, None], candidate, best)
-            highest = torch.where(better, loss, highest)
+            highest, fooled = torch.where(better, loss, highest), fooled | success
         return best
+
+    @torch.no_grad()
+    def _judged(self, problem: Problem, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Which images are misclassified, none where the problem does not say, and their loss; ``[B]`` each."""
+        loss = self.with_loss(problem).loss(images)
+        success = getattr(problem, "success", None)
+        return torch.zeros_like(loss, dtype=torch.bool) if success is None else success(images), loss
 
     def _one_start(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         start = images + self.norm.random(images, self.eps, self.random_start, generator)
@@ -73,8 +80,3 @@ class PGD(IterativeAttack):
 
     def _default_step_size(self) -> float:
         return self.eps / 4
-
-
-@torch.no_grad()
-def _loss(problem: Problem, images: Tensor) -> Tensor:
-    return problem.loss(images)

@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from gat_lightning.attacks import losses
+
 LossFunction = Callable[[Tensor], Tensor]
 """Images ``[B, C, H, W]`` in [0, 1] -> loss of each sample ``[B]``."""
 
@@ -14,7 +16,8 @@ class Problem(Protocol):
     """The inner maximisation of one batch. Attacks that need only a loss also take a bare :data:`LossFunction`.
 
     ``module`` is what must come out of the attack as it went in (modes, ``requires_grad``, BatchNorm statistics).
-    Classifiers also offer ``logits(x)``, ``labels`` and ``success(x) -> bool [B]``, see :class:`ClassifierProblem`.
+    Classifiers also offer ``logits(x)``, ``labels``, ``decision_loss(x, loss) -> [B]`` and ``success(x) -> bool [B]``,
+    see :class:`ClassifierProblem`.
     """
 
     module: nn.Module | None
@@ -42,7 +45,9 @@ class ClassifierProblem:
     Args:
         model: images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]``.
         labels: true classes ``[B]``, long.
-        loss: ``(logits, labels) -> [B]``; cross-entropy by default.
+        loss: ``(logits, labels) -> [B]``; cross-entropy by default, computed from the margin (see
+            :func:`~gat_lightning.attacks.losses.cross_entropy`), since the gradient of torch's vanishes in float32
+            where the model is confident.
     """
 
     def __init__(
@@ -51,7 +56,7 @@ class ClassifierProblem:
         self.module: nn.Module | None = model
         self.model = model
         self.labels = labels
-        self._loss = loss or (lambda logits, labels: nn.functional.cross_entropy(logits, labels, reduction="none"))
+        self._loss = loss or losses.cross_entropy
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits ``[B, K]``."""
@@ -60,6 +65,10 @@ class ClassifierProblem:
     def loss(self, images: Tensor) -> Tensor:
         """Loss of each sample, ``[B]``."""
         return self._loss(self.logits(images), self.labels)
+
+    def decision_loss(self, images: Tensor, loss: losses.DecisionLoss) -> Tensor:
+        """Another loss of each sample, ``[B]``."""
+        return loss(self.logits(images), self.labels)
 
     def success(self, images: Tensor) -> Tensor:
         """Which images are misclassified, bool ``[B]``."""

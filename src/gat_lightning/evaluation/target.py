@@ -12,7 +12,8 @@ from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
-from gat_lightning.tasks import Task, TaskProblem
+from gat_lightning.tasks import Task
+from gat_lightning.tasks.forward import scored_problem
 from gat_lightning.tasks.views import views_of
 
 _FLOAT32 = (torch.finfo(torch.float32).min, torch.finfo(torch.float32).max)
@@ -72,12 +73,12 @@ class Target:
         if self.attacked:
             assert self._multitask is not None
             views = views_of(batch, self.attacked, generators, separate=True)
-            return TaskProblem(self._multitask, views, self.attacked)
+            return scored_problem(self._multitask, views, self.task, self.attacked)
         if self.task.kind == "multiclass":
-            return ClassifierProblem(self.model, labels, self.task.loss)
+            return ClassifierProblem(self.model, labels, self.task.attack_loss)
         if self.task.kind == "binary":
             return BinaryProblem(self.model, labels)
-        return LossProblem(lambda images: self.task.loss(self.model(images), labels), self.model)
+        return LossProblem(lambda images: self.task.attack_loss(self.model(images), labels), self.model)
 
     @torch.no_grad()
     def outcomes(self, images: Tensor, labels: Tensor) -> Outcomes:

@@ -5,7 +5,7 @@ from gat_lightning.methods.base import Method
 from gat_lightning.methods.fast import Fast
 from gat_lightning.methods.fgsm import FGSMTraining
 from gat_lightning.methods.free import Free
-from gat_lightning.methods.friendly import DecisionProblem, Friendly
+from gat_lightning.methods.friendly import Friendly
 from gat_lightning.methods.madry import Madry
 from gat_lightning.methods.mart import Mart
 from gat_lightning.methods.paired import Paired
@@ -16,7 +16,6 @@ from gat_lightning.methods.weight_perturbation import WeightPerturbation
 
 __all__ = [
     "Adversarial",
-    "DecisionProblem",
     "DivergenceProblem",
     "FGSMTraining",
     "Fast",

@@ -1,6 +1,7 @@
 """Free adversarial training: replays each batch, and updates perturbation and weights together."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ class Free(Adversarial):
         self.replays = check_int("replays", replays)
         self._perturbation: Tensor | None = None
         self._moved: Tensor | None = None
-        self._attacked: list[str] = []
+        self._attacked: list[Task] = []
 
     def replay(self, views: Views) -> Iterator[None]:
         """Yield for each step, and move the perturbations after it.
@@ -58,7 +59,7 @@ class Free(Adversarial):
 
     def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:
         """The summed losses of the attacked tasks, whose gradient moves the perturbation."""
-        self._attacked = [task.name for task in attacked]
+        self._attacked = list(attacked)
         return super().problem(model, views, tasks, attacked)
 
     def perturb(self, attack: Attack, problem: Problem, views: Views, generator: BatchGenerator) -> Tensor:
@@ -77,7 +78,9 @@ class Free(Adversarial):
         views, images = adversarial.views, adversarial.images
         assert views.shard is not None
         assert self._moved is not None
-        loss = torch.stack([adversarial.losses[task].sum() for task in self._attacked]).sum()
+        outputs = adversarial.outputs
+        losses = [views.loss(task.name, partial(task.attack_loss, outputs[task.name])).sum() for task in self._attacked]
+        loss = torch.stack(losses).sum()
         (gradient,) = torch.autograd.grad(loss, images, retain_graph=True)
         with torch.no_grad():
             moved = self._of(views) + self.eps * self.norm.steepest(gradient, images)

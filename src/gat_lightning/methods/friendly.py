@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
 from typing_extensions import Unpack
 
 from gat_lightning.attacks import FriendlyPGD, IterativeSettings, Problem
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.tasks import Task, TaskProblem, Views
+from gat_lightning.tasks import DecisionProblem, Task, Views
 
 
 class Friendly(Adversarial):
@@ -46,26 +45,3 @@ class Friendly(Adversarial):
     def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:
         """The attacked tasks' loss, and when the target is misclassified."""
         return DecisionProblem(model, views, tasks[0], attacked)
-
-
-class DecisionProblem(TaskProblem):
-    """The summed loss of the attacked tasks, and whether the target's label is missed.
-
-    Args:
-        model: the multi-task model.
-        views: the prepared batch.
-        target: a task with classes.
-        attacked: the tasks under attack.
-    """
-
-    def __init__(self, model: MultiTaskModel, views: Views, target: Task, attacked: Sequence[Task]) -> None:
-        super().__init__(model, views, attacked)
-        self._decision = TaskProblem(model, views, [target])
-        self._target = target
-        self._labels = views.labels[target.name]
-
-    def success(self, images: Tensor) -> Tensor:
-        """Which images are misclassified, bool ``[B]``."""
-        classes = self._target.log_probabilities(self._decision.outputs(images)[self._target.name])
-        assert classes is not None
-        return classes.argmax(1) != self._labels

@@ -71,4 +71,6 @@ class DivergenceProblem:
             with torch.no_grad():
                 self._reference = self._problem.outputs(self._images)
         outputs, reference = self._problem.outputs(images), self._reference
-        return torch.stack([task.divergence(reference[task.name], outputs[task.name]) for task in self._tasks]).sum(0)
+        return torch.stack(
+            [task.attack_divergence(reference[task.name], outputs[task.name]) for task in self._tasks]
+        ).sum(0)

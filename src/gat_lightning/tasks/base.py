@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from gat_lightning.attacks import losses
 from gat_lightning.batch import has_label
 from gat_lightning.randomness import BatchGenerator
 
@@ -87,9 +88,17 @@ class Task(ABC):
     def loss(self, output: Tensor, label: Tensor) -> Tensor:
         """Loss of each sample, ``[B]``; exactly 0, with zero gradient, where the label is missing."""
 
+    def attack_loss(self, output: Tensor, label: Tensor) -> Tensor:
+        """What attacks increase, ``[B]``: :meth:`loss`, unless its gradient vanishes where an output is confident."""
+        return self.loss(output, label)
+
     def log_probabilities(self, output: Tensor) -> Tensor | None:
         """Log-probability of each class, ``[B, K]``; None for a task without classes."""
         return None
+
+    def logits(self, output: Tensor) -> Tensor | None:
+        """Logit of each class, ``[B, K]``; None for a task without classes."""
+        return self.log_probabilities(output)
 
     def divergence(self, reference: Tensor, output: Tensor) -> Tensor:
         """How far outputs are from the ``reference`` ones of the same samples, ``[B]``, at least 0; differentiable.
@@ -101,6 +110,16 @@ class Task(ABC):
         if from_classes is None or to_classes is None:
             return (output - reference).abs().flatten(1).mean(1)
         return (from_classes.exp() * (from_classes - to_classes)).sum(1)
+
+    def attack_divergence(self, reference: Tensor, output: Tensor) -> Tensor:
+        """What attacks on the divergence increase: :meth:`divergence`, with a gradient that keeps its direction.
+
+        Only the gradient with respect to ``output`` is right.
+        """
+        before, after = self.logits(reference), self.logits(output)
+        if before is None or after is None or type(self).divergence is not Task.divergence:
+            return self.divergence(reference, output)
+        return losses.divergence(before, after)
 
     @abstractmethod
     def metrics(self) -> MetricCollection:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from gat_lightning.attacks import losses
 from gat_lightning.errors import SettingError
 from gat_lightning.info import DataInfo
 from gat_lightning.models.features import FeatureInfo, LinearDecoder
@@ -75,9 +76,19 @@ class BinaryClassification(Task):
         )
         return masked(loss, label)
 
+    def attack_loss(self, output: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy from the signed logit, ``[B]``; the loss of a subclass that has another one."""
+        if type(self).loss is not BinaryClassification.loss:
+            return self.loss(output, label)
+        return losses.binary_cross_entropy(output.squeeze(1), label, self._weight)
+
     def log_probabilities(self, output: Tensor) -> Tensor:
         """Of no and of yes, for logits ``[B, 1]``: ``[B, 2]``."""
         return nn.functional.logsigmoid(torch.cat([-output, output], 1))
+
+    def logits(self, output: Tensor) -> Tensor:
+        """0 for no and the logit for yes, ``[B, 2]``."""
+        return nn.functional.pad(output, (1, 0))
 
     def metrics(self) -> MetricCollection:
         """AUROC, then accuracy at logit 0, over the samples that have a label."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from gat_lightning.attacks import losses
 from gat_lightning.batch import MISSING
 from gat_lightning.errors import MissingLabelError
 from gat_lightning.info import DataInfo, LabelInfo, LabelKind
@@ -35,9 +36,18 @@ class MulticlassTask(Task):
         """Cross-entropy of logits ``[B, K]`` against classes ``[B]``; ``[B]``, 0 where the label is missing."""
         return nn.functional.cross_entropy(output, label, reduction="none", ignore_index=MISSING)
 
+    def attack_loss(self, output: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy from the margin, ``[B]``; the loss of a subclass that has another one."""
+        own = type(self).loss is not MulticlassTask.loss
+        return self.loss(output, label) if own else losses.cross_entropy(output, label)
+
     def log_probabilities(self, output: Tensor) -> Tensor:
         """Log-softmax of logits ``[B, K]``."""
         return output.log_softmax(1)
+
+    def logits(self, output: Tensor) -> Tensor:
+        """The output itself, ``[B, K]``."""
+        return output
 
     def metrics(self) -> MetricCollection:
         """Accuracy over the samples that have a label."""

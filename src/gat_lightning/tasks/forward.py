@@ -1,12 +1,13 @@
 """Forward pass of all tasks, each on its own view of the images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from gat_lightning.attacks.losses import DecisionLoss
 from gat_lightning.batch import has_label
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.features import Encode
@@ -121,10 +122,62 @@ class TaskProblem:
         return task_outputs(self._encode, self._model, images, self._views, names)[0]
 
     def loss(self, images: Tensor) -> Tensor:
-        """Loss of each sample, ``[B]``."""
+        """Loss of each sample, ``[B]``, see :meth:`~gat_lightning.tasks.base.Task.attack_loss`."""
+        return self._summed(images, lambda task, output: partial(task.attack_loss, output))
+
+    def decision_loss(self, images: Tensor, loss: DecisionLoss) -> Tensor:
+        """Another loss than the tasks' own of each sample, ``[B]``.
+
+        Raises:
+            ValueError: an attacked task has no classes.
+        """
+        return self._summed(images, lambda task, output: partial(loss, class_logits(task, output)))
+
+    def _summed(self, images: Tensor, loss_of: Callable[[Task, Tensor], Callable[[Tensor], Tensor]]) -> Tensor:
         outputs = self.outputs(images)
         losses = [
-            self._weights.get(task.name, 1.0) * self._views.loss(task.name, partial(task.loss, outputs[task.name]))
+            self._weights.get(task.name, 1.0) * self._views.loss(task.name, loss_of(task, outputs[task.name]))
             for task in self._tasks
         ]
         return torch.stack(losses).sum(0)
+
+
+class DecisionProblem(TaskProblem):
+    """The summed loss of the attacked tasks, and which images' target is misclassified.
+
+    Args:
+        model: the multi-task model.
+        views: the prepared batch.
+        target: a task with classes.
+        attacked: the tasks under attack.
+    """
+
+    def __init__(self, model: MultiTaskModel, views: Views, target: Task, attacked: Sequence[Task]) -> None:
+        super().__init__(model, views, attacked)
+        self._decision = TaskProblem(model, views, [target])
+        self._target = target
+        self._labels = views.labels[target.name]
+
+    def success(self, images: Tensor) -> Tensor:
+        """Which images are misclassified, bool ``[B]``; never one without a label."""
+        predicted = class_logits(self._target, self._decision.outputs(images)[self._target.name]).argmax(1)
+        return (predicted != self._labels) & has_label(self._labels)
+
+
+def scored_problem(model: MultiTaskModel, views: Views, target: Task, attacked: Sequence[Task]) -> TaskProblem:
+    """The problem of an attack whose images are scored: it says what is misclassified, if the target has classes."""
+    if target.kind in ("multiclass", "binary"):
+        return DecisionProblem(model, views, target, attacked)
+    return TaskProblem(model, views, attacked)
+
+
+def class_logits(task: Task, output: Tensor) -> Tensor:
+    """Logits of a task's classes, ``[B, K]``.
+
+    Raises:
+        ValueError: it has none.
+    """
+    logits = task.logits(output)
+    if logits is None:
+        raise ValueError(f"The task '{task.name}' is {task.kind} and has no classes between which it decides.")
+    return logits

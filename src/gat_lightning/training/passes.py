@@ -22,7 +22,7 @@ from gat_lightning.models.encoding import (
 )
 from gat_lightning.models.features import Encode
 from gat_lightning.tasks import Task, Views
-from gat_lightning.tasks.forward import ForwardPass, TaskProblem, forward_pass
+from gat_lightning.tasks.forward import ForwardPass, forward_pass, task_outputs
 
 
 class Passes:
@@ -103,9 +103,10 @@ class Passes:
 
     def losses_at(self, clean: ForwardPass, images: Tensor, task: str) -> Tensor:
         """Losses ``[B]`` of a task at displaced images, by a pass with the draws of ``clean`` that leaves no trace."""
-        displaced = [each for each in self.tasks if each.name == task]
+        loss = next(each.loss for each in self.tasks if each.name == task)
         with keep_generators(images.device), unchanged_buffers(self.model):
-            return TaskProblem(self.model, clean.views, displaced, encode=clean.encode).loss(images)
+            outputs, _ = task_outputs(clean.encode, self.model, images, clean.views, [task])
+            return clean.views.loss(task, partial(loss, outputs[task]))
 
     def target_losses(self, images: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """The target's loss on each of some clean images, ``[B]``, by a pass that leaves no trace in the model."""

@@ -20,7 +20,7 @@ from gat_lightning.models.encoding import full_precision
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.runs.metric_names import CLEAN, SELECTION, MetricName
 from gat_lightning.tasks import Task
-from gat_lightning.tasks.forward import TaskProblem, task_outputs
+from gat_lightning.tasks.forward import scored_problem, task_outputs
 from gat_lightning.tasks.views import Views, views_of
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Scoring:
         if len(attacked.images) == 0:
             return
         views = self._views(attacked, batch_idx, [self._target])
-        problem = TaskProblem(self._model, views, [self._target])
+        problem = scored_problem(self._model, views, self._target, [self._target])
         for view, attack in self._attacks.items():
             generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
             self._score(view, attack(problem, attacked.images, generator), views, [self._target])
