@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gat_lightning.attacks import FGSM, ClassifierProblem
 from gat_lightning.randomness import BatchGenerator, Shard
@@ -35,3 +35,20 @@ def test_unsuitable_tensors_and_losses_are_named(problem: ClassifierProblem, ima
     for loss in (lambda x: problem.loss(x.detach()), lambda x: problem.loss(images.clone().requires_grad_())):
         with pytest.raises(ValueError, match="no gradient with respect to the images"):
             attack(loss, images)
+
+
+def test_labels_and_bare_classifiers_are_answered_with_what_to_write(
+    problem: ClassifierProblem, images: Tensor, labels: Tensor
+) -> None:
+    remedy = r"write attack\(ClassifierProblem\(model, labels\), images\)"
+    with pytest.raises(ValueError, match=rf"takes no labels of its own; .*{remedy}"):
+        FGSM()(problem.model, images, labels)
+    with pytest.raises(ValueError, match=rf"the loss of each sample, \[8\], got \[8, 5\]; .*{remedy}"):
+        FGSM()(problem.model, images)
+
+    class Detector(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"logits": x.flatten(1)}
+
+    with pytest.raises(ValueError, match=rf"got dict; .*{remedy}"):
+        FGSM()(Detector(), images)

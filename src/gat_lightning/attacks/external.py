@@ -106,7 +106,7 @@ class LogitsModel(nn.Module):
                 f"An attack on a decision needs logits [B, K] of at least 2 classes, got {list(logits.shape)};"
                 " BinaryProblem(model, labels) makes two of one logit"
             )
-        return logits
+        return logits.to(images.dtype)  # of half precision, where torchattacks computes in that of its images
 
 
 @torch.no_grad()

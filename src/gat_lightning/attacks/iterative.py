@@ -60,6 +60,10 @@ class IterativeAttack(Attack):
             else parse_budget(step_size, "step_size", 0, closed="neither", also=(None,))
         )
 
+    def _named(self, base: str) -> str:
+        """``base``, with the norm and the loss where they are not the usual ones."""
+        return super()._named(base) + ("" if self.loss is None else f"-{self.loss}")
+
     def _default_step_size(self) -> float:
         return self.eps / self.steps
 

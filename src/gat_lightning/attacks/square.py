@@ -99,7 +99,7 @@ def _loss_square() -> Any:
 
         def margin_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
             """A margin that is never reached, and the value to minimise."""
-            loss = self._loss(images)
+            loss = self._loss(images).to(images.dtype)
             return torch.ones_like(loss), -loss
 
     return LossSquare

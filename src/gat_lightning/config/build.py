@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.attacks import Attack
+from gat_lightning.attacks import Attack, IterativeAttack
 from gat_lightning.augment import Augmentation
 from gat_lightning.config.data_modules import check_data_module
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
@@ -26,7 +26,14 @@ from gat_lightning.methods import Method, WeightPerturbation
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.runs.checkpoint_io import DurableCheckpointIO
 from gat_lightning.runs.relative_paths import relative_to_run
-from gat_lightning.tasks import Task, attacked_tasks, check_leading, target_task, warn_of_lost_orientation
+from gat_lightning.tasks import (
+    Task,
+    attacked_tasks,
+    check_attack_loss,
+    check_leading,
+    target_task,
+    warn_of_lost_orientation,
+)
 from gat_lightning.training.callbacks.catastrophic_overfitting import CatastrophicOverfittingGuard
 from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
 from gat_lightning.training.module import GATModule, Optimization
@@ -102,6 +109,11 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         attacked = attacked_tasks(tasks, config.attack.tasks)
     with naming(config, "method"):
         method.check(tasks, attacked)
+    if method.needs_adversarial:
+        check_loss(config, "attack", method.attack or attack, method.attacked(tasks, attacked))
+    validation, test = _named(build_attack(config, "validation.attack")), build_test_attacks(config)
+    for path, scored in zip(scored_attacks(config), [*validation.values(), *test.values()], strict=True):
+        check_loss(config, path, scored, tasks[:1])
     check_objectives(config, names, augment, method, weighting, curvature)
     model = build_model(config, info, tasks)
     engine = instantiate(_own(config, "engine"))(
@@ -124,7 +136,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         attack,
         engine,
         Optimization(instantiate(config.optimizer), instantiate(config.schedule)),
-        Scores(_named(build_attack(config, "validation.attack")), build_test_attacks(config), config.validation.images),
+        Scores(validation, test, config.validation.images),
         attacked=attacked,
         separate_views=config.data.views == "separate",
         augment=augment,
@@ -154,6 +166,18 @@ def check_objectives(
         weighting.check([*method.names(tasks), *curvature.names(tasks)])
     with naming(config, "curvature"):
         curvature.check(tasks, config.engine.space)
+
+
+def scored_attacks(config: DictConfig) -> list[str]:
+    """The nodes of the attacks of validation and test, in this order."""
+    return ["validation.attack", "test.attack", *(f"test.also.{name}.attack" for name in config.test.also)]
+
+
+def check_loss(config: DictConfig, path: str, attack: Attack, attacked: Sequence[Task]) -> None:
+    """Raise `UserError` unless the loss of the attack at ``path`` is defined for the tasks that it attacks."""
+    if isinstance(attack, IterativeAttack):
+        with naming(config, path):
+            check_attack_loss(attack.loss, attacked)
 
 
 def build_attack(config: DictConfig, path: str, **changed: Any) -> Attack:

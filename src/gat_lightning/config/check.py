@@ -47,8 +47,7 @@ def _check_training(config: DictConfig) -> None:
     check_encoder(config.encoder)
     _check_length(config.trainer)
     _check_checkpoints(config)
-    further = [f"test.also.{name}.attack" for name in config.test.also]
-    for path in ("attack", "validation.attack", "test.attack", *further):
+    for path in ("attack", *build.scored_attacks(config)):
         attack = build.build_attack(config, path)
         if path != "attack":
             _check_scored(config, path)

@@ -63,6 +63,10 @@ class Method(ABC):
         """The inner maximisation: the summed losses of the attacked tasks, unless the method has one of its own."""
         return TaskProblem(model, views, attacked)
 
+    def attacked(self, tasks: Sequence[Task], chosen: Sequence[Task]) -> Sequence[Task]:
+        """The tasks whose losses :meth:`problem` adds up: the chosen ones, unless the method prescribes others."""
+        return chosen
+
     def replay(self, views: Views) -> Iterator[None]:
         """Yield once for each step on a batch, :attr:`replays` times, on every rank alike."""
         yield

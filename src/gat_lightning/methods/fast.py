@@ -16,6 +16,7 @@ class Fast(Adversarial):
         eps: radius of the ball in units of [0, 1] pixels, above 0; a number or text such as ``8/255``.
         norm: ``Linf``, ``L2`` or ``L1``.
         step: length of the step as a multiple of ``eps``, above 0.
+        loss: that the step increases: ``None`` for the tasks' own, ``margin`` or ``dlr``.
         mode: of the model under attack, ``eval`` or ``train``.
         guard: stop, and go back to the weights of one validation before, when the accuracy under the validation attack
             falls by more than ``threshold`` from one validation to the next.
@@ -30,12 +31,13 @@ class Fast(Adversarial):
         eps: float | str,
         norm: str = "Linf",
         step: float = 1.25,
+        loss: str | None = None,
         mode: str = "eval",
         guard: bool = True,
         threshold: float = 0.2,
     ) -> None:
         check_real("step", step, 0, closed="neither", example=1.25)
         check_real("threshold", threshold, 0, 1, closed="neither", example=0.2)
-        self.attack = PGD(norm=norm, eps=eps, steps=1, mode=mode)
+        self.attack = PGD(norm=norm, eps=eps, steps=1, loss=loss, mode=mode)
         self.attack.step_size = step * self.attack.eps
         self.largest_fall = threshold if guard else None

@@ -13,12 +13,15 @@ class FGSMTraining(Madry):
 
     Args:
         pairing: see :class:`~gat_lightning.methods.madry.Madry`.
+        loss: that FGSM increases: ``None`` for the tasks' own, ``margin`` or ``dlr``.
         **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.fgsm.FGSM`.
 
     Raises:
         SettingError: an argument is out of its range, or a name is unknown.
     """
 
-    def __init__(self, *, pairing: str = "combined", **settings: Unpack[AttackSettings]) -> None:
+    def __init__(
+        self, *, pairing: str = "combined", loss: str | None = None, **settings: Unpack[AttackSettings]
+    ) -> None:
         super().__init__(pairing)
-        self.attack = FGSM(**settings)
+        self.attack = FGSM(loss=loss, **settings)

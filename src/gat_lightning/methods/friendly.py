@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from typing_extensions import Unpack
 
-from gat_lightning.attacks import FriendlyPGD, IterativeSettings, Problem
+from gat_lightning.attacks import AscentSettings, FriendlyPGD, Problem
 from gat_lightning.methods.adversarial import Adversarial
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.tasks import DecisionProblem, Task, Views
@@ -17,14 +17,14 @@ class Friendly(Adversarial):
 
     Args:
         tau: steps after the first misclassification, at least 0; the paper raises it from 0 to 3 during a run.
-        **settings: of :class:`~gat_lightning.attacks.friendly.FriendlyPGD`: ``norm``, ``eps``, ``step_size``, ``steps``
-            and ``mode``.
+        **settings: of :class:`~gat_lightning.attacks.friendly.FriendlyPGD`: ``norm``, ``eps``, ``step_size``,
+            ``steps``, ``loss`` and ``mode``.
 
     Raises:
         SettingError: an argument is out of its range, or a name is unknown.
     """
 
-    def __init__(self, *, tau: int = 1, **settings: Unpack[IterativeSettings]) -> None:
+    def __init__(self, *, tau: int = 1, **settings: Unpack[AscentSettings]) -> None:
         self.attack = FriendlyPGD(tau=tau, **settings)
 
     def check(self, tasks: Sequence[Task], attacked: Sequence[Task]) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from gat_lightning.attacks import PGD, IterativeSettings
+from gat_lightning.attacks import PGD, AscentSettings
 from gat_lightning.batch import MISSING
 from gat_lightning.methods.paired import Paired
 from gat_lightning.tasks import ForwardPass, Task
@@ -29,7 +29,8 @@ class Mart(Paired):
     Args:
         coefficient: λ, at least 0; 5 in the paper.
         pairing: ``combined``: one objective ``j/bce+kl`` per task, their sum; ``separate``: ``j/bce`` and ``j/kl``.
-        **settings: ``norm``, ``eps``, ``step_size``, ``steps`` and ``mode`` of :class:`~gat_lightning.attacks.pgd.PGD`.
+        **settings: ``norm``, ``eps``, ``step_size``, ``steps``, ``loss`` and ``mode`` of
+            :class:`~gat_lightning.attacks.pgd.PGD`.
 
     Raises:
         SettingError: an argument is out of its range, or a name is unknown.
@@ -38,7 +39,7 @@ class Mart(Paired):
     views = ("bce", "kl")
 
     def __init__(
-        self, *, coefficient: float = 5.0, pairing: str = "combined", **settings: Unpack[IterativeSettings]
+        self, *, coefficient: float = 5.0, pairing: str = "combined", **settings: Unpack[AscentSettings]
     ) -> None:
         super().__init__(pairing)
         self.coefficient = check_real("coefficient", coefficient, 0, example=5)

@@ -42,6 +42,10 @@ class SelfSupervised(Method):
         if len(tasks) < 2:
             raise ValueError("SelfSupervised needs an auxiliary task, such as Rotation.")
 
+    def attacked(self, tasks: Sequence[Task], chosen: Sequence[Task]) -> Sequence[Task]:
+        """All of them."""
+        return tasks
+
     def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:
         """The objective itself, of each sample."""
         return TaskProblem(model, views, tasks, {task.name: self.coefficient for task in tasks[1:]})

@@ -12,7 +12,7 @@ from gat_lightning.tasks.jigsaw import Jigsaw
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask
 from gat_lightning.tasks.regression import Regression
 from gat_lightning.tasks.rotation import Rotation, warn_of_lost_orientation
-from gat_lightning.tasks.target import ATTACKED, attacked_tasks, check_leading, target_task
+from gat_lightning.tasks.target import ATTACKED, attacked_tasks, check_attack_loss, check_leading, target_task
 from gat_lightning.tasks.views import Views
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "TaskProblem",
     "Views",
     "attacked_tasks",
+    "check_attack_loss",
     "check_leading",
     "histograms_of_gradients",
     "target_task",

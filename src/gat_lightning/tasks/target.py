@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gat_lightning.attacks.losses import DLR_CLASSES
 from gat_lightning.errors import SettingError
 from gat_lightning.info import DataInfo
 from gat_lightning.tasks.base import Task
@@ -64,3 +65,31 @@ def attacked_tasks(tasks: Sequence[Task], which: str) -> list[Task]:
     if not chosen:
         raise SettingError("tasks", which, "target or all, unless there is an auxiliary task, such as Rotation")
     return list(chosen)
+
+
+def check_attack_loss(loss: str | None, attacked: Sequence[Task]) -> None:
+    """See that the loss of an attack is defined for the tasks that it attacks.
+
+    Args:
+        loss: ``margin``, ``dlr``, or None for the tasks' own losses.
+        attacked: the tasks under attack.
+
+    Raises:
+        SettingError: a task has no classes, or too few.
+    """
+    for task in attacked if loss is not None else ():
+        if task.kind not in ("multiclass", "binary"):
+            raise SettingError(
+                "loss",
+                loss,
+                f"left out: the attacked task '{task.name}' is {task.kind} and has no classes",
+                also=(None,),
+            )
+        classes = 2 if task.kind == "binary" else task.outputs
+        if loss == "dlr" and classes < DLR_CLASSES:
+            raise SettingError(
+                "loss",
+                loss,
+                f"margin: DLR compares {DLR_CLASSES} classes, and the attacked task '{task.name}' has {classes}",
+                also=(None,),
+            )

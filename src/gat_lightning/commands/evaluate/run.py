@@ -18,7 +18,7 @@ from gat_lightning.commands.evaluate.doubts import doubts
 from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.commands.evaluate.subject import Subject, load_subject
 from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
-from gat_lightning.config.build import build_attack
+from gat_lightning.config.build import build_attack, check_loss
 from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
 from gat_lightning.config.held_out import check_held_out
@@ -50,6 +50,9 @@ def run(config: DictConfig) -> EvaluationResult:
     subject = load_subject(config)
     device = find_device(config.device)
     target = build_target(config, subject, device)
+    nodes = {f"evaluation.{view}.attack": attack for view, attack in attacks.items()}
+    for path, attack in [*nodes.items(), *(("curve.attack", attack) for _, attack in curve)]:
+        check_loss(config, path, attack, target.attacked or [target.task])
     attacks, notes = defined(target, attacks)
     surrogates = load_surrogates(surrogate_paths(config), target)
     for path in surrogate_paths(config):
