@@ -59,6 +59,7 @@ REFUSED = [
     (lambda: BIM(steps=True), "steps=True", "a whole number"),
     (lambda: BIM(step_size=0), "step_size=0", "None or a number above 0"),
     (lambda: BIM(step_size="-1/255"), "step_size='-1/255'", "above 0"),
+    (lambda: BIM(loss="DLR"), "loss='DLR'", "None or one of: margin, dlr; did you mean dlr?"),
     (lambda: MIM(decay=-1), "decay=-1", "at least 0"),
     (lambda: PGD(random_start="normal"), "random_start='normal'", "none, uniform, gaussian"),
     (lambda: PGD(random_start="Gauss"), "random_start='Gauss'", "did you mean gaussian?"),
@@ -95,10 +96,11 @@ def test_restarts_need_a_random_start() -> None:
 def test_the_constructors_arguments_are_those_of_the_base_and_its_own() -> None:
     common = {"norm", "eps", "mode"}
     for attack, own in (
-        (FGSM, set()),
-        (BIM, {"step_size", "steps"}),
-        (MIM, {"step_size", "steps", "decay"}),
-        (PGD, {"step_size", "steps", "random_start", "restarts"}),
+        (FGSM, {"loss"}),
+        (BIM, {"step_size", "steps", "loss"}),
+        (MIM, {"step_size", "steps", "loss", "decay"}),
+        (PGD, {"step_size", "steps", "loss", "random_start", "restarts"}),
+        (FriendlyPGD, {"step_size", "steps", "loss", "random_start", "tau"}),
         (CW, {"steps", "c", "confidence", "lr"}),
         (Square, {"queries", "restarts", "seed"}),
         (AutoAttack, {"steps", "queries", "seed"}),
@@ -121,6 +123,8 @@ def test_the_constructors_arguments_are_those_of_the_base_and_its_own() -> None:
         (PGD(steps=20, restarts=5), "pgd20x5"),
         (PGD(norm="L2", eps=0.5), "pgd10-l2"),
         (FGSM(norm="L1", eps=12), "fgsm-l1"),
+        (PGD(steps=20, loss="margin"), "pgd20-margin"),
+        (MIM(norm="L2", eps=0.5, loss="dlr"), "mim10-l2-dlr"),
     ],
 )
 def test_names(attack: Attack, name: str) -> None:

@@ -7,20 +7,26 @@ from gat_lightning.config.check import without_effect
 from support.training_runs import SHORT, tiny, trained
 
 ALL = "attack.eps, attack.norm, attack.step_size, attack.steps, attack.mode, attack.tasks"
+WITH_LOSS = ALL.replace("attack.mode", "attack.loss, attack.mode")
 
 
 @pytest.mark.parametrize(
     ("method", "typed", "ignored", "taken"),
     [
-        ("trades", ["attack=fgsm", "attack.steps=3"], "attack=fgsm", ALL),
-        ("mart", ["attack=pgd", "attack.restarts=3", "seed=1"], "attack=pgd, attack.restarts=3", ALL),
-        ("fat", ["++attack.random_start=none"], "++attack.random_start=none", ALL),
-        ("fast", ["attack.steps=7"], "attack.steps=7", "attack.eps, attack.norm, attack.mode, attack.tasks"),
+        ("trades", ["attack=fgsm", "attack.loss=margin"], "attack=fgsm, attack.loss=margin", ALL),
+        ("mart", ["attack=pgd", "attack.restarts=3", "seed=1"], "attack=pgd, attack.restarts=3", WITH_LOSS),
+        ("fat", ["++attack.random_start=none"], "++attack.random_start=none", WITH_LOSS),
+        (
+            "fast",
+            ["attack.steps=7"],
+            "attack.steps=7",
+            "attack.eps, attack.norm, attack.loss, attack.mode, attack.tasks",
+        ),
         (
             "fgsm",
             ["attack.step_size=0.1"],
             "attack.step_size=0.1",
-            "attack.eps, attack.norm, attack.mode, attack.tasks",
+            "attack.eps, attack.norm, attack.loss, attack.mode, attack.tasks",
         ),
         ("free", ["attack.mode=train"], "attack.mode=train", "attack.eps, attack.norm, attack.tasks"),
     ],

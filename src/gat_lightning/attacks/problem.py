@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from gat_lightning.attacks import losses
+from gat_lightning.batch import decide
 
 LossFunction = Callable[[Tensor], Tensor]
 """Images ``[B, C, H, W]`` in [0, 1] -> loss of each sample ``[B]``."""
@@ -72,7 +73,7 @@ class ClassifierProblem:
 
     def success(self, images: Tensor) -> Tensor:
         """Which images are misclassified, bool ``[B]``."""
-        return self.logits(images).argmax(1) != self.labels
+        return decide(self.logits(images)) != self.labels
 
 
 class TwoLogits(nn.Module):

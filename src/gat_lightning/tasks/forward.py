@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks.losses import DecisionLoss
-from gat_lightning.batch import has_label
+from gat_lightning.batch import decide, has_label
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.features import Encode
 from gat_lightning.tasks import Task
@@ -160,8 +160,8 @@ class DecisionProblem(TaskProblem):
 
     def success(self, images: Tensor) -> Tensor:
         """Which images are misclassified, bool ``[B]``; never one without a label."""
-        predicted = class_logits(self._target, self._decision.outputs(images)[self._target.name]).argmax(1)
-        return (predicted != self._labels) & has_label(self._labels)
+        decided = decide(class_logits(self._target, self._decision.outputs(images)[self._target.name]))
+        return (decided != self._labels) & has_label(self._labels)
 
 
 def scored_problem(model: MultiTaskModel, views: Views, target: Task, attacked: Sequence[Task]) -> TaskProblem:
