@@ -104,6 +104,13 @@ class Redefined:
 HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.training.schedules.cosine"),
     Redefined("gat_lightning.training.schedules.cyclic"),
+    # Splits follow from hashes of the patients: no value of data.split_seed is as before.
+    Redefined("gat_lightning.data.CheXpert.split"),
+    Redefined("gat_lightning.data.NIH.split"),
+    Redefined("gat_lightning.data.CheXpert.per_patient", unaffected=("all",)),
+    Redefined("gat_lightning.data.NIH.per_patient", unaffected=("all",)),
+    Redefined("gat_lightning.data.CheXpert.uncertain", unaffected=("ignore",)),
+    Introduced("gat_lightning.data.CheXpert.uncertain_eval", "ignore"),
     *(Introduced(f"gat_lightning.attacks.{name}.loss", None) for name in ("FGSM", "BIM", "MIM", "PGD")),
     *(Introduced(f"gat_lightning.methods.{name}.loss", None) for name in ("FGSMTraining", "Fast", "Mart", "Friendly")),
     Introduced("attack.loss", None),
@@ -111,3 +118,99 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
         Redefined(f"{node}.attack.restarts", unaffected=(1,))
         for node in ("validation", "test", "test.also.*", "evaluation.*", "curve")
     ),
+)
+"""All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
+for good; a name that was given up is not used again for something else."""
+
+
+def first_spelling(settings: dict[str, Any]) -> dict[str, Any]:
+    """A resolved configuration as the first version would have had it."""
+    return _undone(settings)[0]
+
+
+def first_values(settings: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Values of some settings as the first version would have had them, by their names of today; None where missing."""
+    spelled = first_spelling(settings)
+    return {name: next((place.value for place in _places(spelled, _first_name(name))), None) for name in names}
+
+
+def identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """What tells a run from all others: its settings as first spelled, and the numbers of those that were redefined."""
+    spelled, numbers = _undone(settings)
+    return {**spelled, "redefined": dict(numbers)} if numbers else spelled
+
+
+def _first_name(name: str) -> str:
+    for change in reversed(HISTORY):
+        if isinstance(change, Renamed) and f"{name}.".startswith(f"{change.name}."):
+            name = change.was + name.removeprefix(change.name)
+    return name
+
+
+def _undone(settings: dict[str, Any]) -> tuple[dict[str, Any], Counter[str]]:
+    spelled, numbers = deepcopy(settings), Counter[str]()
+    for change in reversed(HISTORY):
+        if not isinstance(change, Redefined):
+            change.undo(spelled)
+        elif change.applies(spelled):
+            numbers[change.name] += 1
+    return spelled, numbers
+
+
+_Path: TypeAlias = tuple[Any, ...]
+
+
+class _Place(NamedTuple):
+    """Where a setting is: its path below a node with a certain ``_target_``, or with none, the whole configuration."""
+
+    base: dict[str, Any]
+    target: str
+    path: _Path
+
+    @property
+    def parent(self) -> Any:
+        """The node or the list that the setting is in."""
+        return reduce(getitem, self.path[:-1], self.base)
+
+    @property
+    def value(self) -> Any:
+        """Of the setting."""
+        return self.parent[self.path[-1]]
+
+
+def _places(settings: dict[str, Any], name: str) -> list[_Place]:
+    found = [_Place(settings, "", path) for path in _paths(settings, name.split("."))]
+    for node in _nodes(settings):
+        target = node.get("_target_")
+        if target == name:
+            found.append(_Place(node, target, ("_target_",)))
+        elif target and name.startswith(f"{target}."):
+            found += (_Place(node, target, path) for path in _paths(node, name.removeprefix(f"{target}.").split(".")))
+    return found
+
+
+def _paths(node: Any, names: list[str]) -> Iterator[_Path]:
+    if not names:
+        yield ()
+        return
+    for key, value in _items(node):
+        if names[0] in ("*", str(key)):
+            yield from ((key, *path) for path in _paths(value, names[1:]))
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for _, value in _items(node):
+        yield from _nodes(value)
+
+
+def _items(node: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(node, dict):
+        return node.items()
+    return enumerate(node) if isinstance(node, list) else ()
+
+
+def _is_one_of(value: Any, others: Iterable[Any]) -> bool:
+    """Equality as in JSON, where 1, 1.0 and true are three values."""
+    return any(json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True) for other in others)
