@@ -17,6 +17,7 @@ from gat_lightning.nearest import nearest
 from gat_lightning.runs.checkpoint_io import PREVIOUS
 from gat_lightning.runs.directory import finished_before
 from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.result import EvaluationResult, read_result
 from gat_lightning.runs.settings_history import first_values
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
         run: this run's directory.
 
     Raises:
-        UserError: there is no checkpoint at the path, or it cannot be read.
+        UserError: there is no checkpoint at the path, it cannot be read, or the path is that of an evaluation.
     """
     if resume is None:
         return None
@@ -117,8 +118,20 @@ def find_resumable(resume: str | None, run: Path) -> Path | None:
         path = Path(resume)
         if not path.exists() and nearest(resume, ["auto"]):
             raise UserError(f"resume={resume}: there is no such checkpoint; did you mean auto?")
+        if _is_evaluation(path):
+            raise UserError(
+                f"resume={resume} is an evaluation, from which no training can go on. An interrupted evaluation goes on"
+                " when its own command is given again."
+            )
         path = RunDirectory(path).last if path.is_dir() else path
     return whole_checkpoint(path)
+
+
+def _is_evaluation(directory: Path) -> bool:
+    try:
+        return isinstance(read_result(directory), EvaluationResult)
+    except (OSError, ValueError):
+        return False
 
 
 def whole_checkpoint(path: Path) -> Path:
@@ -152,17 +165,54 @@ def _is_good(path: Path) -> bool:
 
 
 class Progress(NamedTuple):
-    """Progress of a training at a checkpoint: steps taken, and the current epoch, counted from 1."""
+    """Progress of a training at a checkpoint.
+
+    Attributes:
+        checkpoint: the file.
+        step: number of steps taken.
+        epoch: the current epoch, counted from 1.
+        done: number of whole epochs.
+    """
 
     checkpoint: Path
     step: int
     epoch: int
+    done: int
 
 
 def progress_of(checkpoint: Path) -> Progress:
-    """Read the progress from a checkpoint."""
+    """Read the progress from a checkpoint.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or holds nothing but weights.
+    """
     content = load_checkpoint(checkpoint)
-    return Progress(checkpoint, content["global_step"], content["epoch"] + 1)
+    if "loops" not in content:
+        raise UserError(
+            f"'{checkpoint}' holds weights without the state of their training, so none can go on from it: resume from"
+            f" RUN/checkpoints/last.ckpt, or begin a new run with its weights: init={checkpoint}"
+        )
+    done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    return Progress(checkpoint, content["global_step"], content["epoch"] + 1, done)
+
+
+def check_unfinished(config: DictConfig, progress: Progress) -> None:
+    """Check that a run has epochs and steps left, or is itself the one that was interrupted after the last of them.
+
+    Raises:
+        UserError: there is nothing left to train, and the test is not this run's own.
+    """
+    run = RunDirectory(config.paths.run)
+    if progress.checkpoint.parent.resolve() == run.checkpoints.resolve() and not run.is_finished:
+        return
+    for what, done in (("epochs", progress.done), ("steps", progress.step)):
+        limit = config.trainer.get(f"max_{what}")
+        if limit is not None and 0 < limit <= done:
+            raise UserError(
+                f"'{progress.checkpoint}' has nothing left to train: it was saved after {done} {what}, and"
+                f" trainer.max_{what}={limit}. Raise that to train on; to score it, run python -m"
+                f" gat_lightning.evaluate checkpoint={progress.checkpoint}"
+            )
 
 
 @rank_zero_only
@@ -176,7 +226,8 @@ def announce(config: DictConfig, progress: Progress | None) -> None:
     if progress is not None:
         epochs = config.trainer.max_epochs
         whole = f" of {epochs}" if epochs is not None and epochs > 0 else ""
-        log.info("Resumed from %s, saved after %d steps, in epoch %d%s.", *progress, whole)
+        place = (progress.checkpoint, progress.step, progress.epoch)
+        log.info("Resumed from %s, saved after %d steps, in epoch %d%s.", *place, whole)
     elif config.resume == "auto":
         directory, finished = config.paths.run, finished_before(config)
         if finished is None:

@@ -33,13 +33,25 @@ def configuration_hash(config: DictConfig) -> str:
 
 
 def run_name(config: DictConfig) -> str:
-    """``<name>-<hash>``, with ``-2``, ``-3``... where a finished run of that name is there already and not skipped."""
+    """``<name>-<hash>``, with ``-2``, ``-3``... for a repetition of a finished run, see :func:`stays`."""
     base = _first_name(config)
     name, number = base, 1
-    while not config.get("skip_finished") and RunDirectory(Path(config.paths.output) / name).is_finished:
+    while (found := RunDirectory(Path(config.paths.output) / name)).is_finished and not stays(config, found):
         number += 1
         name = f"{base}-{number}"
     return name
+
+
+def stays(config: DictConfig, directory: RunDirectory) -> bool:
+    """Whether a run is finished and is to stay as it is, as ``skip_finished`` says, or since ``resume`` names it."""
+    return directory.is_finished and (bool(config.get("skip_finished")) or _resumes(config, directory))
+
+
+def _resumes(config: DictConfig, directory: RunDirectory) -> bool:
+    """Whether ``resume`` names the run, by its directory or its last checkpoint."""
+    resume = config.get("resume")
+    named = Path(resume).resolve() if isinstance(resume, str) else None
+    return named in (directory.path.resolve(), directory.last.resolve())
 
 
 def _first_name(config: DictConfig) -> str:
@@ -54,7 +66,7 @@ def finished_before(config: DictConfig) -> Path | None:
 
 
 def skipped(config: DictConfig) -> Path | None:
-    """The directory of a finished run with these settings that ``skip_finished`` leaves as it is; None without one."""
+    """The directory of a finished run with these settings that stays as it is; None without one."""
     directory = Path(config.paths.output) / run_name(config)
     return directory if RunDirectory(directory).is_finished else None
 

@@ -10,7 +10,15 @@ from omegaconf import DictConfig
 from gat_lightning.config.build import build_data, build_module, build_trainer
 from gat_lightning.config.check import without_effect
 from gat_lightning.config.held_out import check_held_out
-from gat_lightning.config.resuming import Progress, announce, check_fits, find_resumable, initialise, progress_of
+from gat_lightning.config.resuming import (
+    Progress,
+    announce,
+    check_fits,
+    check_unfinished,
+    find_resumable,
+    initialise,
+    progress_of,
+)
 from gat_lightning.data import ImageDataModule
 from gat_lightning.runs.directory import typed_overrides
 from gat_lightning.runs.layout import RunDirectory
@@ -64,5 +72,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     if (message := without_effect(config, typed_overrides())) and trainer.is_global_zero:
         log.warning(message)
     progress = None if resumed is None else progress_of(resumed)
+    if progress is not None:
+        check_unfinished(config, progress)
     announce(config, progress)  # last, since a refused command leaves its directory where something was logged
     return Assembly(data, module, trainer, progress)

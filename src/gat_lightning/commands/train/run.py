@@ -20,17 +20,25 @@ from gat_lightning.commands.train.testing import (
 from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import pretrained
 from gat_lightning.loggers import start
+from gat_lightning.runs.directory import stays
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.result import Result, read_result
 from gat_lightning.runs.signals import stopping_at_once
+
+_SKIPPED = "Skipped, since it is finished"
+_NOTHING_LEFT = (
+    "Nothing to resume: this run is finished, and its result stays. Raise trainer.max_epochs to train on, or leave out"
+    " resume= for another run of the same settings"
+)
 
 
 def run(config: DictConfig) -> Result | None:
     """Train, test the best and the last checkpoint, and write ``result.json`` into ``config.paths.run``.
 
     Returns:
-        The content of ``result.json``; None after a dry run, which writes none.
+        The content of ``result.json``, of a finished run that stays as it is too; None after a dry run, which writes
+        none.
 
     Raises:
         UserError: the configuration, the data, the checkpoint to start from or the machine does not allow it, or the
@@ -42,8 +50,8 @@ def run(config: DictConfig) -> Result | None:
         estimate(config)
         return None
     directory = RunDirectory(config.paths.run)
-    if config.skip_finished and directory.is_finished:
-        print(f"Skipped, since it is finished: {directory.path}", flush=True)
+    if stays(config, directory):
+        print(f"{_SKIPPED if config.skip_finished else _NOTHING_LEFT}: {directory.path}", flush=True)
         return read_result(directory.path)
     with only_run_in(directory.path), stopping_at_once():
         return _train(config)

@@ -52,8 +52,17 @@ class Tested(NamedTuple):
 
 
 def test(trainer: pl.Trainer, module: GATModule, data: ImageDataModule, directory: RunDirectory) -> Tested:
-    """Test every checkpoint that the run wrote, clean and under attack; the module keeps the best one's weights."""
+    """Test every checkpoint that the run wrote, clean and under attack; the module keeps the best one's weights.
+
+    Raises:
+        UserError: it wrote none.
+    """
     names = [name for name in ("best", "last", "ema", "swa") if directory.checkpoint(name).is_file()]
+    if not names:
+        raise UserError(
+            f"The training has left no checkpoint in '{directory.checkpoints}', so there is nothing to test. The"
+            " callbacks best and last write them: add them by callbacks=default+..."
+        )
     metrics, checks = {}, {}
     for name in reversed(names):
         checkpoint = torch.load(directory.checkpoint(name), map_location=module.device, weights_only=True)
