@@ -142,3 +142,87 @@ def test_a_folder_that_cannot_be_listed(one_folder, monkeypatch):
     monkeypatch.setattr(os, "scandir", deny)
     with pytest.raises(UserError, match=r"the folder \S*one cannot be listed: Permission denied"):
         assert Images(root=one_folder).info
+
+
+def left_out(caplog):
+    return [record.message for record in caplog.records if record.message.startswith("Left out in")]
+
+
+def test_files_that_are_not_read_are_counted_and_named(two_folders, caplog):
+    names = ["train/ant/a.heic", "train/bee/b.HEIC", "test/bee/deep/c.jp2", "test/ant/d.svg", "test/ant/notes"]
+    for name in names:
+        (two_folders / name).parent.mkdir(exist_ok=True)
+        (two_folders / name).write_bytes(b"content")
+    save(two_folders / "train" / "loose.png")
+    data = ready(two_folders)
+    assert sum(len(data.split(name)) for name in ("train", "val", "test")) == 26
+    assert left_out(caplog) == [
+        f"Left out in {two_folders}, as no pictures of a class: 2 .heic ('train/ant/a.heic', ...), 1 .png"
+        " ('train/loose.png'), 1 .svg ('test/ant/d.svg'), 1 without an ending ('test/ant/notes'), 1 .jp2"
+        " ('test/bee/deep/c.jp2')"
+    ]
+    assert sorted(data.left_out()) == sorted([*names, "train/loose.png"])
+
+
+def test_nothing_is_said_where_nothing_is_left_out(one_folder, two_folders, caplog):
+    for root in (one_folder, two_folders):
+        (root / ".hidden").touch()
+        (root / "README.txt").touch()
+        assert not ready(root).left_out()
+    assert not left_out(caplog)
+
+
+def test_an_empty_class_names_what_is_there(one_folder):
+    for path in (one_folder / "bee").iterdir():
+        path.rename(path.with_suffix(".heic"))
+    with pytest.raises(UserError, match=r"bee has no picture \(\.jpg.*\); it has 20 \.heic \('00\.heic', \.\.\.\)"):
+        _ = Images(root=one_folder).info
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Train", "Test"),
+        ("TRAIN", "TEST"),
+        ("train", "Test"),
+        ("Train", "test"),
+        ("Training", "Testing"),
+        ("train", "val"),
+        ("train", "Validation", "Test"),
+    ],
+)
+def test_splits_of_other_names_are_no_classes(tmp_path, names):
+    for name in names:
+        for cls in ("ant", "bee"):
+            for number in range(5):
+                save(tmp_path / name / cls / f"{number}.png")
+    with pytest.raises(
+        UserError, match=rf"has the folders {', '.join(sorted(names))}, .* rename those .*train and test"
+    ):
+        ready(tmp_path)
+    (tmp_path / "README").mkdir()
+    with pytest.raises(UserError, match="rename those"):
+        ready(tmp_path)
+
+
+def test_flat_splits_of_other_names_are_no_classes(tmp_path):
+    for name in ("Train", "Test"):
+        for number in range(5):
+            save(tmp_path / name / f"{number}.png")
+    with pytest.raises(UserError, match="has the folders Test, Train, which would be taken for classes"):
+        ready(tmp_path)
+
+
+def test_train_and_test_may_be_classes_among_others(one_folder):
+    for name in ("ant", "bee"):
+        (one_folder / name).rename(one_folder / {"ant": "Train", "bee": "Val"}[name])
+    assert ready(one_folder).info.labels["class"].classes == ("Train", "Val", "cat")
+
+
+@pytest.mark.parametrize("name", ["Ant", "ant ", "ANT"])
+def test_classes_that_differ_in_case_or_spaces_only(one_folder, name):
+    for number in range(5):
+        save(one_folder / name / f"{number}.png")
+    with pytest.raises(UserError, match="whose names differ in case or spaces only"):
+        ready(one_folder)
+    assert ready(one_folder, classes=["ant", "bee"]).info.labels["class"].classes == ("ant", "bee")

@@ -120,6 +120,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             UserError: files are missing or damaged; the message names them and the remedy.
         """
 
+    def left_out(self) -> Sequence[str]:
+        """Names of the files in the data set's folder that are not read, as they are no pictures by their ending."""
+        return ()
+
     def label_infos(self) -> dict[str, LabelInfo]:
         """The labels in a batch, by name."""
         return self.info.labels

@@ -155,7 +155,7 @@ class ChestXrays(ListedPictures):
         everybody = Population(
             _tensor(rows["patient"]).long(), _tensor(rows["age"]).double(), _indices(rows["gender"], GENDERS)
         )
-        return Records(tuple(chosen["path"]), labels, official, patients, tuple(faults), everybody)
+        return Records(tuple(chosen["path"]), labels, official, patients, tuple(faults), everybody, tuple(rows["path"]))
 
     def _plausible(self, rows: DataFrame) -> DataFrame:
         old = rows["age"] > OLDEST
@@ -214,7 +214,7 @@ def faults_of(rows: DataFrame, checks: Sequence[tuple[str, Series[bool], str]]) 
     for kind, failing, column in checks:
         bad = rows[failing & good]
         shown = [f": {column}={value!r}" for value in bad[column]] if column else [""] * len(bad)
-        faults += [Fault(kind, f"{path!r}{text}") for path, text in zip(bad["path"], shown, strict=True)]
+        faults += [Fault(kind, f"{path!r}{text}", path) for path, text in zip(bad["path"], shown, strict=True)]
         good &= ~failing
     return faults, good
 

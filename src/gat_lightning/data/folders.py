@@ -3,13 +3,24 @@
 import logging
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from gat_lightning.data.listing import (
+    ENDINGS,
+    ClassFolders,
+    entries_of,
+    find_class_folders,
+    is_picture,
+    list_files,
+    loose_pictures,
+    name_left_out,
+    shorten,
+)
 from gat_lightning.data.splits import stratified
 from gat_lightning.errors import UserError
 from gat_lightning.nearest import did_you_mean, nearest
@@ -17,13 +28,8 @@ from gat_lightning.randomness import generator_for
 
 log = logging.getLogger(__name__)
 
-ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm")
-"""Of files that are taken for pictures, in lower case."""
-
-_SHOWN = 10
-
-ClassFolders = dict[str, list[str]]
-"""Folders of every class; more than one only where file names spell the same name in two Unicode forms."""
+_SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation")
+"""Names of folders that hold a split rather than a class, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,14 @@ class PictureFiles:
         paths: paths of the N files.
         labels: class index of every file, long ``[N]``.
         test: mask of the test files, bool ``[N]``.
+        left_out: names, below the folder, of files of endings that are not read, and of pictures in no class folder.
     """
 
     classes: tuple[str, ...]
     paths: tuple[str, ...]
     labels: Tensor
     test: Tensor
+    left_out: tuple[str, ...] = ()
 
 
 def expected_layout(root: str | os.PathLike[str]) -> str:
@@ -48,18 +56,12 @@ def expected_layout(root: str | os.PathLike[str]) -> str:
     return f"{root}/train/CLASS/*.jpg and {root}/test/CLASS/*.jpg, or {root}/CLASS/*.jpg alone"
 
 
-def shorten(items: Sequence[str]) -> str:
-    """The first ten items, and the number of further items."""
-    more = f" and {len(items) - _SHOWN:,} more" if len(items) > _SHOWN else ""
-    return ", ".join(items[:_SHOWN]) + more
-
-
 def find_pictures(root: Path, classes: Sequence[str] | None, test_fraction: float) -> PictureFiles:
     """List the pictures in ``root/train/CLASS`` and ``root/test/CLASS``, or in ``root/CLASS``.
 
-    Sub-folders of a class are included, links are followed, and hidden files and folders are ignored. In the second
-    layout the test pictures of a class are drawn with a fixed seed and depend only on the class's name and its number
-    of pictures.
+    Sub-folders of a class are included, links are followed, and hidden files and folders are ignored. A warning counts
+    and names files of endings that are not read, and pictures in no class folder. In the second layout the test
+    pictures of a class are drawn with a fixed seed and depend only on the class's name and its number of pictures.
 
     Args:
         root: folder with one of the two layouts.
@@ -70,22 +72,19 @@ def find_pictures(root: Path, classes: Sequence[str] | None, test_fraction: floa
         The files, in a fixed random order that does not depend on that of ``classes``.
 
     Raises:
-        UserError: the folders are missing or not arranged so, a class is empty, unknown, only in training or only in
-            test, or has too few pictures to split; or there are fewer than two classes.
+        UserError: the folders are missing, or not arranged or not spelled so, a class is empty, unknown, only in
+            training or only in test, or has too few pictures to split; or there are fewer than two classes.
     """
     folders = _layout(root)
     names = _names(root, classes, folders)
     paths: list[str] = []
     labels: list[int] = []
     test: list[Tensor] = []
+    left_out = [path for split in folders for path in loose_pictures(root if split == "all" else root / split)]
     for name in sorted(names):
         for split, of_class in folders.items():
-            found = [path for folder in of_class[name] for path in list_pictures(folder)]
-            if not found:
-                raise UserError(
-                    f"The class folder {of_class[name][0]} has no picture ({', '.join(ENDINGS)}); add some, delete"
-                    " the folder, or name the classes to use in data.classes"
-                )
+            found, others = _files_of(of_class[name])
+            left_out += others
             paths += found
             labels += [names.index(name)] * len(found)
             test.append(
@@ -95,7 +94,23 @@ def find_pictures(root: Path, classes: Sequence[str] | None, test_fraction: floa
             )
     order = torch.randperm(len(paths), generator=generator_for("images", "order"))
     mixed = tuple(paths[position] for position in order.tolist())
-    return PictureFiles(tuple(names), mixed, torch.tensor(labels)[order], torch.cat(test)[order])
+    names_left_out = tuple(os.path.relpath(path, root) for path in left_out)
+    if left_out:
+        log.warning("Left out in %s, as no pictures of a class: %s", root.absolute(), name_left_out(names_left_out))
+    return PictureFiles(tuple(names), mixed, torch.tensor(labels)[order], torch.cat(test)[order], names_left_out)
+
+
+def _files_of(folders: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Pictures of a class, and its files of other endings."""
+    files = [path for folder in folders for path in list_files(folder)]
+    pictures = [path for path in files if is_picture(path)]
+    if not pictures:
+        there = f"; it has {name_left_out([os.path.basename(path) for path in files])}" if files else ""
+        raise UserError(
+            f"The class folder {folders[0]} has no picture ({', '.join(ENDINGS)}){there}; add some, delete the folder,"
+            " or name the classes to use in data.classes"
+        )
+    return pictures, [path for path in files if not is_picture(path)]
 
 
 def _layout(root: Path) -> dict[str, ClassFolders]:
@@ -103,6 +118,7 @@ def _layout(root: Path) -> dict[str, ClassFolders]:
     if not os.path.isdir(root):
         raise UserError(f"data.root: there is no folder {root.absolute()}; expected are {expected_layout('data.root')}")
     found = find_class_folders(root)
+    _check_split_names(root, found)
     split: list[str] = [name for name in ("train", "test") if name in found]
     if len(split) == 1 and _holds_class_folders(root / split[0]):
         other = "test" if split[0] == "train" else "train"
@@ -123,10 +139,21 @@ def _layout(root: Path) -> dict[str, ClassFolders]:
     return folders
 
 
+def _check_split_names(root: Path, found: ClassFolders) -> None:
+    """Refuse splits of other names, which would become classes."""
+    meant = [name for name in found if name.strip().lower() in _SPLITS]
+    if {"train", "test"} <= set(found) or len(meant) < 2:
+        return
+    if len(meant) == len(found) or all(_holds_class_folders(Path(found[name][0])) for name in meant):
+        raise UserError(
+            f"{root.absolute()} has the folders {', '.join(meant)}, which would be taken for classes: rename those of"
+            " the splits to train and test, in lower case (validation pictures are drawn from train)"
+        )
+
+
 def _holds_class_folders(folder: Path) -> bool:
     """Whether the folder is a split rather than a class of that name."""
-    entries = _entries(folder)
-    return any(e.is_dir() for e in entries) and not any(_is_picture(e) for e in entries)
+    return any(entry.is_dir() for entry in entries_of(folder)) and not loose_pictures(folder)
 
 
 def _names(root: Path, classes: Sequence[str] | None, folders: Mapping[str, ClassFolders]) -> list[str]:
@@ -141,6 +168,8 @@ def _names(root: Path, classes: Sequence[str] | None, folders: Mapping[str, Clas
             )
         if names.count(name) > 1:
             raise UserError(f"data.classes names {name!r} more than once")
+    if classes is None:
+        _check_spellings(root, names)
     for here, there in (("train", "test"), ("test", "train")):
         only = [repr(name) for name in names if here in folders and name not in folders[there]]
         if only:
@@ -156,6 +185,17 @@ def _names(root: Path, classes: Sequence[str] | None, folders: Mapping[str, Clas
     return names
 
 
+def _check_spellings(root: Path, names: Sequence[str]) -> None:
+    spelled: dict[str, str] = {}
+    for name in names:
+        other = spelled.setdefault(name.strip().casefold(), name)
+        if other != name:
+            raise UserError(
+                f"{root.absolute()} has the class folders {other!r} and {name!r}, whose names differ in case or spaces"
+                " only; join them, or name the classes to use in data.classes"
+            )
+
+
 def _drawn_for_test(name: str, count: int, test_fraction: float) -> Tensor:
     size = round(test_fraction * count)
     if not 0 < size < count:
@@ -166,37 +206,3 @@ def _drawn_for_test(name: str, count: int, test_fraction: float) -> Tensor:
         )
     drawn, _ = stratified(torch.zeros(count, dtype=torch.long), size, "images", "test", name)
     return torch.zeros(count, dtype=torch.bool).index_fill(0, drawn, True)
-
-
-def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(f"data.root: the folder {folder} cannot be listed: {error.strerror}") from error
-
-
-def find_class_folders(folder: Path) -> ClassFolders:
-    """Class folders in ``folder``, by name."""
-    found: ClassFolders = {}
-    for entry in _entries(folder):
-        if entry.is_dir():
-            found.setdefault(unicodedata.normalize("NFC", entry.name), []).append(entry.path)
-    return found
-
-
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    return entry.name.lower().endswith(ENDINGS) and not entry.is_dir()
-
-
-def list_pictures(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
-    """Paths of the pictures in ``folder`` and its sub-folders, links followed; ``above`` are the folders it is in."""
-    status = os.stat(folder)
-    here = (status.st_dev, status.st_ino)
-    if here in above:  # a link back to a folder that it is in
-        return
-    for entry in _entries(folder):
-        if entry.is_dir():
-            yield from list_pictures(entry.path, above | {here})
-        elif _is_picture(entry):
-            yield entry.path

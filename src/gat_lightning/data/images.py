@@ -14,7 +14,8 @@ from torch import Tensor
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.contrast import check_ranges, warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, home_of
-from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures, shorten
+from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures
+from gat_lightning.data.listing import shorten
 from gat_lightning.data.memory import check_memory
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.data.records import ON_ERROR
@@ -129,6 +130,10 @@ class Images(ArrayDataModule):
         self._check_enough({name: labels["class"][part] for name, part in rows.items()})
         images = images.to(home_of(images.nbytes, self._device(), self.workers))
         self._datasets = {name: ArrayDataset(images, labels, part) for name, part in rows.items()}
+
+    def left_out(self) -> tuple[str, ...]:
+        """As in the base class; and pictures in no class folder."""
+        return self._files.left_out
 
     def load(self) -> Splits:
         """All readable pictures, uint8 ``[N, C, H, W]``, independent of the fraction, which :meth:`setup` applies."""

@@ -1,5 +1,6 @@
 """Base class of data sets whose pictures are listed in tables and do not fit into memory."""
 
+import logging
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.cache import PictureCache
 from gat_lightning.data.contrast import check_ranges, warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, home_of
+from gat_lightning.data.inventory import Inventory, take_inventory
+from gat_lightning.data.listing import name_left_out, shorten
 from gat_lightning.data.pictures import ABSENT, decode_pictures, inspect_pictures
 from gat_lightning.data.records import ON_ERROR, Fault, Records, report
 from gat_lightning.data.settings import check_channels, height_and_width
@@ -24,6 +27,8 @@ from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.randomness import generator_for
 from gat_lightning.validate import check_option, check_real
+
+log = logging.getLogger(__name__)
 
 SAMPLE = 1000
 """Most pictures that the normalisation is computed from."""
@@ -139,6 +144,17 @@ class ListedPictures(ImageDataModule):
     def _labels_of(self, rows: Tensor) -> dict[str, Tensor]:
         return {name: label[rows] for name, label in self.records.labels.items()}
 
+    @cached_property
+    def inventory(self) -> Inventory | None:
+        """Comparison of the tables with the folder; ``None`` if the pictures are not from a table."""
+        if self.records.named is None:
+            return None
+        return take_inventory(self.root, self.records.named, [fault.path for fault in self.records.faults])
+
+    def left_out(self) -> tuple[str, ...]:
+        """As in the base class, relative to ``root``."""
+        return self.records.left_out
+
     @property
     def _used(self) -> Tensor:
         return torch.cat(list(self.parts.values())).sort().values
@@ -161,6 +177,8 @@ class ListedPictures(ImageDataModule):
         """
         used = self._used
         self._report(self._unreadable(used), used, self.records.faults)
+        if self._is_first():
+            self._warn_of_files()
         sample = self._sample()
         warn_of_low_contrast(sample, str(self.root.absolute()))
         mean, std = channel_statistics(sample)
@@ -183,6 +201,22 @@ class ListedPictures(ImageDataModule):
             UserError: there are faults, and ``on_error`` is ``stop``.
         """
         self._report({}, self._used, self.records.faults)
+
+    def _warn_of_files(self) -> None:
+        """Name the files of other endings; and, when the pictures have been opened anyway, those without a row."""
+        where = self.root.absolute()
+        if left_out := self.left_out():
+            log.warning("Left out in %s: %s", where, name_left_out(left_out))
+        if self._cached is not None and self._cached.exists():
+            return
+        if self.inventory is not None and (unnamed := self.inventory.unnamed):
+            log.warning(
+                "%s of %s pictures in %s are in no row of the table, which may be truncated: %s",
+                f"{len(unnamed):,}",
+                f"{self.inventory.pictures:,}",
+                where,
+                shorten(list(map(repr, unnamed))),
+            )
 
     def _is_first(self) -> bool:
         return self._ranks()[0] == 0

@@ -71,6 +71,7 @@ class NIH(ChestXrays):
             unlisted, good = faults_of(rows, [("row in no official list", ~rows["path"].isin(list(listed)), "")])
             rows, faults = rows[good].assign(test=rows["path"][good].map(listed).astype(bool)), faults + unlisted
         folders = _folders(self.root)
+        faults = [fault._replace(path=folders.get(fault.path, fault.path)) for fault in faults]
         return rows.assign(path=[folders.get(name, f"images/{name}") for name in rows["path"]]), faults
 
     def _listed(self) -> dict[str, bool]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gat_lightning.data.folders import shorten
+from gat_lightning.data.listing import shorten
 from gat_lightning.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -21,10 +21,12 @@ class Fault(NamedTuple):
     Attributes:
         kind: kind of fault, such as ``duplicate row``.
         name: name of the row or picture, and its content.
+        path: path of the picture, relative to the data set's folder; empty if unknown.
     """
 
     kind: str
     name: str
+    path: str = ""
 
 
 def report(faults: Sequence[Fault], total: int, where: str, on_error: str, say: bool = True) -> None:
@@ -78,6 +80,8 @@ class Records:
         patients: patient of every picture, long ``[N]``; ``None`` without patients.
         faults: unusable rows, which are not among the N.
         listed: all usable rows before the selection by settings; ``None`` without patients.
+        named: paths of all usable rows before the selection by settings; ``None`` if the pictures are not from a table.
+        left_out: files beside the pictures whose endings are not read, relative to the data set's folder.
     """
 
     paths: tuple[str, ...]
@@ -86,3 +90,5 @@ class Records:
     patients: Tensor | None = None
     faults: tuple[Fault, ...] = ()
     listed: Population | None = None
+    named: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gat_lightning.batch import MISSING
 from gat_lightning.data.base import Macro
-from gat_lightning.data.folders import find_class_folders, list_pictures, shorten
 from gat_lightning.data.listed import ListedPictures
+from gat_lightning.data.listing import find_class_folders, is_picture, list_files, shorten
 from gat_lightning.data.records import Fault, Records
 from gat_lightning.data.splits import hold_out, stratified
 from gat_lightning.data.tables import read_table
@@ -93,10 +93,12 @@ class ROBIN(ListedPictures):
         Raises:
             UserError: a folder or the table is missing or invalid.
         """
-        pictures = self._pictures()
+        files = self._listed()
+        pictures = [file for file in files if is_picture(file.path)]
         faults: list[Fault] = []
+        named: tuple[str, ...] | None = None
         if self.csv is not None:
-            pictures, faults = _with_table(pictures, self.csv)
+            pictures, faults, named = _with_table(pictures, self.csv)
         return Records(
             paths=tuple(picture.path for picture in pictures),
             labels={
@@ -105,9 +107,12 @@ class ROBIN(ListedPictures):
             },
             test=torch.tensor([picture.test for picture in pictures]),
             faults=tuple(faults),
+            named=named,
+            left_out=tuple(file.path for file in files if not is_picture(file.path)),
         )
 
-    def _pictures(self) -> list[_Picture]:
+    def _listed(self) -> list[_Picture]:
+        """All files of the class folders, those of other endings included."""
         train, test = self.root / TRAIN, self.root / TEST
         if not train.is_dir():
             raise UserError(f"{self.root.absolute()} has no folder {TRAIN}; expected is {self.layout}")
@@ -127,7 +132,7 @@ class ROBIN(ListedPictures):
                 f" {', '.join(CLASSES)}"
             )
         for name in sorted(found):
-            for path in (path for place in found[name] for path in list_pictures(place)):
+            for path in (path for place in found[name] for path in list_files(place)):
                 yield os.path.relpath(path, self.root), CLASSES.index(name)
 
     def describe(self) -> DataInfo:
@@ -164,8 +169,8 @@ class ROBIN(ListedPictures):
         return {"train": others[training], "val": others[validation], "test": test}
 
 
-def _with_table(pictures: Sequence[_Picture], csv: Path) -> tuple[list[_Picture], list[Fault]]:
-    """The pictures with their nuisances from the table, and the faults of its rows."""
+def _with_table(pictures: Sequence[_Picture], csv: Path) -> tuple[list[_Picture], list[Fault], tuple[str, ...]]:
+    """The pictures with their nuisances from the table, the faults of its rows, and the paths of the pictures named."""
     table = read_table(csv, ["path", "class"], ";")
     nuisances = [name for name in NUISANCES if name in table.columns]
     place = {(os.path.basename(picture.path), picture.cls): row for row, picture in enumerate(pictures)}
@@ -185,4 +190,4 @@ def _with_table(pictures: Sequence[_Picture], csv: Path) -> tuple[list[_Picture]
         elif said:
             found[place[key]] = found[place[key]]._replace(nuisance=NUISANCES.index(said[0]))
         seen.add(key)
-    return found, faults
+    return found, faults, tuple(pictures[place[key]].path for key in seen if key in place)
