@@ -9,6 +9,7 @@ from rich.table import Table
 from torch import Tensor
 
 from gat_lightning.batch import has_label
+from gat_lightning.commands.file_checks import check_files
 from gat_lightning.config.build import build_data
 from gat_lightning.config.command_line import command
 from gat_lightning.data.base import ImageDataModule
@@ -21,7 +22,7 @@ _NONE = "-"
 
 
 def run(config: DictConfig) -> None:
-    """Print the paper's Tables 6 and 7 for the configured data set.
+    """Print the paper's Tables 6 and 7 for the configured data set, and the duplicates and files left over.
 
     Of chest X-rays the labels are counted twice: merged by patient as in Table 7, and each image's own.
     """
@@ -29,7 +30,7 @@ def run(config: DictConfig) -> None:
     if isinstance(data[0], ChestXrays):
         config.data.per_patient = FIRST if data[0].per_patient == MERGED else MERGED
         data.append(build_data(config))
-    for table in summarise(*data):
+    for table in [*summarise(*data), check_files(data[0])]:
         console.print(table)
 
 

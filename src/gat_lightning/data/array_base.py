@@ -14,6 +14,7 @@ from gat_lightning.batch import MISSING
 from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.contrast import warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, ExtendedDataset, SplitDataset, home_of
+from gat_lightning.data.duplicates import Place
 from gat_lightning.data.extra import check_extra, read_extra
 from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
 from gat_lightning.data.splits import hold_out
@@ -82,7 +83,7 @@ class ArrayDataModule(ImageDataModule):
         labels = self._with_macro(splits.train.labels, classes)
         training, validation = hold_out(labels["class"], self.val_fraction, self.fraction, self.seed)
         del splits.train  # so that images left out by the fraction are freed
-        used = torch.cat([training, validation]).sort().values
+        self._kept = used = torch.cat([training, validation]).sort().values
         if len(used) < len(train):
             train, labels = train[used], {name: label[used] for name, label in labels.items()}
             training, validation = torch.searchsorted(used, training), torch.searchsorted(used, validation)
@@ -93,6 +94,11 @@ class ArrayDataModule(ImageDataModule):
             "val": ArrayDataset(train, labels, validation),
             "test": ArrayDataset(test, self._with_macro(splits.test.labels, classes), torch.arange(len(test))),
         }
+
+    def picture_name(self, place: Place) -> str:
+        """The number of an image in the data set's training or test images."""
+        row = int(self._datasets[place.split].rows[place.position])
+        return f"test image {row}" if place.split == "test" else f"training image {self._kept[row]}"
 
     @cached_property
     def _extended(self) -> ExtendedDataset:

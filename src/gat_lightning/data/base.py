@@ -14,6 +14,7 @@ from torch import Tensor
 from gat_lightning.augment.base import Augmentation, EpochAugmenter
 from gat_lightning.batch import Batch
 from gat_lightning.data.dataset import SplitDataset
+from gat_lightning.data.duplicates import Place, equal_images
 from gat_lightning.data.loader import BatchLoader, TrainingLoader
 from gat_lightning.data.macro import macro_label, macro_of_class
 from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
@@ -24,6 +25,9 @@ from gat_lightning.validate import check_int, check_real
 
 Macro = Mapping[str, Sequence[int | str]]
 """``{macro class: [class indices or names]}``."""
+
+# Images that are hashed at a time.
+_HASHED = 1024
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
@@ -123,6 +127,17 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def left_out(self) -> Sequence[str]:
         """Names of the files in the data set's folder that are not read, as they are no pictures by their ending."""
         return ()
+
+    def equal_pictures(self) -> list[list[Place]]:
+        """Equal pictures of all splits, in groups of at least two, by their pixels before augmentation."""
+        self.setup()
+        places = [Place(name, position) for name, split in self._datasets.items() for position in range(len(split))]
+        batches = (split.pixels(rows, {}) for split in self._datasets.values() for rows in split.rows.split(_HASHED))
+        return [[places[position] for position in group] for group in equal_images(batches)]
+
+    def picture_name(self, place: Place) -> str:
+        """Name of a picture in messages."""
+        return f"{place.split} image {place.position}"
 
     def label_infos(self) -> dict[str, LabelInfo]:
         """The labels in a batch, by name."""

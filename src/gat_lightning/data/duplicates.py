@@ -4,8 +4,17 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
 from torch import Tensor
+
+
+class Place(NamedTuple):
+    """A picture's split, and its position in it."""
+
+    split: str
+    position: int
+
 
 # Enough of a file for different pictures to differ, beyond the metadata of most.
 _BEGINNING = 2**16
@@ -17,9 +26,8 @@ def equal_files(paths: Sequence[str]) -> list[list[int]]:
     A file is read only if another one has its size, and beyond its first 64 KiB only if another one begins alike.
     """
     groups = _divided([list(range(len(paths)))], lambda position: os.path.getsize(paths[position]))
-    groups = _divided(groups, lambda position: _hash_of(paths[position], _BEGINNING))
-    large = [group for group in groups if os.path.getsize(paths[group[0]]) > _BEGINNING]
-    return [group for group in groups if group not in large] + _divided(large, lambda i: _hash_of(paths[i], -1))
+    groups = _divided(groups, lambda position: _hash_of(paths[position], 0))
+    return _divided(groups, lambda position: _hash_of(paths[position], _BEGINNING))
 
 
 def equal_images(batches: Iterable[Tensor]) -> list[list[int]]:
@@ -50,6 +58,8 @@ def _parts(group: Sequence[int], key: Callable[[int], Hashable]) -> Iterator[lis
     yield from parts.values()
 
 
-def _hash_of(path: str, length: int) -> bytes:
+def _hash_of(path: str, start: int) -> bytes:
+    """Hash of the beginning of a file, or of all that follows ``start``."""
     with open(path, "rb") as file:
-        return blake2b(file.read(length), digest_size=16).digest()
+        file.seek(start)
+        return blake2b(file.read(_BEGINNING if start == 0 else -1), digest_size=16).digest()

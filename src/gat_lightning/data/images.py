@@ -14,6 +14,7 @@ from torch import Tensor
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.contrast import check_ranges, warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, home_of
+from gat_lightning.data.duplicates import Place
 from gat_lightning.data.folders import PictureFiles, expected_layout, find_pictures
 from gat_lightning.data.listing import shorten
 from gat_lightning.data.memory import check_memory
@@ -121,7 +122,7 @@ class Images(ArrayDataModule):
         """
         if self._datasets:
             return
-        used = torch.cat(list(self._parts.values())).sort().values
+        self._kept = used = torch.cat(list(self._parts.values())).sort().values
         classes = self.info.labels["class"].classes
         images, readable = self._read(used)
         labels = self._with_macro({"class": self._files.labels[used]}, classes)
@@ -134,6 +135,11 @@ class Images(ArrayDataModule):
     def left_out(self) -> tuple[str, ...]:
         """As in the base class; and pictures in no class folder."""
         return self._files.left_out
+
+    def picture_name(self, place: Place) -> str:
+        """The path below ``root``."""
+        row = int(self._kept[self._datasets[place.split].rows[place.position]])
+        return os.path.relpath(self._files.paths[row], self.root)
 
     def load(self) -> Splits:
         """All readable pictures, uint8 ``[N, C, H, W]``, independent of the fraction, which :meth:`setup` applies."""

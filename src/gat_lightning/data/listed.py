@@ -17,6 +17,7 @@ from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.cache import PictureCache
 from gat_lightning.data.contrast import check_ranges, warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, home_of
+from gat_lightning.data.duplicates import Place, equal_files
 from gat_lightning.data.inventory import Inventory, take_inventory
 from gat_lightning.data.listing import name_left_out, shorten
 from gat_lightning.data.pictures import ABSENT, decode_pictures, inspect_pictures
@@ -150,6 +151,16 @@ class ListedPictures(ImageDataModule):
         if self.records.named is None:
             return None
         return take_inventory(self.root, self.records.named, [fault.path for fault in self.records.faults])
+
+    def equal_pictures(self) -> list[list[Place]]:
+        """As in the base class, but by the bytes of the files, which are not decoded."""
+        places = [Place(name, position) for name, rows in self.parts.items() for position in range(len(rows))]
+        groups = equal_files(self._files(torch.cat(list(self.parts.values()))))
+        return [[places[position] for position in group] for group in groups]
+
+    def picture_name(self, place: Place) -> str:
+        """The path below ``root``."""
+        return self.records.paths[self.parts[place.split][place.position]]
 
     def left_out(self) -> tuple[str, ...]:
         """As in the base class, relative to ``root``."""
