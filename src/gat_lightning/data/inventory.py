@@ -1,12 +1,15 @@
 """Comparison of the rows of a data set's tables with the pictures in its folder."""
 
+import logging
 import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from gat_lightning.data.listing import is_picture, list_files
+from gat_lightning.data.listing import is_picture, list_files, shorten
+
+log = logging.getLogger(__name__)
 
 
 class Inventory(NamedTuple):
@@ -40,6 +43,18 @@ def take_inventory(root: Path, rows: Collection[str], unusable: Collection[str] 
     named = set(rows)
     absent = [path for path in named - found if not (root / path).is_file()]
     return Inventory(len(found), sorted(found - named - set(unusable)), sorted(absent))
+
+
+def warn_of_unnamed(found: Inventory, root: Path) -> None:
+    """Warn of pictures that no row names: a table that is cut at the end of a row shows no other sign of it."""
+    if found.unnamed:
+        log.warning(
+            "%s of %s pictures in %s are in no row of the table, which may be truncated: %s",
+            f"{len(found.unnamed):,}",
+            f"{found.pictures:,}",
+            root,
+            shorten(list(map(repr, found.unnamed))),
+        )
 
 
 def _without_number(name: str) -> str:

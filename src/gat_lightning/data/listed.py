@@ -18,8 +18,8 @@ from gat_lightning.data.cache import PictureCache
 from gat_lightning.data.contrast import check_ranges, warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, home_of
 from gat_lightning.data.duplicates import Place, equal_files
-from gat_lightning.data.inventory import Inventory, take_inventory
-from gat_lightning.data.listing import name_left_out, shorten
+from gat_lightning.data.inventory import Inventory, take_inventory, warn_of_unnamed
+from gat_lightning.data.listing import name_left_out
 from gat_lightning.data.pictures import ABSENT, decode_pictures, inspect_pictures
 from gat_lightning.data.records import ON_ERROR, Fault, Records, report
 from gat_lightning.data.settings import check_channels, height_and_width
@@ -220,14 +220,8 @@ class ListedPictures(ImageDataModule):
             log.warning("Left out in %s: %s", where, name_left_out(left_out))
         if self._cached is not None and self._cached.exists():
             return
-        if self.inventory is not None and (unnamed := self.inventory.unnamed):
-            log.warning(
-                "%s of %s pictures in %s are in no row of the table, which may be truncated: %s",
-                f"{len(unnamed):,}",
-                f"{self.inventory.pictures:,}",
-                where,
-                shorten(list(map(repr, unnamed))),
-            )
+        if self.inventory is not None:
+            warn_of_unnamed(self.inventory, where)
 
     def _is_first(self) -> bool:
         return self._ranks()[0] == 0
