@@ -20,6 +20,7 @@ from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.friendly import FriendlyPGD
 from gat_lightning.attacks.square import Square
 from gat_lightning.config.constructors import parameters
+from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.errors import SettingError
 
 FILES = sorted((Path(__file__).parents[2] / "conf" / "attack").glob("*.yaml"))
@@ -141,13 +142,22 @@ def test_default_step_sizes() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_configuration_gives_the_attack_of_its_name(file: Path) -> None:
+    register_resolvers()
     config = OmegaConf.create({"data": {"eps": "8/255"}, "attack": OmegaConf.load(file)}).attack
     assert config.pop("tasks") == "target"
     attack = instantiate(config)
     assert isinstance(attack, Attack)
     assert attack.name.startswith(file.stem)
-    assert attack.eps == 8 / 255
+    assert attack.eps == (0.5 if isinstance(attack, CW) else 8 / 255)
     assert vars(attack) == vars(type(attack)())
+
+
+@pytest.mark.parametrize("attack", [FGSM, BIM, MIM, PGD, FriendlyPGD, APGDCE, APGDT, AutoAttack, FAB, Square])
+def test_the_default_radius_is_that_of_linf_alone(attack: type[Attack]) -> None:
+    assert attack().eps == 8 / 255
+    assert attack(norm="L2", eps="128/255").eps == 128 / 255
+    with pytest.raises(ValueError, match=r"norm=L2 needs a radius: set eps, such as eps=0\.5"):
+        attack(norm="L2")
 
 
 def test_there_is_a_configuration_for_every_attack() -> None:

@@ -283,12 +283,14 @@ def test_what_leaves_the_ball_does_not_count(broken: float, right: ClassifierPro
 
 def test_square_in_l2_refuses_tiny_images() -> None:
     with pytest.raises(ValueError, match="at least 5x5 pixels"):
-        Square(norm="L2")(ClassifierProblem(Linear(2), torch.zeros(1, dtype=torch.long)), torch.zeros(1, 3, 4, 4))
+        Square(norm="L2", eps=0.5)(
+            ClassifierProblem(Linear(2), torch.zeros(1, dtype=torch.long)), torch.zeros(1, 3, 4, 4)
+        )
 
 
 def test_names() -> None:
     assert [attack.name for attack in EXTERNAL] == ["apgd_ce", "apgd_t", "fab", "square", "cw-l2", "autoattack"]
-    assert [member.name for member in AutoAttack(norm="L2").members] == [
+    assert [member.name for member in AutoAttack(norm="L2", eps=0.5).members] == [
         "apgd_ce-l2",
         "apgd_t-l2",
         "fab-l2",

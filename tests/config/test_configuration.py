@@ -64,7 +64,8 @@ def test_wrong_sums_are_named(override, message):
 
 def test_defaults_are_the_papers():
     config = composed()
-    assert plain(config)["data"]["eps"] == "8/255"
+    assert plain(config)["data"]["eps"] == {"Linf": "8/255", "L2": "128/255", "L1": 12}
+    assert config.attack.eps == config.validation.attack.eps == config.test.attack.eps == "8/255"
     assert config.encoder._target_.endswith("preact_resnet50")
     assert (config.attack._target_.rsplit(".")[-1], config.attack.steps, config.attack.norm) == ("PGD", 10, "Linf")
     assert (config.optimizer.lr, config.optimizer.momentum, config.optimizer.weight_decay) == (0.1, 0.9, 5e-4)

@@ -57,6 +57,16 @@ def test_the_directories_of_default_configurations_stay(command):
     )
 
 
+def test_radii_by_norm_stay_the_same_run_as_the_number_and_those_of_another_norm_do_not():
+    def hashed(*overrides):
+        return configuration_hash(composed("train", "paths.run=run", *overrides))
+
+    assert hashed() == hashed("data.eps=8/255")
+    assert hashed("attack.norm=L2", "attack.eps=0.5") == hashed("data.eps=8/255", "attack.norm=L2", "attack.eps=0.5")
+    assert hashed("attack.norm=L2") == hashed("attack.norm=L2", "attack.eps=128/255")
+    assert hashed("attack.norm=L2") != hashed("attack.norm=L2", "attack.eps=8/255")  # which it was in earlier versions
+
+
 @pytest.mark.parametrize(
     ("changes", "newer", "older"),
     [
@@ -188,6 +198,10 @@ NEWER = (
 )
 
 
+NUMBER = "data.eps=8/255"
+"""The radius as the older version of these tests had it."""
+
+
 def upgraded(config):
     """The same settings as a version after the changes of ``NEWER`` would compose them."""
     config = deepcopy(config)
@@ -217,7 +231,7 @@ def checkpoint(path, config):
 
 def test_an_upgrade_finds_the_run_of_the_same_settings(history, tmp_path):
     history()
-    older = composed("train", "paths.run=run", f"paths.output={tmp_path}", "skip_finished=true")
+    older = composed("train", NUMBER, "paths.run=run", f"paths.output={tmp_path}", "skip_finished=true")
     directory = tmp_path / run_name(older)
     last = checkpoint(directory / "checkpoints" / "last.ckpt", older)
     newer = upgraded(older)
@@ -244,7 +258,7 @@ def test_an_upgrade_finds_the_run_of_the_same_settings(history, tmp_path):
 
 
 def test_a_run_goes_on_from_a_checkpoint_with_earlier_names(history, tmp_path):
-    older = composed("train", "paths.run=run")
+    older = composed("train", NUMBER, "paths.run=run")
     path, model = checkpoint(tmp_path / "older.ckpt", older), torch.nn.Linear(1, 1, bias=False)
     newer = upgraded(older)
     with open_dict(newer):
@@ -272,7 +286,7 @@ def test_what_a_resume_compares_is_in_every_configuration_as_first_spelled():
 
 
 def test_a_report_compares_settings_in_one_spelling(history, tmp_path):
-    older = composed("train", "paths.run=run")
+    older = composed("train", NUMBER, "paths.run=run")
 
     def settings(config):
         return Record(tmp_path, TrainingResult(config=plain(config))).settings

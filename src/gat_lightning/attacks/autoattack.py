@@ -8,6 +8,7 @@ from gat_lightning.attacks.apgd import APGDCE, APGDT
 from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.ensemble import Ensemble
 from gat_lightning.attacks.fab import FAB
+from gat_lightning.attacks.norms import L2, Linf
 from gat_lightning.attacks.square import Square
 from gat_lightning.validate import check_int
 
@@ -31,6 +32,8 @@ class AutoAttack(Ensemble):
     Raises:
         SettingError: an argument is out of its range, or the norm is L1.
     """
+
+    norms = (Linf, L2)
 
     def __init__(
         self,

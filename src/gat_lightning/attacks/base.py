@@ -1,13 +1,12 @@
 """Base class of attacks: checks of settings and images, the guard around the model, and random numbers."""
 
-import math
 from abc import ABC, abstractmethod
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.attacks.budget import parse_budget
+from gat_lightning.attacks.budget import parse_radius
 from gat_lightning.attacks.guard import MODES, undisturbed
 from gat_lightning.attacks.norms import Linf, Norm, as_norm
 from gat_lightning.attacks.precision import HALF, in_precision, rounded_towards
@@ -40,23 +39,29 @@ class Attack(ABC):
 
     Args:
         norm: ``Linf``, ``L2``, ``L1``, or a :class:`~gat_lightning.attacks.norms.Norm`.
-        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``.
+        eps: radius of the ball in units of [0, 1] pixels, at least 0; a number or text such as ``8/255``. None is 8/255
+            in L-infinity; other norms have no default.
         mode: mode of the attacked module during the attack, ``eval`` or ``train``.
 
     Attributes:
         needs_decision: whether it attacks a decision between classes, and a loss alone does not do.
         zero_gradient: which images of the last call had a gradient of exactly zero at some step, bool ``[B]``; None for
             an attack that takes no gradient.
+        norms: norms in which it is defined; empty for all.
 
     Raises:
         SettingError: an argument is out of its range, or a name is unknown.
+        ValueError: ``norm`` is not L-infinity, and there is no ``eps``.
     """
 
     needs_decision: bool = False
+    norms: ClassVar[tuple[type[Norm], ...]] = ()
 
-    def __init__(self, norm: str | Norm = "Linf", eps: float | str = "8/255", mode: str = "eval") -> None:
+    def __init__(self, norm: str | Norm = "Linf", eps: float | str | None = None, mode: str = "eval") -> None:
         self.norm = as_norm(norm)
-        self.eps = parse_budget(eps, "eps", 0, 1 if isinstance(self.norm, Linf) else math.inf)
+        if self.norms:
+            check_option("norm", self.norm.name, [each.name for each in self.norms])
+        self.eps = parse_radius(eps, self.norm)
         self.mode = check_option("mode", mode, MODES)
         self.zero_gradient: Tensor | None = None
         self._calls = 0

@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+from gat_lightning.attacks.norms import Linf, Norm
 from gat_lightning.errors import SettingError
 from gat_lightning.validate import Closed, check_real
 
@@ -37,6 +38,22 @@ def parse_budget(
         return float(check_real(name, number, low, high, closed=closed, example="0.03 or 8/255"))
     except SettingError as error:
         raise SettingError(name, value, error.right, also) from None
+
+
+def parse_radius(value: float | str | None, norm: Norm) -> float:
+    """The radius of a ball: at least 0, and at most 1 in L-infinity, where 8/255 is the default.
+
+    Raises:
+        SettingError: ``value`` is no number, or out of range.
+        ValueError: ``value`` is None, and the norm has no default.
+    """
+    if value is None:
+        if not isinstance(norm, Linf):
+            raise ValueError(
+                f"norm={norm.name} needs a radius: set eps, such as eps=0.5; the default, 8/255, is for Linf."
+            )
+        value = "8/255"
+    return parse_budget(value, "eps", 0, 1 if isinstance(norm, Linf) else math.inf)
 
 
 def _from_text(text: str) -> float:

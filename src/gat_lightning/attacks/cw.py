@@ -28,7 +28,8 @@ class CW(ExternalAttack):
         c: weight of the classification term, above 0.
         confidence: margin κ by which the wrong class must win, at least 0.
         lr: of Adam, above 0.
-        **settings: ``norm`` (``L2``, the default), ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
+        **settings: ``norm`` (``L2``, the default), ``eps`` (0.5 by default) and ``mode`` of
+            :class:`~gat_lightning.attacks.base.Attack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
@@ -50,6 +51,7 @@ class CW(ExternalAttack):
         **settings: Unpack[AttackSettings],
     ) -> None:
         settings.setdefault("norm", "L2")
+        settings.setdefault("eps", 0.5)
         super().__init__(seed=0, **settings)
         self.steps = check_int("steps", steps)
         self.c = check_real("c", c, 0, closed="neither")

@@ -12,7 +12,7 @@ from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.norms import L1, L2, Linf, Norm
 from gat_lightning.attacks.problem import ClassifierProblem, Problem, as_decision
 from gat_lightning.randomness import BatchGenerator
-from gat_lightning.validate import check_int, check_option
+from gat_lightning.validate import check_int
 
 ORDERS: dict[type[Norm], float] = {Linf: float("inf"), L2: 2, L1: 1}
 """Order of the vector norm."""
@@ -44,13 +44,11 @@ class ExternalAttack(Attack):
     needs_decision = True
     """Whether logits and labels are needed, not only a loss."""
     norms: ClassVar[tuple[type[Norm], ...]] = (Linf, L2)
-    """Norms in which the attack is defined."""
     label: ClassVar[str]
     """Name of the attack, without its norm."""
 
     def __init__(self, *, seed: int | None = None, **settings: Unpack[AttackSettings]) -> None:
         super().__init__(**settings)
-        check_option("norm", self.norm.name, [norm.name for norm in self.norms])
         self.seed = check_int("seed", seed, 0, 2**63 - 1, also=(None,))
 
     @property

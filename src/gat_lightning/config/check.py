@@ -10,6 +10,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from gat_lightning.config.attacks import check_radii
 from gat_lightning.config.constructors import check_constructors, parameters
 from gat_lightning.config.data_modules import check_data_class
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE
@@ -34,6 +35,7 @@ def check(config: DictConfig) -> None:
     """
     check_settings(config)
     check_data_class(config)
+    check_radii(config)
     check_constructors(config, READ_ELSEWHERE)
     if "method" in config:
         _check_training(config)
@@ -156,7 +158,8 @@ def without_effect(config: DictConfig, overrides: Sequence[str]) -> str | None:
     """
     method = OmegaConf.to_container(config.method, resolve=False)
     assert isinstance(method, dict)
-    taken = re.findall(r"\battack\.(\w+)", " ".join(map(str, method.values())))
+    named = re.findall(r"\battack\b(?:\.(\w+))?", " ".join(map(str, method.values())))
+    taken = [setting or "eps" for setting in named]  # the whole attack is named by the resolver of a radius
     if not taken:  # it trains on the attack that is configured
         return None
     names = [f"attack.{key}" for key in dict.fromkeys([*taken, *READ_ELSEWHERE["attack"]])]

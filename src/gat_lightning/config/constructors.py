@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from typing_extensions import Unpack
 
+from gat_lightning.config.radii import source_of_radius
 from gat_lightning.errors import UserError
 from gat_lightning.nearest import did_you_mean, listed, nearest
 
@@ -106,6 +107,9 @@ def origin_of(config: DictConfig, path: str) -> str:
     node = OmegaConf.select(config, parent) if parent else config
     if not isinstance(node, DictConfig) or not OmegaConf.is_interpolation(node, key):
         return path
+    if key == "eps" and (radius_from := source_of_radius(node)) is not None:
+        presets = isinstance(OmegaConf.select(config, radius_from), DictConfig)
+        return f"{radius_from}.{node.norm}" if presets else origin_of(config, radius_from)
     raw = OmegaConf.to_container(node, resolve=False)
     assert isinstance(raw, dict)
     source = re.fullmatch(r"\$\{(?:oc\.select:)?(\w[\w.]*)(?:,\w*)?\}", raw[key])

@@ -1,9 +1,12 @@
 """Settings that an evaluation takes from its checkpoint: the run's name, the data set and the radius."""
 
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from gat_lightning.config.radii import Radius, by_norm
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import setting_of, typed_overrides
 from gat_lightning.runs.layout import RunDirectory
@@ -28,14 +31,12 @@ def data_settings(config: DictConfig) -> DictConfig | None:
     Raises:
         UserError: the checkpoint cannot be read.
     """
-    from gat_lightning.config.checkpoint import load_settings  # imports Lightning, which other commands' help needs not
-
     chosen = config.get("data")
     own = {} if chosen is None else OmegaConf.to_container(chosen, resolve=True)
     assert isinstance(own, dict)
     if config.checkpoint is None or is_export(config):
         return OmegaConf.create(own) if own else None
-    trained = load_settings(config.checkpoint)["data"]
+    trained = _settings_of_training(config.checkpoint)["data"]
     if "_target_" not in own:
         return OmegaConf.create({**trained, **own})
     if own["_target_"] == trained.get("_target_"):
@@ -62,13 +63,41 @@ def evaluation_name(config: DictConfig) -> str:
     return f"{subject}-{'clean' if not views else views[0] if len(views) == 1 else f'{len(views)}attacks'}"
 
 
-def evaluation_eps(config: DictConfig) -> float | str:
-    """The data set's radius; 0 where the checkpoint cannot be read, which is reported when it is loaded.
+def evaluation_eps(config: DictConfig) -> dict[str, Radius]:
+    """The default radius of each norm: the data set's, else the one that the checkpoint was trained with.
 
-    OmegaConf would wrap an error raised here in a message about interpolations.
+    Returns:
+        0 for every norm where the checkpoint cannot be read or there are no data, which is reported when they are
+        loaded: OmegaConf would wrap an error raised here in a message about interpolations.
     """
     try:
         data = data_settings(config)
     except UserError:
-        return 0.0
-    return 0.0 if data is None else data.eps
+        data = None
+    if data is None:
+        return {"Linf": 0.0, "L2": 0.0, "L1": 0.0}
+    return {**_radius_of_training(config), **(by_norm(data.eps) if "eps" in data else {})}
+
+
+def _radius_of_training(config: DictConfig) -> dict[str, Radius]:
+    """The norm and the radius of the training attack, if the evaluation is on the training's data set."""
+    if config.checkpoint is None or is_export(config):
+        return {}
+    trained = _settings_of_training(config.checkpoint)
+    attack, chosen = trained.get("attack") or {}, config.get("data") or {}
+    if chosen.get("_target_", trained["data"].get("_target_")) != trained["data"].get("_target_"):
+        return {}
+    return {attack["norm"]: attack["eps"]} if {"norm", "eps"} <= set(attack) else {}
+
+
+def _settings_of_training(checkpoint: str) -> dict[str, Any]:
+    """The training's settings in a checkpoint, which is read once, however many settings are taken from it."""
+    path = Path(checkpoint)
+    return _read_settings(checkpoint, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=1)
+def _read_settings(checkpoint: str, modified: int) -> dict[str, Any]:
+    from gat_lightning.config.checkpoint import load_settings  # imports Lightning, which other commands' help needs not
+
+    return load_settings(checkpoint)

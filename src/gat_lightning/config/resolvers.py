@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.config.evaluation import evaluation_eps, evaluation_name
 from gat_lightning.config.paper import scaled
+from gat_lightning.config.radii import radius
 from gat_lightning.runs.directory import auto_name, record_directory, run_name
 from gat_lightning.runs.slurm import cpus_per_task, gpus_per_node, tasks_per_node
 
@@ -21,6 +22,7 @@ def register_resolvers() -> None:
     of_arguments: dict[str, Callable[..., Any]] = {
         "auto_name": auto_name,
         "scaled": scaled,
+        "radius": radius,
         "slurm_tasks": tasks_per_node,
         "slurm_gpus": gpus_per_node,
         "slurm_cpus": cpus_per_task,

@@ -118,6 +118,7 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
         Redefined(f"{node}.attack.restarts", unaffected=(1,))
         for node in ("validation", "test", "test.also.*", "evaluation.*", "curve")
     ),
+    Reshaped("data.eps", lambda eps: eps.get("Linf", eps) if isinstance(eps, dict) else eps),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

@@ -18,6 +18,7 @@ from gat_lightning.commands.evaluate.doubts import doubts
 from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.commands.evaluate.subject import Subject, load_subject
 from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
+from gat_lightning.config.attacks import untyped_radii
 from gat_lightning.config.build import build_attack, check_loss
 from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
@@ -58,8 +59,11 @@ def run(config: DictConfig) -> EvaluationResult:
     for path in surrogate_paths(config):
         check_held_out(path, subject.data.patient_split, [config.split])
     check_supplements(config, subject, attacks)
+    data = data_settings(config) or OmegaConf.create()
+    for message in untyped_radii(config, data.get("eps")):
+        log.info(message)
     result = EvaluationResult(
-        config={**plain(config), "data": plain(data_settings(config) or OmegaConf.create())},
+        config={**plain(config), "data": plain(data)},
         trained=subject.trained,
         seed=config.seed,
         started=started.isoformat(timespec="seconds"),

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
+from gat_lightning.config.attacks import untyped_radii
 from gat_lightning.config.build import build_data, build_module, build_trainer
 from gat_lightning.config.check import without_effect
 from gat_lightning.config.held_out import check_held_out
@@ -71,6 +72,9 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     rank_zero_only(data.prepare_data)()
     if (message := without_effect(config, typed_overrides())) and trainer.is_global_zero:
         log.warning(message)
+    if trainer.is_global_zero:
+        for message in untyped_radii(config, config.data.eps):
+            log.info(message)
     progress = None if resumed is None else progress_of(resumed)
     if progress is not None:
         check_unfinished(config, progress)
