@@ -14,7 +14,7 @@ from benchmarks.work import EPS, STEP_SIZE, Work, optimizer
 from gat_lightning.attacks import PGD
 from gat_lightning.batch import Batch
 from gat_lightning.curvature.terms import Curvature
-from gat_lightning.gradients.engine import GradientEngine, GradientStep
+from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Madry
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes

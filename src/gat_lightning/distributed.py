@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
     """The sum of every rank's ``tensor``, in place and without gradient; with one process the tensor itself."""
-    if several_ranks():
+    if several_ranks() and tensor.numel():
         dist.all_reduce(tensor)
     return tensor
 
@@ -34,4 +34,9 @@ def gather_from_ranks(value: _T) -> list[_T]:
 
 def several_ranks() -> bool:
     """Whether the run has more than one process."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return rank_count() > 1
+
+
+def rank_count() -> int:
+    """The number of processes of the process group; 1 without one."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

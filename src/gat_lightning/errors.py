@@ -45,3 +45,13 @@ class MissingLabelError(ValueError):
 
 class NonFiniteError(RuntimeError):
     """An objective or its gradient became NaN or infinite."""
+
+
+class ReentrantCheckpointingError(ValueError):
+    """The model checkpoints activations in a way that allows no ``torch.autograd.grad``."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The model checkpoints activations with reentry, through which torch.autograd.grad cannot go: call"
+            " torch.utils.checkpoint.checkpoint(..., use_reentrant=False) in it."
+        )

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gat_lightning.errors import NonFiniteError, SettingError
-from gat_lightning.gradients.engine import GradientEngine, Objective
+from gat_lightning.gradients import GradientEngine, Objective
 from gat_lightning.gradients.spaces import gramian
 from gat_lightning.weighting import MGDA, Equal, Fixed
 

@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 from gat_lightning.data.sampler import shard_of
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.gradients.engine import Objective
+from gat_lightning.gradients.objectives import Objective
 from gat_lightning.weighting import (
     IMTL,
     MGDA,
@@ -39,18 +39,23 @@ WEIGHTINGS = {
 SIZES = (8, 8, 7)
 
 
-def train(weighting, space, rank=0, ranks=1):
-    """Three steps on joined batches of which the last is uneven, with labels missing; weights and final parameters."""
+def train(weighting, space, rank=0, ranks=1, means=False):
+    """Three steps on joined batches; weights and final parameters.
+
+    Objectives are shares of the joined mean, the last batch is uneven, and labels are missing; or, as ``means`` says,
+    each is a process's own mean, of even batches without a missing label.
+    """
     torch.manual_seed(0)
     net = Net().double()
-    engine = engine_for(net, WEIGHTINGS[weighting](), space)
+    engine = engine_for(net, WEIGHTINGS[weighting](), space, world_size=ranks if means else 1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     weights = []
-    for step, size in enumerate(SIZES):
+    for step, size in enumerate((12, 6, 12) if means else SIZES):
         generator = torch.Generator().manual_seed(step)
         joined = torch.randn(size, 4, dtype=torch.float64, generator=generator)
         labels = {task: torch.randint(classes, (size,), generator=generator) for task, classes in TASKS.items()}
-        labels["macro"][:3] = -1
+        if not means:
+            labels["macro"][:3] = -1
         shard = shard_of(size, rank, ranks)
         part = slice(shard.offset, shard.offset + shard.size)
         own = {task: label[part] for task, label in labels.items()}
@@ -60,7 +65,7 @@ def train(weighting, space, rank=0, ranks=1):
             representation += [features.pooled, *features.stages]
             for task, loss in net.losses(features, {t: label.clamp(min=0) for t, label in own.items()}).items():
                 valid = own[task] >= 0
-                count = sum_over_ranks(valid.sum())
+                count = valid.sum() if means else sum_over_ranks(valid.sum())
                 share = torch.where(valid, loss, 0.0).sum() / count
                 objectives.append(Objective(f"{task}/{view}", task, share))
         weights.append(engine.step(objectives, representation=representation).weights)
@@ -70,7 +75,12 @@ def train(weighting, space, rank=0, ranks=1):
 
 def _rank(rank, ranks, port, queue):
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
-    found = {(name, space): train(name, space, rank, ranks) for name in WEIGHTINGS for space in SPACES}
+    found = {
+        (name, space, means): train(name, space, rank, ranks, means)
+        for name in WEIGHTINGS
+        for space in SPACES
+        for means in ((False, True) if name in ("equal", "mgda") else (False,))
+    }
     queue.put((rank, found))
     dist.barrier()
     dist.destroy_process_group()
@@ -91,12 +101,35 @@ def test_processes_equal_one_on_the_joined_batch(ranks, free_port):
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    for name in WEIGHTINGS:
-        for space in SPACES:
-            weights, parameters = train(name, space)
-            for rank in range(ranks):
-                of_rank, parameters_of_rank = results[rank][name, space]
-                assert of_rank == results[0][name, space][0], (name, space)
-                assert parameters_of_rank == results[0][name, space][1]
-            assert torch.tensor(of_rank).allclose(torch.tensor(weights), atol=1e-8), (name, space)
-            assert torch.tensor(parameters_of_rank).allclose(torch.tensor(parameters), atol=1e-10), (name, space)
+    for (name, space, means), (of_first, parameters_of_first) in results[0].items():
+        weights, parameters = train(name, space, means=means)
+        for rank in range(ranks):
+            of_rank, parameters_of_rank = results[rank][name, space, means]
+            assert of_rank == of_first, (name, space)
+            assert parameters_of_rank == parameters_of_first
+        assert torch.tensor(of_first).allclose(torch.tensor(weights), atol=1e-8), (name, space)
+        assert torch.tensor(parameters_of_first).allclose(torch.tensor(parameters), atol=1e-10), (name, space)
+
+
+def refused(world_size):
+    """The message with which an engine in this process group refuses a step."""
+    net = Net().double()
+    labels = {task: torch.zeros(2, dtype=torch.long) for task in TASKS}
+    objectives, taps = net.objectives(torch.ones(2, 4, dtype=torch.float64), labels, 2)
+    try:
+        engine_for(net, Equal(), "parameters", world_size).step(objectives, representation=taps)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def test_several_processes_need_a_world_size(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_reduce", lambda tensor: None)
+    message = refused(None)
+    assert message.startswith(
+        "The process group has 2 processes, so say what the objectives are: world_size=2 for means"
+    )
+    assert refused(3) == "world_size=3: it must be 1 or 2, the number of processes in the process group."
+    assert refused(1) is refused(2) is None

@@ -97,7 +97,8 @@ def _seed():
 def trained_a_little(model):
     """Another point in parameter space, BatchNorm statistics included."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    sum(output.square().mean() for output in model(torch.rand(4, *IMAGE)).values()).backward()
+    images = torch.rand(4, *IMAGE, dtype=next(model.parameters()).dtype)
+    sum(output.square().mean() for output in model(images).values()).backward()
     optimizer.step()
     return model
 
@@ -138,6 +139,36 @@ def test_classifier_is_copied_and_its_function_kept(make):
         torch.testing.assert_close(model.eval()(x)["class"], classifier.eval()(x), atol=1e-6, rtol=1e-6)
     trained_a_little(model.train())
     assert all(torch.equal(value, before[key]) for key, value in classifier.state_dict().items())
+
+
+class Tied(nn.Module):
+    """The last layer's weight is that of the layer before, whose bias is that of the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(3 * 32 * 32, 5), nn.Linear(5, 5), nn.Linear(5, 5)
+        self.last.weight, self.second.bias = self.second.weight, self.first.bias
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.second(torch.tanh(self.first(x.flatten(1))))))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weights_tied_across_the_cut_are_tied_in_the_model_and_in_what_it_gives_back(dtype):
+    model = MultiTaskModel(Tied().to(dtype), "class", IMAGE, [Stub("macro", 2)])
+    assert model.encoder.trunk.second.weight is model.decoders["class"].head.weight
+    model = trained_a_little(copy.deepcopy(model).double().to(dtype))
+    single = model.single_task()
+    assert single.last.weight is single.second.weight
+    assert single.second.bias is single.first.bias
+    assert len(list(single.parameters())) == 4
+    assert list(single.state_dict()) == list(Tied().state_dict())
+    x = torch.rand(3, *IMAGE, dtype=dtype)
+    assert torch.equal(single(x), model(x)["class"])
+    fresh = Tied().to(dtype)
+    fresh.load_state_dict(single.state_dict())
+    assert torch.equal(fresh(x), single(x))
+    assert all(one is not other for one in single.parameters() for other in model.parameters())
 
 
 def test_single_task_is_independent():

@@ -67,7 +67,7 @@ def toy_module(method, curvature, floor, separate, weighting=None, space="parame
         Passes(model, tasks, curvature, needs_clean=method.needs_clean, recompute=recompute, **run),
         method,
         attack,
-        GradientEngine(model.shared_parameters(), decoders, weighting or MGDA(floor=floor), space=space),
+        GradientEngine(model.shared_parameters(), decoders, weighting or MGDA(floor=floor), space=space, world_size=1),
         Optimization(partial(torch.optim.SGD, lr=LR, weight_decay=0.01), constant),
         Scores({"pgd": attack}, {"pgd": attack}, settings.pop("validation_images", None)),
         separate_views=separate,

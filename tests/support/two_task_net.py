@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from gat_lightning.gradients.engine import GradientEngine, Objective
+from gat_lightning.gradients import GradientEngine, Objective
 from gat_lightning.models import Features
 
 TASKS = {"class": 3, "macro": 2}
@@ -43,5 +43,6 @@ class Net(nn.Module):
         return [*self.first.parameters(), *self.second.parameters()]
 
 
-def engine_for(net, weighting, space):
-    return GradientEngine(net.shared, {task: net.heads[task].parameters() for task in TASKS}, weighting, space=space)
+def engine_for(net, weighting, space, world_size=1):
+    decoders = {task: net.heads[task].parameters() for task in TASKS}
+    return GradientEngine(net.shared, decoders, weighting, space=space, world_size=world_size)

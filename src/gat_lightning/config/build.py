@@ -116,9 +116,11 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         check_loss(config, path, scored, tasks[:1])
     check_objectives(config, names, augment, method, weighting, curvature)
     model = build_model(config, info, tasks)
-    engine = instantiate(_own(config, "engine"))(
-        model.shared_parameters(), {name: model.decoder_parameters(name) for name in names}, weighting=weighting
-    )
+    decoders = {name: model.decoder_parameters(name) for name in names}
+    with naming(config, "engine"):
+        engine = instantiate(_own(config, "engine"))(
+            model.shared_parameters(), decoders, weighting=weighting, world_size=1
+        )
     micro_batch = config.engine.micro_batch
     settings = relative_to_run(plain(config), config.paths.run)
     return GATModule(

@@ -92,9 +92,10 @@ FIXED = {
     "trainer.fast_dev_run": Fixed((False, 0), "it writes no checkpoints to test", "use debug=fast"),
     "trainer.callbacks": Fixed((), "callbacks are a group", "choose there, as in callbacks=default+early_stopping"),
     "trainer.logger": Fixed((), "loggers are a group", "choose there, as in logger=csv"),
+    "engine.world_size": Fixed((), "objectives are divided by the size of the joined batch already", "leave it out"),
     "trainer.default_root_dir": Fixed((), "runs have their own directories", "set paths.output=FOLDER"),
 }
-"""Arguments of Lightning's trainer that leave no choice here."""
+"""Arguments that leave no choice here, most of Lightning's trainer."""
 
 
 def check_settings(config: DictConfig) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gat_lightning.curvature.finite_difference import LossesAt, displaced
 from gat_lightning.curvature.measures import curvature_measure
-from gat_lightning.gradients.engine import Objective
+from gat_lightning.gradients.objectives import Objective
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.tasks.forward import ForwardPass
 from gat_lightning.validate import check_option, check_real

@@ -1,6 +1,7 @@
 """The gradient engine: per-objective gradients, their Gramian, and the weighted step."""
 
-from gat_lightning.gradients.engine import GradientEngine, GradientStep, Objective
+from gat_lightning.gradients.engine import GradientEngine
+from gat_lightning.gradients.objectives import GradientStep, Objective
 from gat_lightning.gradients.spaces import (
     SPACES,
     FlatLayout,

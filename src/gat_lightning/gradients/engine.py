@@ -7,68 +7,20 @@ Where the gradients are taken, at the encoder's parameters or at what the encode
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.errors import NonFiniteError
+from gat_lightning.gradients.checks import UpdateWatch, check_objectives, check_reach, check_world_size
+from gat_lightning.gradients.objectives import GradientStep, Objective
+from gat_lightning.gradients.parameters import TrainedParameters, heads
 from gat_lightning.gradients.spaces import SPACES, FlatLayout
-from gat_lightning.validate import check_option, check_real
+from gat_lightning.gradients.sums import StepSums, add, gradients_of
+from gat_lightning.validate import check_int, check_option, check_real
 from gat_lightning.weighting import Weighting
-
-
-@dataclass
-class Objective:
-    """One scalar loss of a step.
-
-    Attributes:
-        name: ``task/view``, such as ``class/adv``.
-        task: whose decoder it trains; None for all decoders.
-        loss: scalar with a graph; with several ranks or micro-batches, this part's share of a sum.
-        decoder: whether an adaptive weighting lets it train its decoder.
-        weight: a fixed coefficient, with which the objective stays out of the Gramian and the weighting, and every
-            parameter gets its gradient; None for a weight that the weighting finds.
-    """
-
-    name: str
-    task: str | None
-    loss: Tensor
-    decoder: bool = True
-    weight: float | None = None
-
-
-@dataclass
-class GradientStep:
-    """What a step computed, on the CPU in float64.
-
-    Attributes:
-        names: of the K objectives that the weighting weighs, in order.
-        losses: ``[K]``.
-        weights: ``[K]``, coefficients of the objectives' gradients.
-        gramian: ``[K, K]``, in the engine's space.
-        empty: names of the objectives whose gradient is exactly zero, which get weight 0 under an adaptive weighting.
-        penalty: Σ w l of the objectives with a fixed weight w.
-    """
-
-    names: list[str]
-    losses: Tensor
-    weights: Tensor
-    gramian: Tensor
-    empty: list[str] = field(default_factory=list)
-    penalty: float = 0.0
-
-    @property
-    def stationarity(self) -> float:
-        """Norm of the combined gradient ‖Σ w_k g_k‖, which is 0 at a Pareto-stationary point."""
-        return float((self.weights @ self.gramian @ self.weights).clamp(min=0).sqrt())
-
-    def cosines(self) -> Tensor:
-        """Cosines between the objectives' gradients, ``[K, K]``; 0 where a gradient is 0."""
-        norms = self.gramian.diagonal().clamp(min=0).sqrt()
-        unit = torch.where(norms > 0, 1 / norms, 0.0)
-        return (self.gramian * unit[:, None] * unit[None, :]).clamp(-1, 1)
 
 
 class GradientEngine:
@@ -79,18 +31,29 @@ class GradientEngine:
     equals ``.backward()`` on Σ w_k l_k. An objective with a fixed weight w adds w ∇ l to every parameter's gradient.
     Everything is computed outside autocast.
 
+    Weights tied between the encoder and a decoder are shared parameters. Frozen parameters get no gradient; they may
+    be frozen and thawed between steps.
+
     A step is one call of :meth:`step`; for a batch in parts it is one :meth:`accumulate` for each part, whose shares of
-    the objectives add up, and then :meth:`finish`.
+    the objectives add up, and then :meth:`finish`. Models that checkpoint activations must do so without reentry
+    (``use_reentrant=False``), and optimizers must step without a closure, which excludes LBFGS.
 
     Args:
-        shared: the encoder's trainable parameters θ^s, all of one dtype and device.
-        decoders: trainable parameters θ^t of each task.
-        weighting: Gramian to weights.
+        shared: the encoder's parameters θ^s, all on one device.
+        decoders: parameters θ^t of each task, on the same device.
+        weighting: Gramian to weights. Its :meth:`~gat_lightning.weighting.Weighting.check` is called in the first step.
         clip_norm: largest norm of all gradients together, to which longer ones are scaled; None for no clipping.
         space: ``parameters`` or ``representation``, see :mod:`gat_lightning.gradients.spaces`.
+        world_size: number by which objectives are divided before they are summed over the process group. The number of
+            processes where each objective is the mean over a process's own images, which gives the mean of the
+            processes' gradients, as DistributedDataParallel does. 1 where it is the sum of the losses divided by the
+            joined batch's number of images, which is right for parts of unequal size too. Needed with several
+            processes.
 
     Raises:
         SettingError: ``clip_norm`` is not positive, or the space is unknown.
+        ValueError: no parameters are given where they belong, a generator was used before, or weights are tied between
+            the encoder and a decoder in the space ``representation``.
 
     Example:
         >>> engine = GradientEngine(trunk.parameters(), {"class": head.parameters()}, MGDA())
@@ -105,18 +68,30 @@ class GradientEngine:
         weighting: Weighting,
         clip_norm: float | None = None,
         space: str = "parameters",
+        world_size: int | None = None,
     ) -> None:
-        self.shared = list(shared)
-        self.decoders = {task: list(parameters) for task, parameters in decoders.items()}
         self.weighting = weighting
         self.clip_norm = check_real("clip_norm", clip_norm, 0, closed="neither", also=(None,))
         self.space = check_option("space", space, SPACES)
-        self._heads = [parameter for parameters in self.decoders.values() for parameter in parameters]
-        self._gradients = SPACES[space](self.shared)
-        self._sums: _Sums | None = None
+        self.world_size = check_int("world_size", world_size, also=(None,))
+        self._parameters = TrainedParameters(shared, decoders)
+        if self._parameters.tied and space == "representation":
+            raise ValueError(
+                f"space=representation is not defined for weights that are tied between the encoder and a decoder, here"
+                f" that of '{self._parameters.tied[0]}': use space=parameters."
+            )
+        self._sums: StepSums | None = None
+        self._checked = False
+        self._take_trainable()
 
     def step(self, objectives: Sequence[Objective], representation: Sequence[Tensor] = ()) -> GradientStep:
-        """:meth:`accumulate` and :meth:`finish`, for a batch that is one part."""
+        """:meth:`accumulate` and :meth:`finish`, for a batch that is one part.
+
+        Raises:
+            ValueError: :meth:`accumulate` was called before, and :meth:`finish` was not.
+        """
+        if self._sums is not None:
+            raise ValueError("step() is accumulate() and finish() at once: after accumulate() call finish().")
         self.accumulate(objectives, representation)
         return self.finish()
 
@@ -127,9 +102,14 @@ class GradientEngine:
         Args:
             objectives: at least one without a fixed weight; the same ones in the same order for all parts.
             representation: in the space of that name, what the encoder handed to the decoders, with its graph.
+
+        Raises:
+            ValueError: the objectives do not fit the engine, the weighting, the process group or the parts before.
         """
         try:
-            with torch.autocast(self.shared[0].device.type, enabled=False):
+            with torch.autocast(self._parameters.device.type, enabled=False):
+                if self._sums is None:
+                    self._begin(objectives)
                 self._accumulate(objectives, representation)
         except BaseException:
             self._forget()
@@ -141,38 +121,70 @@ class GradientEngine:
 
         Raises:
             NonFiniteError: an objective or its gradient is NaN or infinite; nothing was written to ``.grad``.
+            ValueError: nothing was accumulated.
         """
-        assert self._sums is not None, "finish() needs accumulate() before it"
+        if self._sums is None:
+            raise ValueError(
+                "finish() ends a step that accumulate() began: call accumulate(objectives) before, or step."
+            )
         try:
-            with torch.autocast(self.shared[0].device.type, enabled=False):
+            with torch.autocast(self._parameters.device.type, enabled=False):
                 step = self._weigh(self._sums)
                 self._write(step, self._sums)
         finally:
             self._forget()
+        self._watch.after_step(self._named_parameters())
         return step
+
+    def _take_trainable(self) -> None:
+        self._flags = self._parameters.flags()
+        self.shared, self.decoders = self._parameters.shared, self._parameters.decoders
+        self._heads = heads(self.decoders)
+        self._gradients = SPACES[self.space](self.shared)
+        self._watch = UpdateWatch()
+
+    def _named_parameters(self) -> dict[str, list[nn.Parameter]]:
+        """The trainable parameters by what messages call them."""
+        return {"the encoder": self.shared, **{f"the decoder of '{task}'": own for task, own in self.decoders.items()}}
+
+    def _begin(self, objectives: Sequence[Objective]) -> None:
+        """Begin a step; what does not change from step to step is checked in the first one."""
+        if self._flags != self._parameters.flags():
+            self._take_trainable()
+        check_objectives(objectives, list(self.decoders))
+        if not self._checked:
+            check_world_size(self.world_size)
+            check_reach(objectives, self.shared, self.decoders)
+            self.weighting.check([objective.name for objective in objectives if objective.weight is None])
+            self._checked = True
+        self._watch.before_step(self._named_parameters())
+        self._sums = StepSums(objectives, self._parameters.device)
 
     def _forget(self) -> None:
         self._sums = None
         self._gradients.clear()
 
     def _accumulate(self, objectives: Sequence[Objective], representation: Sequence[Tensor]) -> None:
+        sums, space = self._sums, self._gradients
+        assert sums is not None
+        sums.check_part(objectives)
+        if self.world_size is not None and self.world_size > 1:
+            with torch.enable_grad():
+                objectives = [replace(each, loss=each.loss / self.world_size) for each in objectives]
         weighed = [objective for objective in objectives if objective.weight is None]
         fixed = [(objective.weight, objective) for objective in objectives if objective.weight is not None]
-        if self._sums is None:
-            self._sums = _Sums(self, weighed, [objective for _, objective in fixed])
-        sums, space = self._sums, self._gradients
-        space.begin_part(len(weighed), representation)
+        space.begin_part(len(weighed), representation, sums.losses.device)
         for row, objective in enumerate(weighed):
             keep = row + 1 < len(weighed) or bool(fixed) or space.backward_follows
-            gradients = _gradients(objective.loss, [*space.inputs, *self._head_of(objective)], keep)
+            gradients = gradients_of(objective.loss, [*space.inputs, *self._head_of(objective)], keep)
             space.put(row, gradients[: len(space.inputs)])
-            _add(sums.heads[row], gradients[len(space.inputs) :])
+            add(sums.heads[row], gradients[len(space.inputs) :])
         sums.losses += torch.stack([objective.loss.double() for objective in weighed])
         if fixed:
             with torch.enable_grad():
                 values = torch.stack([weight * objective.loss for weight, objective in fixed])
                 total = values.sum()
-            _add(sums.fixed_gradients, _gradients(total, [*self.shared, *self._heads], space.backward_follows))
+            add(sums.fixed_gradients, gradients_of(total, [*self.shared, *self._heads], space.backward_follows))
             sums.fixed_losses += values.double()
 
     def _head_of(self, objective: Objective) -> list[nn.Parameter]:
@@ -183,7 +195,7 @@ class GradientEngine:
             return self._heads
         return [] if self.weighting.adaptive else self._heads
 
-    def _weigh(self, sums: _Sums) -> GradientStep:
+    def _weigh(self, sums: StepSums) -> GradientStep:
         products = self._gradients.gramian()
         count = len(products)
         figures = sum_over_ranks(torch.cat([sums.losses, sums.fixed_losses, sums.largest()]))
@@ -206,59 +218,28 @@ class GradientEngine:
         weights = torch.zeros_like(losses)
         if len(kept):
             weights[kept] = self.weighting(products[kept][:, kept], losses[kept], [names[k] for k in kept])
-        empty = [name for name, square in zip(names, products.diagonal().tolist(), strict=True) if square == 0]
+        squares = products.diagonal().tolist() if self.shared else []
+        empty = [name for name, square in zip(names, squares, strict=False) if square == 0]
         return GradientStep(names, losses, weights, products, empty, float(fixed_losses.sum()))
 
-    def _write(self, step: GradientStep, sums: _Sums) -> None:
-        shared, heads = FlatLayout(self.shared), FlatLayout(self._heads)
+    def _write(self, step: GradientStep, sums: StepSums) -> None:
+        shared, decoders = FlatLayout(self.shared), FlatLayout(self._heads)
         of_shared = self._gradients.combine(step.weights)
-        of_heads = of_shared.new_zeros(heads.size)
-        by_parameter = {id(p): piece for p, piece in zip(self._heads, heads.pieces(of_heads), strict=True)}
+        of_heads = decoders.zeros(of_shared.device)
+        by_parameter = dict(zip(self._heads, decoders.pieces(of_heads), strict=True))
         for objective, gradients, weight in zip(sums.weighed, sums.heads, step.weights.tolist(), strict=True):
             for parameter, gradient in zip(self._head_of(objective), gradients, strict=True):
-                by_parameter[id(parameter)].add_(gradient, alpha=1.0 if self.weighting.adaptive else weight)
+                by_parameter[parameter].add_(gradient, alpha=1.0 if self.weighting.adaptive else weight)
         if sums.fixed_gradients:
             of_fixed = torch.zeros_like(of_shared)
-            _add([*shared.pieces(of_fixed), *heads.pieces(of_heads)], sums.fixed_gradients)
+            add([*shared.pieces(of_fixed), *decoders.pieces(of_heads)], sums.fixed_gradients)
             of_shared += sum_over_ranks(of_fixed)
         sum_over_ranks(of_heads)
-        for parameter, gradient in zip(self.shared, shared.pieces(of_shared), strict=True):
-            parameter.grad = gradient
-        for parameter, gradient in zip(self._heads, heads.pieces(of_heads), strict=True):
-            parameter.grad = gradient
+        pieces = [*shared.pieces(of_shared), *decoders.pieces(of_heads)]
+        trained = [*self.shared, *self._heads]
+        for parameter, gradient in zip(trained, pieces, strict=True):
+            parameter.grad = gradient.to(parameter.dtype)
+        for parameter in self._parameters.frozen:
+            parameter.grad = None
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_([*self.shared, *self._heads], self.clip_norm)
-
-
-class _Sums:
-    """What the parts of a step have added up to so far, besides the shared parameters' gradients."""
-
-    def __init__(self, engine: GradientEngine, weighed: Sequence[Objective], fixed: Sequence[Objective]) -> None:
-        self.weighed, self.fixed = list(weighed), list(fixed)
-        self.losses = engine.shared[0].new_zeros(len(weighed), dtype=torch.float64)
-        self.fixed_losses = self.losses.new_zeros(len(fixed))
-        self.heads: list[list[Tensor]] = [[] for _ in weighed]
-        self.fixed_gradients: list[Tensor] = []
-
-    def largest(self) -> Tensor:
-        """Largest entry, ``[K + 1]``, of the gradients of each objective's decoder, and of those with fixed weights."""
-        return torch.stack([self._largest(gradients) for gradients in [*self.heads, self.fixed_gradients]])
-
-    def _largest(self, gradients: Sequence[Tensor]) -> Tensor:
-        if not gradients:
-            return self.losses.new_zeros(())
-        return torch.stack(torch._foreach_norm(list(gradients), float("inf"))).max().double()
-
-
-def _gradients(loss: Tensor, inputs: Sequence[Tensor], keep_graph: bool) -> Sequence[Tensor]:
-    if not loss.requires_grad:
-        return [torch.zeros_like(tensor) for tensor in inputs]
-    return torch.autograd.grad(loss, inputs, retain_graph=keep_graph, allow_unused=True, materialize_grads=True)
-
-
-def _add(totals: list[Tensor], gradients: Sequence[Tensor]) -> None:
-    """Add to the totals in place; there are none before the first gradients."""
-    if not totals:
-        totals.extend(gradient.clone() for gradient in gradients)
-    elif gradients:
-        torch._foreach_add_(totals, list(gradients))
+            nn.utils.clip_grad_norm_(trained, self.clip_norm)

@@ -13,6 +13,7 @@ separate views, are orthogonal here by construction.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -42,12 +43,23 @@ def gramian(gradients: Tensor) -> Tensor:
 
 
 class FlatLayout:
-    """Tensors one after another in a flat vector ``[P]``, each in its own memory layout."""
+    """Tensors one after another in a flat vector ``[P]``, each in its own memory layout.
+
+    Attributes:
+        size: P.
+        dtype: of the vector, which holds values of every tensor's; float32 where there are no tensors.
+    """
 
     def __init__(self, like: Sequence[Tensor]) -> None:
         self._like = list(like)
         self._sizes = [tensor.numel() for tensor in self._like]
         self.size = sum(self._sizes)
+        types = [tensor.dtype for tensor in self._like]
+        self.dtype = reduce(torch.promote_types, types) if types else torch.float32
+
+    def zeros(self, device: torch.device) -> Tensor:
+        """A vector of zeros."""
+        return torch.zeros(self.size, dtype=self.dtype, device=device)
 
     def pieces(self, flat: Tensor) -> Iterator[Tensor]:
         """Views into ``flat``, shaped like the tensors, and strided like them where they are dense."""
@@ -74,7 +86,7 @@ class GradientSpace(ABC):
         self._layout = FlatLayout(self._shared)
 
     @abstractmethod
-    def begin_part(self, count: int, representation: Sequence[Tensor]) -> None:
+    def begin_part(self, count: int, representation: Sequence[Tensor], device: torch.device) -> None:
         """Gradients of ``count`` objectives on the next part of the batch follow."""
 
     @abstractmethod
@@ -104,18 +116,18 @@ class ParameterSpace(GradientSpace):
         self._count = 0
         self._first = True
 
-    def begin_part(self, count: int, representation: Sequence[Tensor]) -> None:
+    def begin_part(self, count: int, representation: Sequence[Tensor], device: torch.device) -> None:
         """Make room, the first time."""
-        like = self._shared[0]
-        if len(self._buffer) < count or self._buffer.device != like.device or self._buffer.dtype != like.dtype:
-            self._buffer = like.new_empty(count, self._layout.size)
+        if len(self._buffer) < count or self._buffer.device != device:
+            self._buffer = torch.empty(count, self._layout.size, dtype=self._layout.dtype, device=device)
         self._first = self._count == 0
         self._count = count
 
     def put(self, row: int, gradients: Sequence[Tensor]) -> None:
         """Write the first part's gradient, add the others'."""
         pieces = list(self._layout.pieces(self._buffer[row]))
-        (torch._foreach_copy_ if self._first else torch._foreach_add_)(pieces, list(gradients))
+        if pieces:
+            (torch._foreach_copy_ if self._first else torch._foreach_add_)(pieces, list(gradients))
 
     def gramian(self) -> Tensor:
         """Of the gradients summed over ranks."""
@@ -143,22 +155,24 @@ class RepresentationSpace(GradientSpace):
         super().__init__(shared)
         self._parts: list[tuple[Sequence[Tensor], Tensor]] = []
 
-    def begin_part(self, count: int, representation: Sequence[Tensor]) -> None:
-        """Take the part's representation.
+    def begin_part(self, count: int, representation: Sequence[Tensor], device: torch.device) -> None:
+        """Take the part's representation, which no encoder that is frozen needs.
 
         Raises:
             ValueError: there is none.
         """
-        self.inputs = [tensor for tensor in representation if tensor.requires_grad]
-        if not self.inputs:
+        self.inputs = [tensor for tensor in representation if tensor.requires_grad] if self._shared else []
+        if self._shared and not self.inputs:
             raise ValueError("space=representation needs the tensors that the encoder handed to the decoders")
         width = sum(tensor.numel() for tensor in self.inputs)
-        self._parts.append((self.inputs, self._shared[0].new_empty(count, width)))
+        rows = torch.empty(count, width, dtype=self._layout.dtype, device=device)
+        self._parts.append((self.inputs, rows))
 
     def put(self, row: int, gradients: Sequence[Tensor]) -> None:
         """Write one row of the part."""
         rows = self._parts[-1][1]
-        torch.cat([gradient.flatten().to(rows.dtype) for gradient in gradients], out=rows[row])
+        if gradients:
+            torch.cat([gradient.flatten().to(rows.dtype) for gradient in gradients], out=rows[row])
 
     def gramian(self) -> Tensor:
         """The parts' Gramians, summed: they are about different images."""
@@ -166,9 +180,9 @@ class RepresentationSpace(GradientSpace):
 
     def combine(self, weights: Tensor) -> Tensor:
         """Backward through the encoder, part by part."""
-        total = self._shared[0].new_zeros(self._layout.size)
+        total = self._layout.zeros(self._parts[0][1].device)
         pieces = list(self._layout.pieces(total))
-        for tensors, rows in self._parts:
+        for tensors, rows in self._parts if self._shared else ():
             flat = (weights.to(rows) @ rows).split([tensor.numel() for tensor in tensors])
             outputs = [piece.view_as(tensor).to(tensor.dtype) for piece, tensor in zip(flat, tensors, strict=True)]
             gradients = torch.autograd.grad(

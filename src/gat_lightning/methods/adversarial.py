@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gat_lightning.gradients.engine import Objective
+from gat_lightning.gradients.objectives import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.tasks import ForwardPass, Task
 from gat_lightning.weighting.objective_names import ObjectiveName

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from gat_lightning.attacks import Attack, Problem
-from gat_lightning.gradients.engine import Objective
+from gat_lightning.gradients.objectives import Objective
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import ForwardPass, Task, TaskProblem, Views

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from gat_lightning.gradients.engine import Objective
+from gat_lightning.gradients.objectives import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.tasks import ForwardPass, Task
 from gat_lightning.validate import check_option

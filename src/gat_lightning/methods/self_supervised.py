@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from gat_lightning.attacks.problem import Problem
-from gat_lightning.gradients.engine import Objective
+from gat_lightning.gradients.objectives import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.tasks import ForwardPass, Task, TaskProblem, Views

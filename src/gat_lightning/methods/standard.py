@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gat_lightning.attacks import Attack, Problem
-from gat_lightning.gradients.engine import Objective
+from gat_lightning.gradients.objectives import Objective
 from gat_lightning.methods.base import Method
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import ForwardPass, Task, Views

@@ -53,12 +53,14 @@ class Encoder(nn.Module):
         return Features(pooled, tuple(each.take() for each in self._taps))
 
     def with_head(self, head: nn.Module) -> nn.Module:
-        """The classifier as it was before the cut, ending in ``head``; shares nothing with this encoder."""
-        twin = copy.deepcopy(self)
+        """The classifier as it was before the cut, ending in ``head``; shares nothing with this encoder.
+
+        Weights that are tied between the two are tied in it.
+        """
+        twin, restored = copy.deepcopy((self, head))
         for handle in twin._handles:
             handle.remove()
         classifier = twin.trunk
-        restored = copy.deepcopy(head)
         for path in self._head_paths:
             classifier.set_submodule(path, restored)
         return classifier

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from gat_lightning.config.resuming import last_good
 from gat_lightning.distributed import several_ranks
-from gat_lightning.errors import NonFiniteError, UserError
+from gat_lightning.errors import NonFiniteError, ReentrantCheckpointingError, UserError
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
 
@@ -29,7 +29,7 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
     Raises:
         NonFiniteError: an objective or a gradient is NaN or infinite; the message names the last good checkpoint.
         UserError: the disk is full, another process of the run is lost, memory ran out, or the encoder cannot be
-            differentiated twice.
+            differentiated twice, or checkpoints activations with reentry.
     """
     directory = RunDirectory(config.paths.run)
     try:
@@ -40,6 +40,8 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
         raise
     except NonFiniteError as error:
         raise NonFiniteError(f"{error} Last good checkpoint: {last_good(directory.last) or 'none yet'}.") from None
+    except ReentrantCheckpointingError as error:
+        raise UserError(str(error)) from error
     except OSError as error:
         if error.errno not in _DISK_IS_FULL:
             raise
@@ -55,6 +57,8 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
                 f"This encoder has no second derivative, which curvature.derivative=exact needs ({error}). Set"
                 " curvature.derivative=finite_difference or curvature.mode=off."
             ) from error
+        if "Checkpointing is not compatible with .grad()" in str(error):
+            raise UserError(str(ReentrantCheckpointingError())) from error
         if not is_out_of_memory(error):
             raise
         device = trainer.strategy.root_device

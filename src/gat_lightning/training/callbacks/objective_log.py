@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gat_lightning.batch import Batch
-from gat_lightning.gradients.engine import GradientStep
+from gat_lightning.gradients.objectives import GradientStep
 from gat_lightning.runs.metric_names import TARGET_SHARE, objective_column
 from gat_lightning.training.module import GATModule
 from gat_lightning.weighting import adversarial_share, imbalance

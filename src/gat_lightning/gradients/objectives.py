@@ -1,0 +1,84 @@
+"""What a step is made of, and what it computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Objective:
+    """One scalar loss of a step: ``Objective("class/adv", "class", loss)``.
+
+    Attributes:
+        name: ``task/view``, such as ``class/adv``.
+        task: whose decoder it trains; None for all decoders.
+        loss: scalar with a graph; with several micro-batches, this part's share of a sum. With several processes see
+            ``world_size`` of :class:`~gat_lightning.gradients.GradientEngine`.
+        decoder: whether an adaptive weighting lets it train its decoder.
+        weight: a fixed coefficient, with which the objective stays out of the Gramian and the weighting, and every
+            parameter gets its gradient; None for a weight that the weighting finds.
+
+    Raises:
+        ValueError: the arguments are in another order, or the loss is no scalar.
+    """
+
+    name: str
+    task: str | None
+    loss: Tensor
+    decoder: bool = True
+    weight: float | None = None
+
+    def __post_init__(self) -> None:
+        named = isinstance(self.name, str) and (self.task is None or isinstance(self.task, str))
+        if not named or not isinstance(self.loss, Tensor):
+            given = ", ".join(type(each).__name__ for each in (self.name, self.task, self.loss))
+            raise ValueError(
+                f"Objective({given}): the arguments are the name, the task and the loss, a tensor, such as"
+                " Objective('class/adv', 'class', loss)."
+            )
+        if self.task is not None and "/" in self.task:
+            raise ValueError(
+                f"Objective({self.name!r}, {self.task!r}, loss): the name comes before the task, such as"
+                " Objective('class/adv', 'class', loss)."
+            )
+        if self.loss.dim():
+            raise ValueError(
+                f"The loss of objective '{self.name}' has the shape {list(self.loss.shape)}; it must be a scalar, such"
+                " as loss.mean()."
+            )
+
+
+@dataclass
+class GradientStep:
+    """What a step computed, on the CPU in float64.
+
+    Attributes:
+        names: of the K objectives that the weighting weighs, in order.
+        losses: ``[K]``.
+        weights: ``[K]``, coefficients of the objectives' gradients.
+        gramian: ``[K, K]``, in the engine's space.
+        empty: names of the objectives whose gradient is exactly zero, which get weight 0 under an adaptive weighting;
+            none where the encoder has no trainable parameter.
+        penalty: Σ w l of the objectives with a fixed weight w.
+    """
+
+    names: list[str]
+    losses: Tensor
+    weights: Tensor
+    gramian: Tensor
+    empty: list[str] = field(default_factory=list)
+    penalty: float = 0.0
+
+    @property
+    def stationarity(self) -> float:
+        """Norm of the combined gradient ‖Σ w_k g_k‖, which is 0 at a Pareto-stationary point."""
+        return float((self.weights @ self.gramian @ self.weights).clamp(min=0).sqrt())
+
+    def cosines(self) -> Tensor:
+        """Cosines between the objectives' gradients, ``[K, K]``; 0 where a gradient is 0."""
+        norms = self.gramian.diagonal().clamp(min=0).sqrt()
+        unit = torch.where(norms > 0, 1 / norms, 0.0)
+        return (self.gramian * unit[:, None] * unit[None, :]).clamp(-1, 1)
