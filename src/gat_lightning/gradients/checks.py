@@ -90,15 +90,13 @@ def check_world_size(world_size: int | None) -> None:
     ranks = rank_count()
     if world_size is None and ranks > 1:
         raise ValueError(
-            f"The process group has {ranks} processes, so say what the objectives are: world_size={ranks} for means over"
-            " each process's own images, whose gradients are averaged; world_size=1 for sums of losses that are divided"
-            " by the joined batch's number of images, whose gradients are added."
+            f"The process group has {ranks} processes, so say what the objectives are: world_size={ranks} for means"
+            " over each process's own images, whose gradients are averaged; world_size=1 for sums of losses that are"
+            " divided by the joined batch's number of images, whose gradients are added."
         )
     if world_size not in (None, 1, ranks):
-        right = (
-            f"1 or {ranks}, the number of processes in the process group" if ranks > 1 else "1 without a process group"
-        )
-        raise SettingError("world_size", world_size, right)
+        several = f"1 or {ranks}, the number of processes in the process group"
+        raise SettingError("world_size", world_size, several if ranks > 1 else "1 without a process group")
 
 
 class UpdateWatch:

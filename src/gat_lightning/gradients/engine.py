@@ -125,7 +125,7 @@ class GradientEngine:
         """
         if self._sums is None:
             raise ValueError(
-                "finish() ends a step that accumulate() began: call accumulate(objectives) before, or step."
+                "finish() ends a step that accumulate() began: call accumulate(objectives) first, or step."
             )
         try:
             with torch.autocast(self._parameters.device.type, enabled=False):
