@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gat_lightning.validate import check_normalization
+
 LabelKind = Literal["multiclass", "binary", "regression", "dense"]
 
 
@@ -113,6 +115,9 @@ class DataInfo:
         labels: the labels in a batch, by name.
         orientation: what is lost when an image is turned, as the end of a sentence that begins with "of a turned
             image"; empty where nothing is.
+
+    Raises:
+        SettingError: ``mean`` or ``std`` is not of pixels in [0, 1].
     """
 
     name: str
@@ -122,6 +127,9 @@ class DataInfo:
     labels: dict[str, LabelInfo] = field(default_factory=dict)
     orientation: str = ""
     patients: PatientSplit | None = None
+
+    def __post_init__(self) -> None:
+        check_normalization(self.mean, self.std)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> DataInfo:

@@ -82,6 +82,27 @@ def check_bool(name: str, value: T) -> T:
     raise SettingError(name, value, "true or false")
 
 
+def check_normalization(mean: Iterable[float] | None, std: Iterable[float] | None) -> None:
+    """Mean and standard deviation per channel of pixels in [0, 1]; both or neither.
+
+    Raises:
+        SettingError: one is missing, they differ in length, or they are not of pixels in [0, 1], such as those of
+            pixels in 0..255.
+    """
+    if mean is None and std is None:
+        return
+    if mean is None or std is None:
+        raise SettingError("mean" if mean is None else "std", None, "set too, since mean and std go together")
+    scale = "; divide those of pixels in 0..255 by 255"
+    means, deviations = _numbers("mean", mean), _numbers("std", std)
+    if not all(0 <= value <= 1 for value in means):
+        raise SettingError("mean", means, f"of pixels in [0, 1], so from 0 to 1{scale}")
+    if not all(0 < value <= 1 for value in deviations):
+        raise SettingError("std", deviations, f"of pixels in [0, 1], so above 0 and at most 1{scale}")
+    if len(means) != len(deviations):
+        raise SettingError("std", deviations, f"one number per channel, as mean={means} is")
+
+
 def is_real(value: object) -> bool:
     """Whether a value is a finite number, and not a bool."""
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -106,6 +127,13 @@ def _real_in(low: float, high: float, closed: Closed, example: object) -> str:
         ends.append(f"at most {high:g}" if closed in ("both", "right") else f"below {high:g}")
     such = "" if example is None else f", such as {example}"
     return " ".join(["a number", " and ".join(ends)]).rstrip() + such
+
+
+def _numbers(name: str, values: object) -> list[float]:
+    try:
+        return [float(value) for value in values]  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise SettingError(name, values, "a list of numbers, one per channel") from error
 
 
 def _among(value: object, others: tuple[object, ...]) -> bool:

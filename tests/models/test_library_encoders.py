@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import json
 import logging
 import sys
 from types import SimpleNamespace
@@ -34,6 +35,11 @@ def settings(channels=3, size=32, classes=5):
         "mean": (0.3,) * channels,
         "std": (0.4,) * channels,
     }
+
+
+def without_statistics(*shape, **more):
+    """The settings of an encoder that begins with weights: these bring their normalisation."""
+    return settings(*shape, **more) | {"mean": None, "std": None}
 
 
 @pytest.fixture(autouse=True)
@@ -137,32 +143,107 @@ def downloaded(monkeypatch):
 def test_pretrained_weights_bring_their_normalisation(downloaded):
     theirs = models.shufflenet_v2_x0_5().eval()
     downloaded["state"] = theirs.state_dict()
-    ours = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained=True, **settings())
+    ours = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained=True, **without_statistics())
     assert downloaded["name"] == models.ShuffleNet_V2_X0_5_Weights.DEFAULT.name
     preset = models.ShuffleNet_V2_X0_5_Weights.DEFAULT.transforms()
     assert normalization_of(ours) == (pytest.approx(preset.mean), pytest.approx(preset.std))
     assert torch.equal(ours.conv5[0].weight, theirs.conv5[0].weight)
     assert ours.fc.out_features == 5
-    gray = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained="IMAGENET1K_V1", **settings(1))
+    gray = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained="IMAGENET1K_V1", **without_statistics(1))
     torch.testing.assert_close(gray.conv1[0].weight, theirs.conv1[0].weight.sum(1, keepdim=True))
     assert normalization_of(gray)[0] == pytest.approx([sum(preset.mean) / 3])
 
     del downloaded["state"]
     with without_initial_weights():
-        rebuilt = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained=True, **settings(1))
+        rebuilt = torchvision_classifier(name="shufflenet_v2_x0_5", pretrained=True, **without_statistics(1))
     assert normalization_of(rebuilt) == normalization_of(gray)
 
 
 def test_input_transform_of_the_library_is_part_of_the_normalisation(downloaded):
     """GoogLeNet with pretrained weights rescales what was normalised for ImageNet: in all, (x - 0.5) / 0.5."""
     with without_initial_weights():
-        ours = torchvision_classifier(name="googlenet", pretrained=True, **settings(3, 64)).eval()
+        ours = torchvision_classifier(name="googlenet", pretrained=True, **without_statistics(3, 64)).eval()
     theirs = models.GoogLeNet(5, aux_logits=False, transform_input=True, init_weights=False).eval()
     theirs.load_state_dict(ours.state_dict())
     images = torch.rand(2, 3, 64, 64)
     preset = models.GoogLeNet_Weights.DEFAULT.transforms()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preset.mean, preset.std))
     torch.testing.assert_close(ours(images), theirs((images - mean) / std), rtol=1e-4, atol=1e-4)
+
+
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+def logits_of(original, state, images, mean, std):
+    """What the library's own class gives for images that are normalised outside of it."""
+    original.load_state_dict(state)
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+    return original.eval()((images - mean) / std)
+
+
+def published(name):
+    """The library's own classifier, without a network."""
+    return models.get_model(name) if name in models.list_models() else timm.create_model(name)
+
+
+@both
+def test_weights_of_a_file_are_normalised_as_the_library_publishes_them(make, name, downloaded, tmp_path, caplog):
+    """The file is what ``pretrained=true`` downloads, so that both give the same logits."""
+    theirs = published(name)
+    preset = (
+        IMAGENET
+        if make is torchvision_classifier
+        else tuple(map(list, (theirs.pretrained_cfg[k] for k in ("mean", "std"))))
+    )
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pt")
+    with caplog.at_level(logging.INFO):
+        ours = make(name=name, weights=str(tmp_path / "theirs.pt"), **without_statistics(classes=1000)).eval()
+    images = torch.rand(4, 3, 32, 32)
+    torch.testing.assert_close(
+        ours(images), logits_of(theirs, ours.state_dict(), images, *preset), rtol=1e-4, atol=1e-5
+    )
+    assert "Set mean and std if these weights were trained with others" in caplog.text
+    if make is torchvision_classifier:
+        downloaded["state"] = theirs.state_dict()
+        pretrained = make(name=name, pretrained=True, **without_statistics(classes=1000)).eval()
+        assert torch.equal(pretrained(images), ours(images))
+
+
+@both
+def test_a_normalisation_that_is_given_goes_before_that_of_the_weights(make, name, downloaded, tmp_path, caplog):
+    downloaded["state"] = published(name).state_dict()
+    torch.save(downloaded["state"], tmp_path / "theirs.pt")
+    ours = make(name=name, weights=str(tmp_path / "theirs.pt"), **settings())
+    assert normalization_of(ours) == (pytest.approx([0.3] * 3), pytest.approx([0.4] * 3))
+    assert "were trained with" not in caplog.text
+    if make is torchvision_classifier:
+        ours = make(name=name, pretrained=True, **settings())
+        assert normalization_of(ours) == (pytest.approx([0.3] * 3), pytest.approx([0.4] * 3))
+        assert "the pretrained weights were trained with mean [0.485, 0.456, 0.406]" in caplog.text
+
+
+@both
+def test_half_a_normalisation_or_none_without_weights_is_refused(make, name):
+    with pytest.raises(ValueError, match="std=None: it must be set too, since mean and std go together"):
+        make(name=name, **settings() | {"std": None})
+    with pytest.raises(ValueError, match="mean=None: it must be given, since there are no initial weights"):
+        make(name=name, **without_statistics())
+    with pytest.raises(ValueError, match=r"mean=\[123.7, 116.3, 103.5\].*divide those of pixels in 0..255 by 255"):
+        make(name=name, **settings() | {"mean": (123.7, 116.3, 103.5)})
+
+
+@both
+def test_an_exported_file_says_what_its_weights_were_normalised_with(make, name, tmp_path):
+    theirs = make(name=name, **settings()).eval()
+    said = {"mean": [0.3] * 3, "std": [0.4] * 3}
+    file = tmp_path / "export.safetensors"
+    save_file(theirs.state_dict(), file, {"gat_lightning": json.dumps(said)})
+    ours = make(name=name, weights=str(file), **without_statistics()).eval()
+    images = torch.rand(4, 3, 32, 32)
+    assert torch.equal(ours(images), theirs(images))
+    save_file(theirs.state_dict(), file, {"gat_lightning": json.dumps(said | {"std": [76.5] * 3})})
+    with pytest.raises(ValueError, match=r"weights=.*undamaged export.*std=\[76.5"):
+        make(name=name, weights=str(file), **without_statistics())
 
 
 @pytest.fixture
@@ -179,14 +260,14 @@ def hub(tmp_path, monkeypatch):
 
 def test_timm_weights_bring_their_normalisation(hub):
     theirs, _, _, asked = hub
-    classifier = timm_classifier(name="test_resnet", pretrained="r160_in1k", **settings(1))
+    classifier = timm_classifier(name="test_resnet", pretrained="r160_in1k", **without_statistics(1))
     preset = timm.models.get_pretrained_cfg("test_resnet.r160_in1k")
     assert asked == [(preset.hf_hub_id, "model.safetensors")]
     assert normalization_of(classifier)[0] == pytest.approx([sum(preset.mean) / 3])
     taken, given = classifier.state_dict(), theirs.state_dict()
     assert all(torch.equal(taken[key], given[key]) for key in given if "layer" in key)
     with without_initial_weights():
-        timm_classifier(name="test_resnet", pretrained=True, **settings(1))
+        timm_classifier(name="test_resnet", pretrained=True, **without_statistics(1))
     assert len(asked) == 1
 
 

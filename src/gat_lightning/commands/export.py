@@ -1,6 +1,6 @@
 """Export a classifier: ``python -m gat_lightning.export checkpoint=PATH format=safetensors|torchscript|onnx``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -42,7 +42,11 @@ def run(config: DictConfig) -> Path:
         difference = check_same(classifier, chosen.read(temporary), description, chosen.tolerance)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     size = path.stat().st_size / 2**20
-    console.print(f"{path}: {size:.2f} MiB; logits differ from the checkpoint's by {difference:.1e} at most.")
+    shape = " x ".join(map(str, description.image))
+    console.print(
+        f"{path}: {size:.2f} MiB, for images of {shape}; logits differ from the checkpoint's by {difference:.1e} at"
+        " most."
+    )
     console.print(f"\n{chosen.usage(path, description)}")
     return path
 
@@ -56,31 +60,50 @@ def default_output(checkpoint: Path, chosen: Format) -> Path:
 def check_same(
     classifier: nn.Module, exported: Callable[[Tensor], Tensor], description: Description, tolerance: float
 ) -> float:
-    """Compare logits on noise, black and white images, in batches of several sizes.
+    """Compare logits on noise, dark, bright, black and white images, in batches of several sizes.
+
+    A branch of the classifier's code that depends on pixels or on the size of the batch is fixed in a traced file, and
+    shows as a difference on one of these batches.
 
     Returns:
         The largest difference.
 
     Raises:
-        UserError: it is above the tolerance, or the exported classifier does not take such a batch.
+        UserError: it is above the tolerance, the exported classifier does not take such a batch, or the classifier's
+            own logits are not finite.
     """
-    generator, largest = torch.Generator().manual_seed(0), 0.0
-    for size in _BATCHES:
-        images = torch.rand(size, *description.image, generator=generator)
-        images[1:3] = torch.tensor([0.0, 1.0])[: len(images[1:3])].view(-1, 1, 1, 1)
+    largest = 0.0
+    for kind, images in _probes(description.image):
+        batch = f"a batch of {len(images)} ({kind})"
         with torch.no_grad():
             expected = classifier(images)
             try:
                 found = exported(images)
             except Exception as error:  # of a runtime's own kinds
                 reason = " ".join(str(error).split())[:300]
-                raise UserError(f"The exported classifier fails on a batch of {size}: {reason}") from error
+                raise UserError(f"The exported classifier fails on {batch}: {reason}") from error
+        if not expected.isfinite().all():
+            raise UserError(f"The checkpoint's classifier gives logits that are not finite on {batch}: export another.")
         allowed = tolerance * max(1.0, expected.abs().max().item())
         difference = (found - expected).abs().max().item() if found.shape == expected.shape else float("inf")
         if not difference <= allowed:
             raise UserError(
-                f"The exported classifier differs by {difference:.1e} (allowed: {allowed:.0e}) on a batch of {size}:"
-                " its architecture cannot be exported this way; try another format."
+                f"The exported classifier differs by {difference:.1e} (allowed: {allowed:.0e}) on {batch}: its"
+                " architecture cannot be exported this way; try another format."
             )
         largest = max(largest, difference)
     return largest
+
+
+def _probes(image: tuple[int, int, int]) -> Iterator[tuple[str, Tensor]]:
+    """Batches ``[B, C, H, W]`` in [0, 1] with their names."""
+    generator = torch.Generator().manual_seed(0)
+    for size in _BATCHES:
+        noise = torch.rand(size, *image, generator=generator)
+        yield "noise", noise
+        yield "dark images", noise / 10
+        yield "bright images", 1 - noise / 10
+        yield "black images", torch.zeros_like(noise)
+        yield "white images", torch.ones_like(noise)
+        brightness = torch.linspace(0, 1, size).view(-1, 1, 1, 1)
+        yield "from black to white", (noise / 10 + brightness).clamp(0, 1)

@@ -17,6 +17,7 @@ from gat_lightning.augment import Augmentation
 from gat_lightning.config.data_modules import check_data_module
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
 from gat_lightning.config.naming import naming
+from gat_lightning.config.normalization import normalization_for
 from gat_lightning.curvature import Curvature
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
@@ -71,10 +72,11 @@ def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
 
 
 def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:
-    """The encoder with a decoder for each task."""
-    given = dict(zip(GIVEN_TO_ENCODERS, (tasks[0].outputs, info.image, info.mean, info.std), strict=True))
+    """The encoder with a decoder for each task, in float32; ``trainer.precision`` may change that for a training."""
+    normalization = normalization_for(config.encoder, info)
+    given = dict(zip(GIVEN_TO_ENCODERS, (tasks[0].outputs, info.image, *normalization), strict=True))
     with naming(config, "encoder"):
-        classifier = instantiate(config.encoder)(**given)
+        classifier = instantiate(config.encoder)(**given).float()
         return MultiTaskModel(classifier, tasks[0].name, info.image, tasks[1:], stages=None)
 
 

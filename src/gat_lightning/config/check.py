@@ -16,10 +16,11 @@ from gat_lightning.config.data_modules import check_data_class
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE
 from gat_lightning.config.naming import naming
 from gat_lightning.config.ranges import check_settings
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import NO_TARGET
 from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.validate import check_normalization
 
 # Whose models are called in another way; an option of the group ``encoder`` is named after each.
 _LIBRARIES = ("torchvision", "timm")
@@ -180,7 +181,8 @@ def check_encoder(encoder: DictConfig) -> None:
     """Compare the signature of the encoder's target with what it is called with; nothing is called.
 
     Raises:
-        UserError: it does not take all of that or wants more, or is a model of a library, for which there is an option.
+        UserError: it does not take all of that or wants more, or is a model of a library, for which there is an option;
+            a setting is given that follows from the data, or a normalisation that is not of pixels in [0, 1].
     """
     name = str(encoder["_target_"])
     target = resolve_name(name)
@@ -191,6 +193,13 @@ def check_encoder(encoder: DictConfig) -> None:
             f"encoder._target_={name} cannot be called with {', '.join(GIVEN_TO_ENCODERS)}, as encoders are: choose"
             f" encoder={library} encoder.name={target.__name__ if known else 'NAME'} instead."
         )
+    settled = [argument for argument in ("num_classes", "image") if argument in encoder]
+    if settled:
+        raise UserError(f"encoder.{settled[0]} follows from the data: leave it out.")
+    try:
+        check_normalization(encoder.get("mean"), encoder.get("std"))
+    except SettingError as error:
+        raise UserError(error.spelled(f"encoder.{error.name}", "null")) from error
     accepted, takes_any = parameters(target)
     refused = [argument for argument in GIVEN_TO_ENCODERS if argument not in accepted]
     if refused and not takes_any:

@@ -10,11 +10,17 @@ from torch import Tensor, nn
 
 from gat_lightning.config.build import CHECKPOINT_SCHEMA, build_model, build_tasks
 from gat_lightning.config.files import plain
+from gat_lightning.config.normalization import (
+    brought_its_normalization,
+    carry_normalization,
+    is_of_library,
+    normalization_for,
+)
 from gat_lightning.errors import UserError
 from gat_lightning.formats.base import Description
 from gat_lightning.info import DataInfo
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.models.normalize import normalization_of
+from gat_lightning.models.normalize import Normalization, normalization_of
 from gat_lightning.models.trust import check_trusted
 from gat_lightning.models.weights import INITIAL_WEIGHTS, without_initial_weights
 from gat_lightning.tasks import Task
@@ -114,17 +120,26 @@ def load_described(path: str | Path) -> tuple[nn.Module, Description]:
     classifier = model.single_task().eval()
     info = DataInfo.from_plain(content["gat_lightning"]["data"])
     label = info.labels.get(target.name)  # none after a pre-training on a self-supervised task
-    mean, std = normalization_of(classifier) or (info.mean, info.std)
+    encoder, normalization = _architecture(trained["encoder"]), normalization_of(classifier)
+    if normalization is None:
+        encoder |= dict(zip(("mean", "std"), normalization_for(trained["encoder"], info), strict=True))
+        normalization = Normalization([0.0] * info.image[0], [1.0] * info.image[0])
     return classifier, Description(
         target=target.name,
         kind=target.kind,
         outputs=target.outputs,
         classes=() if label is None else tuple(label.classes),
         image=info.image,
-        mean=tuple(mean),
-        std=tuple(std),
-        encoder={key: value for key, value in trained["encoder"].items() if key not in INITIAL_WEIGHTS},
+        mean=tuple(normalization.mean),
+        std=tuple(normalization.std),
+        encoder=encoder,
     )
+
+
+def _architecture(encoder: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an encoder that its architecture follows from. Those of other people's encoders may all be such."""
+    left_out = [*INITIAL_WEIGHTS, "mean", "std"] if is_of_library(encoder) else ["mean", "std"]
+    return {key: value for key, value in encoder.items() if key not in left_out}
 
 
 def _trusted(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
@@ -149,9 +164,12 @@ def _built(content: dict[str, Any], path: str | Path) -> tuple[MultiTaskModel, l
         tasks = build_tasks(config, info)
         for task in tasks:
             task.load_state(content["tasks"][task.name])
+        if brought_its_normalization(content):
+            config.encoder.update(mean=None, std=None)  # which earlier versions did not have
         with without_initial_weights():
             model = build_model(config, info, tasks)
         model.load_state_dict(model_state(content))
+        carry_normalization(model, content, path)
     except UserError:
         raise
     except Exception as error:  # whatever settings provoke that a stranger wrote

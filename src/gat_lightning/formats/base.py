@@ -14,11 +14,9 @@ from torch import Tensor, nn
 
 from gat_lightning import __version__
 from gat_lightning.errors import UserError
+from gat_lightning.models.encoder import copied
 from gat_lightning.models.trust import check_trusted
-from gat_lightning.models.weights import without_initial_weights
-
-KEY = "gat_lightning"
-"""Under which the description stands, as JSON, in a file's metadata."""
+from gat_lightning.models.weights import METADATA_KEY, without_initial_weights
 
 
 class Format(ABC):
@@ -64,10 +62,12 @@ class Description:
         outputs: number K of outputs.
         classes: names of the classes; empty if the outputs are no classes.
         image: shape ``(C, H, W)`` of the training images.
-        mean: mean per channel that is subtracted from pixels in [0, 1]; not part of the weights.
-        std: standard deviation per channel that pixels are then divided by.
+        mean: mean per channel that :class:`~gat_lightning.models.Normalize` or
+            :func:`~gat_lightning.models.normalized` subtracts from pixels in [0, 1]; not part of the weights. 0 for a
+            classifier with neither, which takes such pixels as they are or normalises them itself.
+        std: standard deviation per channel that pixels are then divided by; 1 for such a classifier.
         encoder: settings of the function that creates the architecture; its further arguments are ``num_classes, image,
-            mean, std``.
+            mean, std``, of which the settings may hold the last two.
         inputs: description of the expected input.
         version: version of gat_lightning.
     """
@@ -95,14 +95,20 @@ class Description:
             UserError: the metadata have no description by gat_lightning.
         """
         try:
-            content = json.loads((metadata or {})[KEY])
+            content = json.loads((metadata or {})[METADATA_KEY])
             named = ("classes", "image", "mean", "std")
             return cls(**{**content, **{name: tuple(content[name]) for name in named}})
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"'{source}' was not written by gat_lightning.export.") from error
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the function that creates the architecture."""
+        given = {"num_classes": self.outputs, "image": self.image, "mean": self.mean, "std": self.std}
+        return given | {key: value for key, value in self.encoder.items() if not key.startswith("_")}
+
     def classifier(self) -> nn.Module:
-        """Create the architecture, with random weights.
+        """Create the architecture, in float32 and with random weights.
 
         Raises:
             UserError: the function that creates it is not trusted.
@@ -113,4 +119,9 @@ class Description:
             raise UserError(str(error)) from error
         with without_initial_weights():
             make = instantiate({**self.encoder, "_partial_": True})
-            return make(num_classes=self.outputs, image=self.image, mean=self.mean, std=self.std)
+            return make(**self.arguments).float()
+
+
+def in_single_precision(classifier: nn.Module) -> nn.Module:
+    """A copy in float32, the type of the images that a file takes, and of evaluations."""
+    return copied(classifier).float()

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.formats.base import KEY, Description, Format
+from gat_lightning.formats.base import Description, Format, in_single_precision
+from gat_lightning.models.weights import METADATA_KEY
 
 _MISSING = "format=onnx needs an extra: pip install 'gat-lightning[export]'"
 
@@ -27,7 +28,7 @@ class _Called(nn.Module):
 
 
 class ONNX(Format):
-    """ONNX graph with input ``images`` and output ``logits``, both with a dynamic first dimension ``batch``."""
+    """ONNX graph in float32 with input ``images`` and output ``logits``, both with a dynamic first dimension."""
 
     suffix = ".onnx"
     tolerance = 1e-4
@@ -43,7 +44,7 @@ class ONNX(Format):
             warnings.simplefilter("ignore")
             try:
                 program = torch.onnx.export(
-                    _Called(classifier).eval(),
+                    _Called(in_single_precision(classifier)).eval(),
                     (torch.rand(2, *description.image),),
                     dynamo=True,
                     verbose=False,
@@ -55,7 +56,7 @@ class ONNX(Format):
                 reason = " ".join(str(error).split())[:300]
                 raise UserError(f"format=onnx: {type(classifier).__name__} cannot be exported: {reason}") from error
         assert program is not None
-        program.model.metadata_props[KEY] = description.to_json()
+        program.model.metadata_props[METADATA_KEY] = description.to_json()
         program.save(str(path), external_data=False)
 
     def read(self, path: Path) -> Callable[[Tensor], Tensor]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.formats.base import KEY, Description, Format
-from gat_lightning.models.weights import read_weights
+from gat_lightning.formats.base import Description, Format
+from gat_lightning.models.weights import METADATA_KEY, read_weights
 
 _MISSING = "format=safetensors needs an extra: pip install 'gat-lightning[export]'"
 
@@ -25,7 +25,7 @@ class Safetensors(Format):
         except ImportError as error:
             raise UserError(_MISSING) from error
         tensors = {name: value.detach().clone().contiguous() for name, value in classifier.state_dict().items()}
-        path.write_bytes(save(tensors, {"format": "pt", KEY: description.to_json()}))
+        path.write_bytes(save(tensors, {"format": "pt", METADATA_KEY: description.to_json()}))
 
     def read(self, path: Path) -> Callable[[Tensor], Tensor]:
         """Create the classifier from the description and load its weights."""
@@ -34,10 +34,7 @@ class Safetensors(Format):
     def usage(self, path: Path, description: Description) -> str:
         """Code that uses the function of the architecture."""
         module, _, name = description.encoder["_target_"].rpartition(".")
-        settings = {key: value for key, value in description.encoder.items() if not key.startswith("_")}
-        settings |= {"num_classes": description.outputs, "image": description.image}
-        settings |= {"mean": description.mean, "std": description.std}
-        arguments = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+        arguments = ", ".join(f"{key}={value!r}" for key, value in description.arguments.items())
         return (
             f"from safetensors.torch import load_file\n"
             f"from {module} import {name}\n"

@@ -1,32 +1,46 @@
 """TorchScript: architecture, weights and normalisation in one file for PyTorch alone."""
 
 import json
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from gat_lightning.errors import UserError
-from gat_lightning.formats.base import KEY, Description, Format
+from gat_lightning.formats.base import Description, Format, in_single_precision
+from gat_lightning.models.weights import METADATA_KEY
+
+log = logging.getLogger(__name__)
+
+_TracerWarning = torch.jit.TracerWarning  # type: ignore[attr-defined]
 
 
 class TorchScript(Format):
-    """TorchScript trace in eval mode, including the normalisation."""
+    """TorchScript trace in eval mode and float32, including the normalisation.
+
+    A trace holds the operations of one pass: branches that depend on pixels or sizes are fixed as that pass took them.
+    The tracer's warnings of such places are logged.
+    """
 
     suffix = ".pt"
     tolerance = 1e-6
 
     def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
         """Trace the classifier and write the file."""
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of constants in the trace; whether they matter is found out by reading
+        images = torch.rand(2, *description.image, generator=torch.Generator().manual_seed(0))
+        with warnings.catch_warnings(record=True) as said, torch.no_grad():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", _TracerWarning)
+            _TracerWarning.ignore_lib_warnings()
             try:
-                traced = torch.jit.trace(classifier, torch.rand(2, *description.image), check_trace=False)
+                traced = torch.jit.trace(in_single_precision(classifier), images, check_trace=False)
             except RuntimeError as error:
                 raise UserError(f"format=torchscript: {type(classifier).__name__} cannot be traced: {error}") from error
-            torch.jit.save(traced, path, _extra_files={KEY: description.to_json()})
+            torch.jit.save(traced, path, _extra_files={METADATA_KEY: description.to_json()})
+        _log(said)
 
     def read(self, path: Path) -> Callable[[Tensor], Tensor]:
         """Load the traced module."""
@@ -43,3 +57,9 @@ class TorchScript(Format):
             f"classes = {json.dumps(description.classes)}\n"
             f"logits = model({images})  # images in [0, 1]"
         )
+
+
+def _log(said: Iterable[warnings.WarningMessage]) -> None:
+    """Log each of the tracer's warnings once."""
+    for place, text in dict.fromkeys((f"{each.filename}:{each.lineno}", str(each.message)) for each in said):
+        log.warning("format=torchscript: %s: %s", place, text)

@@ -9,6 +9,7 @@ from gat_lightning.info import DataInfo, LabelInfo
 from gat_lightning.models.encoder import copied
 from gat_lightning.models.multitask import Attachable, MultiTaskModel
 from gat_lightning.models.normalize import normalized
+from gat_lightning.validate import check_normalization
 
 
 def attach_tasks(
@@ -43,7 +44,8 @@ def attach_tasks(
         target: name of the model's own task.
         labels: the labels that tasks such as ``Macro`` learn, by name; self-supervised tasks need none.
         mean: what the model expects to be taken off its input, per channel, of pixels in [0, 1]; then the result takes
-            plain images in [0, 1]. None for a model that takes such images.
+            plain images in [0, 1]. None for a model that takes such images. Published weights expect it: those of
+            torchvision the values of ``weights.transforms()``, those of timm the ones of ``model.pretrained_cfg``.
         std: what it expects its input to be divided by then, above 0; given with ``mean``.
         stages: names of the submodules whose outputs ``[B, c, h, w]`` are the stages, from fine to coarse, such as
             ``("layer1", "layer2")``; None to look for them; empty for none (then those of a method ``features(x) ->
@@ -53,12 +55,12 @@ def attach_tasks(
         A multi-task model of images in [0, 1].
 
     Raises:
-        SettingError: a task learns a label that is not among ``labels``; the message names all such labels.
-        ValueError: the model cannot be copied or cut, one of ``mean`` and ``std`` is missing or does not fit, a stage
-            is not there or is no feature map, or a task's name is taken or cannot work with the features.
+        SettingError: a task learns a label that is not among ``labels``; the message names all such labels. One of
+            ``mean`` and ``std`` is missing, or they are not of pixels in [0, 1].
+        ValueError: the model cannot be copied or cut, a stage is not there or is no feature map, or a task's name is
+            taken or cannot work with the features.
     """
-    if (mean is None) != (std is None):
-        raise ValueError("mean and std go together: give both, or neither for a model of images in [0, 1].")
+    check_normalization(mean, std)
     attached, channels = list(tasks), image[0]
     _set_up(attached, DataInfo("the images", image, (0.0,) * channels, (1.0,) * channels, dict(labels or {})))
     if mean is not None and std is not None:

@@ -1,14 +1,27 @@
 """Normalisation of pixels as a model's first layer, so that attacks and ε stay in pixel units."""
 
+import logging
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-_MEAN, _STD = "pixel_mean", "pixel_std"
+from gat_lightning.validate import check_normalization
+
+log = logging.getLogger(__name__)
+
+# Buffers of a classifier, with names that are none of its own: SAM and Detectron2 have a ``pixel_mean``.
+_MEAN, _STD = "gat_lightning_mean", "gat_lightning_std"
 
 Module = TypeVar("Module", bound=nn.Module)
+
+
+class Normalization(NamedTuple):
+    """Mean and standard deviation per channel, of pixels in [0, 1]."""
+
+    mean: list[float]
+    std: list[float]
 
 
 class Normalize(nn.Module):
@@ -24,7 +37,7 @@ class Normalize(nn.Module):
         ``[..., C, H, W]`` -> the same.
 
     Raises:
-        ValueError: ``mean`` and ``std`` differ in length, or a standard deviation is not positive.
+        SettingError: ``mean`` and ``std`` differ in length, or are not of pixels in [0, 1].
     """
 
     mean: Tensor
@@ -62,10 +75,10 @@ def normalized(classifier: Module, mean: Sequence[float], std: Sequence[float]) 
         The same classifier.
 
     Raises:
-        ValueError: the classifier normalises already, ``mean`` and ``std`` differ in length, or a standard deviation
-            is not positive.
+        SettingError: ``mean`` and ``std`` differ in length, or are not of pixels in [0, 1].
+        ValueError: the classifier normalises already.
     """
-    if hasattr(classifier, _MEAN) or any(isinstance(module, Normalize) for module in classifier.modules()):
+    if normalization_of(classifier) is not None:
         raise ValueError(f"{type(classifier).__name__} normalises its input already")
     mean_values, std_values = _per_channel(mean, std)
     weight = next((p for p in classifier.parameters() if p.is_floating_point()), mean_values)
@@ -75,22 +88,53 @@ def normalized(classifier: Module, mean: Sequence[float], std: Sequence[float]) 
     return classifier
 
 
-def normalization_of(classifier: nn.Module) -> tuple[list[float], list[float]] | None:
-    """Mean and standard deviation, per channel, of a classifier made by :func:`normalized` or with a `Normalize` layer.
+def normalization_of(model: nn.Module) -> Normalization | None:
+    """Mean and standard deviation of a classifier made by :func:`normalized` or with a `Normalize` layer.
 
-    None where there is neither.
+    The classifier may be a part of the model, as in a `MultiTaskModel`. None where there is none.
     """
-    layer = next((module for module in classifier.modules() if isinstance(module, Normalize)), None)
-    if layer is not None:
-        return layer.mean.flatten().tolist(), layer.std.flatten().tolist()
-    if not hasattr(classifier, _MEAN):
-        return None
-    return classifier.get_buffer(_MEAN).flatten().tolist(), classifier.get_buffer(_STD).flatten().tolist()
+    found = _constants(model)
+    return None if found is None else Normalization(*(values.flatten().tolist() for values in found))
 
 
-def per_channel(values: Sequence[float], channels: int) -> list[float]:
+def replace_normalization(model: nn.Module, normalization: Normalization) -> None:
+    """Change what :func:`normalization_of` finds, in place.
+
+    Raises:
+        SettingError: the new constants are not of pixels in [0, 1].
+        ValueError: the model does not normalise, or normalises another number of channels.
+    """
+    found, new = _constants(model), _per_channel(*normalization)
+    if found is None or len(found[0]) != len(new[0]):
+        raise ValueError(f"{type(model).__name__} does not normalise images of {len(new[0])} channels")
+    for old, values in zip(found, new, strict=True):
+        old.copy_(values)
+
+
+def per_channel(normalization: Normalization, channels: int) -> Normalization:
     """One value per channel: the values, or their mean for each channel where there are not as many."""
-    return list(values) if len(values) == channels else [sum(values) / len(values)] * channels
+    given = len(normalization.mean)
+    if given == channels:
+        return normalization
+    mean, std = (sum(values) / given for values in normalization)
+    if given > 1:
+        log.info(
+            "Images of %d channels: normalised with the mean over %d channels, %.4g and %.4g",
+            channels,
+            given,
+            mean,
+            std,
+        )
+    return Normalization([mean] * channels, [std] * channels)
+
+
+def _constants(model: nn.Module) -> tuple[Tensor, Tensor] | None:
+    for module in model.modules():
+        if isinstance(module, Normalize):
+            return module.mean, module.std
+        if _normalize_input in module._forward_pre_hooks.values():
+            return module.get_buffer(_MEAN), module.get_buffer(_STD)
+    return None
 
 
 def _normalize_input(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -99,16 +143,14 @@ def _normalize_input(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tenso
 
 
 def _normalize(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    if x.shape[-3] != len(mean):  # broadcasting would turn a grey image into a coloured one
+    # Broadcasting would turn a grey image into a coloured one. A trace holds no branches.
+    if not torch.jit.is_tracing() and x.shape[-3] != len(mean):  # type: ignore[attr-defined]
         raise ValueError(f"normalisation is for {len(mean)} channels, the images have {x.shape[-3]}")
     return (x - mean) / std
 
 
 def _per_channel(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
-    if len(mean) != len(std):
-        raise ValueError(f"normalisation needs one mean and one std per channel, got {len(mean)} and {len(std)}")
-    if not all(value > 0 for value in std):
-        raise ValueError(f"normalisation needs standard deviations above 0, got {list(std)}")
+    check_normalization(mean, std)
     return (
         torch.tensor(list(mean), dtype=torch.get_default_dtype()).view(-1, 1, 1),
         torch.tensor(list(std), dtype=torch.get_default_dtype()).view(-1, 1, 1),

@@ -1,8 +1,9 @@
 """Initial weights of a model: read from a file without running code, and fitted to the model."""
 
+import json
 import logging
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -12,11 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.errors import SettingError
+from gat_lightning.models.normalize import Normalization
+from gat_lightning.validate import check_normalization
 
 log = logging.getLogger(__name__)
 
 INITIAL_WEIGHTS = ("pretrained", "weights")
 """Settings of an encoder that say what it begins with; the others make its architecture."""
+
+METADATA_KEY = "gat_lightning"
+"""Under which an export's description stands, as JSON, in the metadata of its file."""
 
 _RIGHT = "a state_dict, as torch.save or safetensors writes it"
 
@@ -67,6 +73,79 @@ def read_weights(path: str | Path, name: str = "weights") -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise SettingError(name, str(path), f"{_RIGHT}, names and tensors")
     return content
+
+
+def read_normalization(path: str | Path) -> Normalization | None:
+    """What the weights of a file were normalised with, as an export of ours says; None where the file does not say.
+
+    Args:
+        path: of :func:`read_weights`.
+
+    Raises:
+        SettingError: the file says something that is no normalisation of pixels in [0, 1].
+    """
+    if not str(path).endswith(".safetensors"):
+        return None
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+    if METADATA_KEY not in metadata:
+        return None
+    try:
+        description = json.loads(metadata[METADATA_KEY])
+        said = Normalization(list(description["mean"]), list(description["std"]))
+        check_normalization(*said)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingError(
+            "weights", str(path), f"an undamaged export: its description cannot be read ({error})"
+        ) from error
+    return said
+
+
+def chosen_normalization(
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    published: Normalization,
+    *,
+    pretrained: bool | str,
+    weights: str | None,
+) -> Normalization:
+    """What a classifier is normalised with: as given, else what its initial weights were trained with.
+
+    That is what an export of ours (safetensors) says; for any other file, and for published weights, what the library
+    says of the weights that it publishes for this architecture.
+
+    Args:
+        mean: as given for the classifier; None for that of the initial weights.
+        std: likewise.
+        published: of the library's weights, those that were chosen or else the default ones.
+        pretrained: the classifier's setting.
+        weights: the classifier's setting.
+
+    Raises:
+        SettingError: only one is given, they are not of pixels in [0, 1], or there are no weights to take them from.
+    """
+    check_normalization(mean, std)
+    if mean is not None and std is not None:
+        given = Normalization(list(mean), list(std))
+        if pretrained and initial_weights_wanted() and given != published:
+            log.warning(
+                "Images are normalised with mean %s and std %s, and the pretrained weights were trained with mean %s"
+                " and std %s: leave mean and std out (null) unless that is meant.", *given, *published,
+            )  # fmt: skip
+        return given
+    if not pretrained and weights is None:
+        raise SettingError("mean", None, "given, since there are no initial weights whose normalisation could be taken")
+    if weights is None or not initial_weights_wanted():
+        return published
+    said = read_normalization(weights)
+    log.info(
+        "weights=%s: images are normalised with mean %s and std %s, as %s. Set mean and std if these"
+        " weights were trained with others.",
+        weights, *(said or published), "the file says" if said else "published weights of this architecture are",
+    )  # fmt: skip
+    return said or published
 
 
 def begin_with(classifier: nn.Module, weights: dict[str, Tensor], source: str) -> None:

@@ -19,6 +19,7 @@ from gat_lightning.batch import Batch
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method, WeightPerturbation
+from gat_lightning.models.normalize import normalization_of
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import representation
@@ -204,6 +205,8 @@ class GATModule(ScoredModule):
         checkpoint["weighting"] = self.engine.weighting.state()
         checkpoint["method"] = self.method.state()
         checkpoint["tasks"] = {task.name: task.state() for task in self.tasks}
+        normalization = normalization_of(self.model)
+        checkpoint["normalization"] = None if normalization is None else normalization._asdict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give the tasks, the method and the weighting their state back."""

@@ -9,7 +9,7 @@ from gat_lightning.config.naming import naming
 from gat_lightning.config.ranges import Check, check_ranges
 from gat_lightning.errors import UserError
 from gat_lightning.runs.metric_names import SPLITS
-from gat_lightning.validate import check_bool, check_int, check_option
+from gat_lightning.validate import check_bool, check_int, check_normalization, check_option
 
 _RANGES: dict[str, Check] = {
     "split": partial(check_option, options=SPLITS),
@@ -37,6 +37,9 @@ def check_evaluation(config: DictConfig) -> None:
         isinstance(normalize, DictConfig) and set(normalize) == {"mean", "std"}
     ):
         raise UserError(f"normalize={normalize!r}: it must be null, data, or {{mean: [...], std: [...]}}.")
+    if isinstance(normalize, DictConfig):
+        with naming(config, "normalize"):
+            check_normalization(normalize.mean, normalize.std)
     with naming(config, "curve"):
         for eps in config.curve.eps:
             parse_budget(eps, "eps", 0)

@@ -1,5 +1,6 @@
 """The subject of an evaluation: a checkpoint of ours, or any other classifier."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from gat_lightning.errors import UserError
 from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.info import NO_TARGET
 from gat_lightning.models import MultiTaskModel, normalized
-from gat_lightning.models.weights import read_weights
+from gat_lightning.models.normalize import normalization_of
+from gat_lightning.models.weights import read_normalization, read_weights
 from gat_lightning.tasks import Task, target_task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -125,13 +129,27 @@ def _from_factory(config: DictConfig) -> Subject:
     model = instantiate(config.model)
     if not isinstance(model, nn.Module):
         raise UserError(f"model._target_={config.model._target_} makes a {type(model).__name__}, not an nn.Module.")
+    model = model.float()  # before weights are put in, which would be rounded to its own type
     if config.weights is not None:
         _put_weights(model, config.weights)
     if config.normalize is not None:
         statistics = data.info if config.normalize == "data" else config.normalize
         with naming(config, "normalize"):
             model = normalized(model, list(statistics.mean), list(statistics.std))
-    return Subject("model", model.float(), [task], None, data, None)
+    elif normalization_of(model) is None:
+        _warn_of_plain_pixels(config)
+    return Subject("model", model, [task], None, data, None)
+
+
+def _warn_of_plain_pixels(config: DictConfig) -> None:
+    said = None if config.weights is None else read_normalization(config.weights)
+    known = f" weights={config.weights} were trained with mean {said.mean} and std {said.std}." if said else ""
+    log.warning(
+        "normalize=null: the model is given pixels in [0, 1] as they are, and its scores are wrong unless it normalises"
+        " them itself.%s Set normalize={mean: [...], std: [...]} to what its weights were trained with, or"
+        " normalize=data.",
+        known,
+    )
 
 
 def _check_target(config: DictConfig, data: ImageDataModule, target: str) -> None:

@@ -10,7 +10,9 @@ from omegaconf import DictConfig
 from gat_lightning.config.attacks import untyped_radii
 from gat_lightning.config.build import build_data, build_module, build_trainer
 from gat_lightning.config.check import without_effect
+from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.config.held_out import check_held_out
+from gat_lightning.config.normalization import carry_normalization
 from gat_lightning.config.resuming import (
     Progress,
     announce,
@@ -68,6 +70,8 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     elif init is not None:
         taken = initialise(module.model, init)
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
+    if start is not None and config.encoder.get("mean") is None:
+        carry_normalization(module.model, load_checkpoint(start), start)
     trainer = build_trainer(config)
     rank_zero_only(data.prepare_data)()
     if (message := without_effect(config, typed_overrides())) and trainer.is_global_zero:

@@ -127,7 +127,7 @@ def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
         return False
     adversarial_gallery(
         {"this model": module.model.single_task().eval()},
-        batch.images[shown],
+        batch.images[shown].to(module.dtype),
         label[shown],
         data.info.labels[target.name].classes,
         attack,

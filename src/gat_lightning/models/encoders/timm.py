@@ -9,8 +9,13 @@ from types import ModuleType
 from torch import nn
 
 from gat_lightning.errors import SettingError
-from gat_lightning.models.normalize import normalized, per_channel
-from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
+from gat_lightning.models.normalize import Normalization, normalized, per_channel
+from gat_lightning.models.weights import (
+    begin_with,
+    chosen_normalization,
+    initial_weights_wanted,
+    read_weights,
+)
 from gat_lightning.nearest import did_you_mean, nearest
 
 _FILE = "model.safetensors"
@@ -21,8 +26,8 @@ def timm_classifier(
     *,
     num_classes: int,
     image: tuple[int, int, int],
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     name: str,
     pretrained: bool | str = False,
     weights: str | None = None,
@@ -34,8 +39,9 @@ def timm_classifier(
     Args:
         num_classes: outputs of the last linear layer.
         image: ``(C, H, W)`` of the images.
-        mean: per channel, of pixels in [0, 1]; what pretrained weights were normalised with goes before.
-        std: likewise, above 0.
+        mean: per channel, of pixels in [0, 1]. None: that of the initial weights, see
+            :func:`~gat_lightning.models.weights.chosen_normalization`.
+        std: likewise, above 0; given with ``mean``.
         name: as in ``timm.list_models()``, such as ``resnet50``.
         pretrained: False, True for the default weights, or the name of some, such as ``a1_in1k``.
         weights: file with a ``state_dict`` (``torch.save`` or safetensors), see
@@ -71,11 +77,11 @@ def timm_classifier(
             ) from error
         right = f"a classifier that can be made for images of shape {image} ({reason})"
         raise SettingError("name", name, right) from error
-    if pretrained:
-        mean, std = per_channel(preset.mean, image[0]), per_channel(preset.std, image[0])
     if weights is not None and initial_weights_wanted():
         begin_with(classifier, read_weights(weights), f"weights={weights}")
-    return normalized(classifier, mean, std)
+    published = Normalization(list(preset.mean), list(preset.std))
+    found = chosen_normalization(mean, std, published, pretrained=pretrained, weights=weights)
+    return normalized(classifier, *per_channel(found, image[0]))
 
 
 def _timm() -> ModuleType:

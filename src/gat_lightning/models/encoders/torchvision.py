@@ -7,8 +7,13 @@ from typing import Any, get_type_hints
 from torch import nn
 
 from gat_lightning.errors import SettingError
-from gat_lightning.models.normalize import normalized, per_channel
-from gat_lightning.models.weights import begin_with, initial_weights_wanted, read_weights
+from gat_lightning.models.normalize import Normalization, normalized, per_channel
+from gat_lightning.models.weights import (
+    begin_with,
+    chosen_normalization,
+    initial_weights_wanted,
+    read_weights,
+)
 from gat_lightning.nearest import did_you_mean, nearest
 
 
@@ -16,8 +21,8 @@ def torchvision_classifier(
     *,
     num_classes: int,
     image: tuple[int, int, int],
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     name: str,
     pretrained: bool | str = False,
     weights: str | None = None,
@@ -30,8 +35,9 @@ def torchvision_classifier(
     Args:
         num_classes: outputs of the last linear layer.
         image: ``(C, H, W)`` of the images.
-        mean: per channel, of pixels in [0, 1]; what pretrained weights were normalised with goes before.
-        std: likewise, above 0.
+        mean: per channel, of pixels in [0, 1]. None: that of the initial weights, see
+            :func:`~gat_lightning.models.weights.chosen_normalization`.
+        std: likewise, above 0; given with ``mean``.
         name: as in ``torchvision.models.list_models()``, such as ``resnet50``.
         pretrained: False, True for the default weights, or the name of some, such as ``IMAGENET1K_V2``.
         weights: file with a ``state_dict`` (``torch.save`` or safetensors), see
@@ -67,25 +73,23 @@ def torchvision_classifier(
         right = f"a classifier that can be made for images of shape {image} ({error})"
         raise SettingError("name", name, right) from error
     _take_channels(classifier, image[0])
-    if pretrained:
-        chosen = _weights(name, pretrained)
-        if initial_weights_wanted():
-            begin_with(classifier, _download(build, chosen, settings), f"{name} ({chosen.name})")
-        preset = chosen.transforms()
-        mean, std = (
-            ([0.5], [0.5]) if "transform_input" in takes else (preset.mean, preset.std)  # as that layer would have it
-        )
-        mean, std = per_channel(mean, image[0]), per_channel(std, image[0])
+    published = _weights(name, pretrained)
+    if pretrained and initial_weights_wanted():
+        begin_with(classifier, _download(build, published, settings), f"{name} ({published.name})")
     elif weights is not None and initial_weights_wanted():
         begin_with(classifier, read_weights(weights), f"weights={weights}")
-    return normalized(classifier, mean, std)
+    preset = published.transforms()
+    # GoogLeNet and Inception rescale what was normalised for ImageNet by a layer that is left out here.
+    own = ([0.5] * 3, [0.5] * 3) if "transform_input" in takes else (preset.mean, preset.std)
+    found = chosen_normalization(mean, std, Normalization(*map(list, own)), pretrained=pretrained, weights=weights)
+    return normalized(classifier, *per_channel(found, image[0]))
 
 
 def _weights(name: str, pretrained: bool | str) -> Any:
     from torchvision import models
 
     available = models.get_model_weights(name)
-    if pretrained is True:
+    if isinstance(pretrained, bool):
         return available.DEFAULT
     if pretrained not in available.__members__:
         raise SettingError("pretrained", pretrained, f"true or one of: {', '.join(available.__members__)}")

@@ -147,7 +147,7 @@ class WeightAveraging(pl.Callback):
         if self._statistics_of != self.average.steps:
             with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed for its workers, even without any
                 images = _training_images(trainer, pl_module.device, pl_module.micro_batch)
-                recompute_batchnorm(self.average.model, images)
+                recompute_batchnorm(self.average.model, (part.to(pl_module.dtype) for part in images))
             self._statistics_of = self.average.steps
 
 
