@@ -14,15 +14,18 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from gat_lightning.commands.evaluate.subject import load_subject
 from gat_lightning.config.build import build_data
 from gat_lightning.config.check import check
 from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.messages import explain
 from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.models import Normalize
 from support import commands
 from support.configurations import composed
 from support.evaluations import OWN, Net, evaluated
@@ -107,8 +110,6 @@ def test_any_classifier_with_weights_from_a_file(form: str, tmp_path: Path) -> N
     state = model.state_dict()
     path = tmp_path / ("net.safetensors" if form == "safetensors" else "net.pt")
     if form == "safetensors":
-        from safetensors.torch import save_file
-
         save_file(state, path)
     else:
         torch.save({"state_dict": state} if form == "nested" else state, path)
@@ -118,6 +119,41 @@ def test_any_classifier_with_weights_from_a_file(form: str, tmp_path: Path) -> N
     data.setup("test")
     images: Tensor = data.split("test").__getitems__(list(range(12))).images
     assert predictions.views["clean"].prediction.tolist() == model((images - 0.5) / 0.25).argmax(1).tolist()
+
+
+class Normalizing(nn.Sequential):
+    """Somebody's classifier that normalises by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(Normalize([0.5], [0.25]), nn.Flatten(), nn.Linear(64, 10))
+
+
+def test_pixels_that_are_not_normalised_do_not_pass_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "export.safetensors"
+    save_file(Net().state_dict(), file, {"gat_lightning": json.dumps({"mean": [0.25], "std": [0.75]})})
+    for words, said in (
+        (OWN, "its scores are wrong unless it normalises them itself. Set normalize="),
+        ([*OWN, f"weights={file}"], "were trained with mean [0.25] and std [0.75]. Set normalize="),
+        ([*OWN, "normalize=data"], ""),
+        ([f"++model._target_={__name__}.Normalizing", *OWN[1:]], ""),
+    ):
+        caplog.clear()
+        load_subject(composed("evaluate", *words))
+        assert ("normalize=null" in caplog.text) == bool(said)
+        assert said in caplog.text
+
+
+def half() -> nn.Module:
+    return Net().bfloat16()
+
+
+def test_weights_are_not_rounded_to_the_type_of_the_function_s_model(tmp_path: Path) -> None:
+    state = Net().state_dict()
+    torch.save(state, tmp_path / "net.pt")
+    words = [f"++model._target_={__name__}.half", *OWN[1:], f"weights={tmp_path / 'net.pt'}"]
+    assert torch.equal(load_subject(composed("evaluate", *words)).model[1].weight, state["1.weight"])
 
 
 @pytest.mark.slow
@@ -150,6 +186,10 @@ WRONG = {
         "tells 10 classes of 'class' apart, but the data set",
     ),
     "not_a_model": ([*OWN[1:], "++model._target_=collections.OrderedDict"], "makes a OrderedDict, not an nn.Module"),
+    "scale": (
+        [*OWN, "normalize={mean: [125.3], std: [63.0]}"],
+        "normalize.mean=[125.3]: it must be of pixels in [0, 1], so from 0 to 1; divide those of pixels in 0..255 by",
+    ),
     "weights": ([*OWN, "weights=none.pt"], "weights='none.pt': it must be a file that exists"),
     "weights_of_ours": ([*OWN, "weights=CHECKPOINT"], "this is a checkpoint of ours"),
     "other_weights": ([*OWN, "weights=OTHER"], "are not this model's"),

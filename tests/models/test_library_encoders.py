@@ -290,7 +290,9 @@ def test_without_a_network_one_message_says_what_to_do(make, name, monkeypatch):
 
     monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", fail)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
-    with pytest.raises(ValueError, match=r"no route to host.*weights=FILE"):
+    mean, std = ("0.485,0.456,0.406", "0.229,0.224,0.225") if make is torchvision_classifier else (["0.5,0.5,0.5"] * 2)
+    advice = rf"no route to host.*pretrained=false weights=FILE mean=\[{mean}\] std=\[{std}\]"
+    with pytest.raises(ValueError, match=advice):
         make(name=name, pretrained=True, **settings())
 
 

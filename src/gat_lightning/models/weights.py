@@ -148,6 +148,11 @@ def chosen_normalization(
     return said or published
 
 
+def settings_without_network(published: Normalization) -> str:
+    """Settings that stand for ``pretrained`` where the weights, normalised as ``published``, are in a file."""
+    return f"pretrained=false weights=FILE mean={published.mean} std={published.std}".replace(", ", ",")
+
+
 def begin_with(classifier: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     """Give a classifier weights of the same architecture with, at most, another number of classes or of channels.
 

@@ -101,6 +101,8 @@ class Redefined:
         return any(not _is_one_of(place.value, self.unaffected) for place in _places(settings, self.name))
 
 
+_OF_LIBRARIES = ("torchvision_classifier", "timm_classifier")
+
 HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.training.schedules.cosine"),
     Redefined("gat_lightning.training.schedules.cyclic"),
@@ -119,6 +121,13 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
         for node in ("validation", "test", "test.also.*", "evaluation.*", "curve")
     ),
     Reshaped("data.eps", lambda eps: eps.get("Linf", eps) if isinstance(eps, dict) else eps),
+    *(
+        Introduced(f"gat_lightning.models.{encoder}.{name}", None)
+        for encoder in _OF_LIBRARIES
+        for name in ("mean", "std")
+    ),
+    *(Redefined(f"gat_lightning.models.{encoder}.weights", unaffected=(None,)) for encoder in _OF_LIBRARIES),
+    Redefined("init", unaffected=(None,)),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

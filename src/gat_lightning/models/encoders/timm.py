@@ -15,6 +15,7 @@ from gat_lightning.models.weights import (
     chosen_normalization,
     initial_weights_wanted,
     read_weights,
+    settings_without_network,
 )
 from gat_lightning.nearest import did_you_mean, nearest
 
@@ -60,6 +61,7 @@ def timm_classifier(
         raise ValueError("pretrained and weights exclude each other: set one of them.")
     tagged = _tagged(timm, name, pretrained)
     preset = timm.models.get_pretrained_cfg(tagged)
+    published = Normalization(list(preset.mean), list(preset.std))
     size = {"img_size": image[1:]} if preset.fixed_input_size else {}
     download = bool(pretrained) and initial_weights_wanted()
     try:
@@ -73,13 +75,12 @@ def timm_classifier(
         if download:
             raise ValueError(
                 f"The weights of {tagged} cannot be had ({reason}). Without a network, give a file of them:"
-                " pretrained=false weights=FILE."
+                f" {settings_without_network(published)}."
             ) from error
         right = f"a classifier that can be made for images of shape {image} ({reason})"
         raise SettingError("name", name, right) from error
     if weights is not None and initial_weights_wanted():
         begin_with(classifier, read_weights(weights), f"weights={weights}")
-    published = Normalization(list(preset.mean), list(preset.std))
     found = chosen_normalization(mean, std, published, pretrained=pretrained, weights=weights)
     return normalized(classifier, *per_channel(found, image[0]))
 

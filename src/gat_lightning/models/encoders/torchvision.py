@@ -13,6 +13,7 @@ from gat_lightning.models.weights import (
     chosen_normalization,
     initial_weights_wanted,
     read_weights,
+    settings_without_network,
 )
 from gat_lightning.nearest import did_you_mean, nearest
 
@@ -73,15 +74,16 @@ def torchvision_classifier(
         right = f"a classifier that can be made for images of shape {image} ({error})"
         raise SettingError("name", name, right) from error
     _take_channels(classifier, image[0])
-    published = _weights(name, pretrained)
+    chosen = _weights(name, pretrained)
+    preset = chosen.transforms()
+    # GoogLeNet and Inception rescale what was normalised for ImageNet by a layer that is left out here.
+    own = ([0.5] * 3, [0.5] * 3) if "transform_input" in takes else (list(preset.mean), list(preset.std))
+    published = Normalization(*own)
     if pretrained and initial_weights_wanted():
-        begin_with(classifier, _download(build, published, settings), f"{name} ({published.name})")
+        begin_with(classifier, _download(build, chosen, settings, published), f"{name} ({chosen.name})")
     elif weights is not None and initial_weights_wanted():
         begin_with(classifier, read_weights(weights), f"weights={weights}")
-    preset = published.transforms()
-    # GoogLeNet and Inception rescale what was normalised for ImageNet by a layer that is left out here.
-    own = ([0.5] * 3, [0.5] * 3) if "transform_input" in takes else (preset.mean, preset.std)
-    found = chosen_normalization(mean, std, Normalization(*map(list, own)), pretrained=pretrained, weights=weights)
+    found = chosen_normalization(mean, std, published, pretrained=pretrained, weights=weights)
     return normalized(classifier, *per_channel(found, image[0]))
 
 
@@ -96,14 +98,16 @@ def _weights(name: str, pretrained: bool | str) -> Any:
     return available[pretrained]
 
 
-def _download(build: Callable[..., nn.Module], weights: Any, settings: dict[str, Any]) -> dict[str, Any]:
+def _download(
+    build: Callable[..., nn.Module], weights: Any, settings: dict[str, Any], normalization: Normalization
+) -> dict[str, Any]:
     """The ``state_dict``, with the names of today's torchvision."""
     try:
         return build(weights=weights, **settings).state_dict()
     except (OSError, RuntimeError) as error:
         raise ValueError(
             f"{weights.url} cannot be downloaded ({' '.join(str(error).split())}). Without a network, give a file of"
-            " these weights: pretrained=false weights=FILE."
+            f" these weights: {settings_without_network(normalization)}."
         ) from error
 
 
