@@ -16,7 +16,7 @@ from gat_lightning.models.encoders.torchvision import torchvision_classifier
 from gat_lightning.models.encoders.wide_resnet import WideResNet, wide_resnet28_10, wide_resnet70_16
 from gat_lightning.models.features import FeatureInfo, Features, LinearDecoder, PooledDecoder
 from gat_lightning.models.multitask import Attachable, MultiTaskModel
-from gat_lightning.models.normalize import Normalize, normalized
+from gat_lightning.models.normalize import Normalization, Normalize, normalized
 from gat_lightning.models.stages import StageTap
 from gat_lightning.models.unet import UNetDecoder
 
@@ -30,6 +30,7 @@ __all__ = [
     "Features",
     "LinearDecoder",
     "MultiTaskModel",
+    "Normalization",
     "Normalize",
     "PooledDecoder",
     "PreActResNet",
