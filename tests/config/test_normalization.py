@@ -145,7 +145,8 @@ def test_weights_of_another_training_are_normalised_as_there(tmp_path: Path, mon
 
 def test_a_run_that_is_resumed_goes_on_with_its_normalisation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = saved(built(), tmp_path / "last.ckpt", normalization={"mean": [0.25], "std": [0.75]})
+    loops = {"fit_loop": {"epoch_progress": {"current": {"processed": 0}}}}
+    path = saved(built(), tmp_path / "last.ckpt", normalization={"mean": [0.25], "std": [0.75]}, loops=loops)
     assembly = assemble(settings(f"resume={path}"), init=None)
     assert normalization_of(assembly.module.model) == ([0.25], [0.75])
 
