@@ -1,5 +1,6 @@
 """An evaluation of a chest X-ray checkpoint has none of the patients that it was trained on."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import torch
 
 from gat_lightning.commands.evaluate.run import run
 from gat_lightning.commands.evaluate.subject import load_subject
+from gat_lightning.commands.export import run as run_export
 from gat_lightning.config.build import build_data, build_module
 from gat_lightning.data import CheXpert
 from gat_lightning.errors import UserError
+from gat_lightning.formats.safetensors import Safetensors, read_classifier
 from support.configurations import composed
 from support.xray_folders import chexpert_folder
 
@@ -64,3 +67,23 @@ def test_a_surrogate_is_not_scored_on_its_training_patients_either(
     words = [f"checkpoint={path}", f"surrogate={tmp_path / 'other.ckpt'}", f"paths.run={tmp_path}", "device=cpu"]
     with pytest.raises(UserError, match=r"other\.ckpt' was trained on CheXpert with .*split_seed=1"):
         run(composed("evaluate", *words))
+
+
+def test_an_exported_classifier_keeps_its_split_too(
+    trained: tuple[Path, set[int]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, _ = trained
+    target = tmp_path / "model.safetensors"
+    run_export(composed("export", f"checkpoint={path}", "format=safetensors", f"output={target}"))
+    words = [f"checkpoint={target}", "data=chexpert", f"data.root={path.parent}", "data.size=8", "data.workers=0"]
+    load_subject(composed("evaluate", *words, "data.view=pa"))
+    with pytest.raises(
+        UserError, match=r"model\.safetensors' was trained on CheXpert .* may have patients of its train"
+    ):
+        load_subject(composed("evaluate", *words, "data.split_seed=1"))
+    assert "does not hold" not in caplog.text
+    model, description = read_classifier(target)
+    Safetensors().write(model, replace(description, patients=None), tmp_path / "older.safetensors")
+    words[0] = f"checkpoint={tmp_path / 'older.safetensors'}"
+    load_subject(composed("evaluate", *words, "data.split_seed=1"))
+    assert "older.safetensors' does not hold which patients it was trained on" in caplog.text

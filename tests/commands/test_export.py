@@ -154,6 +154,7 @@ def test_the_description_is_complete_and_holds_nothing_private(tmp_path: Path) -
             "_partial_": True,
             "name": "test_resnet",
         },
+        "patients": None,
         "inputs": "float32 [batch, channels, height, width], pixels in [0, 1]",
         "version": json.loads(metadata["gat_lightning"])["version"],
     }

@@ -133,6 +133,7 @@ def load_described(path: str | Path) -> tuple[nn.Module, Description]:
         mean=tuple(normalization.mean),
         std=tuple(normalization.std),
         encoder=encoder,
+        patients=info.patients,
     )
 
 

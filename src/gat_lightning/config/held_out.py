@@ -28,15 +28,30 @@ def check_held_out(checkpoint: str | Path, patients: PatientSplit | None, splits
         return
     origin = load_checkpoint(checkpoint)["gat_lightning"]
     info = DataInfo.from_plain(origin["data"])
-    if info.name != patients.dataset:
+    if info.name == patients.dataset:
+        division = str(origin["config"]["data"].get("split"))
+        check_unseen(checkpoint, info.patients or replace(patients, split=division, split_seed=None), patients, splits)
+
+
+def check_unseen(model: str | Path, trained: PatientSplit, patients: PatientSplit, splits: Sequence[str]) -> None:
+    """Check that splits have no training patient of a model.
+
+    Args:
+        model: name of its file, for messages.
+        trained: settings of the data that it was trained on.
+        patients: settings of the data to score on.
+        splits: splits to score on, ``val`` or ``test``.
+
+    Raises:
+        UserError: the data set is the same, and a split may have a training patient.
+    """
+    if trained.dataset != patients.dataset:
         return
-    division = str(origin["config"]["data"].get("split"))
-    trained = info.patients or replace(patients, split=division, split_seed=None)
     for split in splits:
         if not is_unseen(split, patients, trained):
             reason, remedy = _unknown(patients, trained, splits) if trained.split_seed is None else _known(trained)
             raise UserError(
-                f"'{checkpoint}' was trained on {info.name} {reason}, and the {split} split with"
+                f"'{model}' was trained on {trained.dataset} {reason}, and the {split} split with"
                 f" {_settings(patients)} may have patients of its training: {remedy}"
             )
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gat_lightning import __version__
 from gat_lightning.errors import UserError
+from gat_lightning.info import PatientSplit
 from gat_lightning.models.encoder import copied
 from gat_lightning.models.trust import check_trusted
 from gat_lightning.models.weights import METADATA_KEY, without_initial_weights
@@ -68,6 +69,7 @@ class Description:
         std: standard deviation per channel that pixels are then divided by; 1 for such a classifier.
         encoder: settings of the function that creates the architecture; its further arguments are ``num_classes, image,
             mean, std``, of which the settings may hold the last two.
+        patients: settings of its training's splits, of data that are split by patient.
         inputs: description of the expected input.
         version: version of gat_lightning.
     """
@@ -80,6 +82,7 @@ class Description:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     encoder: dict[str, Any]
+    patients: PatientSplit | None = None
     inputs: str = "float32 [batch, channels, height, width], pixels in [0, 1]"
     version: str = __version__
 
@@ -97,7 +100,9 @@ class Description:
         try:
             content = json.loads((metadata or {})[METADATA_KEY])
             named = ("classes", "image", "mean", "std")
-            return cls(**{**content, **{name: tuple(content[name]) for name in named}})
+            patients = content.pop("patients", None)
+            content |= {name: tuple(content[name]) for name in named}
+            return cls(**content, patients=None if patients is None else PatientSplit(**patients))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"'{source}' was not written by gat_lightning.export.") from error
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_model
 from gat_lightning.config.evaluation import data_settings, is_export
-from gat_lightning.config.held_out import check_held_out
+from gat_lightning.config.held_out import check_held_out, check_unseen
 from gat_lightning.config.naming import naming
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
+from gat_lightning.formats.base import Description
 from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.info import NO_TARGET
 from gat_lightning.models import MultiTaskModel, normalized
@@ -117,8 +118,21 @@ def _from_export(config: DictConfig) -> Subject:
         )
     model, description = read_classifier(config.checkpoint)
     data = _data(config)
+    _check_patients_of_export(config, description, data)
     _check_target(config, data, description.target)
     return Subject(Path(config.checkpoint).stem, model, [_target_task(config, data)], None, data, None)
+
+
+def _check_patients_of_export(config: DictConfig, description: Description, data: ImageDataModule) -> None:
+    if data.patient_split is None:
+        return
+    if description.patients is not None:
+        check_unseen(config.checkpoint, description.patients, data.patient_split, [config.split])
+    else:
+        log.warning(
+            "'%s' does not hold which patients it was trained on: its scores are too high if they are among these.",
+            config.checkpoint,
+        )
 
 
 def _from_factory(config: DictConfig) -> Subject:
