@@ -80,6 +80,11 @@ def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiT
         return MultiTaskModel(classifier, tasks[0].name, info.image, tasks[1:], stages=None)
 
 
+def build_training_attacks(config: DictConfig) -> dict[str, Attack]:
+    """The attacks of a training, its validation and its test, by the paths of their nodes."""
+    return {path: build_attack(config, path) for path in ("attack", *scored_attacks(config))}
+
+
 def build_test_attacks(config: DictConfig) -> dict[str, Attack]:
     """``test.attack`` under its own name, then those of ``test.also`` under the names that they have there.
 

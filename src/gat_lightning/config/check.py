@@ -10,14 +10,16 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.config.attacks import check_radii
+from gat_lightning.config.attack_strength import check_radius_above_zero, check_training_attack
 from gat_lightning.config.constructors import check_constructors, parameters
 from gat_lightning.config.data_modules import check_data_class
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE
 from gat_lightning.config.naming import naming
+from gat_lightning.config.radius_checks import check_radii
 from gat_lightning.config.ranges import check_settings
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import NO_TARGET
+from gat_lightning.methods import Method
 from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.validate import check_normalization
@@ -50,16 +52,18 @@ def _check_training(config: DictConfig) -> None:
     check_encoder(config.encoder)
     _check_length(config.trainer)
     _check_checkpoints(config)
-    for path in ("attack", *build.scored_attacks(config)):
-        attack = build.build_attack(config, path)
+    attacks, method = build.build_training_attacks(config), _part(config, "method")
+    for path, attack in attacks.items():
         if path != "attack":
             _check_scored(config, path)
-        if attack.needs_decision and (path != "attack" or _trains_on_attack(config)):
+        if attack.needs_decision and (path != "attack" or _trains_on_attack(method)):
             raise UserError(
                 f"{path} is {attack.name}, an attack for evaluations, which training and its scores cannot use: choose"
                 " another here, such as pgd, and after training run python -m gat_lightning.evaluate"
                 f" checkpoint=RUN/checkpoints/best.ckpt evaluation={attack.name}."
             )
+    check_training_attack(config, attacks, method)
+    check_radius_above_zero(config, [(path, attacks[path]) for path in build.scored_attacks(config)])
     build.build_test_attacks(config)
     _check_objectives(config)
     with naming(config, "optimizer"):
@@ -69,8 +73,7 @@ def _check_training(config: DictConfig) -> None:
     build.build_data(config)
 
 
-def _trains_on_attack(config: DictConfig) -> bool:
-    method = _part(config, "method")
+def _trains_on_attack(method: Method) -> bool:
     return method.needs_adversarial and method.attack is None
 
 

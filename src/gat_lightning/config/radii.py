@@ -21,7 +21,7 @@ def radius(presets: Any, norm: str, followed: DictConfig | None = None) -> Radiu
         followed: another attack, whose radius is taken if it has the same norm.
 
     Returns:
-        None where the norm has no preset, which :func:`~gat_lightning.config.attacks.check_radii` refuses.
+        None where the norm has no preset, which :func:`~gat_lightning.config.radius_checks.check_radii` refuses.
     """
     if followed is not None and followed.get("norm") == norm:
         return followed.eps

@@ -20,14 +20,14 @@ class WeightPerturbation:
     backward pass for the batch.
 
     Args:
-        gamma: γ, above 0; 0.005 for TRADES and 0.01 for adversarial training in the paper's code. None for none.
+        gamma: γ, in (0, 1]; 0.005 for TRADES and 0.01 for adversarial training in the paper's code. None for none.
 
     Raises:
-        SettingError: ``gamma`` is not above 0.
+        SettingError: ``gamma`` is not in (0, 1].
     """
 
     def __init__(self, gamma: float | None) -> None:
-        self.gamma = check_real("gamma", gamma, 0, closed="neither", example=0.005, also=(None,))
+        self.gamma = check_real("gamma", gamma, 0, 1, closed="right", example=0.005, also=(None,))
 
     @contextmanager
     def __call__(self, model: nn.Module, losses: Callable[[], Iterable[Tensor]]) -> Iterator[None]:

@@ -18,12 +18,13 @@ from gat_lightning.commands.evaluate.doubts import doubts
 from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.commands.evaluate.subject import Subject, load_subject
 from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
-from gat_lightning.config.attacks import untyped_radii
+from gat_lightning.config.attack_strength import check_radius_above_zero, long_steps
 from gat_lightning.config.build import build_attack, check_loss
 from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
 from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.naming import naming
+from gat_lightning.config.radius_checks import untyped_radii
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.predictions import Predictions, Scores, score
@@ -51,8 +52,10 @@ def run(config: DictConfig) -> EvaluationResult:
     subject = load_subject(config)
     device = find_device(config.device)
     target = build_target(config, subject, device)
-    nodes = {f"evaluation.{view}.attack": attack for view, attack in attacks.items()}
-    for path, attack in [*nodes.items(), *(("curve.attack", attack) for _, attack in curve)]:
+    nodes = [(f"evaluation.{view}.attack", attack) for view, attack in attacks.items()]
+    check_radius_above_zero(config, nodes)
+    nodes += [("curve.attack", attack) for _, attack in curve]
+    for path, attack in nodes:
         check_loss(config, path, attack, target.attacked or [target.task])
     attacks, notes = defined(target, attacks)
     surrogates = load_surrogates(surrogate_paths(config), target)
@@ -62,6 +65,8 @@ def run(config: DictConfig) -> EvaluationResult:
     data = data_settings(config) or OmegaConf.create()
     for message in untyped_radii(config, data.get("eps")):
         log.info(message)
+    for message in long_steps(config, nodes):
+        log.warning(message)
     result = EvaluationResult(
         config={**plain(config), "data": plain(data)},
         trained=subject.trained,

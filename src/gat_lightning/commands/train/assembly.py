@@ -7,12 +7,13 @@ import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
-from gat_lightning.config.attacks import untyped_radii
-from gat_lightning.config.build import build_data, build_module, build_trainer
+from gat_lightning.config.attack_strength import doubts_about_training
+from gat_lightning.config.build import build_data, build_module, build_trainer, build_training_attacks
 from gat_lightning.config.check import without_effect
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.normalization import carry_normalization
+from gat_lightning.config.radius_checks import untyped_radii
 from gat_lightning.config.resuming import (
     Progress,
     announce,
@@ -23,6 +24,7 @@ from gat_lightning.config.resuming import (
     progress_of,
 )
 from gat_lightning.data import ImageDataModule
+from gat_lightning.methods import Method
 from gat_lightning.runs.directory import typed_overrides
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.signals import was_requeued
@@ -74,13 +76,20 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
         carry_normalization(module.model, load_checkpoint(start), start)
     trainer = build_trainer(config)
     rank_zero_only(data.prepare_data)()
-    if (message := without_effect(config, typed_overrides())) and trainer.is_global_zero:
-        log.warning(message)
     if trainer.is_global_zero:
-        for message in untyped_radii(config, config.data.eps):
-            log.info(message)
+        _comment(config, module.method)
     progress = None if resumed is None else progress_of(resumed)
     if progress is not None:
         check_unfinished(config, progress)
     announce(config, progress)  # last, since a refused command leaves its directory where something was logged
     return Assembly(data, module, trainer, progress)
+
+
+def _comment(config: DictConfig, method: Method) -> None:
+    """Log what nobody typed, and what is hardly meant."""
+    if message := without_effect(config, typed_overrides()):
+        log.warning(message)
+    for message in untyped_radii(config, config.data.eps):
+        log.info(message)
+    for message in doubts_about_training(config, build_training_attacks(config), method):
+        log.warning(message)

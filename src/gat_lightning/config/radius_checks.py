@@ -1,4 +1,4 @@
-"""Checks of the attacks of a configuration: their radii."""
+"""Checks of radii: every attack has one of its own norm."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
