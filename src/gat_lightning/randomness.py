@@ -88,10 +88,13 @@ class ImageGenerator(BatchGenerator):
 
     def __init__(self, positions: Tensor, *key: int | str) -> None:
         self.shard = Shard.whole(len(positions))
-        blocks, block_of_image = (positions.cpu() // BLOCK).unique(return_inverse=True)
+        blocks, block_of_image, counts = (positions.cpu() // BLOCK).unique(return_inverse=True, return_counts=True)
         self._generators = [generator_for(*key, block) for block in blocks.tolist()]
-        self._rows = block_of_image * BLOCK + positions.cpu() % BLOCK
+        by_block = block_of_image.argsort(stable=True)
+        self._rows = (positions.cpu() % BLOCK)[by_block].split(counts.tolist())
+        self._order = by_block.argsort()
 
     def rows(self, draw: Callable[[int, torch.Generator], Tensor], device: torch.device | str = "cpu") -> Tensor:
         """These images' rows of what a function (images, generator) draws for each block."""
-        return torch.cat([draw(BLOCK, generator) for generator in self._generators])[self._rows].to(device)
+        drawn = [draw(BLOCK, generator)[rows] for generator, rows in zip(self._generators, self._rows, strict=True)]
+        return torch.cat(drawn)[self._order].to(device)

@@ -117,7 +117,7 @@ def test_any_classifier_with_weights_from_a_file(form: str, tmp_path: Path) -> N
     predictions = Predictions.load(tmp_path / "run" / "predictions.npz")
     data = build_data(OmegaConf.create({"data": data_settings(composed("evaluate", *OWN)), "augment": None}))
     data.setup("test")
-    images: Tensor = data.split("test").__getitems__(list(range(12))).images
+    images: Tensor = data.split("test").__getitems__(predictions.index.tolist()).images
     assert predictions.views["clean"].prediction.tolist() == model((images - 0.5) / 0.25).argmax(1).tolist()
 
 

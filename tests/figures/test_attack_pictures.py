@@ -105,9 +105,15 @@ def test_confusion(tmp_path: Path) -> None:
 
 
 def test_accuracy_curve(tmp_path: Path) -> None:
-    curves = {"GAT": {0.0: (95, 100), 8 / 255: (60, 100)}, "undefended": {0.0: (97, 100), 8 / 255: (0, 100)}}
+    def right(count: int, images: int) -> np.ndarray:
+        return np.arange(images) < count
+
+    curves = {
+        "GAT": {0.0: right(95, 100), 8 / 255: right(60, 100)},
+        "undefended": {0.0: right(97, 100), 8 / 255: right(0, 100)},
+    }
     picture(accuracy_against_eps(curves, tmp_path / "curve.png", claimed=8 / 255, title="digits"))
-    picture(accuracy_against_eps({"one": {0.0: (1, 2)}}, tmp_path / "one.png", norm="L2"))
+    picture(accuracy_against_eps({"one": {0.0: right(1, 2)}}, tmp_path / "one.png", norm="L2"))
     for broken in ({}, {"a": {}}):
         with pytest.raises(UserError, match="at least one eps"):
             accuracy_against_eps(broken, tmp_path / "no.png")

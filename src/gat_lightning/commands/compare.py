@@ -21,7 +21,8 @@ def run(config: DictConfig) -> Comparison:
             f"runs={list(runs)}: give two or more different evaluations, such as runs=[outputs/A,outputs/B] or"
             " runs={a: outputs/A, b: outputs/B}."
         )
-    found = compare(load_correct(named, config.view), config.level)
+    paired = load_correct(named, config.view)
+    found = compare(paired.correct, config.level, paired.groups)
     Console().print(found.text(), highlight=False, markup=False, soft_wrap=True)
     if config.output is not None:
         Path(config.output).write_text(json.dumps({"view": config.view, **found.to_dict()}, indent=2))

@@ -23,14 +23,24 @@ def stratified(labels: Tensor, size: int, *key: int | str) -> tuple[Tensor, Tens
     """
     order = torch.randperm(len(labels), generator=generator_for(*key))
     classes, counts = labels.unique(return_counts=True)
-    quota = counts * size // len(labels)
-    remainder = counts * size % len(labels)
-    quota[remainder.argsort(descending=True, stable=True)[: size - int(quota.sum())]] += 1
     shuffled = labels[order]
     drawn = torch.zeros(len(labels), dtype=torch.bool)
-    for cls, count in zip(classes, quota, strict=True):
+    for cls, count in zip(classes, quotas(counts, size), strict=True):
         drawn[order[shuffled == cls][: int(count)]] = True
     return drawn.nonzero().flatten(), (~drawn).nonzero().flatten()
+
+
+def quotas(counts: Tensor, size: int) -> Tensor:
+    """Numbers of samples to draw of each class, ``size`` in all, by the largest-remainder rule.
+
+    Args:
+        counts: number of samples of each class, long ``[K]``.
+        size: number of samples to draw, 0 to their sum.
+    """
+    total = int(counts.sum())
+    quota, remainder = counts * size // total, counts * size % total
+    quota[remainder.argsort(descending=True, stable=True)[: size - int(quota.sum())]] += 1
+    return quota
 
 
 def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,26 @@ from gat_lightning.evaluation.threat import attacks_behind
 from gat_lightning.runs.layout import RunDirectory
 
 
-def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]]:
-    """Load the mask of correct images of each evaluation in one view.
+class Paired(NamedTuple):
+    """Evaluations of the same images in one view.
+
+    Attributes:
+        correct: mask of correct images of each evaluation, bool ``[n]``, by its name.
+        groups: patient of each image; None if each stands for itself.
+    """
+
+    correct: dict[str, NDArray[np.bool_]]
+    groups: NDArray[np.int64] | None
+
+
+def load_correct(runs: dict[str, str], view: str) -> Paired:
+    """Load the mask of correct images of each evaluation in one view, and the patients of the images.
 
     Raises:
         UserError: an evaluation cannot be read, lacks the view, is of a regression, or has other images or attacks.
     """
     correct: dict[str, NDArray[np.bool_]] = {}
+    groups: NDArray[np.int64] | None = None
     first: Predictions | None = None
     attacks: dict[str, dict[str, Any]] | None = None
     for name, path in runs.items():
@@ -38,10 +51,12 @@ def load_correct(runs: dict[str, str], view: str) -> dict[str, NDArray[np.bool_]
         same = np.array_equal(first.index, predictions.index) and np.array_equal(first.labels, predictions.labels)
         if not same:
             raise UserError(
-                f"'{path}' is about other images than the first evaluation: evaluate both on the same ones."
+                f"'{path}' is about other images than the first evaluation: evaluate both with this version and the"
+                " same data, split and images=."
             )
         correct[name] = predictions.views[view].correct
-    return correct
+        groups = predictions.groups if groups is None else groups
+    return Paired(correct, groups)
 
 
 def _attacks(path: str, view: str) -> dict[str, dict[str, Any]] | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.doubts import OutputCheck
 from gat_lightning.evaluation.outcomes import Outcomes, auroc, check_outputs, measure
-from gat_lightning.evaluation.statistics import bootstrap_interval, wilson_interval
+from gat_lightning.evaluation.statistics import accuracy_interval, bootstrap_interval
 from gat_lightning.files import atomic_write
 from gat_lightning.runs.metric_names import MetricName
 from gat_lightning.tasks.base import Kind
@@ -23,20 +23,28 @@ from gat_lightning.tasks.base import Kind
 class Predictions:
     """Outcomes of one model on one split, without images that lack the target's label.
 
-    The file contains ``index``, ``labels`` and ``kind``, and for each view ``VIEW/prediction``, ``VIEW/correct``,
-    ``VIEW/loss`` and ``VIEW/score``, all plain arrays.
+    The file contains ``index``, ``labels`` and ``kind``, ``groups`` if images belong to patients, and for each view
+    ``VIEW/prediction``, ``VIEW/correct``, ``VIEW/loss`` and ``VIEW/score``, all plain arrays.
 
     Attributes:
         kind: kind of the target.
         index: position of each image in the split, int64 ``[n]``.
         labels: class, int64, or value, float32, ``[n]``.
         views: by name: ``clean``, one per attack, ``worst``, and one per radius of a curve, such as ``pgd20@0.05``.
+        groups: patient of each image, numbered from 0 in the order of the images, int64 ``[n]``; None if each image
+            stands for itself.
     """
 
     kind: Kind
     index: NDArray[np.int64]
     labels: NDArray[np.generic]
     views: dict[str, Outcomes] = field(default_factory=dict)
+    groups: NDArray[np.int64] | None = None
+
+    @property
+    def patients(self) -> int | None:
+        """Number of patients; None if each image stands for itself."""
+        return None if self.groups is None else len(np.unique(self.groups))
 
     def checks(self, classes: int) -> dict[str, OutputCheck]:
         """Check the outputs of every view of a target with that number of classes."""
@@ -52,7 +60,9 @@ class Predictions:
             for view, outcomes in self.views.items()
             for each in fields(Outcomes)
         }
-        write_arrays(Path(path), {"kind": np.array(self.kind), "index": self.index, "labels": self.labels, **columns})
+        groups = {} if self.groups is None else {"groups": self.groups}
+        images = {"kind": np.array(self.kind), "index": self.index, "labels": self.labels, **groups}
+        write_arrays(Path(path), {**images, **columns})
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
@@ -65,7 +75,7 @@ class Predictions:
             with np.load(path, allow_pickle=False) as file:
                 columns = {name: file[name] for name in file.files}
             kind = str(columns.pop("kind"))
-            index, labels = columns.pop("index"), columns.pop("labels")
+            index, labels, groups = columns.pop("index"), columns.pop("labels"), columns.pop("groups", None)
             names = dict.fromkeys(name.rpartition("/")[0] for name in columns)
             views = {name: Outcomes(*(columns[f"{name}/{each.name}"] for each in fields(Outcomes))) for name in names}
         except FileNotFoundError:
@@ -76,7 +86,13 @@ class Predictions:
             raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.") from error
         if kind not in get_args(Kind):
             raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.")
-        return cls(cast("Kind", kind), index, labels, views)
+        return cls(cast("Kind", kind), index, labels, views, groups)
+
+
+def consecutive(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The groups, numbered from 0 in the order in which they first appear, so that no patient's number is kept."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[group]
 
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
@@ -93,9 +109,10 @@ class Scores(NamedTuple):
 
 
 def score(predictions: Predictions, split: str, seed: int = 0) -> Scores:
-    """Compute all metrics of all views, with 95 % intervals over images.
+    """Compute all metrics of all views, with 95 % intervals over images, or over patients where images belong to them.
 
-    Intervals are Wilson's for accuracy, and bootstrap intervals for AUROC (within classes) and the mean absolute error.
+    Intervals are Wilson's for accuracy, with the effective number of images over patients, and bootstrap intervals for
+    AUROC (within classes) and the mean absolute error, which draw patients where there are any.
 
     Args:
         predictions: predictions of the evaluation.
@@ -113,10 +130,10 @@ def score(predictions: Predictions, split: str, seed: int = 0) -> Scores:
 
 
 def _interval(metric: str, outcomes: Outcomes, predictions: Predictions, seed: int) -> tuple[float, float]:
-    labels = predictions.labels
+    labels, groups = predictions.labels, predictions.groups
     if metric == "accuracy":
-        return wilson_interval(int(outcomes.correct.sum()), len(labels))
+        return accuracy_interval(outcomes.correct, groups)
     if metric == "auroc":
-        return bootstrap_interval(auroc, labels, outcomes.score, strata=labels, seed=seed)
+        return bootstrap_interval(auroc, labels, outcomes.score, strata=labels, groups=groups, seed=seed)
     errors = np.abs(outcomes.score - labels.astype(np.float32))
-    return bootstrap_interval(lambda drawn: float(drawn.mean()), errors, seed=seed)
+    return bootstrap_interval(lambda drawn: float(drawn.mean()), errors, groups=groups, seed=seed)

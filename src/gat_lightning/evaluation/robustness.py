@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gat_lightning import __version__
 from gat_lightning.attacks import Attack, Ensemble
@@ -17,7 +17,7 @@ from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.outcomes import Outcomes, joined, worst
-from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.evaluation.predictions import Predictions, consecutive
 from gat_lightning.evaluation.target import Target
 from gat_lightning.randomness import ImageGenerator, Shard
 from gat_lightning.runs.metric_names import CLEAN, WORST
@@ -44,7 +44,8 @@ class Evaluation:
         dataset: the split; images without the target's label are left out.
         split: name of the split, part of the random key.
         batch_size: number of images attacked at once.
-        images: number of images, from the first on; None: all.
+        images: positions of the images to evaluate, long, ascending; None: all.
+        groups: patient of every image of the split, long; None if each stands for itself.
         seed: seed of the attacks' random numbers.
         journal: journal of earlier and new results.
         track: progress display.
@@ -60,17 +61,18 @@ class Evaluation:
         split: str = "test",
         *,
         batch_size: int = 128,
-        images: int | None = None,
+        images: Tensor | None = None,
+        groups: Tensor | None = None,
         seed: int = 0,
         journal: Journal | None = None,
         track: Track = untracked,
     ) -> None:
         self._target, self._dataset = target, dataset
-        self._key = (seed, split)
+        self._key, self._groups = (seed, split), groups
         self._journal = Journal() if journal is None else journal
         self._track = track
-        total = len(dataset) if images is None else min(images, len(dataset))
-        self._starts = [range(start, min(start + batch_size, total)) for start in range(0, total, batch_size)]
+        chosen = torch.arange(len(dataset)) if images is None else images.cpu()
+        self._batches = [part.tolist() for part in chosen.split(batch_size)]
         self._index, self._labels, self._clean = self._look()
         if sum(map(len, self._index)) == 0:
             raise UserError(f"No image of the {split} split has the label '{target.task.name}'.")
@@ -81,7 +83,9 @@ class Evaluation:
         task, labels = self._target.task, np.concatenate(self._labels)
         if task.kind == "regression":
             labels = labels * np.float32(task.scale)
-        return Predictions(task.kind, np.concatenate(self._index), labels, {CLEAN: joined(self._clean)})
+        index = np.concatenate(self._index)
+        groups = None if self._groups is None else consecutive(self._groups.cpu().numpy()[index])
+        return Predictions(task.kind, index, labels, {CLEAN: joined(self._clean)}, groups)
 
     def attacked(self, view: str, attack: Attack, draws: str | None = None) -> Outcomes:
         """Attack all images.
@@ -117,11 +121,11 @@ class Evaluation:
         """Positions, labels and clean outcomes of the labelled images, by batch."""
         name = self._target.task.name
         index, labels, clean = [], [], []
-        with self._track(CLEAN, CLEAN, len(self._starts), self._journal.done(CLEAN, CLEAN)) as tell:
-            for number, positions in enumerate(self._starts):
+        with self._track(CLEAN, CLEAN, len(self._batches), self._journal.done(CLEAN, CLEAN)) as tell:
+            for number, positions in enumerate(self._batches):
                 found = self._journal.get(CLEAN, CLEAN, number)
                 if found is None:
-                    batch = self._dataset.__getitems__(list(positions))
+                    batch = self._dataset.__getitems__(positions)
                     rows = has_label(batch.labels[name]).nonzero().flatten()
                     images, label = batch.images[rows], batch.labels[name][rows]
                     outcome = self._target.outcomes(images.to(self._target.device), label.to(self._target.device))

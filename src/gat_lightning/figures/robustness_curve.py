@@ -3,35 +3,39 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 
 from gat_lightning.errors import UserError
-from gat_lightning.evaluation.statistics import wilson_interval
+from gat_lightning.evaluation.statistics import accuracy_interval
 
 
 def accuracy_against_eps(
-    curves: Mapping[str, Mapping[float, tuple[int, int]]],
+    curves: Mapping[str, Mapping[float, NDArray[np.bool_]]],
     path: Path,
     *,
+    groups: NDArray[np.int64] | None = None,
     norm: str = "Linf",
     claimed: float | None = None,
     confidence: float = 0.95,
     title: str = "",
 ) -> Path:
-    """Draw a line per model or attack with its Wilson interval.
+    """Draw a line per model or attack with its interval.
 
     Args:
-        curves: by name, for each ε in pixel units (0 is the clean accuracy) the number of correctly classified images
-            and of all images.
+        curves: by name, for each ε in pixel units (0 is the clean accuracy) the mask of correctly classified images,
+            bool ``[n]``.
         path: file of the picture; its suffix selects the format.
+        groups: patient of each image, ``[n]``; None if each stands for itself.
         norm: norm of the ball; for L∞ the axis is in grey levels of 255.
         claimed: ε of the threat model, drawn as a line.
         confidence: confidence level of the intervals.
         title: title of the picture.
 
     Raises:
-        UserError: a curve is empty, or its counts are impossible.
+        UserError: a curve is empty.
     """
     if not curves or not all(curves.values()):
         raise UserError("an accuracy curve needs at least one eps")
@@ -41,8 +45,8 @@ def accuracy_against_eps(
     for (name, curve), marker in zip(curves.items(), _markers(len(curves)), strict=True):
         sizes = sorted(curve)
         x = [unit * eps for eps in sizes]
-        accuracy = [curve[eps][0] / max(curve[eps][1], 1) for eps in sizes]
-        intervals = [wilson_interval(*curve[eps], confidence) for eps in sizes]
+        accuracy = [curve[eps].mean() for eps in sizes]
+        intervals = [accuracy_interval(curve[eps], groups, confidence) for eps in sizes]
         (line,) = axes.plot(x, accuracy, marker=marker, markersize=4, label=name)
         low, high = zip(*intervals, strict=True)
         axes.fill_between(x, low, high, alpha=0.15, color=line.get_color(), linewidth=0)

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.paired import load_correct
 from gat_lightning.evaluation.statistics import compare_pairs
-from gat_lightning.evaluation.statistics.comparison import Named
+from gat_lightning.evaluation.statistics.comparison import NamedPair
 from gat_lightning.evaluation.threat import Threat
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
@@ -21,7 +24,7 @@ def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
     Holm's correction covers all tests. Only evaluations on the same data with the same attacks are compared; of several
     such pairs, the one with the most attacks. The result names the attacks and the number of images.
     """
-    pairs: list[tuple[Named, Named]] = []
+    pairs: list[NamedPair] = []
     about: dict[str, str] = {}
     left_out = []
     for each in (each for each in groups if each.conditions.data == baseline.conditions.data):
@@ -35,14 +38,19 @@ def against(groups: Sequence[Group], baseline: Group, checkpoint: str) -> str:
                 continue
             runs = {name: str(record.directory) for name, record in zip(names, chosen, strict=True)}
             try:
-                correct = load_correct(runs, WORST)
-                pairs.append(((names[0], correct[names[0]]), (names[1], correct[names[1]])))
-                about[names[0]] = f"{_attacks(chosen[0])}, over {len(correct[names[0]]):,} test images"
+                correct, patients = load_correct(runs, WORST)
+                pairs.append(NamedPair((names[0], correct[names[0]]), (names[1], correct[names[1]]), patients))
+                about[names[0]] = f"{_attacks(chosen[0])}, over {_number(len(correct[names[0]]), patients)}"
             except UserError as error:
                 left_out.append(f"- {names[0]}: {error}")
     lines = [_introduction(about), compare_pairs(pairs).text()] if pairs else []
     lines += ["Not compared:", *left_out] if left_out else []
     return "\n".join(lines) or "No setting was evaluated with the baseline's seeds (python -m gat_lightning.evaluate)."
+
+
+def _number(images: int, patients: NDArray[np.int64] | None) -> str:
+    of = "" if patients is None else f" of {len(np.unique(patients)):,} patients"
+    return f"{images:,} test images{of}"
 
 
 def _introduction(about: Mapping[str, str]) -> str:

@@ -103,6 +103,15 @@ class Redefined:
 
 _OF_LIBRARIES = ("torchvision_classifier", "timm_classifier")
 
+
+def _images_before(images: Any) -> Any:
+    """Before they were drawn, ``images=N`` meant the first N of the split, which are ``first:N`` now."""
+    if isinstance(images, str):
+        number = images.removeprefix("first:")
+        return int(number) if number != images and number.isdecimal() else images
+    return images if images is None else f"drawn:{images}"
+
+
 HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.training.schedules.cosine"),
     Redefined("gat_lightning.training.schedules.cyclic"),
@@ -128,6 +137,10 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     ),
     *(Redefined(f"gat_lightning.models.{encoder}.weights", unaffected=(None,)) for encoder in _OF_LIBRARIES),
     Redefined("init", unaffected=(None,)),
+    Reshaped("images", _images_before),
+    Redefined("audit", unaffected=(False,)),  # this and the next two are of ``subset`` images, which are drawn now
+    Redefined("vulnerability", unaffected=(False,)),
+    Redefined("surrogate", unaffected=(None,)),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

@@ -49,6 +49,7 @@ def print_metrics(
     title: str,
     more: Sequence[RenderableType],
     directory: Path,
+    patients: int | None = None,
 ) -> None:
     """The table at the end: one row per view and metric.
 
@@ -59,8 +60,10 @@ def print_metrics(
         title: what was evaluated, on what.
         more: shown after it.
         directory: of the run.
+        patients: number of patients that the intervals are over; None if they are over images.
     """
-    table = Table("view", "budget", "metric", "value", "95 % interval", title=title)
+    interval = "95 % interval" + ("" if patients is None else f" over {patients:,} patients")
+    table = Table("view", "budget", "metric", "value", interval, title=title)
     for name, value in metrics.items():
         attack = attacks.get(name.view)
         budget = "" if attack is None else f"{attack.norm.name} {attack.eps:.4g}"

@@ -15,6 +15,7 @@ from torch import nn
 from gat_lightning.attacks import Attack, parse_budget
 from gat_lightning.commands.evaluate.display import bar, print_metrics
 from gat_lightning.commands.evaluate.doubts import doubts
+from gat_lightning.commands.evaluate.images import chosen_images
 from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.commands.evaluate.subject import Subject, load_subject
 from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
@@ -99,7 +100,7 @@ def run(config: DictConfig) -> EvaluationResult:
         log.warning(note)
     title = f"{subject.name}, {result.images} {config.split} images of {subject.data.info.name}"
     views = attacks | {view: attack for view, (_, attack) in _curve_views(curve).items()}
-    print_metrics(scores.metrics, scores.intervals, views, title, more.shown, directory)
+    print_metrics(scores.metrics, scores.intervals, views, title, more.shown, directory, predictions.patients)
     return result
 
 
@@ -146,15 +147,18 @@ def predict(
     """Every view, beginning where an earlier try of the same evaluation stopped."""
     subject.data.prepare_data()
     subject.data.setup("test")
+    images = chosen_images(config.images, subject.data, config.split, target.task.name)
     described = {view: sorted(vars(attack).items(), key=str) for view, attack in attacks.items()}
-    mark = fingerprint(target.model, described, config.split, config.images, config.batch_size, config.seed)
+    positions = None if images is None else images.tolist()
+    mark = fingerprint(target.model, described, config.split, positions, config.batch_size, config.seed)
     journal = Journal(directory / "progress", mark, resume=config.resume == "auto")
     evaluation = Evaluation(
         target,
         subject.data.split(config.split),
         config.split,
         batch_size=config.batch_size,
-        images=config.images,
+        images=images,
+        groups=subject.data.groups(config.split),
         seed=config.seed,
         journal=journal,
         track=bar,

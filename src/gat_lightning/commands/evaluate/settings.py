@@ -5,6 +5,7 @@ from functools import partial
 from omegaconf import DictConfig
 
 from gat_lightning.attacks.budget import parse_budget
+from gat_lightning.commands.evaluate.images import check_images
 from gat_lightning.config.naming import naming
 from gat_lightning.config.ranges import Check, check_ranges
 from gat_lightning.errors import UserError
@@ -13,7 +14,7 @@ from gat_lightning.validate import check_bool, check_int, check_normalization, c
 
 _RANGES: dict[str, Check] = {
     "split": partial(check_option, options=SPLITS),
-    "images": partial(check_int, also=(None,)),
+    "images": check_images,
     "batch_size": check_int,
     "subset": partial(check_int, also=(None,)),
     "audit": check_bool,

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import RenderableType
 from rich.table import Table
@@ -15,6 +16,7 @@ from gat_lightning.attacks import Attack, Ensemble, TwoLogits
 from gat_lightning.batch import Batch
 from gat_lightning.commands.evaluate.subject import Subject
 from gat_lightning.config.checkpoint import load_model
+from gat_lightning.data.drawing import draw_images
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit import audit
 from gat_lightning.evaluation.covariance import covariance_trend
@@ -44,7 +46,8 @@ class Supplementary:
         target: the same, as attacks see it.
         predictions: of the evaluation.
         split: its images' split.
-        images: how many of the evaluated images are looked at, from the first on; all if None.
+        images: number of evaluated images to draw for them, see :func:`~gat_lightning.data.drawing.draw_images`; all if
+            None.
         batch_size: images at a time.
         seed: of everything that is drawn.
         directory: where pictures go.
@@ -68,7 +71,8 @@ class Supplementary:
     ) -> None:
         self._subject, self._target, self._predictions = subject, target, predictions
         self._dataset = subject.data.split(split)
-        self._index = torch.from_numpy(predictions.index[:images])
+        self._key = (subject.data.info.name, split)
+        self._index = self._positions(images, predictions.groups)
         self._batch_size, self._seed, self._directory = batch_size, seed, directory
         self._result, self._pictures = result, result.files.setdefault("images", [])
         self.shown: list[RenderableType] = []
@@ -85,6 +89,7 @@ class Supplementary:
             seed=self._seed,
             batch_size=self._batch_size,
             surrogate=next(iter(surrogates.values()), None),
+            groups=self._groups_of(self._index),
         )
         self._result.audit = report.to_dict()
         (self._directory / "audit.md").write_text(report.markdown(), encoding="utf-8")
@@ -146,16 +151,17 @@ class Supplementary:
         for name, attack in list(plain.items())[:1]:
             self._draw_attack(name, attack, classes)
         if curve:
-            points = {radius: _count(views[view]) for view, (radius, _) in curve.items()}
+            points = {radius: views[view].correct for view, (radius, _) in curve.items()}
             name = next(iter(curve)).partition("@")[0]
             norm = next(iter(curve.values()))[1].norm.name
             same = {view: a for view, a in attacks.items() if (a.name, a.norm.name) == (name, norm)}
-            points |= {attack.eps: _count(views[view]) for view, attack in same.items()}
-            curves = {name: {0.0: _count(views[CLEAN]), **points}}
-            accuracy_against_eps(curves, self._picture("curve.png"), norm=norm, claimed=eps)
+            points |= {attack.eps: views[view].correct for view, attack in same.items()}
+            curves = {name: {0.0: views[CLEAN].correct, **points}}
+            groups = self._predictions.groups
+            accuracy_against_eps(curves, self._picture("curve.png"), groups=groups, norm=norm, claimed=eps)
 
     def _draw_attack(self, name: str, attack: Attack, classes: Sequence[str]) -> None:
-        batch = self._batch(self._index[:_PANELS])
+        batch = self._batch(self._positions(_PANELS, None))
         labels = self._labels(batch)
         generators = partial(ImageGenerator, batch.index.cpu(), self._seed)
         adversarial = attack(self._target.problem(batch, generators), batch.images, generators("pictures"))
@@ -176,6 +182,20 @@ class Supplementary:
                 model, batch.images[0], int(labels[0]), adversarial[0], attack.eps, norm=attack.norm, seed=self._seed
             )
             loss_contour(surface, self._picture("loss_contour.png"), title=f"{name}, first image")
+
+    def _positions(self, images: int | None, groups: NDArray[np.int64] | None) -> Tensor:
+        """Positions in the split of so many drawn images of the evaluation; of all if None."""
+        index, labels = torch.from_numpy(self._predictions.index), torch.from_numpy(self._predictions.labels)
+        if images is None:
+            return index
+        patients = None if groups is None else torch.from_numpy(groups)
+        return index[draw_images(labels, patients, images, *self._key)]
+
+    def _groups_of(self, positions: Tensor) -> Tensor | None:
+        groups = self._predictions.groups
+        if groups is None:
+            return None
+        return torch.from_numpy(groups)[torch.isin(torch.from_numpy(self._predictions.index), positions)]
 
     def _batch(self, positions: Tensor) -> Batch:
         return self._dataset.__getitems__((positions.tolist(), Shard.whole(len(positions)))).to(self._target.device)
@@ -224,10 +244,6 @@ def load_surrogates(paths: Sequence[str], target: Target) -> dict[str, nn.Module
         name = name if name not in found else f"{name} ({len(found)})"
         found[name] = model.single_task().eval().float().to(target.device)
     return found
-
-
-def _count(outcomes: Any) -> tuple[int, int]:
-    return int(outcomes.correct.sum()), len(outcomes.correct)
 
 
 def _vulnerability_table(result: EvaluationResult) -> Table:

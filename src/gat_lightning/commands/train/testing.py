@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem
-from gat_lightning.batch import has_label
 from gat_lightning.data import ImageDataModule
+from gat_lightning.data.drawing import draw_images
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.doubts import (
     OutputCheck,
@@ -28,6 +28,8 @@ from gat_lightning.runs.result import ViewCheck
 from gat_lightning.training.module import GATModule
 
 log = logging.getLogger(__name__)
+
+_SHOWN = 8
 
 
 class Tested(NamedTuple):
@@ -109,7 +111,7 @@ def refuse_non_finite(tested: Tested) -> None:
 
 
 def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
-    """Draw the first test images under the test attack.
+    """Draw some test images under the test attack.
 
     Returns:
         False where there is nothing to draw: the target is a number, a self-supervised task or not labelled.
@@ -117,18 +119,17 @@ def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
     path.parent.mkdir(exist_ok=True)
     data.setup("test")
     attack = next(iter(module.attacks["test"].values()))
-    batch = next(iter(data.test_dataloader())).to(module.device)
-    target = module.tasks[0]
+    target, split = module.tasks[0], data.split("test")
     if target.kind == "regression" or target.transforms:
         return False
-    label = batch.labels[target.name]
-    shown = has_label(label).nonzero().flatten()[:8]
+    shown = draw_images(split.labels[target.name], None, _SHOWN, data.info.name, "test")
     if len(shown) == 0:
         return False
+    batch = split.__getitems__(shown.tolist()).to(module.device)
     adversarial_gallery(
         {"this model": module.model.single_task().eval()},
-        batch.images[shown].to(module.dtype),
-        label[shown],
+        batch.images.to(module.dtype),
+        batch.labels[target.name],
         data.info.labels[target.name].classes,
         attack,
         path,

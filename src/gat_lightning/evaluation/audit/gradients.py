@@ -13,7 +13,7 @@ from gat_lightning.evaluation.audit.report import (
     Check,
     verdict,
 )
-from gat_lightning.evaluation.audit.subject import Subject, margin_loss, significantly_lower
+from gat_lightning.evaluation.audit.subject import Subject, margin_loss
 
 MAX_LOGIT_CHANGE = 0.01
 """Largest change of a logit that rounding explains, as a part of the logits' standard deviation."""
@@ -84,7 +84,7 @@ def nonzero_gradients(subject: Subject) -> Check:
 def loss_choice(subject: Subject) -> Check:
     """Check that PGD on the margin loss is not much stronger than PGD on cross-entropy."""
     margin = subject.attacked(PGD(norm=subject.norm, eps=subject.eps, steps=20), "margin", loss=margin_loss)
-    suspicious = significantly_lower(subject.white_box.correct, margin.correct, MAX_LOSS_GAP)
+    suspicious = subject.significantly_lower(subject.white_box.correct, margin.correct, MAX_LOSS_GAP)
     evidence = {
         "robust_accuracy_cross_entropy": subject.white_box.accuracy,
         "robust_accuracy_margin_loss": margin.accuracy,

@@ -27,6 +27,7 @@ def audit(
     batch_size: int = 256,
     surrogate: nn.Module | None = None,
     adversarial: Mapping[str, Tensor] | None = None,
+    groups: Tensor | None = None,
 ) -> AuditReport:
     """Audit a classifier for obfuscated gradients: is it robust, or only hard to attack with gradients?
 
@@ -46,6 +47,8 @@ def audit(
         surrogate: another classifier of the same task, for the transfer check.
         adversarial: adversarial images ``[N, C, H, W]`` by attack, from an earlier evaluation at this eps, for the
             check of the ball.
+        groups: patient of each image, long ``[N]``, for McNemar's test between two attacks; None if each image stands
+            for itself.
 
     Raises:
         UserError: no image is classified correctly, eps is 0, shapes do not fit, or a norm is unknown.
@@ -55,7 +58,7 @@ def audit(
     modules = [model] if surrogate is None else [model, surrogate]
     with undisturbed(nn.ModuleList(modules), "eval", images.device):
         torch.manual_seed(seed)  # for a model that draws
-        subject = Subject(model, images, labels, radius, ball, seed, batch_size)
+        subject = Subject(model, images, labels, radius, ball, seed, batch_size, groups)
         if not subject.clean_correct.any():
             raise UserError("an audit needs at least one image that the model classifies rightly, and there is none")
         checks = (

@@ -7,7 +7,7 @@ from torch import nn
 
 from gat_lightning.attacks import L1, PGD, Linf, Norm, Square
 from gat_lightning.evaluation.audit.report import ATHALYE, CARLINI, SQUARE, Check, verdict
-from gat_lightning.evaluation.audit.subject import Outcome, Subject, significantly_lower
+from gat_lightning.evaluation.audit.subject import Outcome, Subject
 from gat_lightning.randomness import ImageGenerator
 
 MAX_UNBOUNDED_ACCURACY = 0.05
@@ -71,7 +71,7 @@ def more_steps(subject: Subject) -> Check:
     """Check that five times the steps and five restarts do not find many more adversarial images."""
     short, long = subject.white_box, subject.strong
     tolerance = MAX_DROP_L1 if isinstance(subject.norm, L1) else MAX_DROP
-    suspicious = significantly_lower(short.correct, long.correct, tolerance)
+    suspicious = subject.significantly_lower(short.correct, long.correct, tolerance)
     evidence = {
         "robust_accuracy_20_steps": short.accuracy,
         "robust_accuracy_100_steps_5_restarts": long.accuracy,
@@ -98,7 +98,9 @@ def random_noise(subject: Subject) -> Check:
     reached = subject.losses(subject.white_box.images)
     wins = float((highest > reached)[subject.clean_correct].float().mean())
     accuracy = float(standing.float().mean())
-    suspicious = wins > MAX_NOISE_WINS or significantly_lower(subject.white_box.correct, standing, NOISE_TOLERANCE)
+    suspicious = wins > MAX_NOISE_WINS or subject.significantly_lower(
+        subject.white_box.correct, standing, NOISE_TOLERANCE
+    )
     evidence = {
         "robust_accuracy_noise": accuracy,
         "robust_accuracy_pgd20": subject.white_box.accuracy,
@@ -142,7 +144,7 @@ def transfer(subject: Subject, surrogate: nn.Module | None) -> Check:
 
 
 def _compare(subject: Subject, outcome: Outcome, name: str, attack: str, reference: str) -> Check:
-    suspicious = significantly_lower(subject.strong.correct, outcome.correct, BLACK_BOX_TOLERANCE)
+    suspicious = subject.significantly_lower(subject.strong.correct, outcome.correct, BLACK_BOX_TOLERANCE)
     evidence = {
         "robust_accuracy_black_box": outcome.accuracy,
         "robust_accuracy_white_box": subject.strong.accuracy,

@@ -72,10 +72,19 @@ class Subject:
         norm: norm of the ball.
         seed: seed of all attacks.
         batch_size: number of images per pass.
+        groups: patient of each image, long ``[N]``; None if each stands for itself.
     """
 
     def __init__(
-        self, model: nn.Module, images: Tensor, labels: Tensor, eps: float, norm: Norm, seed: int, batch_size: int
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        eps: float,
+        norm: Norm,
+        seed: int,
+        batch_size: int,
+        groups: Tensor | None = None,
     ) -> None:
         self.model = model
         self.images = images
@@ -84,6 +93,7 @@ class Subject:
         self.norm = norm
         self.seed = seed
         self.batch_size = batch_size
+        self._groups = None if groups is None else groups.cpu().numpy()
 
     def _batches(self, count: int) -> Iterator[slice]:
         for start in range(0, count, self.batch_size):
@@ -156,14 +166,14 @@ class Subject:
         images = torch.where(self.white_box.correct[:, None, None, None], longer.images, self.white_box.images)
         return Outcome(images, longer.correct)
 
+    def significantly_lower(self, reference: Tensor, other: Tensor, tolerance: float) -> bool:
+        """Whether the accuracy of ``other`` is significantly lower than that of ``reference``, by over ``tolerance``.
 
-def significantly_lower(reference: Tensor, other: Tensor, tolerance: float) -> bool:
-    """Whether the accuracy of ``other`` is significantly lower than that of ``reference``, by more than ``tolerance``.
-
-    Args:
-        reference: bool ``[N]``, images still classified correctly after one attack.
-        other: the same after another attack.
-        tolerance: in [0, 1].
-    """
-    difference = float(reference.float().mean() - other.float().mean())
-    return difference > tolerance and mcnemar(reference.cpu().numpy(), other.cpu().numpy()).p_value < LEVEL
+        Args:
+            reference: bool ``[N]``, images still classified correctly after one attack.
+            other: the same after another attack.
+            tolerance: in [0, 1].
+        """
+        difference = float(reference.float().mean() - other.float().mean())
+        masks = (reference.cpu().numpy(), other.cpu().numpy())
+        return difference > tolerance and mcnemar(*masks, self._groups).p_value < LEVEL

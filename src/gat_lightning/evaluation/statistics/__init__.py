@@ -6,6 +6,7 @@ from gat_lightning.evaluation.statistics.hypervolume import HyperVolume, hypervo
 from gat_lightning.evaluation.statistics.intervals import (
     Interval,
     MeanStd,
+    accuracy_interval,
     bootstrap_interval,
     mean_std,
     wilson_interval,
@@ -20,6 +21,7 @@ __all__ = [
     "McNemar",
     "MeanStd",
     "Pair",
+    "accuracy_interval",
     "bootstrap_interval",
     "compare",
     "compare_pairs",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 
@@ -12,6 +12,20 @@ from gat_lightning.validate import check_real
 
 Named = tuple[str, ArrayLike]
 """An evaluation's name, and whether it has each image right."""
+
+
+class NamedPair(NamedTuple):
+    """Two evaluations of the same images.
+
+    Attributes:
+        first: the first evaluation.
+        second: the second one.
+        groups: patient of each image; None if each stands for itself.
+    """
+
+    first: Named
+    second: Named
+    groups: ArrayLike | None = None
 
 
 @dataclass(frozen=True)
@@ -50,11 +64,12 @@ class Comparison:
         lines = []
         for pair in self.pairs:
             test = pair.test
+            over = "" if test.patients is None else f" over {test.patients:,} patients"
             verdict = "Different proportions of errors (reject H0)"
             lines += [
                 f"- Model '{pair.first}' VS '{pair.second}'",
                 f"  statistic={test.statistic:.3f}, p-value={test.p_value:.3f}"
-                f" ({test.kind}; Holm-adjusted p-value={pair.adjusted_p_value:.3f})",
+                f" ({test.kind}{over}; Holm-adjusted p-value={pair.adjusted_p_value:.3f})",
                 f"  both right {test.both_right}, only '{pair.first}' {test.only_first_right},"
                 f" only '{pair.second}' {test.only_second_right}, both wrong {test.both_wrong}",
                 f"  {verdict if pair.reject else 'Same proportions of errors (fail to reject H0)'}",
@@ -78,7 +93,7 @@ class Comparison:
         }
 
 
-def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05) -> Comparison:
+def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05, groups: ArrayLike | None = None) -> Comparison:
     """McNemar's test of every pair of evaluations, with Holm's correction over the pairs (paper, appendix C.1).
 
     The paper does not correct for the number of pairs; the uncorrected p-value is reported next to the adjusted one.
@@ -86,6 +101,8 @@ def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05) -> Compar
     Args:
         evaluations: masks of correctly classified images, bool ``[n]``, by name; the same images in all.
         level: family-wise error rate, in (0, 1).
+        groups: patient of each image, ``[n]``, see :func:`~gat_lightning.evaluation.statistics.mcnemar.mcnemar`; None
+            if each image stands for itself.
 
     Raises:
         ValueError: there are fewer than two evaluations, the numbers of images differ, or the level is out of range.
@@ -93,10 +110,10 @@ def compare(evaluations: Mapping[str, ArrayLike], level: float = 0.05) -> Compar
     if len(evaluations) < 2:
         raise ValueError(f"A comparison needs at least two evaluations, got {len(evaluations)}.")
     names = combinations(evaluations, 2)
-    return compare_pairs([((a, evaluations[a]), (b, evaluations[b])) for a, b in names], level)
+    return compare_pairs([NamedPair((a, evaluations[a]), (b, evaluations[b]), groups) for a, b in names], level)
 
 
-def compare_pairs(pairs: Sequence[tuple[Named, Named]], level: float = 0.05) -> Comparison:
+def compare_pairs(pairs: Sequence[NamedPair], level: float = 0.05) -> Comparison:
     """The same for given pairs of evaluations; the images may differ between pairs.
 
     Args:
@@ -107,10 +124,10 @@ def compare_pairs(pairs: Sequence[tuple[Named, Named]], level: float = 0.05) -> 
         ValueError: the evaluations of a pair have different numbers of images, or the level is out of range.
     """
     check_real("level", level, 0, 1, closed="neither", example=0.05)
-    tests = [mcnemar(first, second) for (_, first), (_, second) in pairs]
+    tests = [mcnemar(first, second, groups) for (_, first), (_, second), groups in pairs]
     adjusted = holm([test.p_value for test in tests])
     found = (
         Pair(first, second, test, p_value, p_value <= level)
-        for ((first, _), (second, _)), test, p_value in zip(pairs, tests, adjusted, strict=True)
+        for ((first, _), (second, _), _), test, p_value in zip(pairs, tests, adjusted, strict=True)
     )
     return Comparison(tuple(found), level)
