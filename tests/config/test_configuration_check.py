@@ -27,7 +27,8 @@ def composed(directory, *overrides):
 
 def options(group):
     """Those that a training can have."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem not in FOR_EVALUATIONS)
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem not in FOR_EVALUATIONS)
+    return ["default", *(f"default+{name}" for name in names if name != "default")] if group == "callbacks" else names
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,24 @@ def test_what_is_right_is_not_refused(overrides, tmp_path):
     config = composed(tmp_path, *overrides)
     OmegaConf.to_container(config, resolve=True)
     check(config)
+
+
+@pytest.mark.parametrize("callbacks", ["ema", "swa", "early_stopping", "ema+swa"])
+def test_callbacks_without_a_checkpoint_of_the_model_are_refused(callbacks, tmp_path):
+    message = f"callbacks has neither best nor last.*Set callbacks=default.{callbacks}".replace("+", r"\+")
+    with pytest.raises(UserError, match=message):
+        check(composed(tmp_path, f"callbacks={callbacks}"))
+
+
+def test_an_optimizer_that_wants_a_closure_is_refused(tmp_path):
+    settings = ["~optimizer", "+optimizer._target_=torch.optim.LBFGS", "+optimizer._partial_=true"]
+    with pytest.raises(UserError, match=r"optimizer: LBFGS evaluates the loss again.*optimizer=sgd or optimizer=adamw"):
+        check(composed(tmp_path, *settings))
+
+
+def test_a_world_size_is_no_setting(tmp_path):
+    with pytest.raises(UserError, match=r"engine\.world_size=2 does not work here"):
+        check(composed(tmp_path, "+engine.world_size=2"))
 
 
 def test_a_value_without_a_default_is_asked_for(tmp_path):

@@ -332,3 +332,14 @@ def test_linear_decoder_uses_pooled():
     decoder = LinearDecoder(6, 3)
     pooled = torch.rand(2, 6)
     assert torch.equal(decoder(Features(pooled)), decoder.head(pooled))
+
+
+@pytest.mark.parametrize("tasks", [["class", "rotatoin"], "class"])
+def test_a_task_that_the_model_does_not_have_is_named(tasks):
+    model = MultiTaskModel(sequential(), "class", IMAGE, [Stub("rotation")])
+    with pytest.raises(
+        ValueError, match=r"no task '(rotatoin'.*did you mean rotation\?|c', but class, rotation.*in a list)"
+    ):
+        model(torch.rand(2, *IMAGE), tasks)
+    with pytest.raises(ValueError, match="The model has no task 'macro', but class, rotation"):
+        model.decoder_parameters("macro")

@@ -4,16 +4,17 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from gat_lightning.batch import Batch
 from gat_lightning.commands.train.faults import explained_faults
 from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import UserError
-from gat_lightning.methods import Madry
+from gat_lightning.methods import Madry, Standard
 from gat_lightning.tasks.views import Views
 from gat_lightning.weighting import MGDA, Equal
 from support.trainers import quiet_trainer
-from support.training_steps import fit_one_step, toy_batch, toy_module
+from support.training_steps import LR, classifier, fit_one_step, toy_batch, toy_module
 
 DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
 
@@ -228,3 +229,75 @@ def test_an_encoder_without_second_derivative_needs_finite_differences():
     with pytest.raises(RuntimeError, match=r"derivative for aten::hardsigmoid_backward is not implemented"):
         fit_one_step(toy_module(Madry("separate"), Curvature("objective"), None, True, net=net))
     fit_one_step(toy_module(Madry("separate"), Curvature("objective", **DIFFERENCE), None, True, net=net))
+
+
+class Checkpointed(nn.Sequential):
+    """Computes its activations again in the backward of a training, with or without reentry."""
+
+    reentrant = True
+
+    def forward(self, x):
+        return checkpoint(super().forward, x, use_reentrant=self.reentrant) if self.training else super().forward(x)
+
+
+def with_hidden(kind):
+    torch.manual_seed(0)
+    hidden = kind(nn.Flatten(), nn.Linear(12, 6), nn.Tanh())
+    return nn.Sequential(nn.Conv2d(1, 3, 3), hidden, nn.Linear(6, 4)).double()
+
+
+@pytest.mark.parametrize("curvature", ["off", "objective"])
+@pytest.mark.parametrize("method", [Standard(), Madry("combined")], ids=["standard", "madry"])
+def test_reentrant_checkpointing_is_refused_with_the_remedy_before_the_first_step(method, curvature, tmp_path):
+    module = toy_module(method, curvature, None, False, net=with_hidden(Checkpointed))
+    before = [parameter.detach().clone() for parameter in module.model.parameters()]
+    config = OmegaConf.create({"paths": {"run": str(tmp_path)}})
+    with pytest.raises(UserError, match="use_reentrant=False"), explained_faults(config, quiet_trainer()):
+        fit_one_step(module)
+    assert all(map(torch.equal, before, module.model.parameters()))
+
+
+def test_checkpointing_without_reentry_changes_nothing(monkeypatch):
+    monkeypatch.setattr(Checkpointed, "reentrant", False)
+    plain, again = (
+        gradients_after(toy_module(Standard(), "off", None, False, net=with_hidden(kind)))
+        for kind in (nn.Sequential, Checkpointed)
+    )
+    assert largest_difference(plain, again) < 1e-12
+
+
+@pytest.mark.parametrize("space", ["parameters", "representation"])
+def test_a_frozen_encoder_is_a_linear_probe(space):
+    """The decoders' gradients are those of the same step with a trainable encoder; the encoder stays as it is."""
+
+    def step(trainable):
+        net = classifier()
+        net[:-1].requires_grad_(trainable)
+        module = toy_module(Madry("combined"), "off", None, False, net=net, space=space)
+        before = [parameter.detach().clone() for parameter in module.model.encoder.parameters()]
+        fit_one_step(module)
+        kept = all(map(torch.equal, before, module.model.encoder.parameters()))
+        return {name: parameter.grad for name, parameter in module.model.decoders.named_parameters()}, kept
+
+    (free, moved), (frozen, kept) = step(True), step(False)
+    assert kept
+    assert not moved
+    assert largest_difference(free, frozen) < 1e-12
+
+
+def test_a_weight_tied_between_encoder_and_last_layer_gets_one_step_and_stays_tied():
+    def tied():
+        net = nn.Sequential(nn.Conv2d(1, 4, 4), nn.Flatten(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4)).double()
+        net[4].weight = net[2].weight
+        return net
+
+    torch.manual_seed(0)
+    module = toy_module(Standard(), "off", None, False, weighting=Equal(), net=tied())
+    before = module.model.encoder.trunk[2].weight.detach().clone()
+    fit_one_step(module)
+    weight = module.model.encoder.trunk[2].weight
+    assert weight is module.model.decoders["class"].head.weight
+    assert torch.allclose(weight, before - LR * (weight.grad + 0.01 * before), rtol=0, atol=1e-12)
+    single = module.model.single_task()
+    assert single[4].weight is single[2].weight
+    assert torch.equal(single[2].weight, weight)

@@ -130,7 +130,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         )
     micro_batch = config.engine.micro_batch
     settings = relative_to_run(plain(config), config.paths.run)
-    return GATModule(
+    module = GATModule(
         Passes(
             model,
             tasks,
@@ -154,6 +154,9 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         seed=config.seed,
         origin={"schema": CHECKPOINT_SCHEMA, "config": settings, "data": asdict(info)},
     )
+    with naming(config, "optimizer"):
+        module.new_optimizer()
+    return module
 
 
 def check_objectives(

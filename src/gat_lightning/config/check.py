@@ -48,6 +48,7 @@ def _check_training(config: DictConfig) -> None:
     import torch
 
     from gat_lightning.config import build  # imports Lightning, which a setting out of its range need not
+    from gat_lightning.training.optimizers import checked_optimizer
 
     check_encoder(config.encoder)
     _check_length(config.trainer)
@@ -67,7 +68,7 @@ def _check_training(config: DictConfig) -> None:
     build.build_test_attacks(config)
     _check_objectives(config)
     with naming(config, "optimizer"):
-        optimizer = instantiate(config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+        optimizer = checked_optimizer(instantiate(config.optimizer), {"weight": torch.nn.Parameter(torch.zeros(1))})
     with naming(config, "schedule"):
         instantiate(config.schedule)(optimizer, 10)
     build.build_data(config)
@@ -99,6 +100,12 @@ def _check_length(trainer: DictConfig) -> None:
 
 
 def _check_checkpoints(config: DictConfig) -> None:
+    if not any(config.callbacks.get(name) for name in ("best", "last")):
+        typed = "+".join(["default", *(name for name, callback in config.callbacks.items() if callback)])
+        raise UserError(
+            "callbacks has neither best nor last, which write the model's checkpoints: there would be nothing to resume"
+            f" or to evaluate. Set callbacks={typed}."
+        )
     expected = RunDirectory(config.paths.run).checkpoints
     for name, callback in config.callbacks.items():
         if callback is not None and Path(str(callback.get("dirpath", expected))) != expected:

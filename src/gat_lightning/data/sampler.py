@@ -72,8 +72,12 @@ class JointBatchSampler(Sampler[Request]):
 
     def __len__(self) -> int:
         """Number of joined batches in an epoch, including those skipped by :attr:`start_batch`."""
-        sizes = self._sizes()
-        return len(sizes) - (sizes[-1] < self._smallest)
+        return len(self.sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Of the joined batches of an epoch."""
+        return [size for size in self._sizes() if size >= self._smallest]
 
     def __iter__(self) -> Iterator[Request]:
         start, self.start_batch = self.start_batch, 0

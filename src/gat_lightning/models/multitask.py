@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from gat_lightning.info import DataInfo
 from gat_lightning.models.encoder import cut
 from gat_lightning.models.features import FeatureInfo, Features, PooledDecoder
+from gat_lightning.nearest import did_you_mean, nearest
 
 
 class Attachable(Protocol):
@@ -100,8 +101,12 @@ class MultiTaskModel(nn.Module):
             return self.encoder.forward(x)
 
     def decode(self, features: Features, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """Outputs of the named tasks' decoders, or of all, in this order; no other decoder runs."""
-        return {task: self.decoders[task](features) for task in (self.decoders if tasks is None else tasks)}
+        """Outputs of the named tasks' decoders, or of all, in this order; no other decoder runs.
+
+        Raises:
+            ValueError: the model has no such task.
+        """
+        return {task: self._decoder(task)(features) for task in (self.decoders if tasks is None else tasks)}
 
     def forward(self, x: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Outputs of the named tasks, or of all, for images ``[B, C, H, W]`` in [0, 1]."""
@@ -112,8 +117,12 @@ class MultiTaskModel(nn.Module):
         return [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
 
     def decoder_parameters(self, task: str) -> list[nn.Parameter]:
-        """Trainable parameters θ^t of one task's decoder."""
-        return [parameter for parameter in self.decoders[task].parameters() if parameter.requires_grad]
+        """Trainable parameters θ^t of one task's decoder.
+
+        Raises:
+            ValueError: the model has no such task.
+        """
+        return [parameter for parameter in self._decoder(task).parameters() if parameter.requires_grad]
 
     def single_task(self) -> nn.Module:
         """The target's classifier: class, architecture and ``state_dict`` keys of the original, today's parameters.
@@ -123,6 +132,14 @@ class MultiTaskModel(nn.Module):
             output is ``self(x)[self.target]``.
         """
         return self.encoder.with_head(self.decoders[self._target].get_submodule("head"))
+
+    def _decoder(self, task: str) -> nn.Module:
+        if isinstance(task, str) and task in self.decoders:
+            return self.decoders[task]
+        raise ValueError(
+            f"The model has no task {task!r}, but {', '.join(self.decoders)}: name some of these, in a list, or attach"
+            f" it{did_you_mean(nearest(task, self.decoders), otherwise='.')}"
+        )
 
     def _add(self, name: str, decoder: nn.Module) -> None:
         if name in self.decoders:

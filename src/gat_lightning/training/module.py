@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from gat_lightning.attacks import Attack
 from gat_lightning.augment import Augmentation, Identity
 from gat_lightning.batch import Batch
+from gat_lightning.data.sampler import JointBatchSampler
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method, WeightPerturbation
@@ -24,6 +25,8 @@ from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import representation
 from gat_lightning.tasks.views import Views, prepare_views
+from gat_lightning.training.batch_statistics import check_parts
+from gat_lightning.training.optimizers import checked_optimizer
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.schedules import steps_of_run
 from gat_lightning.training.validation import ScoredModule, Scores
@@ -107,6 +110,12 @@ class GATModule(ScoredModule):
     def setup(self, stage: str) -> None:
         """Compile, in the process that trains; refuse a memory layout that torch cannot keep."""
         self.passes.setup(self.trainer.strategy.root_device, stage == "fit")
+
+    def on_train_start(self) -> None:
+        """Refuse batches of which BatchNorm would see a single image."""
+        sampler = getattr(self.trainer.train_dataloader, "batch_sampler", None)
+        if isinstance(sampler, JointBatchSampler):
+            check_parts(self.model, sampler.sizes, sampler.ranks, self.micro_batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Step 2 of Algorithm 1 on one batch, by the paper's numbers; ``parts`` are its micro-batches."""
@@ -192,9 +201,18 @@ class GATModule(ScoredModule):
         """Of the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def new_optimizer(self) -> Optimizer:
+        """The configured optimiser over all trainable parameters.
+
+        Raises:
+            ValueError: it is none that this training can use, see :mod:`gat_lightning.training.optimizers`.
+        """
+        trainable = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
+        return checked_optimizer(self.optimization.optimizer, trainable)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The configured optimiser over all parameters, and its schedule."""
-        optimizer = self.optimization.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        optimizer = self.new_optimizer()
         schedule = self.optimization.schedule(optimizer, steps_of_run(self.trainer, self.method.replays))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 

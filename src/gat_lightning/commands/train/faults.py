@@ -57,7 +57,7 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
                 f"This encoder has no second derivative, which curvature.derivative=exact needs ({error}). Set"
                 " curvature.derivative=finite_difference or curvature.mode=off."
             ) from error
-        if "Checkpointing is not compatible with .grad()" in str(error):
+        if "use_reentrant=True" in str(error):
             raise UserError(str(ReentrantCheckpointingError())) from error
         if not is_out_of_memory(error):
             raise
