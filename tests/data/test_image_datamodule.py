@@ -111,6 +111,18 @@ def test_setup_twice_reads_once(toy, monkeypatch):
     data.setup("test")
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.bool])
+def test_images_of_another_type_would_be_divided_by_255_too(toy, monkeypatch, split, dtype):
+    data = toy()
+    splits = data.load()
+    images = getattr(splits, split)
+    images.images = images.images.to(dtype)
+    monkeypatch.setattr(type(data), "load", lambda self: splits)
+    with pytest.raises(UserError, match=rf"Toy\.load\(\) returns images of {dtype}; they must be torch\.uint8"):
+        toy()
+
+
 def test_info_comes_before_setup_and_lists_macro(toy):
     info = type(toy())(macro=MACRO).info
     assert info.image == (3, 5, 4)

@@ -18,6 +18,7 @@ from gat_lightning.data.duplicates import Place
 from gat_lightning.data.extra import check_extra, read_extra
 from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
 from gat_lightning.data.splits import hold_out
+from gat_lightning.errors import UserError
 from gat_lightning.validate import check_real
 
 
@@ -72,16 +73,26 @@ class ArrayDataModule(ImageDataModule):
         """
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data and create the splits; a second call does nothing."""
+        """Read the data and create the splits; a second call does nothing.
+
+        Raises:
+            UserError: files are missing or damaged, or the images are not uint8.
+        """
         if self._datasets:
             return
         info, splits = self.info, self.load()
         train, test = splits.train.images, splits.test.images
+        for images in (train, test):
+            if images.dtype != torch.uint8:
+                raise UserError(
+                    f"{type(self).__name__}.load() returns images of {images.dtype}; they must be torch.uint8, with grey"
+                    " levels from 0 to 255"
+                )
         assert train.shape[1:] == test.shape[1:] == info.image, "describe() and load() differ in the shape of an image"
-        warn_of_low_contrast(train, info.name)
         classes = info.labels["class"].classes
         labels = self._with_macro(splits.train.labels, classes)
         training, validation = hold_out(labels["class"], self.val_fraction, self.fraction, self.seed)
+        warn_of_low_contrast(train, info.name)
         del splits.train  # so that images left out by the fraction are freed
         self._kept = used = torch.cat([training, validation]).sort().values
         if len(used) < len(train):
