@@ -28,12 +28,12 @@ def test_equal_pictures_of_train_and_test_and_of_two_classes(tmp_path):
     (tmp_path / "test/bee/b.heic").touch()
     checks = found(Images(root=tmp_path, size=SIZE, val_fraction=0.2))
     leaked = {"test/ant/copy.png = train/ant/3.png", "test/bee/copy.bmp = train/bee/4.png"}
-    across = [checks.pop(f"test pictures equal to {split} pictures", ("0", "")) for split in ("training", "validation")]
+    across = [checks.pop(f"equal in {split} and test", ("0", "")) for split in ("training", "validation")]
     assert sum(int(number) for number, _ in across) == 2
     assert {name for _, names in across for name in names.split(", ") if name} == leaked
-    number, names = checks.pop("groups of equal pictures with different labels (class)")
+    number, names = checks.pop("equal with different labels (class)")
     assert (number, set(names.split(" = "))) == ("1", {"test/ant/0.png", "test/bee/other.png"})
-    assert checks.pop("groups of equal pictures in one split")[0] == "1"
+    assert checks.pop("equal in one split")[0] == "1"
     assert checks == {"files that are not read": ("2", "test/bee/a.heic, test/bee/b.heic")}
 
 
@@ -48,18 +48,14 @@ def test_equal_images_of_arrays_have_the_numbers_of_the_file(tmp_path, fraction)
     data.setup()
     checks = found(data)
     used = {row for row in range(60) if any(np.array_equal(train[row], image) for image in stored(data))}
-    number = sum(
-        int(checks.get(f"test pictures equal to {split} pictures", "0")[0]) for split in ("training", "validation")
-    )
+    number = sum(int(checks.get(f"equal in {split} and test", "0")[0]) for split in ("training", "validation"))
     assert number == len(used & set(range(40, 60)))
     for split in ("training", "validation"):
-        for name in (
-            checks.get(f"test pictures equal to {split} pictures", ("", ""))[1].removesuffix(", ...").split(", ")
-        ):
+        for name in checks.get(f"equal in {split} and test", ("", ""))[1].removesuffix(", ...").split(", "):
             if name:
                 one, other = (int(text.split()[-1]) for text in name.split(" = "))
                 assert other == one + 40
-    assert checks["groups of equal pictures with different labels (class)"][0] == str(number)
+    assert checks["equal with different labels (class)"][0] == str(number)
 
 
 def stored(data):
@@ -82,9 +78,9 @@ def test_pictures_of_tables_are_compared_by_their_bytes(tmp_path):
     absent = next(path for path in data.records.paths if path not in (test, train))
     (root / absent).unlink()
     checks = found(CheXpert(root=root, per_patient="all", view="all", target="edema"))
-    checks.pop("groups of equal pictures with different labels (edema)", None)
+    checks.pop("equal with different labels (edema)", None)
     assert checks == {
-        "test pictures equal to training pictures": ("1", f"{test} = {train}"),
+        "equal in training and test": ("1", f"{test} = {train}"),
         "pictures in no row of the table": ("1", "train/patient00001/study1/extra.jpg"),
         "rows without a picture": ("1", absent),
     }

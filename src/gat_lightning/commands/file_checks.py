@@ -19,10 +19,12 @@ _NAMES = {"train": "training", "val": "validation", "test": "test"}
 def check_files(data: ImageDataModule) -> Table:
     """Table of the faults, with their number and the first of them.
 
+    Across splits, pictures of the later split are counted; otherwise groups of equal pictures.
+
     Args:
         data: before or after its setup. All pictures are read; those that tables list are not decoded.
     """
-    table = Table("", "number", "such as", title="Duplicates, and files left over")
+    table = Table("", "number", "such as", title="Equal pictures, and files left over")
     for title, names in [*_duplicates(data), *_left_over(data)]:
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         table.add_row(title, f"{len(names):,}", shown)
@@ -32,12 +34,12 @@ def check_files(data: ImageDataModule) -> Table:
 def _duplicates(data: ImageDataModule) -> Iterator[tuple[str, list[str]]]:
     groups, labels = data.equal_pictures(), data.split_labels()
     for first, second in combinations(_NAMES, 2):
-        yield f"{_NAMES[second]} pictures equal to {_NAMES[first]} pictures", _shared(data, groups, first, second)
+        yield f"equal in {_NAMES[first]} and {_NAMES[second]}", _shared(data, groups, first, second)
     if data.target in data.label_infos():
         conflicting = [group for group in groups if len(_values(group, labels, data.target)) > 1]
-        yield f"groups of equal pictures with different labels ({data.target})", _named(data, conflicting)
+        yield f"equal with different labels ({data.target})", _named(data, conflicting)
     within = [group for group in groups if len({place.split for place in group}) < len(group)]
-    yield "groups of equal pictures in one split", _named(data, within)
+    yield "equal in one split", _named(data, within)
 
 
 def _shared(data: ImageDataModule, groups: Sequence[Sequence[Place]], first: str, second: str) -> list[str]:

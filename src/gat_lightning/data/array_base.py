@@ -85,8 +85,8 @@ class ArrayDataModule(ImageDataModule):
         for images in (train, test):
             if images.dtype != torch.uint8:
                 raise UserError(
-                    f"{type(self).__name__}.load() returns images of {images.dtype}; they must be torch.uint8, with grey"
-                    " levels from 0 to 255"
+                    f"{type(self).__name__}.load() returns images of {images.dtype}; they must be torch.uint8, grey"
+                    " levels 0 to 255"
                 )
         assert train.shape[1:] == test.shape[1:] == info.image, "describe() and load() differ in the shape of an image"
         classes = info.labels["class"].classes

@@ -43,15 +43,19 @@ def check_ranges(paths: Sequence[str], where: str) -> None:
             f"{', ...' if len(declared) > 5 else ''}), by which they would be scaled differently; save all with the"
             " largest value that the camera can give"
         )
-    largest = [largest for samples, largest in wide if samples.declared is None]
-    if largest and max(largest) < _UNLIKELY * FULL:
-        full = 2 ** max(largest).bit_length() - 1
-        raise UserError(
-            f"{where}: 16-bit pictures whose largest value is {max(largest)} (of {len(largest)} looked at) declare no"
-            f" range, and divided by 65535 they would have {max(largest) // 257 + 1} of 256 grey levels. Declare the"
-            f" range in the files (PNG: a chunk sBIT of {full.bit_length()}; TIFF: MaxSampleValue={full}; or 16 and"
-            f" 65535, if they are meant to be so dark), or save 8-bit pictures, of array * (255 / {full})"
-        )
+    undeclared = [largest for samples, largest in wide if samples.declared is None]
+    if undeclared and max(undeclared) < _UNLIKELY * FULL:
+        raise UserError(f"{where}: {_undeclared(max(undeclared), len(undeclared))}")
+
+
+def _undeclared(largest: int, pictures: int) -> str:
+    bits, levels = largest.bit_length(), (largest + 128) // 257 + 1
+    return (
+        f"16-bit pictures whose largest value is {largest} (of {pictures} looked at) declare no range. Divided by 65535,"
+        f" {levels} of 256 grey levels would be left. Declare the range in the files (PNG: a chunk sBIT of {bits}; TIFF:"
+        f" MaxSampleValue={2**bits - 1}; or 16 and 65535, if they are meant to be so dark), or save 8-bit pictures, of"
+        f" array * (255 / {2**bits - 1})"
+    )
 
 
 def warn_of_low_contrast(images: Tensor, where: str) -> None:
