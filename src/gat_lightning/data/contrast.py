@@ -49,12 +49,13 @@ def check_ranges(paths: Sequence[str], where: str) -> None:
 
 
 def _undeclared(largest: int, pictures: int) -> str:
-    bits, levels = largest.bit_length(), (largest + 128) // 257 + 1
+    bits = max(1, largest.bit_length())
+    full = 2**bits - 1
     return (
-        f"16-bit pictures whose largest value is {largest} (of {pictures} looked at) declare no range. Divided by 65535,"
-        f" {levels} of 256 grey levels would be left. Declare the range in the files (PNG: a chunk sBIT of {bits}; TIFF:"
-        f" MaxSampleValue={2**bits - 1}; or 16 and 65535, if they are meant to be so dark), or save 8-bit pictures, of"
-        f" array * (255 / {2**bits - 1})"
+        f"16-bit pictures whose largest value is {largest} (of {pictures} looked at) declare no range. Divided by"
+        f" 65535, {(largest + 128) // 257 + 1} of 256 grey levels would be left. Declare the range in the files (PNG: a"
+        f" chunk sBIT of {bits}; TIFF: MaxSampleValue={full}; or 16 and 65535, if they are meant to be so dark), or"
+        f" save 8-bit pictures, of array * (255 / {full})"
     )
 
 
