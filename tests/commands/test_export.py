@@ -20,11 +20,11 @@ from torchvision import models
 
 from gat_lightning.commands.evaluate.run import run as evaluate
 from gat_lightning.commands.evaluate.subject import load_subject
-from gat_lightning.commands.export import run
+from gat_lightning.commands.export import check_same, run
 from gat_lightning.config.build import build_data, build_module
-from gat_lightning.config.checkpoint import load_classifier
+from gat_lightning.config.checkpoint import load_classifier, load_described
 from gat_lightning.errors import UserError
-from gat_lightning.formats import Description, Format, Safetensors
+from gat_lightning.formats import ONNX, Description, Format, Safetensors, TorchScript
 from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.models import normalized, preact_resnet18
 from support.configurations import composed
@@ -46,6 +46,45 @@ class Own(nn.Module):
 
 def own(*, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, width: int = 4) -> nn.Module:
     return normalized(Own(num_classes, width), mean, std)
+
+
+class Branching(nn.Module):
+    """Somebody's classifier whose code asks how bright a batch is, or how large."""
+
+    def __init__(self, num_classes: int, when: str) -> None:
+        super().__init__()
+        self.when, self.fc = when, nn.Linear(64, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        taken = {
+            "bright": lambda: x.mean() > 0.8,
+            "dark": lambda: x.amax() < 0.2,
+            "one": lambda: len(x) == 1,
+            "several": lambda: len(x) > 4,
+            "never": lambda: x.amax() > 2,
+        }[self.when]()
+        return self.fc(-x.flatten(1) if taken else x.flatten(1))
+
+
+def branching(*, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, when: str) -> nn.Module:
+    return Branching(num_classes, when)
+
+
+class Weighted(nn.Module):
+    """Somebody's classifier with an argument called ``weights``, which is no file, and no normalisation of ours."""
+
+    def __init__(
+        self, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, weights: list[float]
+    ) -> None:
+        super().__init__()
+        self.shift, self.weights, self.fc = 2 * mean[0], list(weights), nn.Linear(64 * len(weights), num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(torch.cat([weight * (x - self.shift).flatten(1) for weight in self.weights], 1))
+
+
+def precise(*, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, dtype: str) -> nn.Module:
+    return own(num_classes=num_classes, image=image, mean=mean, std=std).to(getattr(torch, dtype))
 
 
 TIMM = ("encoder=timm", "encoder.name=test_resnet")
@@ -247,6 +286,94 @@ def test_a_wrong_file_is_not_left_behind(form: type[Format], message: str, small
     with pytest.raises(UserError, match=message):
         exported(small, f"format._target_={__name__}.{form.__name__}", f"output={tmp_path / 'mine.safetensors'}")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("when", "batch"),
+    [
+        ("bright", r"a batch of 7 \(bright images\)"),
+        ("dark", r"a batch of 7 \(dark images\)"),
+        ("one", r"a batch of 1 \(noise\)"),
+        ("several", r"a batch of 7 \(noise\)"),
+    ],
+)
+def test_a_trace_with_a_branch_baked_in_is_refused(when: str, batch: str, tmp_path: Path) -> None:
+    path = checkpoint(
+        tmp_path / "run", f"encoder._target_={__name__}.branching", "~encoder.width", f"+encoder.when={when}"
+    )
+    with pytest.raises(UserError, match=rf"differs by .* on {batch}: its architecture cannot be exported this way"):
+        exported(path, "format=torchscript")
+    assert not list((tmp_path / "run" / "export").iterdir())
+    assert exported(path).is_file()  # safetensors keeps no trace
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [("bright", "Branching cannot be exported"), ("one", "fails on a batch of 7")],
+)
+def test_onnx_refuses_branches_too(when: str, message: str, tmp_path: Path) -> None:
+    path = checkpoint(
+        tmp_path / "run", f"encoder._target_={__name__}.branching", "~encoder.width", f"+encoder.when={when}"
+    )
+    with pytest.raises(UserError, match=message):
+        exported(path, "format=onnx")
+    assert not list((tmp_path / "run" / "export").iterdir())
+
+
+def test_the_tracer_s_warnings_are_shown_once(small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    exported(small, "format=torchscript", f"output={tmp_path / 'small.pt'}")
+    assert not caplog.records
+    path = checkpoint(
+        tmp_path / "run", f"encoder._target_={__name__}.branching", "~encoder.width", "+encoder.when=never"
+    )
+    exported(path, "format=torchscript")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "Converting a tensor to a Python boolean might cause the trace to be incorrect" in record.getMessage()
+    assert Path(__file__).name in record.getMessage()
+
+
+class Overflowing(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.where(images.mean((1, 2, 3)) > 0.9, torch.inf, 0).unsqueeze(1)
+
+
+def test_logits_that_are_not_finite_are_no_standard(small: Path) -> None:
+    description, model = load_described(small)[1], Overflowing()
+    with pytest.raises(UserError, match=r"gives logits that are not finite on a batch of 7 \(bright images\)"):
+        check_same(model, model, description, 1e-6)
+
+
+def test_an_own_encoder_keeps_its_argument_called_weights(tmp_path: Path) -> None:
+    path = checkpoint(
+        tmp_path / "run", f"encoder._target_={__name__}.Weighted", "~encoder.width", "+encoder.weights=[1,-2]"
+    )
+    classifier, description = read_classifier(exported(path))
+    assert torch.equal(classifier(IMAGES), load_classifier(path)(IMAGES))
+    assert classifier.weights == [1, -2]
+    assert (description.mean, description.std) == ((0,), (1,))  # it is called with pixels in [0, 1] as they are
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+@pytest.mark.parametrize("form", ["safetensors", "torchscript", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_own_encoders_of_other_types_are_trained_and_exported_in_float32(form: str, dtype: str, tmp_path: Path) -> None:
+    path = checkpoint(
+        tmp_path / "run", f"encoder._target_={__name__}.precise", "~encoder.width", f"+encoder.dtype={dtype}"
+    )
+    classifier = load_classifier(path)
+    assert {value.dtype for value in classifier.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    assert exported(path, f"format={form}").is_file()
+
+
+@pytest.mark.parametrize("form", [Safetensors(), TorchScript(), ONNX()], ids=lambda form: form.suffix)
+def test_a_format_takes_classifiers_of_any_type(form: Format, small: Path, tmp_path: Path) -> None:
+    """Of a library call; the file takes images in float32, and the classifier stays as it was."""
+    classifier, description = load_described(small)
+    expected, path = classifier(IMAGES).detach(), tmp_path / f"mine{form.suffix}"
+    form.write(classifier.double(), description, path)
+    torch.testing.assert_close(form.read(path)(IMAGES), expected, atol=1e-5, rtol=1e-5)
+    assert next(classifier.parameters()).dtype == torch.float64
 
 
 def test_wrong_settings_are_refused(small: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from torch import nn
 
 from gat_lightning.commands.demo import MODELS
 from gat_lightning.commands.demo import run as demo
@@ -38,6 +39,27 @@ def test_result_is_complete(quickstart):
         assert 0 <= scores["test/pgd2/accuracy"] <= scores["test/clean/accuracy"] <= 1
     for name in (result["files"]["metrics"], *result["files"]["checkpoints"].values(), *result["files"]["images"]):
         assert (directory / name).is_file()
+
+
+class Own(nn.Module):
+    """Somebody's encoder, without a normalisation that would bring images to the type of its weights."""
+
+    def __init__(self, num_classes, image, mean, std, width):
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(1, width, 3), nn.BatchNorm2d(width), nn.Linear(width, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.norm(self.conv(x)).relu().mean((2, 3)))
+
+
+def test_an_own_classifier_trains_in_double_precision(tmp_path):
+    words = ["trainer.precision=64-true", f"encoder._target_={__name__}.Own", "callbacks=default+ema", *SHORT]
+    result = trained(tmp_path, *words)
+    assert result["status"] == "finished"
+    assert (tmp_path / "images" / "adversarial.png").is_file()
+    for name in ("best", "ema"):
+        state = load_checkpoint(tmp_path / "checkpoints" / f"{name}.ckpt")["state_dict"]
+        assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float64}
 
 
 def test_metrics_csv_has_every_objective(quickstart):
