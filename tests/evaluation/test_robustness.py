@@ -21,10 +21,11 @@ from gat_lightning.attacks.autoattack import AutoAttack
 from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.square import Square
 from gat_lightning.errors import UserError
+from gat_lightning.evaluation.curve import curve_point
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.outcomes import Outcomes, auroc, worst
 from gat_lightning.evaluation.predictions import Predictions, score
-from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate_robustness, fingerprint
+from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness, fingerprint
 from gat_lightning.evaluation.target import Target
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BLOCK, ImageGenerator
@@ -109,9 +110,9 @@ def test_the_worst_case_is_wrong_before_it_is_large() -> None:
 
 
 def test_a_curve_falls_from_the_clean_accuracy() -> None:
-    curve = [(eps, BIM(eps=eps)) for eps in (0, 0.05, 0.1, 0.3, 1)]
+    curve = [curve_point(BIM(eps=eps), {}) for eps in (0, 0.05, 0.1, 0.3, 1)]
     views = evaluate_robustness(evaluation(), {}, curve).views
-    heights = [views[curve_view(attack, eps)].correct.mean() for eps, attack in curve]
+    heights = [views[point.view].correct.mean() for point in curve]
     assert heights[0] == views["clean"].correct.mean()
     assert heights == sorted(heights, reverse=True)
     assert heights[-1] == 0
@@ -162,7 +163,7 @@ class Run:
         journal = Recorded(self.directory, "same")
         attacks = {"pgd": PGD(eps=EPS, steps=2), "autoattack": AutoAttack(eps=0.05, steps=2, queries=5, seed=0)}
         try:
-            return evaluate_robustness(evaluation(journal=journal), attacks, [(0.05, FGSM(eps=0.05))])
+            return evaluate_robustness(evaluation(journal=journal), attacks, [curve_point(FGSM(eps=0.05), {})])
         except KilledError:
             return None
 

@@ -15,6 +15,7 @@ from gat_lightning.attacks import Attack, Ensemble
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.errors import UserError
+from gat_lightning.evaluation.curve import CurvePoint
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.outcomes import Outcomes, joined, worst
 from gat_lightning.evaluation.predictions import Predictions, consecutive
@@ -162,31 +163,30 @@ class Evaluation:
 
 
 def evaluate_robustness(
-    evaluation: Evaluation, attacks: Mapping[str, Attack], curve: Sequence[tuple[float, Attack]] = ()
+    evaluation: Evaluation, attacks: Mapping[str, Attack], curve: Sequence[CurvePoint] = ()
 ) -> Predictions:
     """Evaluate clean images, every attack, the worst case over all of these, and a robustness curve (accuracy over ε).
 
     Args:
         evaluation: the target on a split.
         attacks: attacks by the name of the view. The worst case covers all of them, whatever their norms and radii.
-        curve: (ε, the attack with that radius); they share their random numbers, and are not part of the worst case.
+        curve: points of a curve; they share their random numbers, and are not part of the worst case. At the radius of
+            its twin in ``attacks`` a point has the twin's outcomes.
 
     Returns:
-        Views ``clean``, those of ``attacks``, ``worst`` if there are any, and ``NAME@ε`` of the curve.
+        Views ``clean``, those of ``attacks``, ``worst`` if there are any, and those of the curve.
     """
     predictions = evaluation.predictions
     for view, attack in attacks.items():
         predictions.views[view] = evaluation.attacked(view, attack)
     if attacks:
         predictions.views[WORST] = worst(list(predictions.views.values()))
-    for eps, attack in curve:
-        predictions.views[curve_view(attack, eps)] = evaluation.attacked(curve_view(attack, eps), attack, "curve")
+    for point in curve:
+        if point.twin is not None and attacks[point.twin].eps == point.attack.eps:
+            predictions.views[point.view] = predictions.views[point.twin]
+        else:
+            predictions.views[point.view] = evaluation.attacked(point.view, point.attack, point.twin or "curve")
     return predictions
-
-
-def curve_view(attack: Attack, eps: float) -> str:
-    """Name of the view of one point of a curve, such as ``pgd20@0.05``."""
-    return f"{attack.name}@{eps:.6g}"
 
 
 def fingerprint(model: nn.Module, *settings: object) -> str:

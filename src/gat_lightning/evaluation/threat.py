@@ -42,6 +42,8 @@ class Threat:
         """Threat model of a view; None for clean images and for attacks without a choice of norm, such as C&W."""
         if view == CLEAN:
             return None
+        if (point := _on_curve(config, view)) is not None:
+            return _of(point)
         views = config.get("evaluation") or {}
         return _of(views[view]["attack"] if view in views else config.get("attack"))
 
@@ -51,9 +53,10 @@ def attacks_behind(config: Mapping[str, Any], view: str) -> dict[str, dict[str, 
 
     Args:
         config: configuration of the evaluation.
-        view: name of an attack, or ``worst`` for all of them; ``clean`` has none.
+        view: name of an attack or of a point of a curve, or ``worst`` for all attacks; ``clean`` has none.
     """
-    found = {}
+    point = _on_curve(config, view)
+    found = {} if point is None else {view: _comparable(point)}
     for name, node in (config.get("evaluation") or {}).items():
         if view in (WORST, name):
             found[name] = _comparable(node["attack"])
@@ -65,6 +68,12 @@ def attacks_in_test(config: Mapping[str, Any], view: str) -> dict[str, dict[str,
     test = config.get("test") or {}
     attack = ((test.get("also") or {}).get(view) or test).get("attack")
     return {} if view == CLEAN or attack is None else {view: _comparable(attack)}
+
+
+def _on_curve(config: Mapping[str, Any], view: str) -> dict[str, Any] | None:
+    """Settings of the attack of a point of a robustness curve, such as ``pgd20@0.05``; None for other views."""
+    _, at, eps = view.rpartition("@")
+    return {**config["curve"]["attack"], "eps": eps} if at else None
 
 
 def _comparable(attack: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -27,9 +27,10 @@ from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.naming import naming
 from gat_lightning.config.radius_checks import untyped_radii
 from gat_lightning.errors import UserError
+from gat_lightning.evaluation.curve import CurvePoint, curve_point
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.predictions import Predictions, Scores, score
-from gat_lightning.evaluation.robustness import Evaluation, curve_view, evaluate_robustness, fingerprint
+from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness, fingerprint
 from gat_lightning.evaluation.target import Target
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
@@ -49,13 +50,14 @@ def run(config: DictConfig) -> EvaluationResult:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = Path(config.paths.run)
     check_evaluation(config)
-    attacks, curve = build_attacks(config), build_curve(config)
+    attacks = build_attacks(config)
+    curve = build_curve(config, attacks)
     subject = load_subject(config)
     device = find_device(config.device)
     target = build_target(config, subject, device)
     nodes = [(f"evaluation.{view}.attack", attack) for view, attack in attacks.items()]
     check_radius_above_zero(config, nodes)
-    nodes += [("curve.attack", attack) for _, attack in curve]
+    nodes += [("curve.attack", point.attack) for point in curve]
     for path, attack in nodes:
         check_loss(config, path, attack, target.attacked or [target.task])
     attacks, notes = defined(target, attacks)
@@ -99,7 +101,7 @@ def run(config: DictConfig) -> EvaluationResult:
     for note in notes:
         log.warning(note)
     title = f"{subject.name}, {result.images} {config.split} images of {subject.data.info.name}"
-    views = attacks | {view: attack for view, (_, attack) in _curve_views(curve).items()}
+    views = attacks | {point.view: point.attack for point in curve}
     print_metrics(scores.metrics, scores.intervals, views, title, more.shown, directory, predictions.patients)
     return result
 
@@ -110,10 +112,23 @@ def build_attacks(config: DictConfig) -> dict[str, Attack]:
     return {view: build_attack(config, f"evaluation.{view}.attack") for view in views}
 
 
-def build_curve(config: DictConfig) -> list[tuple[float, Attack]]:
-    """Each radius of the curve with its attack."""
-    radii = [parse_budget(eps, "eps") for eps in config.curve.eps]
-    return [(eps, build_attack(config, "curve.attack", eps=eps)) for eps in radii]
+def build_curve(config: DictConfig, attacks: Mapping[str, Attack]) -> list[CurvePoint]:
+    """The points of the curve, one for each radius of ``curve.eps``.
+
+    Args:
+        config: the whole configuration.
+        attacks: of the evaluation, by view.
+    """
+    target, points = config.curve.attack._target_, []
+    for eps in dict.fromkeys(parse_budget(eps, "eps") for eps in config.curve.eps):
+        evaluated = {
+            view: build_attack(config, f"evaluation.{view}.attack", eps=eps)
+            if config.evaluation[view].attack._target_ == target
+            else attack
+            for view, attack in attacks.items()
+        }
+        points.append(curve_point(build_attack(config, "curve.attack", eps=eps), evaluated))
+    return points
 
 
 def build_target(config: DictConfig, subject: Subject, device: torch.device) -> Target:
@@ -141,7 +156,7 @@ def predict(
     subject: Subject,
     target: Target,
     attacks: Mapping[str, Attack],
-    curve: list[tuple[float, Attack]],
+    curve: Sequence[CurvePoint],
     directory: Path,
 ) -> Predictions:
     """Every view, beginning where an earlier try of the same evaluation stopped."""
@@ -186,7 +201,7 @@ def supplement(
     config: DictConfig,
     more: Supplementary,
     attacks: Mapping[str, Attack],
-    curve: list[tuple[float, Attack]],
+    curve: Sequence[CurvePoint],
     surrogates: Mapping[str, nn.Module],
 ) -> list[str]:
     """What was asked for besides the robustness, and a note about what could not be had on these images."""
@@ -200,7 +215,7 @@ def supplement(
     if config.vulnerability:
         steps["vulnerability"] = partial(more.vulnerability, attacks)
     if config.pictures:
-        steps["pictures"] = partial(more.draw, attacks, _curve_views(curve), eps)
+        steps["pictures"] = partial(more.draw, attacks, curve, eps)
     notes = []
     for name, step in steps.items():
         try:
@@ -221,7 +236,3 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def _curve_views(curve: list[tuple[float, Attack]]) -> dict[str, tuple[float, Attack]]:
-    return {curve_view(attack, eps): (eps, attack) for eps, attack in curve}

@@ -20,6 +20,7 @@ from gat_lightning.data.drawing import draw_images
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit import audit
 from gat_lightning.evaluation.covariance import covariance_trend
+from gat_lightning.evaluation.curve import CurvePoint
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.evaluation.target import Target
 from gat_lightning.evaluation.task_gradients import measure_gradients
@@ -131,7 +132,7 @@ class Supplementary:
         self._result.first_order_correlation = {name: each._asdict() for name, each in agreement.items()}
         self.shown.append(_vulnerability_table(self._result))
 
-    def draw(self, attacks: Mapping[str, Attack], curve: Mapping[str, tuple[float, Attack]], eps: float) -> None:
+    def draw(self, attacks: Mapping[str, Attack], curve: Sequence[CurvePoint], eps: float) -> None:
         """Panels, confusion, loss contour and curve, where the target has classes."""
         if self._target.task.kind == "regression":
             return
@@ -151,11 +152,10 @@ class Supplementary:
         for name, attack in list(plain.items())[:1]:
             self._draw_attack(name, attack, classes)
         if curve:
-            points = {radius: views[view].correct for view, (radius, _) in curve.items()}
-            name = next(iter(curve)).partition("@")[0]
-            norm = next(iter(curve.values()))[1].norm.name
-            same = {view: a for view, a in attacks.items() if (a.name, a.norm.name) == (name, norm)}
-            points |= {attack.eps: views[view].correct for view, attack in same.items()}
+            first, points = curve[0], {point.attack.eps: views[point.view].correct for point in curve}
+            name, norm = first.view.rpartition("@")[0], first.attack.norm.name
+            if first.twin is not None:
+                points[attacks[first.twin].eps] = views[first.twin].correct
             curves = {name: {0.0: views[CLEAN].correct, **points}}
             groups = self._predictions.groups
             accuracy_against_eps(curves, self._picture("curve.png"), groups=groups, norm=norm, claimed=eps)
