@@ -21,6 +21,7 @@ from gat_lightning.config.normalization import normalization_for
 from gat_lightning.curvature import Curvature
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
+from gat_lightning.gradients import GradientEngine
 from gat_lightning.info import NO_TARGET, DataInfo
 from gat_lightning.loggers import CSVLogger
 from gat_lightning.methods import Method, WeightPerturbation
@@ -118,16 +119,10 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         method.check(tasks, attacked)
     if method.needs_adversarial:
         check_loss(config, "attack", method.attack or attack, method.attacked(tasks, attacked))
-    validation, test = _named(build_attack(config, "validation.attack")), build_test_attacks(config)
-    for path, scored in zip(scored_attacks(config), [*validation.values(), *test.values()], strict=True):
-        check_loss(config, path, scored, tasks[:1])
+    scores = _scores(config, tasks[0])
     check_objectives(config, names, augment, method, weighting, curvature)
     model = build_model(config, info, tasks)
-    decoders = {name: model.decoder_parameters(name) for name in names}
-    with naming(config, "engine"):
-        engine = instantiate(_own(config, "engine"))(
-            model.shared_parameters(), decoders, weighting=weighting, world_size=1
-        )
+    engine = _engine(config, model, names, weighting)
     micro_batch = config.engine.micro_batch
     settings = relative_to_run(plain(config), config.paths.run)
     module = GATModule(
@@ -145,7 +140,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         attack,
         engine,
         Optimization(instantiate(config.optimizer), instantiate(config.schedule)),
-        Scores(validation, test, config.validation.images),
+        scores,
         attacked=attacked,
         separate_views=config.data.views == "separate",
         augment=augment,
@@ -157,6 +152,22 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     with naming(config, "optimizer"):
         module.new_optimizer()
     return module
+
+
+def _scores(config: DictConfig, target: Task) -> Scores:
+    """What validation and test measure, by attacks that can attack the target."""
+    validation, test = _named(build_attack(config, "validation.attack")), build_test_attacks(config)
+    for path, attack in zip(scored_attacks(config), [*validation.values(), *test.values()], strict=True):
+        check_loss(config, path, attack, [target])
+    return Scores(validation, test, config.validation.images)
+
+
+def _engine(config: DictConfig, model: MultiTaskModel, tasks: Sequence[str], weighting: Weighting) -> GradientEngine:
+    """The engine of the model's parameters, for objectives that are shares of the joined batch."""
+    decoders = {task: model.decoder_parameters(task) for task in tasks}
+    with naming(config, "engine"):
+        make = instantiate(_own(config, "engine"))
+        return make(model.shared_parameters(), decoders, weighting=weighting, world_size=1)
 
 
 def check_objectives(

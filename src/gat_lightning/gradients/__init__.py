@@ -1,7 +1,9 @@
 """The gradient engine: per-objective gradients, their Gramian, and the weighted step."""
 
+from gat_lightning.gradients.checks import UpdateWatch
 from gat_lightning.gradients.engine import GradientEngine
 from gat_lightning.gradients.objectives import GradientStep, Objective
+from gat_lightning.gradients.parameters import TrainedParameters
 from gat_lightning.gradients.spaces import (
     SPACES,
     FlatLayout,
@@ -10,6 +12,7 @@ from gat_lightning.gradients.spaces import (
     RepresentationSpace,
     gramian,
 )
+from gat_lightning.gradients.sums import StepSums
 
 __all__ = [
     "SPACES",
@@ -20,5 +23,8 @@ __all__ = [
     "Objective",
     "ParameterSpace",
     "RepresentationSpace",
+    "StepSums",
+    "TrainedParameters",
+    "UpdateWatch",
     "gramian",
 ]
