@@ -7,7 +7,7 @@ from pathlib import Path
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.data.patients import is_unseen
 from gat_lightning.errors import UserError
-from gat_lightning.info import DataInfo, PatientSplit
+from gat_lightning.info import PatientSplit
 
 
 def check_held_out(checkpoint: str | Path, patients: PatientSplit | None, splits: Sequence[str]) -> None:
@@ -27,10 +27,13 @@ def check_held_out(checkpoint: str | Path, patients: PatientSplit | None, splits
     if patients is None:
         return
     origin = load_checkpoint(checkpoint)["gat_lightning"]
-    info = DataInfo.from_plain(origin["data"])
-    if info.name == patients.dataset:
-        division = str(origin["config"]["data"].get("split"))
-        check_unseen(checkpoint, info.patients or replace(patients, split=division, split_seed=None), patients, splits)
+    if origin["data"].get("name") != patients.dataset:
+        return
+    if kept := origin["data"].get("patients"):
+        trained = PatientSplit(**kept)
+    else:  # an earlier version's
+        trained = replace(patients, split=origin["config"]["data"].get("split"), split_seed=None)
+    check_unseen(checkpoint, trained, patients, splits)
 
 
 def check_unseen(model: str | Path, trained: PatientSplit, patients: PatientSplit, splits: Sequence[str]) -> None:
