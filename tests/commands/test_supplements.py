@@ -41,7 +41,7 @@ def test_everything_that_was_asked_for_is_in_the_result(runs: dict[str, Path], t
     )  # fmt: skip
     result = json.loads((tmp_path / "result.json").read_text())
     assert len(result["audit"]["checks"]) == 10
-    rates = result["transfer"]["success_rate"]
+    rates = result["transfer"]["success_of_all"]
     assert set(rates) == {"best", "theirs"}
     assert all(0 <= rate <= 1 for row in rates.values() for rate in row.values())
     assert result["vulnerability"]["pgd10"]["images"] == 20

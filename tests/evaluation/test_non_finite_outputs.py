@@ -113,7 +113,7 @@ def test_the_audit(width: int) -> None:
 
 
 def test_transferred_attacks() -> None:
-    """The victim answers NaN for half of its images: these are wrong when clean, and behind no rate."""
+    """The victim answers NaN for half of its images: these are wrong, clean and adversarial."""
     labels = torch.tensor([0, 1] * 10)
     sound = 4 * nn.functional.one_hot(labels).float()
     spoilt = sound.clone()
@@ -121,7 +121,9 @@ def test_transferred_attacks() -> None:
     matrix = success_rates(
         {"sound": Spoilt(sound)}, numbered(20).clone(), labels, FGSM(eps=1e-5), victims={"spoilt": Spoilt(spoilt)}
     )
-    assert matrix.to_dict()["images"] == {"spoilt": 10}
+    found = matrix.to_dict()
+    assert found["correct_when_clean"] == {"spoilt": 10}
+    assert found["success_of_all"] == {"sound": {"spoilt": 0.5}}
 
 
 def test_a_confusion_matrix_has_no_column_for_it() -> None:

@@ -44,33 +44,55 @@ def test_rates_equal_a_plain_loop(images: Tensor, labels: Tensor) -> None:
         for column, victim in enumerate(models.values()):
             right = [int(victim(x[None]).argmax()) == int(y) for x, y in zip(images, labels, strict=True)]
             fooled = [int(victim(x[None]).argmax()) != int(y) for x, y in zip(adversarial, labels, strict=True)]
+            assert matrix.of_all[row, column] == pytest.approx(sum(fooled) / 50)
             expected = sum(r and f for r, f in zip(right, fooled, strict=True)) / sum(right)
-            assert matrix.rates[row, column] == pytest.approx(expected)
-            assert matrix.images[column] == sum(right)
-    assert matrix.images[0] == 40
-    assert matrix.rates[0, 0] > matrix.rates[0, 1:].max()
+            assert matrix.of_correct[row, column] == pytest.approx(expected)
+            assert matrix.correct[column] == sum(right)
+    assert matrix.images == 50
+    assert matrix.correct[0] == 40
+    assert matrix.of_correct[0, 0] > matrix.of_correct[0, 1:].max()
 
 
 def test_batch_size_does_not_matter_and_victims_can_differ(images: Tensor, labels: Tensor) -> None:
     source, victims = {"source": model(0)}, {"same": model(0), "other": model(1)}
     attack = PGD(eps=0.05, steps=3)
     first, second = (success_rates(source, images, labels, attack, victims=victims, batch_size=n) for n in (7, 64))
-    assert torch.equal(first.rates, second.rates)
-    assert first.rates.shape == (1, 2)
+    for rates in ("of_all", "of_correct"):
+        assert torch.equal(getattr(first, rates), getattr(second, rates))
+        assert getattr(first, rates).shape == (1, 2)
     lines = first.text().splitlines()
-    assert len(lines) == 2
-    assert lines[1].split()[0] == "source"
-    assert float(lines[1].split()[1]) == pytest.approx(100 * float(first.rates[0, 0]), abs=0.01)
+    assert lines[0].startswith("Of all 50 images, misclassified (the paper's success rate, 1 - robust accuracy)")
+    assert f"same: {first.correct[0]}, other: {first.correct[1]}" in lines[3]
+    for line, rates in ((lines[2], first.of_all), (lines[5], first.of_correct)):
+        assert line.split()[0] == "source"
+        assert float(line.split()[1]) == pytest.approx(100 * float(rates[0, 0]), abs=0.01)
 
 
-def test_a_victim_that_knows_nothing_has_no_rate(images: Tensor) -> None:
+def test_the_paper_s_rate_is_one_minus_the_robust_accuracy_and_counts_what_was_wrong_before(
+    images: Tensor, labels: Tensor
+) -> None:
+    """10 of 50 images are wrong for the source when clean, and an attack of radius 0 fools none of the others."""
+    found = success_rates({"a": model(0)}, images, labels, FGSM(eps=0))
+    assert float(found.of_all) == 0.2
+    assert float(found.of_correct) == 0
+    assert found.to_dict() == {
+        "success_of_all": {"a": {"a": 0.2}},
+        "success_of_correct": {"a": {"a": 0.0}},
+        "images": 50,
+        "correct_when_clean": {"a": 40},
+    }
+
+
+def test_a_victim_that_knows_nothing_has_no_rate_among_correct_images(images: Tensor) -> None:
     victim = model(0).eval()
     labels = (victim(images).argmax(1) + 1) % 3
     matrix = success_rates({"a": victim}, images, labels, FGSM(eps=0.05))
-    assert math.isnan(matrix.rates[0, 0])
+    assert math.isnan(matrix.of_correct[0, 0])
     assert json.loads(json.dumps(matrix.to_dict(), allow_nan=False)) == {
-        "success_rate": {"a": {"a": None}},
-        "images": {"a": 0},
+        "success_of_all": {"a": {"a": 1.0}},
+        "success_of_correct": {"a": {"a": None}},
+        "images": 50,
+        "correct_when_clean": {"a": 0},
     }
 
 

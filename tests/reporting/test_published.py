@@ -167,12 +167,13 @@ def test_a_success_rate_is_found_by_the_names_of_the_runs(tmp_path: Path) -> Non
     rotation = training(tmp_path, "table17", ["task=rotation"], clean=0.9)
     trained = json.loads((single / "result.json").read_text())["config"]
     rates = {"best": {"best": 0.98, rotation.name: 0.84}, rotation.name: {"best": 0.37, rotation.name: 0.97}}
-    more = {"trained": trained, "transfer": {"success_rate": rates}}
+    more = {"trained": trained, "transfer": {"success_of_all": rates}}
     training(tmp_path / "eval", "eval", [], more=more.items(), clean=0.9)
     found = lines(tmp_path, "table17")[1]
     assert only(found, "Surrogate Single", "Target Auxiliary Rotation").measured == "84.00"
     assert only(found, "Surrogate Auxiliary Rotation", "Target Single").measured == "37.00"
     assert only(found, "Surrogate Auxiliary Jigsaw", "Target Single").measured == ""
+    assert any("1 - robust accuracy over all images" in caveat for caveat in published("table17").caveats)
 
 
 def test_the_report_shows_the_paper_beside_the_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Success rates of attacks from every source model on every victim (paper, Table 17)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,37 +20,62 @@ class TransferMatrix:
     Attributes:
         sources: names of the attacked models (rows).
         victims: names of the models that classify the adversarial images (columns).
-        rates: ``[sources, victims]`` float64 in [0, 1]; NaN for a victim that classifies no clean image correctly.
-        images: number of images behind each victim's rates, ``[victims]``.
+        of_all: share of all images that the victim misclassifies, 1 minus its robust accuracy: the success rate of the
+            paper. ``[sources, victims]`` float64 in [0, 1].
+        of_correct: share of the images that the victim classifies correctly when clean and misclassifies when
+            adversarial; NaN for a victim that classifies no clean image correctly. ``[sources, victims]``.
+        images: number of images, the denominator of ``of_all``.
+        correct: number of images that each victim classifies correctly when clean, the denominators of ``of_correct``,
+            ``[victims]``.
     """
 
     sources: tuple[str, ...]
     victims: tuple[str, ...]
-    rates: Tensor
-    images: Tensor
+    of_all: Tensor
+    of_correct: Tensor
+    images: int
+    correct: Tensor
 
     def text(self) -> str:
-        """The table in percent, one source per line."""
+        """Both tables in percent, one source per line."""
+        counts = ", ".join(f"{name}: {count}" for name, count in zip(self.victims, self.correct.tolist(), strict=True))
+        return "\n".join(
+            [
+                f"Of all {self.images} images, misclassified (the paper's success rate, 1 - robust accuracy):",
+                self._table(self.of_all),
+                f"Of the images that the victim classifies correctly when clean ({counts}), misclassified:",
+                self._table(self.of_correct),
+            ]
+        )
+
+    def _table(self, rates: Tensor) -> str:
         width = max(len(name) for name in (*self.sources, "source \\ victim"))
         columns = [max(len(name), 6) for name in self.victims]
         header = "source \\ victim".ljust(width)
         lines = ["  ".join([header, *(name.rjust(w) for name, w in zip(self.victims, columns, strict=True))])]
-        for source, row in zip(self.sources, self.rates.tolist(), strict=True):
+        for source, row in zip(self.sources, rates.tolist(), strict=True):
             cells = (f"{100 * rate:.2f}".rjust(w) for rate, w in zip(row, columns, strict=True))
             lines.append("  ".join([source.ljust(width), *cells]))
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"success_rate": {source: {victim: rate}}, "images": {victim: count}}``; a rate without images is None."""
+        """The rates with their denominators as plain types, for JSON.
+
+        Returns:
+            ``success_of_all`` and ``success_of_correct``, ``{source: {victim: rate}}`` (None for a rate of no image),
+            ``images``, and ``correct_when_clean``, ``{victim: count}``.
+        """
         return {
-            "success_rate": {
-                source: {
-                    victim: None if count == 0 else rate
-                    for victim, rate, count in zip(self.victims, row, self.images.tolist(), strict=True)
-                }
-                for source, row in zip(self.sources, self.rates.tolist(), strict=True)
-            },
-            "images": dict(zip(self.victims, self.images.tolist(), strict=True)),
+            "success_of_all": self._by_name(self.of_all),
+            "success_of_correct": self._by_name(self.of_correct),
+            "images": self.images,
+            "correct_when_clean": dict(zip(self.victims, self.correct.tolist(), strict=True)),
+        }
+
+    def _by_name(self, rates: Tensor) -> dict[str, dict[str, float | None]]:
+        return {
+            source: {victim: None if math.isnan(rate) else rate for victim, rate in zip(self.victims, row, strict=True)}
+            for source, row in zip(self.sources, rates.tolist(), strict=True)
         }
 
 
@@ -65,10 +91,11 @@ def success_rates(
 ) -> TransferMatrix:
     """Success rates of attacks transferred from each source to each victim (paper, Table 17).
 
-    The rate is the fraction of adversarial images that the victim misclassifies, among the images that it classifies
-    correctly when clean. If source and victim are the same model, it is the white-box rate. All sources use the same
-    random numbers, which depend on the image, not on the batch. All models run in eval mode and are unchanged
-    afterwards.
+    The paper's rate is the share of all adversarial images that the victim misclassifies, 1 - robust accuracy (section
+    7: "98.47 % (i.e., 1.53 % robust accuracy)"). The usual one of the field is the share among the images that the
+    victim classifies correctly when clean. If source and victim are the same model, they are white-box rates. All
+    sources use the same random numbers, which depend on the image, not on the batch. All models run in eval mode and
+    are unchanged afterwards.
 
     Args:
         sources: classifiers by name, images ``[B, C, H, W]`` in [0, 1] -> logits ``[B, K]``.
@@ -89,7 +116,7 @@ def success_rates(
             f"{len(images)} images and labels of shape {list(labels.shape)}"
         )
     right = torch.zeros(len(shown), dtype=torch.long)
-    fooled = torch.zeros(len(sources), len(shown), dtype=torch.long)
+    wrong, fooled = torch.zeros(2, len(sources), len(shown), dtype=torch.long)
     with undisturbed(nn.ModuleList([*sources.values(), *shown.values()]), "eval", images.device):
         for index in torch.arange(len(images)).split(batch_size):
             x, y = images[index[0] : index[-1] + 1], labels[index[0] : index[-1] + 1]
@@ -98,8 +125,11 @@ def success_rates(
             for row, model in enumerate(sources.values()):
                 generator = ImageGenerator(index, seed, "transfer")
                 adversarial = attack(ClassifierProblem(model, y), x, generator)
-                fooled[row] += (correct & ~_correct(shown, adversarial, y)).sum(1)
-    return TransferMatrix(tuple(sources), tuple(shown), fooled.double() / right, right)
+                missed = ~_correct(shown, adversarial, y)
+                wrong[row] += missed.sum(1)
+                fooled[row] += (correct & missed).sum(1)
+    of_all, of_correct = wrong.double() / len(images), fooled.double() / right
+    return TransferMatrix(tuple(sources), tuple(shown), of_all, of_correct, len(images), right)
 
 
 @torch.no_grad()

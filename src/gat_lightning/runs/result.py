@@ -99,7 +99,8 @@ class EvaluationResult(Result):
         notes: what was left out, and why.
         intervals: the 95 % interval ``[low, high]`` of each of the metrics.
         audit: each check, and what it found.
-        transfer: success rates of images made on one model and shown to another (Table 17).
+        transfer: success rates of images made on one model and shown to another: of all images (Table 17), and of those
+            that are classified correctly when clean.
         vulnerability: Definition 2.1, by attack.
         task_gradients: Definitions 3.2 to 3.4 and the covariance of Theorem 3.1, by pair of tasks.
         first_order_correlation: measured against predicted vulnerability, image by image.

@@ -105,7 +105,7 @@ class Supplementary:
             decisions, batch.images, self._labels(batch), attack, batch_size=self._batch_size, seed=self._seed
         )
         self._result.transfer = {"attack": attack.name, **matrix.to_dict()}
-        self.shown.append(f"Success rate in % of {attack.name}, images made on the source:\n{matrix.text()}")
+        self.shown.append(f"Success rates in % of {attack.name}, images made on the source.\n{matrix.text()}")
 
     def vulnerability(self, attacks: Mapping[str, Attack]) -> None:
         """Definitions 2.1 and 3.2 to 3.4 and theorem 3.1. Adds ``vulnerability``, ``task_gradients`` and a picture."""

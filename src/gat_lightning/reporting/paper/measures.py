@@ -112,9 +112,10 @@ class GradientCorrelation:
 
 
 class SuccessRate:
-    """Success rate of attacks transferred from the row's model to the column's; see Table 17.
+    """Success rate of attacks transferred from the row's model to the column's: 1 - robust accuracy; see Table 17.
 
-    Uses evaluations with ``surrogate=...``, which name models by their run directories.
+    Uses evaluations with ``surrogate=...``, which name models by their run directories. Earlier versions recorded the
+    rate among images that are classified correctly when clean alone; their evaluations are left out.
     """
 
     def __call__(self, runs: CellRuns) -> list[tuple[str, MeanStd]]:
@@ -127,7 +128,7 @@ class SuccessRate:
             models = {**trained, **dict.fromkeys(record.result.metrics, row_of(record))}
             found += [
                 float(rate)
-                for source, row in (record.result.transfer or {"success_rate": {}})["success_rate"].items()
+                for source, row in (record.result.transfer or {}).get("success_of_all", {}).items()
                 for victim, rate in row.items()
                 if set(runs.row.settings) <= models.get(source, set())
                 and set(runs.column.settings) <= models.get(victim, set())
