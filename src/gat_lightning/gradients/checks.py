@@ -116,8 +116,10 @@ class UpdateWatch:
 
     def before_step(self, parameters: Mapping[str, Sequence[nn.Parameter]]) -> None:
         """Warn if some were changed since the last step, and others not."""
+        if not self._watching:
+            return
         before, now = self._changes, _changes(parameters)
-        if not self._watching or before.keys() != now.keys():
+        if before.keys() != now.keys():
             return
         still = [name for name in now if now[name] == before[name]]
         self._watching = len(still) == len(now)

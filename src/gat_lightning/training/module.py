@@ -57,7 +57,8 @@ class GATModule(ScoredModule):
         passes: runs the multi-task model on its tasks, and has the regularisation losses.
         method: the outer minimisation, which decides the objectives.
         attack: the inner maximisation, unless the method has one of its own.
-        engine: gradients of the model's parameters, weighed and combined.
+        engine: gradients of the model's parameters, weighed and combined, with ``world_size=1``: objectives are shares
+            of the joined batch's.
         optimization: the optimiser and its schedule.
         scores: what validation and test measure.
         attacked: the tasks whose loss the attack increases (Table 3); the target alone if there are none.
