@@ -158,3 +158,25 @@ def test_further_test_attacks_keep_the_names_that_they_are_given():
     config.test.also.large.attack.steps = config.test.attack.steps
     attacks = build_test_attacks(config)
     assert {name: attack.eps for name, attack in attacks.items()} == {"pgd20": 0.15, "large": 0.3}
+
+
+def test_a_setting_that_is_null_can_be_removed():
+    config = composed("encoder=torchvision", "~encoder.weights", "~encoder.mean", "~init")
+    assert {*config.encoder} == {"_target_", "_partial_", "name", "pretrained", "std"}
+    assert "init" not in config
+    config = composed("encoder=torchvision", "encoder.name=null", "~encoder.name", "~encoder.pretrained=false")
+    assert {*config.encoder} == {"_target_", "_partial_", "weights", "mean", "std"}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("~encoder.wieghts", "'encoder.wieghts' does not exist"),
+        ("~encoder.weights=FILE", "Could not delete"),
+        ("~nothing.weights", "'nothing.weights' does not exist"),
+        ("~encoder.pretrained=true", "is False and not True"),
+    ],
+)
+def test_what_cannot_be_removed_is_still_refused(override, message):
+    with pytest.raises(ConfigCompositionException, match=message):
+        composed("encoder=torchvision", override)

@@ -86,8 +86,14 @@ class MultiTaskModel(nn.Module):
         """Add the decoder of an auxiliary task, after its ``setup``, on the device and in the type of the target's.
 
         Raises:
-            ValueError: the name is taken or cannot be used, or the task cannot work with these features.
+            ValueError: the name is taken or cannot be used, or the task cannot work with these features or has not been
+                set up.
         """
+        if not getattr(task, "is_set_up", True):
+            raise ValueError(
+                f"The task {task.name!r} has not been set up: call task.setup(data.info) before MultiTaskModel(...) and"
+                " attach(task), or use attach_tasks(model, tasks, image=(C, H, W)), which does it."
+            )
         reference = next(self.decoders[self._target].parameters())
         self._add(task.name, task.decoder(self._features).to(reference).train(self.training))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +32,17 @@ class Task(ABC):
     Attributes:
         name: of its label, its decoder and its objectives.
         kind: of target: what an attack on it and a score of it can mean.
+        is_set_up: whether :meth:`setup` was called.
     """
 
     name: str
     kind: Kind
+    is_set_up = False
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "setup" in vars(cls):
+            cls.setup = _noted(cls.setup)  # type: ignore[assignment, method-assign]
 
     @property
     def outputs(self) -> int:
@@ -76,7 +85,12 @@ class Task(ABC):
     def prepare(
         self, images: Tensor, labels: dict[str, Tensor], generator: BatchGenerator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Images as this task shows them, and the labels with its own added; vectorised, on the images' device."""
+        """Images as this task shows them, and the labels with its own added; vectorised, on the images' device.
+
+        Raises:
+            ValueError: the task has not been set up.
+        """
+        check_set_up([self])
         label = self.label(images, labels, generator)
         return self.transform(images, label), {**labels, self.name: label}
 
@@ -131,6 +145,25 @@ class Task(ABC):
 
     def load_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027
         """Take back what :meth:`state` gave."""
+
+
+def check_set_up(tasks: Iterable[Task]) -> None:
+    """Raise `ValueError` for the first task that does not know the data yet; says how it learns of them."""
+    for task in tasks:
+        if not task.is_set_up:
+            raise ValueError(
+                f"The task '{task.name}' has not been set up: call task.setup(data.info) before it is used, or"
+                " attach_tasks(model, tasks, image=(C, H, W)), which does it."
+            )
+
+
+def _noted(setup: Callable[[Any, DataInfo], None]) -> Callable[[Any, DataInfo], None]:
+    @wraps(setup)
+    def noted(task: Task, data: DataInfo) -> None:
+        setup(task, data)
+        task.is_set_up = True
+
+    return noted
 
 
 def masked(loss: Tensor, label: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from gat_lightning.batch import Batch, Mixed, has_label, pieces
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.base import check_set_up
 
 
 @dataclass
@@ -91,7 +92,11 @@ def views_of(batch: Batch, tasks: Sequence[Task], generators: Callable[[str], Ba
         tasks: the target first.
         generators: makes the generator of a purpose, here the task's name.
         separate: give each self-supervised task its own copy f_t(x), and the others the plain x.
+
+    Raises:
+        ValueError: a task has not been set up.
     """
+    check_set_up(tasks)
     images, labels = batch.images, dict(batch.labels)
     own: dict[str, Task] = {}
     for task in sorted(tasks, key=lambda task: task.kind == "dense"):

@@ -22,6 +22,7 @@ from gat_lightning.models.encoding import (
 )
 from gat_lightning.models.features import Encode
 from gat_lightning.tasks import Task, Views
+from gat_lightning.tasks.base import check_set_up
 from gat_lightning.tasks.forward import ForwardPass, forward_pass, task_outputs
 
 
@@ -40,6 +41,9 @@ class Passes:
         channels_last: keep images and convolutions in that memory layout.
         recompute: keep the images of a pass alone, and compute its activations again in the backward.
         needs_clean: whether clean images go through the model even where no curvature is taken of them.
+
+    Raises:
+        ValueError: a task has not been set up.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Passes:
         recompute: bool = False,
         needs_clean: bool = True,
     ) -> None:
+        check_set_up(tasks)
         self.model = model.to(memory_format=torch.channels_last) if channels_last else model
         self.tasks = list(tasks)
         self.micro_batch = micro_batch
