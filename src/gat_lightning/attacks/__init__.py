@@ -16,7 +16,14 @@ from gat_lightning.attacks.iterative import AscentSettings, IterativeAttack, Ite
 from gat_lightning.attacks.mim import MIM
 from gat_lightning.attacks.norms import L1, L2, Linf, Norm, as_norm
 from gat_lightning.attacks.pgd import PGD
-from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem, LossProblem, Problem, TwoLogits
+from gat_lightning.attacks.problem import (
+    BinaryProblem,
+    ClassifierProblem,
+    LossProblem,
+    Problem,
+    RankingProblem,
+    TwoLogits,
+)
 from gat_lightning.attacks.square import Square
 
 __all__ = [
@@ -47,6 +54,7 @@ __all__ = [
     "LossProblem",
     "Norm",
     "Problem",
+    "RankingProblem",
     "Square",
     "TwoLogits",
     "as_norm",

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, count_classes
-from gat_lightning.attacks.problem import ClassifierProblem
+from gat_lightning.attacks import losses
+from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, LogitsModel, count_classes
+from gat_lightning.attacks.problem import ClassifierProblem, Problem, RankingProblem
+from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int
 
 TARGETS = 9
@@ -16,10 +18,33 @@ TARGETS = 9
 
 
 class _APGD(ExternalAttack):
+    starts = 0
+    """Added to the seed on ranked images, where both attacks have one loss, so that AutoAttack's have two starts."""
+
     def __init__(self, *, steps: int = 100, restarts: int = 1, **settings: Unpack[ExternalSettings]) -> None:
         super().__init__(**settings)
         self.steps = check_int("steps", steps)
         self.restarts = check_int("restarts", restarts)
+
+    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """What torchattacks makes of the images; of ranked ones the highest margin loss of all steps and starts."""
+        if not isinstance(problem, RankingProblem):
+            return super().perturb(problem, images, generator)
+        attack = _apgd()(
+            LogitsModel(problem.logits, images), losses.margin, **self._settings(self.draw_seed(generator))
+        )
+        torch.manual_seed(attack.seed + self.starts)
+        _, adversarial = attack.perturb(images, problem.labels, best_loss=True)
+        return self.kept(images, adversarial)
+
+    def _settings(self, seed: int) -> dict[str, Any]:
+        return {
+            "norm": self.norm.name,
+            "eps": self.eps,
+            "steps": self.steps,
+            "n_restarts": self.restarts,
+            "seed": seed,
+        }
 
 
 class APGDCE(_APGD):
@@ -27,7 +52,8 @@ class APGDCE(_APGD):
 
     Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks"
     (ICML 2020), section 3 and algorithm 1. Only images that no step has fooled yet are of interest to it: one that is
-    misclassified or not fooled comes back as it was.
+    misclassified or not fooled comes back as it was. Ranked images
+    (:class:`~gat_lightning.attacks.problem.RankingProblem`) are all of interest, and the loss is the margin.
 
     Args:
         steps: number of steps, at least 1; 100 in the paper (torchattacks' own default is 10).
@@ -46,11 +72,7 @@ class APGDCE(_APGD):
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.APGD``."""
-        import torchattacks
-
-        return torchattacks.APGD(
-            model, norm=self.norm.name, eps=self.eps, steps=self.steps, n_restarts=self.restarts, seed=seed, loss="ce"
-        )
+        return _apgd()(model, _cross_entropy, **self._settings(seed))
 
 
 class APGDT(_APGD):
@@ -75,19 +97,40 @@ class APGDT(_APGD):
     """
 
     label = "apgd_t"
+    starts = 1
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.APGD`` with another loss."""
         return _targeted_apgd()(
             model,
             targets=min(TARGETS, count_classes(problem, images) - 1),
-            norm=self.norm.name,
-            eps=self.eps,
-            steps=self.steps,
-            n_restarts=self.restarts,
-            seed=seed,
+            **self._settings(seed),
             loss="dlr",
         )
+
+
+CONFIDENT = 10.0
+"""Margin in logits from which the gradient of torch's cross-entropy in float32 is off by a thousandth and more."""
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Torch's cross-entropy, and ours of the same value where the classifier is confident."""
+    usual = nn.functional.cross_entropy(logits, labels, reduction="none")
+    confident = losses.margin(logits.detach(), labels) < -CONFIDENT
+    return torch.where(confident, losses.cross_entropy(logits, labels), usual)
+
+
+@cache
+def _apgd() -> Any:
+    """``torchattacks.APGD`` on a loss that is given."""
+    import torchattacks
+
+    class LossAPGD(torchattacks.APGD):
+        def __init__(self, model: nn.Module, loss: losses.DecisionLoss, **settings: Any) -> None:
+            super().__init__(model, loss="dlr", **settings)
+            self.dlr_loss = loss
+
+    return LossAPGD
 
 
 @cache

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from gat_lightning.attacks.base import Attack
-from gat_lightning.attacks.problem import ClassifierProblem, Problem, as_decision
+from gat_lightning.attacks.problem import ClassifierProblem, Problem, RankingProblem, as_decision
 from gat_lightning.randomness import BatchGenerator, Shard
 
 
 class Ensemble(Attack):
     """Attacks in a fixed order; an image that one has fooled is left alone by those after it.
 
-    An image that no member fools, or that is misclassified to begin with, comes back as it was. An evaluation over many
+    An image that no member fools, or that is misclassified to begin with, comes back as it was. Images that are ranked
+    (:class:`~gat_lightning.attacks.problem.RankingProblem`) are attacked by every member, and keep what has the lowest
+    signed logit. An evaluation over many
     batches runs each member over all batches before the next (:mod:`gat_lightning.evaluation.robustness`), with the
     same result where the ensemble has a seed; where it has none, its members begin with one draw there, and each with
     its own here.
@@ -31,6 +33,8 @@ class Ensemble(Attack):
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """One member after the other."""
         decision = as_decision(problem, self.name)
+        if isinstance(decision, RankingProblem):
+            return self._lowest(decision, images, generator)
         adversarial = images.clone()
         standing = _standing(decision, images)
         for member in self.members:
@@ -43,6 +47,16 @@ class Ensemble(Attack):
             adversarial[standing[fooled]] = found[fooled]
             standing = standing[~fooled]
         return adversarial
+
+    def _lowest(self, problem: RankingProblem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """Of the images and what each member makes of them, those with the lowest signed logit."""
+        best, lowest = images, problem.signed_logit(images)
+        for member in self.members:
+            found = member.perturb(problem, images, generator)
+            signed = problem.signed_logit(found)
+            best = torch.where((signed < lowest)[:, None, None, None], found, best)
+            lowest = torch.minimum(signed, lowest)
+        return best
 
 
 @torch.no_grad()

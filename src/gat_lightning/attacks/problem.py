@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import losses
@@ -100,6 +101,19 @@ class BinaryProblem(ClassifierProblem):
 
     def __init__(self, model: nn.Module, labels: Tensor) -> None:
         super().__init__(TwoLogits(model), labels)
+
+
+class RankingProblem(BinaryProblem):
+    """A binary problem whose images are ranked by the logit, without a threshold, as AUROC does.
+
+    Misclassified images are attacked too, and the aim is the lowest signed logit (z for label 1, -z for label 0).
+    """
+
+    @torch.no_grad()
+    def signed_logit(self, images: Tensor) -> Tensor:
+        """Signed logit of each image, ``[B]``; minus infinity where it is not finite."""
+        signed = -self.decision_loss(images, losses.margin)
+        return signed.where(signed.isfinite(), -torch.inf)
 
 
 def as_decision(problem: Problem, attack: str) -> ClassifierProblem:

@@ -1,6 +1,6 @@
 """Square: random search with square-shaped perturbations, without gradients."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, LogitsModel
+from gat_lightning.attacks.losses import margin
 from gat_lightning.attacks.norms import L2
-from gat_lightning.attacks.problem import ClassifierProblem, Problem
+from gat_lightning.attacks.problem import ClassifierProblem, LossProblem, Problem, RankingProblem
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int
 
@@ -19,7 +20,8 @@ class Square(ExternalAttack):
 
     Andriushchenko et al., "Square attack: a query-efficient black-box adversarial attack via random search" (ECCV
     2020), algorithms 1 to 3, on the margin of the logits. Where there is no decision between classes (regression, a
-    loss function) it searches for a higher loss and uses all its queries.
+    loss function), or images are ranked (:class:`~gat_lightning.attacks.problem.RankingProblem`), it searches for a
+    higher loss, or a lower signed logit, and uses all its queries.
 
     Args:
         queries: largest number of queries per image and restart, at least 1.
@@ -57,6 +59,8 @@ class Square(ExternalAttack):
         """
         if isinstance(self.norm, L2) and min(images.shape[2:]) < 5:
             raise ValueError(f"Square in L2 needs images of at least 5x5 pixels, got {list(images.shape[2:])}")
+        if isinstance(problem, RankingProblem):
+            problem = LossProblem(partial(problem.decision_loss, loss=margin))
         if isinstance(problem, ClassifierProblem):
             return super().perturb(problem, images, generator)
         search = _loss_square()(problem, images, self._settings(self.draw_seed(generator)))

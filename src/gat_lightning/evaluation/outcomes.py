@@ -57,6 +57,19 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
     )
 
 
+def signed_logits(outcomes: Outcomes, labels: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Logit towards the label of each image of a binary target, ``[n]``; minus infinity where it is not finite."""
+    return np.nan_to_num(np.where(labels == 1, outcomes.score, -outcomes.score), nan=-np.inf)
+
+
+def worst_ranked(views: Sequence[Outcomes], labels: NDArray[np.generic]) -> Outcomes:
+    """Outcome of each image of a binary target with the lowest signed logit.
+
+    AUROC and accuracy of the result are at most those of any view.
+    """
+    return _chosen(views, np.stack([signed_logits(view, labels) for view in views]).argmin(0))
+
+
 def worst(views: Sequence[Outcomes]) -> Outcomes:
     """Worst outcome of each image: wrong before correct, then by loss.
 
@@ -65,8 +78,12 @@ def worst(views: Sequence[Outcomes]) -> Outcomes:
     losses = np.nan_to_num(np.stack([view.loss for view in views]), nan=np.inf)
     wrong = np.stack([~view.correct for view in views])
     # +inf stays comparable: among equals the first view is taken.
-    chosen = np.where(wrong.any(0), np.where(wrong, losses, -np.inf), losses).argmax(0)
-    images = np.arange(losses.shape[1])
+    return _chosen(views, np.where(wrong.any(0), np.where(wrong, losses, -np.inf), losses).argmax(0))
+
+
+def _chosen(views: Sequence[Outcomes], chosen: NDArray[np.intp]) -> Outcomes:
+    """For each image its outcome in the chosen view."""
+    images = np.arange(len(chosen))
     return Outcomes(
         **{
             field.name: np.stack([getattr(view, field.name) for view in views])[chosen, images]

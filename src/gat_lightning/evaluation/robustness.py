@@ -17,7 +17,7 @@ from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.curve import CurvePoint
 from gat_lightning.evaluation.journal import Journal
-from gat_lightning.evaluation.outcomes import Outcomes, joined, worst
+from gat_lightning.evaluation.outcomes import Outcomes, joined, signed_logits, worst, worst_ranked
 from gat_lightning.evaluation.predictions import Predictions, consecutive
 from gat_lightning.evaluation.target import Target
 from gat_lightning.randomness import ImageGenerator, Shard
@@ -94,7 +94,9 @@ class Evaluation:
         Args:
             view: name of the view in the journal and the display.
             attack: an :class:`Ensemble` goes through all batches with one member before the next; an image that is
-                misclassified to begin with, or that a member has fooled, is left alone and keeps that outcome.
+                misclassified to begin with, or that a member has fooled, is left alone and keeps that outcome. Of a
+                binary target, which AUROC ranks without a threshold, every member attacks every image, which keeps
+                the outcome with the lowest signed logit.
             draws: key of the random numbers; the view's name by default.
 
         Raises:
@@ -104,19 +106,27 @@ class Evaluation:
         if reason is not None:
             raise UserError(reason)
         outcomes = list(self._clean)
-        ensemble = isinstance(attack, Ensemble)
+        ensemble, ranked = isinstance(attack, Ensemble), self._target.task.kind == "binary"
         for member in attack.members if isinstance(attack, Ensemble) else (attack,):
             run = partial(self._unit, view, member, draws or view)
             with self._track(view, member.name, len(outcomes), self._journal.done(view, member.name)) as tell:
                 for batch, before in enumerate(outcomes):
-                    rows = np.flatnonzero(before.correct) if ensemble else np.arange(len(before.loss))
+                    rows = np.flatnonzero(before.correct) if ensemble and not ranked else np.arange(len(before.loss))
                     if len(rows):
                         found = run(batch, rows)
-                        kept = np.flatnonzero(~found.correct) if ensemble else rows
-                        outcomes[batch] = before.replaced(rows[kept], found.take(kept))
+                        outcomes[batch] = self._kept(batch, before, rows, found) if ensemble else found
                     seen = outcomes if ensemble else outcomes[: batch + 1]
                     self._tell(tell, seen)
         return joined(outcomes)
+
+    def _kept(self, batch: int, before: Outcomes, rows: np.ndarray, found: Outcomes) -> Outcomes:
+        """Outcomes of a batch after a member of an ensemble that has attacked some rows."""
+        if self._target.task.kind == "binary":
+            labels = self._labels[batch][rows]
+            kept = np.flatnonzero(signed_logits(found, labels) < signed_logits(before.take(rows), labels))
+        else:
+            kept = np.flatnonzero(~found.correct)
+        return before.replaced(rows[kept], found.take(kept))
 
     def _look(self) -> tuple[list[np.ndarray], list[np.ndarray], list[Outcomes]]:
         """Positions, labels and clean outcomes of the labelled images, by batch."""
@@ -180,7 +190,9 @@ def evaluate_robustness(
     for view, attack in attacks.items():
         predictions.views[view] = evaluation.attacked(view, attack)
     if attacks:
-        predictions.views[WORST] = worst(list(predictions.views.values()))
+        views = list(predictions.views.values())
+        ranked = predictions.kind == "binary"
+        predictions.views[WORST] = worst_ranked(views, predictions.labels) if ranked else worst(views)
     for point in curve:
         if point.twin is not None and attacks[point.twin].eps == point.attack.eps:
             predictions.views[point.view] = predictions.views[point.twin]

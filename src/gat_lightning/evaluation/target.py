@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.attacks import Attack, BinaryProblem, ClassifierProblem, LossProblem, Problem
+from gat_lightning.attacks import Attack, ClassifierProblem, LossProblem, Problem, RankingProblem
 from gat_lightning.batch import Batch, decide, is_finite
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.outcomes import Outcomes
@@ -77,7 +77,7 @@ class Target:
         if self.task.kind == "multiclass":
             return ClassifierProblem(self.model, labels, self.task.attack_loss)
         if self.task.kind == "binary":
-            return BinaryProblem(self.model, labels)
+            return RankingProblem(self.model, labels)
         return LossProblem(lambda images: self.task.attack_loss(self.model(images), labels), self.model)
 
     @torch.no_grad()

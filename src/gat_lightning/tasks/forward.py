@@ -160,7 +160,7 @@ class DecisionProblem(TaskProblem):
 
     def success(self, images: Tensor) -> Tensor:
         """Which images are misclassified, bool ``[B]``; never one without a label."""
-        decided = decide(class_logits(self._target, self._decision.outputs(images)[self._target.name]))
+        decided = decide(self._decision.outputs(images)[self._target.name])
         return (decided != self._labels) & has_label(self._labels)
 
 
