@@ -108,6 +108,8 @@ class DensePSNR(PeakSignalNoiseRatio):
 class OutputCounts(Metric):
     """Counts of labelled samples: all, those with a NaN or infinite output, and those of each decision and each label.
 
+    Also counted are those that a gradient attack has attacked, and those of them whose gradient was zero.
+
     Args:
         classes: number of classes of the task; 0 for a regression.
     """
@@ -117,15 +119,22 @@ class OutputCounts(Metric):
     non_finite: Tensor
     decided: Tensor
     labelled: Tensor
+    gradients: Tensor
+    zero_gradients: Tensor
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        for name, size in {"images": (), "non_finite": (), "decided": (classes,), "labelled": (classes,)}.items():
+        counts: dict[str, tuple[int, ...]] = dict.fromkeys(("images", "non_finite", "gradients", "zero_gradients"), ())
+        by_class = dict.fromkeys(("decided", "labelled"), (classes,))
+        for name, size in {**counts, **by_class}.items():
             self.add_state(name, torch.zeros(size, dtype=torch.long), dist_reduce_fx="sum")
 
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add a batch."""
+    def update(self, preds: Tensor, target: Tensor, zero_gradient: Tensor | None = None) -> None:
+        """Add a batch; ``zero_gradient`` says whose gradient was zero, bool ``[B]``, None without a gradient attack."""
         present = has_label(target)
+        if zero_gradient is not None:
+            self.gradients += present.sum()
+            self.zero_gradients += (zero_gradient & present).sum()
         preds, target = preds[present], target[present]
         finite = is_finite(preds)
         self.images += len(preds)
@@ -134,9 +143,12 @@ class OutputCounts(Metric):
             self.decided += torch.bincount(decide(preds)[finite], minlength=classes)
             self.labelled += torch.bincount(target, minlength=classes)
 
-    def compute(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Over all batches and ranks: two counts, and the counts by decided class and by label, ``[classes]``."""
-        return self.images, self.non_finite, self.decided, self.labelled
+    def compute(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Over all batches and ranks: images, non-finite, the counts by decided class and by label, and a share.
+
+        The share is that of a zero gradient among the attacked samples, NaN if there are none.
+        """
+        return self.images, self.non_finite, self.decided, self.labelled, self.zero_gradients / self.gradients
 
 
 def _nan_if_infinite(values: Tensor) -> Tensor:

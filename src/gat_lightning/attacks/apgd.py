@@ -30,11 +30,11 @@ class _APGD(ExternalAttack):
         """What torchattacks makes of the images; of ranked ones the highest margin loss of all steps and starts."""
         if not isinstance(problem, RankingProblem):
             return super().perturb(problem, images, generator)
-        attack = _apgd()(
-            LogitsModel(problem.logits, images), losses.margin, **self._settings(self.draw_seed(generator))
-        )
+        model = LogitsModel(problem.logits, images)
+        attack = _apgd()(model, losses.margin, **self._settings(self.draw_seed(generator)))
         torch.manual_seed(attack.seed + self.starts)
         _, adversarial = attack.perturb(images, problem.labels, best_loss=True)
+        self.zero_gradient = model.zero_gradient
         return self.kept(images, adversarial)
 
     def _settings(self, seed: int) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class APGDCE(_APGD):
     label = "apgd_ce"
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
-        """``torchattacks.APGD``."""
+        """``torchattacks.APGD`` on the cross-entropy."""
         return _apgd()(model, _cross_entropy, **self._settings(seed))
 
 
@@ -100,13 +100,9 @@ class APGDT(_APGD):
     starts = 1
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
-        """``torchattacks.APGD`` with another loss."""
-        return _targeted_apgd()(
-            model,
-            targets=min(TARGETS, count_classes(problem, images) - 1),
-            **self._settings(seed),
-            loss="dlr",
-        )
+        """``torchattacks.APGD`` on the targeted ratio, the likeliest target first."""
+        targets = min(TARGETS, count_classes(problem, images) - 1)
+        return _apgd()(model, None, targets, **self._settings(seed))
 
 
 CONFIDENT = 10.0
@@ -122,30 +118,22 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 @cache
 def _apgd() -> Any:
-    """``torchattacks.APGD`` on a loss that is given."""
+    """``torchattacks.APGD`` on a loss that is given, target by target and start by start, for images not yet fooled."""
     import torchattacks
 
     class LossAPGD(torchattacks.APGD):
-        def __init__(self, model: nn.Module, loss: losses.DecisionLoss, **settings: Any) -> None:
+        def __init__(
+            self, model: nn.Module, loss: losses.DecisionLoss | None, targets: int | None = None, **settings: Any
+        ) -> None:
             super().__init__(model, loss="dlr", **settings)
-            self.dlr_loss = loss
-
-    return LossAPGD
-
-
-@cache
-def _targeted_apgd() -> Any:
-    """``torchattacks.APGD`` on the targeted ratio, the likeliest target first, for images not yet fooled."""
-    import torchattacks
-
-    class TargetedAPGD(torchattacks.APGD):
-        def __init__(self, model: nn.Module, targets: int, **settings: Any) -> None:
-            super().__init__(model, **settings)
-            self._ranks = range(2, targets + 2)
+            self.dlr_loss = loss or self._targeted_ratio
+            self._ranks = [None] if targets is None else range(2, targets + 2)
 
         def perturb(
             self, images: Tensor, labels: Tensor, best_loss: bool = False, cheap: bool = True
         ) -> tuple[Any, Any]:
+            if best_loss:
+                return super().perturb(images, labels, best_loss)
             adversarial = images.clone()
             standing = self.get_logits(images).argmax(1) == labels
             torch.manual_seed(self.seed)
@@ -154,15 +142,17 @@ def _targeted_apgd() -> Any:
                     rows = standing.nonzero().flatten()
                     if len(rows) == 0:
                         return standing, adversarial
-                    self._target = self.get_logits(images[rows]).sort(dim=1).indices[:, -rank]
+                    if rank is not None:
+                        self._target = self.get_logits(images[rows]).sort(dim=1).indices[:, -rank]
+                    self.model.rows = rows
                     _, kept, _, found = self.attack_single_run(images[rows], labels[rows])
                     fooled = rows[kept == 0]
                     standing[fooled] = False
                     adversarial[fooled] = found[kept == 0]
             return standing, adversarial
 
-        def dlr_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-            """The targeted ratio, in place of the untargeted one."""
+        def _targeted_ratio(self, logits: Tensor, labels: Tensor) -> Tensor:
+            """The targeted difference-of-logits ratio."""
             rows = torch.arange(len(logits), device=logits.device)
             margin = logits[rows, self._target] - logits[rows, labels]
             if logits.shape[1] < 4:
@@ -170,4 +160,4 @@ def _targeted_apgd() -> Any:
             ordered = logits.sort(dim=1).values
             return margin / (ordered[:, -1] - 0.5 * ordered[:, -3] - 0.5 * ordered[:, -4] + 1e-12)
 
-    return TargetedAPGD
+    return LossAPGD

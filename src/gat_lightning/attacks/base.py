@@ -46,7 +46,7 @@ class Attack(ABC):
     Attributes:
         needs_decision: whether it attacks a decision between classes, and a loss alone does not do.
         zero_gradient: which images of the last call had a gradient of exactly zero at some step, bool ``[B]``; None for
-            an attack that takes no gradient.
+            an attack that takes no gradient, and for C&W, whose loss has none once an image is misclassified.
         norms: norms in which it is defined; empty for all.
 
     Raises:
@@ -127,10 +127,10 @@ class Attack(ABC):
             rounded = in_precision(problem, clean.dtype)
             return rounded_towards(clean, self.perturb(rounded, clean.float(), generator))
 
-    def _note(self, gradient: Tensor) -> None:
-        """Add the images with a zero gradient at this step to :attr:`zero_gradient`, without waiting for the device."""
-        zero = ~gradient.flatten(1).any(1)
-        self.zero_gradient = zero if self.zero_gradient is None else self.zero_gradient | zero
+    def _count(self, zero: Tensor | None) -> None:
+        """Add the images with a zero gradient, bool ``[B]``, to :attr:`zero_gradient`; nothing waits for the device."""
+        if zero is not None:
+            self.zero_gradient = zero if self.zero_gradient is None else self.zero_gradient | zero
 
     def _named(self, base: str) -> str:
         """``base``, with the norm where it is not the usual one."""

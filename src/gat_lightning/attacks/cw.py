@@ -9,7 +9,8 @@ from typing_extensions import Unpack
 from gat_lightning.attacks.base import AttackSettings
 from gat_lightning.attacks.external import ExternalAttack
 from gat_lightning.attacks.norms import L2
-from gat_lightning.attacks.problem import ClassifierProblem
+from gat_lightning.attacks.problem import ClassifierProblem, Problem
+from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int, check_real
 
 SHRINK = 0.999
@@ -57,6 +58,12 @@ class CW(ExternalAttack):
         self.c = check_real("c", c, 0, closed="neither")
         self.confidence = check_real("confidence", confidence, 0)
         self.lr = check_real("lr", lr, 0, closed="neither")
+
+    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """What torchattacks makes of the images; its zero gradients say nothing."""
+        adversarial = super().perturb(problem, images, generator)
+        self.zero_gradient = None
+        return adversarial
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
         """``torchattacks.CW``, with another start."""

@@ -42,17 +42,25 @@ class Ensemble(Attack):
                 break
             part = _restricted(decision, standing)
             found = member.perturb(part, images[standing], _Rows(generator, standing.cpu()))
+            self._count_of(member, standing, len(images))
             with torch.no_grad():
                 fooled = part.success(found)
             adversarial[standing[fooled]] = found[fooled]
             standing = standing[~fooled]
         return adversarial
 
+    def _count_of(self, member: Attack, rows: Tensor, size: int) -> None:
+        if member.zero_gradient is not None:
+            zero = torch.zeros(size, dtype=torch.bool, device=rows.device)
+            zero[rows] = member.zero_gradient
+            self._count(zero)
+
     def _lowest(self, problem: RankingProblem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """Of the images and what each member makes of them, those with the lowest signed logit."""
         best, lowest = images, problem.signed_logit(images)
         for member in self.members:
             found = member.perturb(problem, images, generator)
+            self._count(member.zero_gradient)
             signed = problem.signed_logit(found)
             best = torch.where((signed < lowest)[:, None, None, None], found, best)
             lowest = torch.minimum(signed, lowest)

@@ -70,8 +70,11 @@ class ExternalAttack(Attack):
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """What torchattacks makes of the images."""
         decision = as_decision(problem, self.label)
-        attack = self.build(LogitsModel(decision.logits, images), decision, images, self.draw_seed(generator))
-        return self.kept(images, attack(images, decision.labels).detach())
+        model = LogitsModel(decision.logits, images)
+        attack = self.build(model, decision, images, self.draw_seed(generator))
+        adversarial = attack(images, decision.labels).detach()
+        self.zero_gradient = model.zero_gradient
+        return self.kept(images, adversarial)
 
     def draw_seed(self, generator: BatchGenerator) -> int:
         """``seed``, or one that the generator draws."""
@@ -89,15 +92,25 @@ class LogitsModel(nn.Module):
 
     The classifier is no sub-module of it: torchattacks switches the modes of its model, which is the guard's business.
     The parameter tells torchattacks the device.
+
+    Attributes:
+        rows: the images of the batch that torchattacks works on, long ``[n]``; all if None.
+        zero_gradient: which images had a gradient of exactly zero at some step, bool ``[B]``; None before any gradient.
     """
 
     def __init__(self, logits: Callable[[Tensor], Tensor], images: Tensor) -> None:
         super().__init__()
         self._logits = logits
         self.place = nn.Parameter(images.new_empty(0), requires_grad=False)
+        self.rows: Tensor | None = None
+        self.zero_gradient: Tensor | None = None
+        self._size = len(images)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``[B, K]``, K at least 2."""
+        if images.requires_grad:
+            images = images.view_as(images)
+            images.register_hook(self._note)
         logits = self._logits(images)
         if logits.dim() != 2 or logits.shape[1] < 2:
             raise ValueError(
@@ -105,6 +118,14 @@ class LogitsModel(nn.Module):
                 " BinaryProblem(model, labels) makes two of one logit"
             )
         return logits.to(images.dtype)  # of half precision, where torchattacks computes in that of its images
+
+    def _note(self, gradient: Tensor) -> None:
+        rows = torch.arange(self._size, device=gradient.device) if self.rows is None else self.rows
+        if len(rows) != len(gradient):  # a part of the images, which is not known
+            return
+        if self.zero_gradient is None:
+            self.zero_gradient = torch.zeros(self._size, dtype=torch.bool, device=gradient.device)
+        self.zero_gradient[rows] |= ~gradient.flatten(1).any(1)
 
 
 @torch.no_grad()

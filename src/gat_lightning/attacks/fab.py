@@ -79,6 +79,7 @@ def _fab() -> Any:
                         rows = standing.nonzero().flatten()
                         if len(rows) == 0:
                             return adversarial
+                        self.model.rows = rows
                         found = run(images[rows], labels[rows], use_rand_start=restart > 0)
                         fooled = (self.get_logits(found).argmax(1) != labels[rows]) & self._near(found, images[rows])
                         standing[rows[fooled]] = False

@@ -97,8 +97,10 @@ class IterativeAttack(Attack):
         return LossProblem(partial(decision_loss, loss=LOSSES[self.loss]), problem.module)
 
     def _gradient(self, problem: Problem, images: Tensor) -> Tensor:
-        gradient = input_gradient(problem, images)
-        self._note(gradient)
+        loss, gradient = _loss_and_gradient(problem, images)
+        zero = ~gradient.flatten(1).any(1)
+        # DLR is constant where the class is the third or less, which is a success; it and the margin are then above 0.
+        self._count(zero if self.loss is None else zero & (loss <= 0))
         return gradient
 
     def _accumulate(self, gradient: Tensor, previous: Tensor | None) -> Tensor:
@@ -112,6 +114,11 @@ def input_gradient(problem: Problem, images: Tensor) -> Tensor:
     Raises:
         ValueError: the loss is not one value per sample, or does not depend on the images.
     """
+    return _loss_and_gradient(problem, images)[1]
+
+
+def _loss_and_gradient(problem: Problem, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss, ``[B]``, without a graph, and its gradient."""
     images = images.detach().requires_grad_()
     loss = problem.loss(images)
     if loss.shape != images.shape[:1]:
@@ -125,4 +132,4 @@ def input_gradient(problem: Problem, images: Tensor) -> Tensor:
             "The attacked loss has no gradient with respect to the images; is it computed without gradients "
             "(torch.no_grad, .detach(), argmax), or from other images?"
         )
-    return gradient
+    return loss.detach(), gradient

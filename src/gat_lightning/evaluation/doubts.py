@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from gat_lightning.runs.result import ViewCheck
 
+MOST_ZERO_GRADIENTS = 0.01
+"""Largest share of zero gradients under an attack that is not doubtful."""
+
 FEWEST_IMAGES = 50
 """With fewer, one image more or less is above 2 %."""
 
@@ -17,16 +20,19 @@ class OutputCheck(NamedTuple):
         non_finite: number of images with a NaN or infinite output.
         decided: number of images by decided class, without the undecided ones; empty for a regression.
         labelled: number of images by label; empty for a regression.
+        zero_gradient: share of the attacked images whose gradient was exactly zero at some step; None without a
+            gradient attack.
     """
 
     images: int
     non_finite: int
     decided: Sequence[int]
     labelled: Sequence[int]
+    zero_gradient: float | None = None
 
     def record(self) -> ViewCheck:
         """The check as ``result.json`` keeps it."""
-        return ViewCheck(images=self.images, non_finite=self.non_finite, zero_gradient=None)
+        return ViewCheck(images=self.images, non_finite=self.non_finite, zero_gradient=self.zero_gradient)
 
 
 def non_finite_outputs(check: OutputCheck) -> str | None:
@@ -35,6 +41,17 @@ def non_finite_outputs(check: OutputCheck) -> str | None:
         return None
     count = f"{check.non_finite:,} of {check.images:,} outputs are NaN or infinite"
     return f"{count}: accuracy counts these images as wrong, and any other metric is undefined"
+
+
+def zero_gradients(check: OutputCheck) -> str | None:
+    """For how many images the gradient was zero, with remedies; None for at most 1 % of them."""
+    if check.zero_gradient is None or check.zero_gradient <= MOST_ZERO_GRADIENTS:
+        return None
+    return (
+        f"the gradient was exactly zero for {check.zero_gradient:.1%} of the attacked images, so the model may be less"
+        " robust than this attack shows: evaluate it with audit=true, which looks for the cause, and with"
+        " evaluation=apgd_t, whose rescaled loss does not vanish where the model is confident"
+    )
 
 
 def one_class_for_all(check: OutputCheck, classes: Sequence[str]) -> str | None:

@@ -92,7 +92,9 @@ def _chosen(views: Sequence[Outcomes], chosen: NDArray[np.intp]) -> Outcomes:
     )
 
 
-def check_outputs(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic], classes: int) -> OutputCheck:
+def check_outputs(
+    kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic], classes: int, zero_gradient: float | None = None
+) -> OutputCheck:
     """Check the outputs of one view.
 
     Args:
@@ -100,13 +102,16 @@ def check_outputs(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic], c
         outcomes: outcomes of the view.
         labels: of the images.
         classes: number of classes of the target.
+        zero_gradient: share of the images whose gradient was zero under the view's attack.
     """
     non_finite = outcomes.non_finite
     if kind == "regression":
-        return OutputCheck(len(labels), non_finite, [], [])
+        return OutputCheck(len(labels), non_finite, [], [], zero_gradient)
     decided = outcomes.prediction[outcomes.prediction != UNDECIDED]
-    counts = [np.bincount(each.astype(np.int64), minlength=classes).tolist() for each in (decided, labels)]
-    return OutputCheck(len(labels), non_finite, *counts)
+    by_decision, by_label = (
+        np.bincount(each.astype(np.int64), minlength=classes).tolist() for each in (decided, labels)
+    )
+    return OutputCheck(len(labels), non_finite, by_decision, by_label, zero_gradient)
 
 
 def measure(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic]) -> dict[str, float]:

@@ -33,6 +33,8 @@ class Predictions:
         views: by name: ``clean``, one per attack, ``worst``, and one per radius of a curve, such as ``pgd20@0.05``.
         groups: patient of each image, numbered from 0 in the order of the images, int64 ``[n]``; None if each image
             stands for itself.
+        zero_gradients: share of the attacked images whose gradient was exactly zero, by the view of a gradient attack;
+            not in the file.
     """
 
     kind: Kind
@@ -40,6 +42,7 @@ class Predictions:
     labels: NDArray[np.generic]
     views: dict[str, Outcomes] = field(default_factory=dict)
     groups: NDArray[np.int64] | None = None
+    zero_gradients: dict[str, float] = field(default_factory=dict)
 
     @property
     def patients(self) -> int | None:
@@ -49,7 +52,7 @@ class Predictions:
     def checks(self, classes: int) -> dict[str, OutputCheck]:
         """Check the outputs of every view of a target with that number of classes."""
         return {
-            view: check_outputs(self.kind, outcomes, self.labels, max(classes, 2))
+            view: check_outputs(self.kind, outcomes, self.labels, max(classes, 2), self.zero_gradients.get(view))
             for view, outcomes in self.views.items()
         }
 

@@ -51,6 +51,10 @@ class Evaluation:
         journal: journal of earlier and new results.
         track: progress display.
 
+    Attributes:
+        zero_gradients: share of the attacked images whose gradient was exactly zero at some step, by the view of a
+            gradient attack.
+
     Raises:
         UserError: no image has the label.
     """
@@ -74,6 +78,7 @@ class Evaluation:
         self._track = track
         chosen = torch.arange(len(dataset)) if images is None else images.cpu()
         self._batches = [part.tolist() for part in chosen.split(batch_size)]
+        self.zero_gradients: dict[str, float] = {}
         self._index, self._labels, self._clean = self._look()
         if sum(map(len, self._index)) == 0:
             raise UserError(f"No image of the {split} split has the label '{target.task.name}'.")
@@ -106,6 +111,7 @@ class Evaluation:
         if reason is not None:
             raise UserError(reason)
         outcomes = list(self._clean)
+        gradients = _Gradients([len(part.loss) for part in outcomes])
         ensemble, ranked = isinstance(attack, Ensemble), self._target.task.kind == "binary"
         for member in attack.members if isinstance(attack, Ensemble) else (attack,):
             run = partial(self._unit, view, member, draws or view)
@@ -113,10 +119,14 @@ class Evaluation:
                 for batch, before in enumerate(outcomes):
                     rows = np.flatnonzero(before.correct) if ensemble and not ranked else np.arange(len(before.loss))
                     if len(rows):
-                        found = run(batch, rows)
+                        found, zero = run(batch, rows)
+                        left_alone = member.needs_decision and not ranked and ~before.correct[rows]
+                        gradients.add(batch, rows, zero, left_alone)
                         outcomes[batch] = self._kept(batch, before, rows, found) if ensemble else found
                     seen = outcomes if ensemble else outcomes[: batch + 1]
                     self._tell(tell, seen)
+        if (share := gradients.share_of_zero()) is not None:
+            self.zero_gradients[view] = share
         return joined(outcomes)
 
     def _kept(self, batch: int, before: Outcomes, rows: np.ndarray, found: Outcomes) -> Outcomes:
@@ -153,8 +163,10 @@ class Evaluation:
         decided = [] if self._target.task.kind == "regression" else seen
         tell(sum(int(part.correct.sum()) for part in decided), sum(len(part.loss) for part in decided))
 
-    def _unit(self, view: str, attack: Attack, draws: str, number: int, rows: np.ndarray) -> Outcomes:
-        """One batch under one attack, from the journal or computed now."""
+    def _unit(
+        self, view: str, attack: Attack, draws: str, number: int, rows: np.ndarray
+    ) -> tuple[Outcomes, np.ndarray | None]:
+        """One batch under one attack, from the journal or computed now, and whose gradient was zero."""
         found = self._journal.get(view, attack.name, number)
         if found is None:
             positions = self._index[number][rows]
@@ -164,12 +176,37 @@ class Evaluation:
             adversarial = attack(problem, batch.images, generators(draws))
             outcome = self._target.outcomes(adversarial, batch.labels[self._target.task.name])
             found = dict(vars(outcome))
+            if attack.zero_gradient is not None:
+                found["zero_gradient"] = attack.zero_gradient.cpu().numpy()
             self._journal.put(view, attack.name, number, found)
-        return _outcomes(found)
+        return _outcomes(found), found.get("zero_gradient")
 
     def _batch(self, positions: np.ndarray) -> Batch:
         batch = self._dataset.__getitems__((positions.tolist(), Shard.whole(len(positions))))
         return batch.to(self._target.device)
+
+
+class _Gradients:
+    """Which images gradient attacks have attacked, and for which of them a gradient was zero.
+
+    Args:
+        sizes: number of images of each batch.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._attacked = [np.zeros(size, bool) for size in sizes]
+        self._zero = [np.zeros(size, bool) for size in sizes]
+
+    def add(self, batch: int, rows: np.ndarray, zero: np.ndarray | None, left_alone: np.ndarray | bool) -> None:
+        """Add rows of a batch after an attack; ``zero`` is None where it takes no gradient."""
+        if zero is not None:
+            self._attacked[batch][rows] |= ~np.broadcast_to(left_alone, len(rows))
+            self._zero[batch][rows] |= zero
+
+    def share_of_zero(self) -> float | None:
+        """Share of the attacked images with a zero gradient; None without an attacked image."""
+        attacked, zero = np.concatenate(self._attacked), np.concatenate(self._zero)
+        return float((attacked & zero).sum() / attacked.sum()) if attacked.any() else None
 
 
 def evaluate_robustness(
@@ -198,6 +235,7 @@ def evaluate_robustness(
             predictions.views[point.view] = predictions.views[point.twin]
         else:
             predictions.views[point.view] = evaluation.attacked(point.view, point.attack, point.twin or "curve")
+    predictions.zero_gradients = evaluation.zero_gradients
     return predictions
 
 

@@ -13,7 +13,7 @@ from torchmetrics import MetricCollection
 from gat_lightning.attacks import Attack
 from gat_lightning.batch import Batch, pieces
 from gat_lightning.distributed import copy_to_ranks
-from gat_lightning.evaluation.doubts import OutputCheck, non_finite_outputs
+from gat_lightning.evaluation.doubts import OutputCheck, non_finite_outputs, zero_gradients
 from gat_lightning.metrics import OutputCounts
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.encoding import full_precision
@@ -83,18 +83,21 @@ class Scoring:
         problem = scored_problem(self._model, views, self._target, [self._target])
         for view, attack in self._attacks.items():
             generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
-            self._score(view, attack(problem, attacked.images, generator), views, [self._target])
+            adversarial = attack(problem, attacked.images, generator)
+            self._score(view, adversarial, views, [self._target], attack.zero_gradient)
 
     def _views(self, batch: Batch, batch_idx: int, tasks: Sequence[Task]) -> Views:
         return views_of(batch, tasks, partial(BatchGenerator, batch.shard, *self._key, batch_idx), separate=True)
 
-    def _score(self, view: str, images: Tensor, views: Views, tasks: Sequence[Task]) -> None:
+    def _score(
+        self, view: str, images: Tensor, views: Views, tasks: Sequence[Task], zero_gradient: Tensor | None = None
+    ) -> None:
         """The target's output, and the auxiliary tasks', for the clean or the adversarial version of the images."""
         outputs, _ = task_outputs(self._model.encode, self._model, images, views, [task.name for task in tasks])
         for task in tasks:
             key = None if task is self._target else task.name
             self._metrics[view, key].update(outputs[task.name], views.labels[task.name])
-        self._counts[view].update(outputs[self._target.name], views.labels[self._target.name])
+        self._counts[view].update(outputs[self._target.name], views.labels[self._target.name], zero_gradient)
 
     def compute(self) -> dict[MetricName, float]:
         """The value of every score, the same on every rank."""
@@ -109,8 +112,9 @@ class Scoring:
         """What the target's outputs are, by view, the same on every rank."""
         checks = {}
         for view, counts in self._counts.items():
-            images, non_finite, decided, labelled = counts.compute()
-            checks[view] = OutputCheck(int(images), int(non_finite), decided.tolist(), labelled.tolist())
+            images, non_finite, decided, labelled, zero = counts.compute()
+            share = None if zero.isnan() else float(zero)
+            checks[view] = OutputCheck(int(images), int(non_finite), decided.tolist(), labelled.tolist(), share)
         return checks
 
     def selection(self, scores: Mapping[MetricName, float], view: str) -> float:
@@ -198,10 +202,11 @@ class ScoredModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the scores, and the one that chooses the best checkpoint as ``val/selection``.
 
-        Warn once for each view of outputs that are NaN or infinite.
+        Warn once for each view of outputs that are NaN or infinite, or of attacks whose gradient was zero.
         """
         scores = self._log_scores()
-        doubts = {view: non_finite_outputs(check) for view, check in self.checks.items() if view not in self._warned}
+        new = {view: check for view, check in self.checks.items() if view not in self._warned}
+        doubts = {view: non_finite_outputs(check) or zero_gradients(check) for view, check in new.items()}
         for view, doubt in doubts.items():
             if doubt is not None and self.trainer.is_global_zero:
                 log.warning("val/%s in epoch %d: %s.", view, self.current_epoch + 1, doubt)

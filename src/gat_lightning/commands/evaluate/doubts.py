@@ -12,6 +12,7 @@ from gat_lightning.evaluation.doubts import (
     non_finite_outputs,
     one_class_for_all,
     why_undefined,
+    zero_gradients,
 )
 from gat_lightning.runs.metric_names import CLEAN, MetricName
 
@@ -29,8 +30,9 @@ def doubts(
     """
     split = next(iter(metrics)).split
     for view, check in checks.items():
-        if doubt := non_finite_outputs(check):
-            yield f"{view}: {doubt}."
+        for found in (non_finite_outputs(check), zero_gradients(check)):
+            if found is not None:
+                yield f"{view}: {found}."
     if doubt := one_class_for_all(checks[CLEAN], classes):
         yield f"{CLEAN}: {doubt}."
     if doubt := few_labelled_images(int(has_label(labels).sum()), len(labels), split):

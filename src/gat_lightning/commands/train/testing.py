@@ -20,6 +20,7 @@ from gat_lightning.evaluation.doubts import (
     non_finite_outputs,
     one_class_for_all,
     why_undefined,
+    zero_gradients,
 )
 from gat_lightning.figures.gallery import adversarial_gallery
 from gat_lightning.runs.layout import RunDirectory
@@ -80,7 +81,7 @@ def warn_of_doubts(tested: Tested, trainer: pl.Trainer, module: GATModule, data:
     label = data.info.labels.get(module.task_names[0])
     classes = () if label is None else label.classes
     for name, views in tested.checks.items():
-        doubts = {view: non_finite_outputs(check) for view, check in views.items()}
+        doubts = {view: non_finite_outputs(check) or zero_gradients(check) for view, check in views.items()}
         doubts[CLEAN] = doubts[CLEAN] or one_class_for_all(views[CLEAN], classes)
         for view, doubt in doubts.items():
             if doubt is not None:
