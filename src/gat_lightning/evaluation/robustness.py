@@ -233,6 +233,8 @@ def evaluate_robustness(
     for point in curve:
         if point.twin is not None and attacks[point.twin].eps == point.attack.eps:
             predictions.views[point.view] = predictions.views[point.twin]
+            if point.twin in evaluation.zero_gradients:
+                evaluation.zero_gradients[point.view] = evaluation.zero_gradients[point.twin]
         else:
             predictions.views[point.view] = evaluation.attacked(point.view, point.attack, point.twin or "curve")
     predictions.zero_gradients = evaluation.zero_gradients
