@@ -61,6 +61,14 @@ def test_the_accuracy_is_that_of_all_classes(sorted_file: Path, tmp_path: Path) 
     assert again == index
 
 
+def test_a_model_that_says_one_class_of_all_is_noted(sorted_file: Path, tmp_path: Path) -> None:
+    """Of all three hundred images, and not where all images are of that class."""
+    result, _ = drawn(tmp_path, sorted_file, "images=null")
+    assert result["notes"] == ["clean: all 300 images are classified as '0', which is the label of 33.3% of them."]
+    result, _ = drawn(tmp_path / "first", sorted_file, "images=first:30")
+    assert result["notes"] == []
+
+
 def test_the_first_images_are_for_leaderboards(sorted_file: Path, tmp_path: Path) -> None:
     result, index = drawn(tmp_path, sorted_file, "images=first:30")
     assert index == list(range(30))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,28 @@ def patient_interval(correct: np.ndarray, patients: np.ndarray) -> list[float]:
     return [(centre + sign * root) / (1 + Z2 / effective) for sign in (-1, 1)]
 
 
-def test_intervals_are_over_patients(tmp_path: Path, capsys: Any) -> None:
-    root = chexpert_folder(tmp_path / "xrays", patients=60, images=6)
-    own = [
+def own_model(root: Path, *overrides: str) -> list[str]:
+    return [
         "++model._target_=commands.test_patient_intervals.Brightness", "data=chexpert", f"data.root={root}",
         "data.size=8", "data.target=edema", "data.per_patient=all", "data.test_fraction=0.5", "evaluation=clean",
-        "pictures=false", "images=null",
+        "pictures=false", *overrides,
     ]  # fmt: skip
+
+
+def test_an_undefined_score_says_why_and_few_labels_are_noted(tmp_path: Path, capsys: Any) -> None:
+    root = chexpert_folder(tmp_path / "xrays", patients=30)
+    notes = evaluated(tmp_path / "run", *own_model(root, "images=1"))["notes"]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "undefined" in shown
+    assert "nan" not in shown
+    reason = next(note for note in notes if note.startswith("clean/auroc is undefined: "))
+    assert re.fullmatch(r"clean/auroc is undefined: no (positive|negative) among [12] labelled images\.", reason)
+    assert any(re.match(r"Only \d+ of \d+ test images have the target's label", note) for note in notes)
+
+
+def test_intervals_are_over_patients(tmp_path: Path, capsys: Any) -> None:
+    root = chexpert_folder(tmp_path / "xrays", patients=60, images=6)
+    own = own_model(root, "images=null")
     result = evaluated(tmp_path / "run", *own)
     predictions = Predictions.load(tmp_path / "run" / "predictions.npz")
     config = settings(tmp_path / "run", *own)

@@ -141,6 +141,10 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("audit", unaffected=(False,)),  # this and the next two are of ``subset`` images, which are drawn now
     Redefined("vulnerability", unaffected=(False,)),
     Redefined("surrogate", unaffected=(None,)),
+    *(
+        Renamed(f"gat_lightning.training.callbacks.{name}", f"pytorch_lightning.callbacks.{name}")
+        for name in ("ModelCheckpoint", "EarlyStopping")
+    ),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

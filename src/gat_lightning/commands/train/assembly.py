@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
+from gat_lightning.commands.train.scored_labels import check_scored_labels
 from gat_lightning.config.attack_strength import doubts_about_training
 from gat_lightning.config.build import build_data, build_module, build_trainer, build_training_attacks
 from gat_lightning.config.check import without_effect
@@ -76,6 +77,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
         carry_normalization(module.model, load_checkpoint(start), start)
     trainer = build_trainer(config)
     rank_zero_only(data.prepare_data)()
+    check_scored_labels(data, module.tasks[0], module.selection_limit)
     if trainer.is_global_zero:
         _comment(config, module.method)
     progress = None if resumed is None else progress_of(resumed)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _SHOWN = 8
 
 
-class Tested(NamedTuple):
+class CheckpointScores(NamedTuple):
     """Result of :func:`test`, by checkpoint.
 
     Attributes:
@@ -54,7 +54,7 @@ class Tested(NamedTuple):
         return {name: {view: check.record() for view, check in views.items()} for name, views in self.checks.items()}
 
 
-def test(trainer: pl.Trainer, module: GATModule, data: ImageDataModule, directory: RunDirectory) -> Tested:
+def test(trainer: pl.Trainer, module: GATModule, data: ImageDataModule, directory: RunDirectory) -> CheckpointScores:
     """Test every checkpoint that the run wrote, clean and under attack; the module keeps the best one's weights.
 
     Raises:
@@ -73,10 +73,10 @@ def test(trainer: pl.Trainer, module: GATModule, data: ImageDataModule, director
         scores = trainer.test(module, datamodule=data, verbose=False)[0]
         metrics[name] = {"epoch": int(checkpoint["epoch"]) + 1, **scores}
         checks[name] = module.checks
-    return Tested({name: metrics[name] for name in names}, {name: checks[name] for name in names})
+    return CheckpointScores({name: metrics[name] for name in names}, {name: checks[name] for name in names})
 
 
-def warn_of_doubts(tested: Tested, trainer: pl.Trainer, module: GATModule, data: ImageDataModule) -> None:
+def warn_of_doubts(tested: CheckpointScores, trainer: pl.Trainer, module: GATModule, data: ImageDataModule) -> None:
     """Log a warning for each reason to doubt a test score."""
     label = data.info.labels.get(module.task_names[0])
     classes = () if label is None else label.classes
@@ -92,7 +92,7 @@ def warn_of_doubts(tested: Tested, trainer: pl.Trainer, module: GATModule, data:
         log.warning("%s.", few.capitalize())
 
 
-def refuse_non_finite(tested: Tested) -> None:
+def refuse_non_finite(tested: CheckpointScores) -> None:
     """Fail a training whose model answers NaN.
 
     Raises:
@@ -139,7 +139,7 @@ def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
     return True
 
 
-def print_metrics(tested: Tested, directory: Path) -> None:
+def print_metrics(tested: CheckpointScores, directory: Path) -> None:
     """Print the test scores of each checkpoint, and the difference between the best and the last one.
 
     Say of an undefined one why it is.

@@ -42,7 +42,7 @@ class CatastrophicOverfittingGuard(pl.Callback):
         module: GATModule = pl_module  # type: ignore[assignment]
         view = next(iter(module.attacks["val"]))
         accuracy = trainer.callback_metrics.get(str(MetricName("val", view, "accuracy")))
-        if accuracy is None or trainer.sanity_checking:
+        if accuracy is None or accuracy.isnan() or trainer.sanity_checking:
             return
         if self._before is not None and float(accuracy) < self._before - self._threshold:
             module.model.load_state_dict(self._weights)
