@@ -2,6 +2,7 @@
 
 import io
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.utils.data import DataLoader
 
 from gat_lightning.config.files import find_conf
 from gat_lightning.errors import SettingError
+from gat_lightning.methods import Free, Standard
+from gat_lightning.training.module import Optimization
 from gat_lightning.training.schedules import constant, cosine, cyclic, multistep, one_cycle
+from support.trainers import quiet_trainer
+from support.training_steps import toy_batch, toy_module
 
 OPTIONS = sorted(find_conf().glob("schedule/*.yaml"))
 WARMED = [cosine, constant, multistep, cyclic]
@@ -202,3 +208,24 @@ def test_adamw_has_an_option():
     made = instantiate(OmegaConf.load(find_conf() / "optimizer" / "adamw.yaml"))([torch.nn.Parameter(torch.zeros(1))])
     assert isinstance(made, torch.optim.AdamW)
     assert (made.defaults["lr"], made.defaults["weight_decay"]) == (1e-3, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("replays", "settings", "steps"),
+    [(1, {"max_epochs": 2}, 8), (1, {"max_steps": 5}, 5), (3, {"max_epochs": 1}, 12), (1, {"max_steps": 1}, 1)],
+)
+@pytest.mark.parametrize(
+    ("make", "first", "last"), [(cosine, 0.1, 0.0), (multistep, 0.1, 0.001), (one_cycle, 4e-3, 4e-7)]
+)
+def test_a_training_begins_at_the_first_rate_and_ends_at_the_last(make, first, last, replays, settings, steps):
+    method = Standard() if replays == 1 else Free(eps=0.1, replays=replays)
+    module = toy_module(method, "off", None, False)
+    module.optimization = Optimization(partial(torch.optim.SGD, lr=0.1), make)
+    found = []
+    module.on_before_optimizer_step = lambda optimizer: found.append(optimizer.param_groups[0]["lr"])
+    quiet_trainer(**settings).fit(module, DataLoader([toy_batch()] * 4, batch_size=None))
+    assert len(found) == steps
+    if steps == 1:
+        assert found == pytest.approx([0.1])
+    else:
+        assert (found[0], found[-1]) == (pytest.approx(first), pytest.approx(last, abs=1e-12))

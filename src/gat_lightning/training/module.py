@@ -68,6 +68,9 @@ class GATModule(ScoredModule):
         skip_non_finite: leave out batches with a NaN or infinite objective instead of stopping; ten in a row stop.
         seed: of everything that is drawn in a step.
         origin: configuration and shape of the data, plain types, without which a checkpoint's weights mean nothing.
+
+    Raises:
+        ValueError: the method or the curvature does not fit these tasks, or the engine's space.
     """
 
     def __init__(
@@ -102,6 +105,8 @@ class GATModule(ScoredModule):
         self.origin = origin or {}
         self.skipped = self._skipped_in_a_row = 0
         self.last_step: GradientStep | None = None
+        self.method.check(self.tasks, self.attacked_tasks)
+        self.curvature.check(self.task_names, engine.space)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make what the model itself draws (dropout) follow from seed, epoch and step, each process for its images."""
@@ -116,7 +121,8 @@ class GATModule(ScoredModule):
         """Refuse batches of which BatchNorm would see a single image."""
         sampler = getattr(self.trainer.train_dataloader, "batch_sampler", None)
         if isinstance(sampler, JointBatchSampler):
-            check_parts(self.model, sampler.sizes, sampler.ranks, self.micro_batch)
+            sizes = sampler.sizes[: int(self.trainer.num_training_batches)]
+            check_parts(self.model, sizes, sampler.ranks, self.micro_batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Step 2 of Algorithm 1 on one batch, by the paper's numbers; ``parts`` are its micro-batches."""
