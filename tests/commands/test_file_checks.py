@@ -64,6 +64,23 @@ def stored(data):
         yield from dataset.pixels(dataset.rows, {}).permute(0, 2, 3, 1).numpy()
 
 
+def test_extra_images_that_are_test_images_are_found(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (60, 4, 4, 3), np.uint8), np.arange(60) % 2
+    paths = [tmp_path / "a.npz", tmp_path / "extra.npz"]
+    np.savez(
+        paths[0], train_images=images[:40], train_labels=labels[:40], test_images=images[40:], test_labels=labels[40:]
+    )
+    extra = rng.integers(0, 256, (2000, 4, 4, 3), np.uint8)
+    extra[[5, 1500, 1999]] = images[[43, 7, 59]]
+    np.savez(paths[1], image=extra, label=np.arange(2000) % 2)
+    checks = found(Arrays(path=paths[0], extra=paths[1]))
+    leaked = ("2", "extra image 5 = test image 3, extra image 1999 = test image 19")
+    assert checks.pop("equal in test and extra") == leaked
+    [(number, names)] = checks.values()
+    assert (number, names) == ("1", "extra image 1500 = training image 7")
+
+
 def test_digits_have_no_duplicates():
     assert found(Digits()) == {}
 

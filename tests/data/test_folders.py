@@ -154,14 +154,15 @@ def test_files_that_are_not_read_are_counted_and_named(two_folders, caplog):
         (two_folders / name).parent.mkdir(exist_ok=True)
         (two_folders / name).write_bytes(b"content")
     save(two_folders / "train" / "loose.png")
+    save(two_folders / "other.png")
     data = ready(two_folders)
     assert sum(len(data.split(name)) for name in ("train", "val", "test")) == 26
     assert left_out(caplog) == [
-        f"Left out in {two_folders}, as no pictures of a class: 2 .heic ('train/ant/a.heic', ...), 1 .png"
-        " ('train/loose.png'), 1 .svg ('test/ant/d.svg'), 1 without an ending ('test/ant/notes'), 1 .jp2"
+        f"Left out in {two_folders}, as no pictures of a class: 2 .png ('other.png', ...), 2 .heic"
+        " ('train/ant/a.heic', ...), 1 .svg ('test/ant/d.svg'), 1 without an ending ('test/ant/notes'), 1 .jp2"
         " ('test/bee/deep/c.jp2')"
     ]
-    assert sorted(data.left_out()) == sorted([*names, "train/loose.png"])
+    assert sorted(data.left_out()) == sorted([*names, "other.png", "train/loose.png"])
 
 
 def test_nothing_is_said_where_nothing_is_left_out(one_folder, two_folders, caplog):

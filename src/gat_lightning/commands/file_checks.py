@@ -7,13 +7,14 @@ from rich.table import Table
 from torch import Tensor
 
 from gat_lightning.batch import has_label
+from gat_lightning.data.array_base import ArrayDataModule
 from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.duplicates import Place
 from gat_lightning.data.listed import ListedPictures
 
 _SHOWN = 3
 
-_NAMES = {"train": "training", "val": "validation", "test": "test"}
+_NAMES = {"train": "training", "val": "validation", "test": "test", "extra": "extra"}
 
 
 def check_files(data: ImageDataModule) -> Table:
@@ -33,7 +34,8 @@ def check_files(data: ImageDataModule) -> Table:
 
 def _duplicates(data: ImageDataModule) -> Iterator[tuple[str, list[str]]]:
     groups, labels = data.equal_pictures(), data.split_labels()
-    for first, second in combinations(_NAMES, 2):
+    extra = isinstance(data, ArrayDataModule) and data.extra is not None
+    for first, second in combinations([name for name in _NAMES if extra or name != "extra"], 2):
         yield f"equal in {_NAMES[first]} and {_NAMES[second]}", _shared(data, groups, first, second)
     if data.target in data.label_infos():
         conflicting = [group for group in groups if len(_values(group, labels, data.target)) > 1]
@@ -54,7 +56,7 @@ def _shared(data: ImageDataModule, groups: Sequence[Sequence[Place]], first: str
 
 
 def _values(group: Sequence[Place], labels: Mapping[str, Mapping[str, Tensor]], name: str) -> set[float]:
-    found = [labels[place.split][name][place.position] for place in group]
+    found = [labels[place.split][name][place.position] for place in group if place.split in labels]
     return {value.item() for value in found if value.dim() == 0 and has_label(value)}
 
 

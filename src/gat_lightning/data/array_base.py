@@ -106,8 +106,17 @@ class ArrayDataModule(ImageDataModule):
             "test": ArrayDataset(test, self._with_macro(splits.test.labels, classes), torch.arange(len(test))),
         }
 
+    def _compared(self) -> dict[str, SplitDataset]:
+        """The splits, and the extra images."""
+        if self.extra is None:
+            return self._datasets
+        images = self._extended.images
+        return {**self._datasets, "extra": ArrayDataset(images, {}, torch.arange(len(images)))}
+
     def picture_name(self, place: Place) -> str:
-        """The number of an image in the data set's training or test images."""
+        """The number of an image in the data set's training or test images, or in the file of extra images."""
+        if place.split == "extra":
+            return f"extra image {place.position}"
         row = int(self._datasets[place.split].rows[place.position])
         return f"test image {row}" if place.split == "test" else f"training image {self._kept[row]}"
 

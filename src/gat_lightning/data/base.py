@@ -131,9 +131,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def equal_pictures(self) -> list[list[Place]]:
         """Equal pictures of all splits, in groups of at least two, by their pixels before augmentation."""
         self.setup()
-        places = [Place(name, position) for name, split in self._datasets.items() for position in range(len(split))]
-        batches = (split.pixels(rows, {}) for split in self._datasets.values() for rows in split.rows.split(_HASHED))
+        splits = self._compared()
+        places = [Place(name, position) for name, split in splits.items() for position in range(len(split))]
+        batches = (split.pixels(rows, {}) for split in splits.values() for rows in split.rows.split(_HASHED))
         return [[places[position] for position in group] for group in equal_images(batches)]
+
+    def _compared(self) -> dict[str, SplitDataset]:
+        return self._datasets
 
     def picture_name(self, place: Place) -> str:
         """Name of a picture in messages."""

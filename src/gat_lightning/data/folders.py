@@ -80,7 +80,8 @@ def find_pictures(root: Path, classes: Sequence[str] | None, test_fraction: floa
     paths: list[str] = []
     labels: list[int] = []
     test: list[Tensor] = []
-    left_out = [path for split in folders for path in loose_pictures(root if split == "all" else root / split)]
+    places = [root, *(root / split for split in folders if split != "all")]
+    left_out = [path for place in places for path in loose_pictures(place)]
     for name in sorted(names):
         for split, of_class in folders.items():
             found, others = _files_of(of_class[name])

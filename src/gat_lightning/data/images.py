@@ -138,6 +138,8 @@ class Images(ArrayDataModule):
 
     def picture_name(self, place: Place) -> str:
         """The path below ``root``."""
+        if place.split == "extra":
+            return super().picture_name(place)
         row = int(self._kept[self._datasets[place.split].rows[place.position]])
         return os.path.relpath(self._files.paths[row], self.root)
 
