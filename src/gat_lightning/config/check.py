@@ -48,8 +48,10 @@ def _check_training(config: DictConfig) -> None:
     import torch
 
     from gat_lightning.config import build  # imports Lightning, which a setting out of its range need not
+    from gat_lightning.config.processes import check_processes
     from gat_lightning.training.optimizers import checked_optimizer
 
+    check_processes(config.trainer)
     check_encoder(config.encoder)
     _check_length(config.trainer)
     _check_checkpoints(config)

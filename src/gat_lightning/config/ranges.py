@@ -63,6 +63,7 @@ RANGES: dict[str, Check] = {
     "trainer.max_epochs": partial(check_int, also=(-1, None)),
     "trainer.max_steps": partial(check_int, also=(-1,)),
     "trainer.devices": _check_devices,
+    "trainer.num_nodes": check_int,
     "trainer.check_val_every_n_epoch": partial(check_int, also=(None,)),
     "trainer.log_every_n_steps": check_int,
     "trainer.limit_train_batches": _batches,

@@ -6,10 +6,15 @@ Ctrl-C.
 
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+SECONDS_TO_HEED = 5.0
+"""How long a signal may wait for Python before :func:`stopping_at_once` ends the process."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR2] if hasattr(signal, "SIGUSR2") else []))
 """SIGTERM: the job makes way or is cancelled. SIGINT: Ctrl-C. SIGUSR2: its time is nearly over, as submitit lets SLURM
@@ -54,20 +59,51 @@ class StopSignals:
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Lets a signal of :data:`SIGNALS` end the block by :class:`Stopped`, where no :class:`StopSignals` listens."""
+    """Lets a signal of :data:`SIGNALS` end the block by :class:`Stopped`, where no :class:`StopSignals` listens.
+
+    Python heeds signals between its own instructions only. A process that waits within a library, as for the other
+    processes of a run, is ended after :data:`SECONDS_TO_HEED`, without any clearing up.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _stop) for number in SIGNALS}
+    heeded = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        heeded.set()
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
-        yield
+        with _received_signals() as received:
+            threading.Thread(target=_end_unheeded, args=(received, stop, heeded), daemon=True).start()
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped(number)
+@contextmanager
+def _received_signals() -> Iterator[socket.socket]:
+    """A socket that gets the number of each signal at once, one byte each, whatever the process waits for."""
+    received, sent = socket.socketpair()
+    sent.setblocking(False)
+    before = signal.set_wakeup_fd(sent.fileno(), warn_on_full_buffer=False)
+    try:
+        yield received
+    finally:
+        signal.set_wakeup_fd(before)
+        sent.close()
+
+
+def _end_unheeded(received: socket.socket, handler: object, heeded: threading.Event) -> None:
+    with received:
+        while number := int.from_bytes(received.recv(1)):
+            if number in SIGNALS and not heeded.wait(SECONDS_TO_HEED) and signal.getsignal(number) is handler:
+                print(
+                    f"Ended by {signal.Signals(number).name} while waiting in a library.", file=sys.stderr, flush=True
+                )
+                os._exit(128 + number)
 
 
 def was_requeued() -> bool:
