@@ -10,10 +10,10 @@ from omegaconf import OmegaConf
 from gat_lightning.commands.evaluate import run as evaluate
 from gat_lightning.commands.train import run as train
 from gat_lightning.config.check import check
-from gat_lightning.config.command_line import _with_text_option
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.label_tasks import check_label_tasks
 from gat_lightning.config.resolvers import register_resolvers
+from gat_lightning.config.typed_words import as_override
 from gat_lightning.report import quoted
 from support.documents import PAGES, commands_of
 
@@ -57,7 +57,7 @@ def quietly(run, *arguments):
 
 def _typed(name, word):
     """What the command makes of a word before Hydra sees it."""
-    word = _with_text_option(word)
+    word = as_override(word)
     if name == "report":
         return quoted(word)
     return f"++{word}" if name == "evaluate" and word.startswith(("model.", "data.")) else word

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -18,7 +17,9 @@ from omegaconf import DictConfig
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.label_tasks import check_label_tasks
 from gat_lightning.config.messages import explain, is_for_user
+from gat_lightning.config.output import ending_with_its_reader
 from gat_lightning.config.resolvers import register_resolvers
+from gat_lightning.config.typed_words import readable
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import discard_unused
 
@@ -39,6 +40,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
     An error meant for the user, be it Hydra's or ours, is printed alone and the exit status is 1; ``debug=true`` or
     ``HYDRA_FULL_ERROR=1`` shows the traceback. In a sweep the other runs go on, and the errors are listed at its end.
+    Options of Hydra's may stand anywhere among the overrides.
     """
     register_resolvers()
     traceback = started = False
@@ -68,11 +70,10 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
     def main() -> None:
         nonlocal traceback, started
-        sys.argv[1:] = map(_with_text_option, sys.argv[1:])
         traceback, started = _traceback_wanted(sys.argv[1:]), False
         try:
-            _check_dashes(sys.argv[1:])
-            with _full_errors(True):
+            with ending_with_its_reader(), _full_errors(True):
+                sys.argv[1:] = readable(sys.argv[1:])
                 job()
         except Exception as error:
             if traceback or (started and not is_for_user(error)):
@@ -97,25 +98,9 @@ def _check_launcher() -> None:
         raise UserError(f"hydra/launcher={launcher} launches sweeps: add -m, also for a sweep of one run.")
 
 
-def _check_dashes(arguments: list[str]) -> None:
-    """Refuse what is no option of Hydra's: it would take ``--experiment=NAME`` for a short ``--experimental-rerun``."""
-    parser = get_args_parser()
-    parser.allow_abbrev = False
-    for word in parser.parse_known_args(arguments)[1]:
-        if word.startswith("--"):
-            raise UserError(f"There is no option {word}: groups and settings have no dashes, {word.lstrip('-')}.")
-
-
 def _stop(error: Exception) -> None:
     print(f"Error: {explain(error)}", file=sys.stderr)
     raise SystemExit(1) from None
-
-
-def _with_text_option(argument: str) -> str:
-    """``GROUP=true`` and the like in such a way that Hydra takes ``true`` for the name of an option."""
-    group, _, option = argument.partition("=")
-    is_group = bool(group) and (find_conf() / group.lstrip("+")).is_dir()
-    return f"{group}='{option}'" if is_group and option.lower() in ("true", "false", "null") else argument
 
 
 def _traceback_wanted(arguments: list[str]) -> bool:

@@ -83,6 +83,12 @@ def _(error: OSError) -> str:
 
 @_text.register
 def _(error: OverrideParseException) -> str:
+    if letter := next((letter for letter in error.override if not letter.isascii()), None):
+        return (
+            f"'{error.override}' cannot be read: outside quotes Hydra knows no '{letter}'. Put the value, or each item"
+            " of a list, into quotes within the word, as in 'data.root=\"/daten/Röntgen\"'. Names of settings"
+            " have none of these letters."
+        )
     reasons = [line for line in error.message.splitlines() if not line.startswith(("Error parsing", "See https"))]
     return (
         f"'{error.override}' cannot be read as GROUP=OPTION or KEY=VALUE ({reasons[0].strip()}). Put a value that holds"

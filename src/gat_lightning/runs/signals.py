@@ -98,7 +98,7 @@ def _received_signals() -> Iterator[socket.socket]:
 
 def _end_unheeded(received: socket.socket, handler: object, heeded: threading.Event) -> None:
     with received:
-        while number := int.from_bytes(received.recv(1)):
+        while number := int.from_bytes(received.recv(1), "big"):
             if number in SIGNALS and not heeded.wait(SECONDS_TO_HEED) and signal.getsignal(number) is handler:
                 print(
                     f"Ended by {signal.Signals(number).name} while waiting in a library.", file=sys.stderr, flush=True

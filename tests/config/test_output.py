@@ -1,0 +1,78 @@
+"""A command whose output nobody reads any more ends without a traceback."""
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from gat_lightning.config.output import ending_with_its_reader
+from gat_lightning.runs.signals import Stopped
+from gat_lightning.train import main as train
+from support.training_runs import SHORT, TINY
+
+AS_BY_SIGPIPE = 128 + 13
+
+
+@contextmanager
+def unread():
+    """Standard output is a pipe whose reader has gone."""
+    before, (reader, writer) = sys.stdout, os.pipe()
+    os.close(reader)
+    with open(writer, "w") as sys.stdout, open(os.devnull, "w") as nowhere:
+        try:
+            yield
+        finally:
+            os.dup2(nowhere.fileno(), writer)  # where the rest goes when it is closed
+            sys.stdout = before
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_little_and_much_output(size):
+    with unread():
+        with pytest.raises(Stopped) as stopped, ending_with_its_reader():
+            print("x" * size)
+        print("goes nowhere", flush=True)
+    assert stopped.value.code == AS_BY_SIGPIPE
+
+
+def test_an_error_is_not_hidden():
+    with unread(), pytest.raises(ZeroDivisionError), ending_with_its_reader():
+        print(1 / 0)
+
+
+def test_the_streams_come_back_and_all_is_written(capsys):
+    before = sys.stdout, sys.stderr
+    with ending_with_its_reader():
+        print("one", file=sys.stdout)
+        print("two", file=sys.stderr)
+    assert (sys.stdout, sys.stderr) == before
+    assert capsys.readouterr() == ("one\n", "two\n")
+
+
+def test_another_pipe_that_breaks_is_an_error():
+    with pytest.raises(BrokenPipeError), ending_with_its_reader():
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"], ["--version"]])
+def test_help(monkeypatch, capfd, words):
+    monkeypatch.setattr(sys, "argv", ["gat_lightning.train", *words])
+    with unread(), pytest.raises(SystemExit) as stopped:
+        train()
+    assert stopped.value.code == AS_BY_SIGPIPE
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_training_is_interrupted_as_by_a_signal(monkeypatch, capfd, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    words = ["experiment=quickstart", *TINY, *SHORT, "task=none", "weighting=mgda"]
+    monkeypatch.setattr(sys, "argv", ["gat_lightning.train", *words])
+    with unread(), pytest.raises(SystemExit) as stopped:
+        train()
+    assert stopped.value.code == AS_BY_SIGPIPE
+    assert capfd.readouterr().err == ""
+    (run,) = (tmp_path / "outputs").iterdir()
+    assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
