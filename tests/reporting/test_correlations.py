@@ -51,7 +51,8 @@ def write_model(folder: Path, method: str, seed: int, evaluated: bool = True) ->
         gradients = {
             pair: {name: {"mean": table[i, k]} for k, name in enumerate(OF_TASKS)} for i, pair in enumerate(PAIRS)
         }
-        vulnerability = {"pgd20": {"norm": "Linf", "eps": 0.15, "vulnerability": robust**2, "first_order": None}}
+        change = {"vulnerability": robust**2, "mean_increase": -1.0, "first_order": None}
+        vulnerability = {"pgd20": {"norm": "Linf", "eps": 0.15, **change}}
         measured: dict[str, Any] = {"trained": settings, "task_gradients": gradients, "vulnerability": vulnerability}
         for number, checkpoint in enumerate(("best", "last")):
             other = folder / f"eval-{method}-{seed}-{number}"

@@ -306,7 +306,7 @@ def test_vulnerability_and_task_gradients_are_measured(setting):
     model, tasks, batch = setting
     found = measure_vulnerability(model, tasks, [batch], {"pgd": PGD(eps=0.05, steps=3)})["pgd"]
     assert set(found.tasks) == {"class", "hog", "autoencoder", "depth"}
-    assert found.vulnerability > 0
+    assert found.joint.vulnerability > 0
     assert len(measure_gradients(model, tasks, [batch])) == 6
 
 

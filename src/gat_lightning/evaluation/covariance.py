@@ -33,23 +33,24 @@ def covariance_trend(
     vulnerability: Vulnerability,
     alphas: tuple[float, float] = (1.0, 1.0),
     groups: int = 10,
-    same_scale: bool = True,
+    equal_lengths: bool = False,
 ) -> CovarianceTrend:
     """Measure the vulnerability of groups of images whose task gradients agree increasingly.
 
     Images are sorted by the agreement of their two gradients and divided into groups of equal size; the theorem's
-    expectations are over a group. As in the paper's proof, gradients are assumed to have zero mean: Cov is E[g_1 · g_2]
-    and σ_i² is E[‖g_i‖²] of the group.
+    expectations are over a group. The theorem assumes a converged model, and gradients of one distribution with zero
+    mean, none of which is checked here: as in the paper's proof, Cov is E[g_1 · g_2] and σ_i² is E[‖g_i‖²] of the
+    group. The lengths of a trained model's gradients differ by orders of magnitude between images, and √E[‖r‖²] is then
+    far above E[‖r‖], by a factor that varies between groups.
 
     Args:
         pair: measures of the two tasks.
         vulnerability: to an L2 attack (p = q = 2 in the proof) on these two tasks alone, with weights ``alphas``.
         alphas: α_1 and α_2.
         groups: number of groups, at least 3.
-        same_scale: divide each image's gradients and increase by √(α_1² ‖g_1‖² + α_2² ‖g_2‖²). The theorem assumes
-            gradients of one distribution; those of a trained model differ in length by orders of magnitude, and
-            √E[‖r‖²] is then far above E[‖r‖], by a factor that varies between groups. False applies eq. 3 without
-            normalising lengths.
+        equal_lengths: False: eq. 3 as it stands. True: first divide each image's gradients and change of the loss by
+            √(α_1² ‖g_1‖² + α_2² ‖g_2‖²). That says nothing about the theorem: the length of α_1 g_1 + α_2 g_2 becomes
+            √(1 + agreement) for every image, so ``measured`` equals ``predicted`` wherever lemma A.2 holds.
 
     Raises:
         UserError: the attack is not in L2, or there are fewer than ``groups`` images with both labels.
@@ -60,22 +61,22 @@ def covariance_trend(
             f"{vulnerability.norm} on {', '.join(vulnerability.tasks)}"
         )
     common = torch.isin(vulnerability.index, pair.index)
-    increase = vulnerability.increase[common][vulnerability.index[common].argsort()]
+    change = vulnerability.change[common][vulnerability.index[common].argsort()]
     order = pair.index.argsort()
     product, first, second = (values[order] for values in (pair.product, pair.first_square, pair.second_square))
-    if groups < 3 or len(order) < groups or len(increase) != len(order):
+    if groups < 3 or len(order) < groups or len(change) != len(order):
         raise UserError(
-            f"{groups} groups of {len(order)} images, {len(increase)} of them attacked: at least 3 groups, with an "
+            f"{groups} groups of {len(order)} images, {len(change)} of them attacked: at least 3 groups, with an "
             "image each, all of them attacked, are needed"
         )
     cross, squares = 2 * alphas[0] * alphas[1] * product, alphas[0] ** 2 * first + alphas[1] ** 2 * second
     scale = torch.where(squares > 0, squares, 1.0)
     agreement = cross / scale
-    if same_scale:
-        cross, squares, increase = agreement, squares / scale, increase / scale.sqrt()
+    if equal_lengths:
+        cross, squares, change = agreement, squares / scale, change / scale.sqrt()
     means = torch.tensor(
         [
-            [float(values[members].mean()) for values in (cross, squares, increase)]
+            [float(values[members].mean()) for values in (cross, squares, change)]
             for members in agreement.argsort().tensor_split(groups)
         ],
         dtype=torch.float64,

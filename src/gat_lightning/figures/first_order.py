@@ -14,23 +14,27 @@ from gat_lightning.evaluation.vulnerability import Vulnerability
 
 
 def first_order_agreement(vulnerability: Vulnerability, *, in_box: bool = False) -> Correlation:
-    """Pearson's correlation over the images between measured and predicted increase of the loss (lemma A.2).
+    """Pearson's correlation over the images between measured and predicted change of the loss (lemma A.2).
 
     Args:
         vulnerability: vulnerability to one attack.
         in_box: whether the prediction keeps x + δ in [0, 1].
     """
-    return pearson(vulnerability.first_order_in_box if in_box else vulnerability.first_order, vulnerability.increase)
+    return pearson(vulnerability.first_order_in_box if in_box else vulnerability.first_order, vulnerability.change)
 
 
 def draw_first_order(
-    vulnerabilities: Mapping[str, Vulnerability], trends: Mapping[str, CovarianceTrend], path: Path
+    vulnerabilities: Mapping[str, Vulnerability],
+    trends: Mapping[str, CovarianceTrend],
+    equal_lengths: Mapping[str, CovarianceTrend],
+    path: Path,
 ) -> dict[str, Correlation]:
-    """Plot measured over first-order vulnerability (left), and over the covariance of task gradients (right).
+    """Plot measured over first-order vulnerability, and over the covariance of task gradients.
 
     Args:
         vulnerabilities: vulnerabilities by attack; one scatter plot of images each.
-        trends: trends by pair of tasks; if empty, only the left half is drawn.
+        trends: trends of eq. 3 by pair of tasks; if empty, only the vulnerabilities are drawn.
+        equal_lengths: the same after each image's gradients were scaled to one length, by a name of their own.
         path: file of the picture; its suffix selects the format.
 
     Returns:
@@ -41,11 +45,13 @@ def draw_first_order(
     """
     if not vulnerabilities:
         raise UserError("a picture of first-order vulnerability needs at least one attack")
-    figure = Figure(figsize=(11 if trends else 5.6, 5.4), layout="constrained")
-    axes = figure.subplots(1, 2 if trends else 1, squeeze=False)[0]
+    columns = 3 if trends else 1
+    figure = Figure(figsize=(5.5 * columns, 5.4), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
     found = _draw_lemma(axes[0], vulnerabilities)
     if trends:
-        found |= _draw_theorem(axes[1], trends)
+        found |= _draw_theorem(axes[1], trends, "Theorem 3.1")
+        found |= _draw_theorem(axes[2], equal_lengths, "Equal lengths: an identity where lemma A.2 holds")
     figure.savefig(path, dpi=130, bbox_inches="tight", pad_inches=0.1)
     return found
 
@@ -55,8 +61,8 @@ def _draw_lemma(axes: Axes, vulnerabilities: Mapping[str, Vulnerability]) -> dic
     ends: list[float] = []
     for name, each in vulnerabilities.items():
         found[name] = first_order_agreement(each)
-        shown = (each.first_order > 0) & (each.increase > 0)
-        x, y = each.first_order[shown], each.increase[shown]
+        shown = (each.first_order > 0) & (each.change > 0)
+        x, y = each.first_order[shown], each.change[shown]
         axes.scatter(x, y, s=8, alpha=0.5, linewidths=0, label=f"{name}: {found[name].text()}")
         ends += torch.cat([x, y]).tolist()
     if ends:
@@ -65,13 +71,13 @@ def _draw_lemma(axes: Axes, vulnerabilities: Mapping[str, Vulnerability]) -> dic
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("ε ‖∂x L'‖q of each image")
-    axes.set_ylabel("measured increase of the loss")
+    axes.set_ylabel("measured change of the loss")
     axes.set_title("Lemma A.2", fontsize=11)
     axes.legend(fontsize=8, markerscale=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return found
 
 
-def _draw_theorem(axes: Axes, trends: Mapping[str, CovarianceTrend]) -> dict[str, Correlation]:
+def _draw_theorem(axes: Axes, trends: Mapping[str, CovarianceTrend], title: str) -> dict[str, Correlation]:
     curve = torch.linspace(min(float(trend.covariance.min()) for trend in trends.values()), 1, 100)
     axes.plot(curve, (1 + curve).clamp(min=0).sqrt(), color="black", linewidth=1, label="√(1 + covariance), eq. 3")
     for name, trend in trends.items():
@@ -79,6 +85,6 @@ def _draw_theorem(axes: Axes, trends: Mapping[str, CovarianceTrend]) -> dict[str
         axes.plot(trend.covariance, trend.measured, "o", markersize=5, label=label)
     axes.set_xlabel("2 α₁α₂ Cov(∂x L₁, ∂x L₂) / (α₁²σ₁² + α₂²σ₂²)")
     axes.set_ylabel("measured vulnerability / (ε √(α₁²σ₁² + α₂²σ₂²))")
-    axes.set_title("Theorem 3.1", fontsize=11)
+    axes.set_title(title, fontsize=11)
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return {name: trend.correlation for name, trend in trends.items()}

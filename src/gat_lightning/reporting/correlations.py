@@ -161,11 +161,16 @@ def of_pairs(evaluation: EvaluationResult, measure: str) -> list[float]:
 
 
 def of_evaluation(evaluation: EvaluationResult) -> dict[str, float]:
-    """By title: the measures of the tasks' gradients, mean over the pairs, and the vulnerability to each attack."""
+    """By title: the measures of the tasks' gradients, mean over the pairs, and the vulnerability to each attack.
+
+    Earlier versions recorded the mean increase with its sign as the vulnerability, and no ``mean_increase``; theirs is
+    left out.
+    """
     found = {title: _mean(of_pairs(evaluation, measure)) for measure, title in OF_TASKS.items()}
     for attack, each in (evaluation.vulnerability or {}).items():
         budget = f"{attack}, {each['norm']} {each['eps']:.3g}"
-        found[f"vulnerability ({budget}; definition 2.1)"] = _number(each["vulnerability"])
+        if "mean_increase" in each:
+            found[f"vulnerability ({budget}; definition 2.1)"] = _number(each["vulnerability"])
         found[f"first-order vulnerability ({budget}; lemma A.2)"] = _number(each["first_order"])
     return _finite(found)
 

@@ -101,9 +101,10 @@ class EvaluationResult(Result):
         audit: each check, and what it found.
         transfer: success rates of images made on one model and shown to another: of all images (Table 17), and of those
             that are classified correctly when clean.
-        vulnerability: Definition 2.1, by attack.
+        vulnerability: Definition 2.1, by attack, and the mean increase with its sign.
         task_gradients: Definitions 3.2 to 3.4 and the covariance of Theorem 3.1, by pair of tasks.
-        first_order_correlation: measured against predicted vulnerability, image by image.
+        first_order_correlation: correlation of measured and predicted vulnerability: over images (lemma A.2) by attack,
+            and over groups of images (theorem 3.1) by pair of tasks.
     """
 
     trained: dict[str, Any] | None = None

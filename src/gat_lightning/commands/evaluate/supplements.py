@@ -116,7 +116,7 @@ class Supplementary:
         usable = {name: attack for name, attack in attacks.items() if not attack.needs_decision}
         joint = measure_vulnerability(model, tasks, batches, usable, seed=self._seed)
         self._result.vulnerability = {name: each.summary() for name, each in joint.items()}
-        trends = {}
+        trends, equal_lengths = {}, {}
         if len(tasks) > 1:
             pairs = measure_gradients(model, tasks, batches, seed=self._seed)
             self._result.task_gradients = {"|".join(names): pair.summary() for names, pair in pairs.items()}
@@ -127,8 +127,10 @@ class Supplementary:
                             model, tasks, batches, {name: attack}, attacked=names, seed=self._seed
                         )
                         trends["|".join(names)] = covariance_trend(pair, own[name])
+                        equal = covariance_trend(pair, own[name], equal_lengths=True)
+                        equal_lengths[f"{'|'.join(names)}, equal lengths"] = equal
         path = self._picture("first_order.png")
-        agreement = draw_first_order(joint, trends, path)
+        agreement = draw_first_order(joint, trends, equal_lengths, path)
         self._result.first_order_correlation = {name: each._asdict() for name, each in agreement.items()}
         self.shown.append(_vulnerability_table(self._result))
 
@@ -251,9 +253,12 @@ def _vulnerability_table(result: EvaluationResult) -> Table:
     for name, each in (result.vulnerability or {}).items():
         table.add_row(name, "vulnerability (definition 2.1)", f"{each['vulnerability']:.4g}")
         table.add_row("", "predicted to first order", f"{each['first_order_in_box']:.4g}")
-        for task, value in each["tasks"].items():
-            table.add_row("", f"of {task}", f"{value:.4g}")
+        table.add_row("", "mean increase, with its sign", f"{each['mean_increase']:.4g}")
+        for task, change in each["tasks"].items():
+            table.add_row("", f"vulnerability of {task}", f"{change['vulnerability']:.4g}")
     for names, each in (result.task_gradients or {}).items():
         for measure in ("cosine", "magnitude_similarity", "curvature"):
             table.add_row(names, measure, f"{each[measure]['mean']:.4g}")
+    for name, each in (result.first_order_correlation or {}).items():
+        table.add_row(name, "r of measured and predicted", f"{each['r']:.3f} (p = {each['p_value']:.2g})")
     return table
