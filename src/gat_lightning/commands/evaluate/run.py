@@ -1,7 +1,6 @@
 """Evaluate a model: ``python -m gat_lightning.evaluate checkpoint=PATH evaluation=NAME [KEY=VALUE ...]``."""
 
 import logging
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -14,8 +13,8 @@ from torch import nn
 
 from gat_lightning.attacks import Attack, parse_budget
 from gat_lightning.commands.evaluate.display import bar, print_metrics
-from gat_lightning.commands.evaluate.doubts import doubts
 from gat_lightning.commands.evaluate.images import chosen_images
+from gat_lightning.commands.evaluate.record import record_scores, recorded
 from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.commands.evaluate.subject import Subject, load_subject
 from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
@@ -29,13 +28,12 @@ from gat_lightning.config.radius_checks import untyped_radii
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.curve import CurvePoint, curve_point
 from gat_lightning.evaluation.journal import Journal
-from gat_lightning.evaluation.predictions import Predictions, Scores, score
+from gat_lightning.evaluation.predictions import Predictions, score
 from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness, fingerprint
 from gat_lightning.evaluation.target import Target
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.result import EvaluationResult, write_result
-from gat_lightning.runs.signals import Stopped
+from gat_lightning.runs.result import EvaluationResult
 from gat_lightning.tasks import attacked_tasks
 
 log = logging.getLogger(__name__)
@@ -78,26 +76,15 @@ def run(config: DictConfig) -> EvaluationResult:
         notes=notes,
         **environment(device),
     )
-    try:
+    with recorded(result, directory, clock):
         predictions = predict(config, subject, target, attacks, curve, directory)
         result.files["predictions"] = RunDirectory(directory).predictions.name
         scores = score(predictions, config.split, config.seed)
-        record(result, subject, predictions, scores)
+        record_scores(result, subject, predictions, scores)
         more = Supplementary(
             subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory, result
         )
         notes += supplement(config, more, attacks, curve, surrogates)
-        result.status = "finished"
-    except Exception as error:
-        result.error = str(error)
-        raise
-    except KeyboardInterrupt:
-        result.status = "interrupted"
-        log.warning("Interrupted; the same command goes on where this one stopped.")
-        raise Stopped(signal.SIGINT) from None
-    finally:
-        result.durations["total"] = time.perf_counter() - clock
-        write_result(directory, result)
     for note in notes:
         log.warning(note)
     title = f"{subject.name}, {result.images} {config.split} images of {subject.data.info.name}"
@@ -182,19 +169,6 @@ def predict(
     predictions.save(RunDirectory(directory).predictions)
     journal.close()
     return predictions
-
-
-def record(result: EvaluationResult, subject: Subject, predictions: Predictions, scores: Scores) -> None:
-    """Record the scores, and a note about each that is doubtful."""
-    label = subject.tasks[0].name
-    classes = subject.data.info.labels[label].classes
-    checks = predictions.checks(len(classes))
-    split = subject.data.split(next(iter(scores.metrics)).split)
-    result.metrics = {subject.name: {str(name): value for name, value in scores.metrics.items()}}
-    result.intervals = {subject.name: {str(name): ends for name, ends in scores.intervals.items()}}
-    result.images = len(predictions.index)
-    result.checks = {subject.name: {view: check.record() for view, check in checks.items()}}
-    result.notes += doubts(checks, scores.metrics, classes, split.labels[label])
 
 
 def supplement(
