@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from gat_lightning.commands.file_checks import check_files
 from gat_lightning.data import Arrays, CheXpert, Digits, Images
@@ -13,10 +14,10 @@ from support.xray_folders import chexpert_folder
 def found(data):
     """``{check: (number, names)}`` of those that found something."""
     columns = [list(column.cells) for column in check_files(data).columns]
-    return {check: (number, names) for check, number, names in zip(*columns, strict=True) if number != "0"}
+    return {check: (number, str(names)) for check, number, names in zip(*columns, strict=True) if number != "0"}
 
 
-def test_equal_pictures_of_train_and_test_and_of_two_classes(tmp_path):
+def test_equal_pictures_of_train_and_test_and_of_two_classes(tmp_path, capsys):
     for split, count in (("train", 10), ("test", 4)):
         for cls in ("ant", "bee"):
             for number in range(count):
@@ -24,9 +25,10 @@ def test_equal_pictures_of_train_and_test_and_of_two_classes(tmp_path):
     shutil.copy(tmp_path / "train/ant/3.png", tmp_path / "test/ant/copy.png")
     Image.open(tmp_path / "train/bee/4.png").save(tmp_path / "test/bee/copy.bmp")
     shutil.copy(tmp_path / "test/ant/0.png", tmp_path / "test/bee/other.png")
-    (tmp_path / "test/bee/a.heic").touch()
+    (tmp_path / "test/bee/[red]a.heic").touch()
     (tmp_path / "test/bee/b.heic").touch()
-    checks = found(Images(root=tmp_path, size=SIZE, val_fraction=0.2))
+    data = Images(root=tmp_path, size=SIZE, val_fraction=0.2)
+    checks = found(data)
     leaked = {"test/ant/copy.png = train/ant/3.png", "test/bee/copy.bmp = train/bee/4.png"}
     across = [checks.pop(f"equal in {split} and test", ("0", "")) for split in ("training", "validation")]
     assert sum(int(number) for number, _ in across) == 2
@@ -34,7 +36,9 @@ def test_equal_pictures_of_train_and_test_and_of_two_classes(tmp_path):
     number, names = checks.pop("equal with different labels (class)")
     assert (number, set(names.split(" = "))) == ("1", {"test/ant/0.png", "test/bee/other.png"})
     assert checks.pop("equal in one split")[0] == "1"
-    assert checks == {"files that are not read": ("2", "test/bee/a.heic, test/bee/b.heic")}
+    Console().print(check_files(data))
+    assert "[red]a.heic" in capsys.readouterr().out
+    assert checks == {"files that are not read": ("2", "test/bee/[red]a.heic, test/bee/b.heic")}
 
 
 @pytest.mark.parametrize("fraction", [1.0, 0.5])

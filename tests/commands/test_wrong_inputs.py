@@ -34,7 +34,7 @@ def files(tmp_path_factory):
     (folder / "corrupt.npz").write_bytes(b"not an archive at all")
     (folder / "truncated.npz").write_bytes((folder / "good.npz").read_bytes()[:2000])
     save("channels_first.npz", train_images=np.zeros((40, 3, 8, 8), np.uint8))
-    save("two_shapes.npz", test_images=np.zeros((8, 9, 9), np.uint8))
+    save("two_shapes.npz", test_images=np.full((8, 9, 9), 9, np.uint8))
     save("negative.npz", train_labels=labels - 1)
     save("out_of_range.npz", test_labels=labels[:8] + 7)
     save("floats.npz", train_images=grey.astype(np.float32))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from gat_lightning.batch import has_label
@@ -28,7 +29,7 @@ def check_files(data: ImageDataModule) -> Table:
     table = Table("", "number", "such as", title="Equal pictures, and files left over")
     for title, names in [*_duplicates(data), *_left_over(data)]:
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        table.add_row(title, f"{len(names):,}", shown)
+        table.add_row(title, f"{len(names):,}", Text(shown))
     return table
 
 
