@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import avg_pool2d
 
+from gat_lightning.info import DataInfo
 from gat_lightning.models import (
     Features,
     MultiTaskModel,
@@ -57,8 +58,9 @@ def test_maps_that_shrink_are_averaged_over_area(before, after):
 )
 def test_our_encoders_get_decoders_of_the_images_size_that_are_small_beside_them(make, image):
     task = Autoencoder()
-    task.shape = image
-    classifier = make(num_classes=4, image=image, mean=[0.5] * image[0], std=[0.5] * image[0])
+    mean = std = [0.5] * image[0]
+    task.setup(DataInfo("toy", image, mean, std))
+    classifier = make(num_classes=4, image=image, mean=mean, std=std)
     model = MultiTaskModel(classifier, "class", image, [task])
     assert model(torch.rand(2, *image))["autoencoder"].shape == (2, *image)
     sizes = [
