@@ -15,6 +15,13 @@ from gat_lightning.training.batch_statistics import check_parts
 from support.trainers import quiet_trainer
 from support.training_steps import toy_batch, toy_module
 
+IMAGE = (3, 2, 2)
+
+
+def pooled():
+    """Its BatchNorm gets one value per channel of an image; the one before gets four."""
+    return nn.Sequential(nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(3), nn.Linear(3, 2))
+
 
 def fails(model, sizes, ranks, micro_batch):
     """Whether the model refuses a part of these batches."""
@@ -23,22 +30,25 @@ def fails(model, sizes, ranks, micro_batch):
             shard = shard_of(size, rank, ranks)
             for part in pieces(shard.size, micro_batch):
                 try:
-                    model(torch.randn(shard.size, 3)[part])
+                    model(torch.randn(shard.size, *IMAGE)[part])
                 except ValueError:
                     return True
     return False
 
 
 @given(
-    st.lists(st.integers(4, 40), min_size=1, max_size=3), st.integers(1, 4), st.sampled_from([None, 1, 2, 3, 4, 5, 16])
+    st.booleans(),
+    st.lists(st.integers(4, 40), min_size=1, max_size=3),
+    st.integers(1, 4),
+    st.sampled_from([None, 1, 2, 3, 4, 5, 16]),
 )
-def test_batches_are_refused_exactly_where_batch_norm_would_fail(sizes, ranks, micro_batch):
-    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+def test_batches_are_refused_exactly_where_batch_norm_would_fail(pool, sizes, ranks, micro_batch):
+    model = pooled() if pool else nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2))
     if fails(model, sizes, ranks, micro_batch):
         with pytest.raises(UserError, match=f"trainer.devices={ranks} and engine.micro_batch="):
-            check_parts(model, sizes, ranks, micro_batch)
+            check_parts(model, IMAGE, sizes, ranks, micro_batch)
     else:
-        check_parts(model, sizes, ranks, micro_batch)
+        check_parts(model, IMAGE, sizes, ranks, micro_batch)
 
 
 @pytest.mark.parametrize(
@@ -49,16 +59,18 @@ def test_batches_are_refused_exactly_where_batch_norm_would_fail(sizes, ranks, m
         ([8, 7], 1, 2, "batches of 7 images .*Set engine.micro_batch to 3 or more"),
     ],
 )
-def test_the_message_says_what_to_change(sizes, ranks, micro_batch, remedy):
+def test_the_message_says_what_to_change_and_the_model_is_as_before(sizes, ranks, micro_batch, remedy):
+    model = pooled()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(UserError, match=remedy):
-        check_parts(nn.BatchNorm2d(4), sizes, ranks, micro_batch)
+        check_parts(model, IMAGE, sizes, ranks, micro_batch)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(module.training and not module._forward_pre_hooks for module in model.modules())
 
 
-@pytest.mark.parametrize(
-    "model", [nn.Linear(2, 2), nn.GroupNorm(2, 4), nn.SyncBatchNorm(4), nn.BatchNorm2d(4).eval()], ids=repr
-)
-def test_models_that_need_no_second_image_are_not_refused(model):
-    check_parts(model, [3], 2, 1)
+@pytest.mark.parametrize("layer", [nn.GroupNorm(1, 3), nn.BatchNorm1d(3).eval()], ids=repr)
+def test_models_that_need_no_second_image_are_not_refused(layer):
+    check_parts(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), layer, nn.Linear(3, 2)), IMAGE, [3], 2, 1)
 
 
 class Toy(torch.utils.data.Dataset):
@@ -73,7 +85,7 @@ class Toy(torch.utils.data.Dataset):
 @pytest.mark.parametrize(("samples", "refused"), [(8, False), (7, True)])
 def test_a_training_is_refused_before_its_first_step(samples, refused):
     net = nn.Sequential(
-        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 6), nn.Tanh(), nn.Linear(6, 4)
+        nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(12, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 4)
     )
     module = toy_module(Madry("combined"), "off", None, False, net=net.double(), micro_batch=2)
     loader = TrainingLoader(Toy(), JointBatchSampler(samples, 8, seed=0), 0, batches_done=lambda: 0)

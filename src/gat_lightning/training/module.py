@@ -118,11 +118,11 @@ class GATModule(ScoredModule):
         self.passes.setup(self.trainer.strategy.root_device, stage == "fit")
 
     def on_train_start(self) -> None:
-        """Refuse batches of which BatchNorm would see a single image."""
+        """Refuse batches that BatchNorm would fail on."""
         sampler = getattr(self.trainer.train_dataloader, "batch_sampler", None)
         if isinstance(sampler, JointBatchSampler):
             sizes = sampler.sizes[: int(self.trainer.num_training_batches)]
-            check_parts(self.model, sizes, sampler.ranks, self.micro_batch)
+            check_parts(self.model, self.model.features.image, sizes, sampler.ranks, self.micro_batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Step 2 of Algorithm 1 on one batch, by the paper's numbers; ``parts`` are its micro-batches."""
