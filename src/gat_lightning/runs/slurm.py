@@ -1,11 +1,15 @@
 """SLURM: the resources of a run, and the state of the user's jobs."""
 
+import math
+import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from gat_lightning.errors import UserError
 
 _CORES_WITHOUT_GPU = 4
+_TIME = re.compile(r"((?P<days>\d+)-)?(?P<parts>\d+(:\d+){0,2})")
 
 
 def tasks_per_node(devices: int | str | Sequence[int]) -> int:
@@ -38,10 +42,91 @@ def cpus_per_task(accelerator: str, workers: int) -> int:
     return workers + (_CORES_WITHOUT_GPU if accelerator == "cpu" else 1)
 
 
-def queued_jobs() -> set[str] | None:
-    """Numbers of this user's jobs that wait, run or come to an end, an array's as ``12_3``; None if SLURM is silent."""
-    command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+def time_limit(limit: float | str | None, partition: str | None) -> float:
+    """Minutes until SLURM ends a job; infinite without a limit.
+
+    Args:
+        limit: minutes, SLURM's ``D-HH:MM:SS`` and its shorter forms, or None for the partition's default.
+        partition: where the job runs; None for the cluster's default.
+
+    Raises:
+        UserError: the limit cannot be read.
+    """
+    if limit is None:
+        return _limit_of(partition)
+    minutes = _minutes(str(limit))
+    if minutes is None or not minutes > 0:
+        raise UserError(
+            f"hydra.launcher.timeout_min={limit} is not a time: set minutes, such as 90, SLURM's D-HH:MM:SS, such as"
+            " 1-00:00:00, or null for the partition's."
+        )
+    return minutes
+
+
+def _minutes(text: str) -> float | None:
+    """Minutes of a time as SLURM writes it: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S; None for no such time."""
+    if text.upper() in ("INFINITE", "UNLIMITED"):
+        return math.inf
+    if not (found := _TIME.fullmatch(text)):
+        return None
+    parts = [int(part) for part in found["parts"].split(":")]
+    if found["days"] is not None:
+        hours, minutes, seconds = parts + [0] * (3 - len(parts))
+    elif len(parts) == 3:
+        hours, minutes, seconds = parts
+    else:
+        hours, minutes, seconds = 0, *parts, *[0] * (2 - len(parts))
+    return int(found["days"] or 0) * 1440 + hours * 60 + minutes + seconds / 60
+
+
+def _limit_of(partition: str | None) -> float:
+    """A partition's default time limit, or its longest; infinite where SLURM does not say."""
+    rows = [line.split("|") for line in _asked(["sinfo", "--noheader", "--format=%P|%L|%l"]) or []]
+    for name, *limits in rows:
+        if name == partition or (partition is None and name.endswith("*")) or name == f"{partition}*":
+            return next((found for found in map(_minutes, limits) if found is not None), math.inf)
+    return math.inf
+
+
+class QueuedJob(NamedTuple):
+    """A job that waits, runs or comes to an end.
+
+    Attributes:
+        state: as SLURM calls it, such as ``PENDING`` or ``RUNNING``.
+        reason: why it waits, such as ``Priority`` or ``PartitionTimeLimit``; empty for a running one.
+    """
+
+    state: str
+    reason: str
+
+
+def queued_jobs() -> dict[str, QueuedJob] | None:
+    """This user's jobs in the queue, by number, an array's as ``12_3``; None if SLURM is silent."""
+    lines = _asked(["squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r"])
+    if lines is None:
+        return None
+    rows = (line.split("|") for line in lines)
+    return {number: QueuedJob(state, "" if state == "RUNNING" else reason) for number, state, reason in rows}
+
+
+def cancel(jobs: Iterable[str]) -> bool:
+    """End jobs, an array by its number; False if SLURM does not do so."""
+    return _asked(["scancel", *jobs]) is not None
+
+
+def exit_reason(job: str) -> str:
+    """Why a job ended, such as ``OUT_OF_MEMORY`` or ``TIMEOUT``; empty where SLURM does not know any more."""
+    if found := _asked(["sacct", "--noheader", "--allocations", "--parsable2", "--format=State", f"--jobs={job}"]):
+        return found[-1].partition(" ")[0]
+    fields = " ".join(_asked(["scontrol", "show", "job", job]) or [])
+    found_state = re.search(r"JobState=(\w+)", fields)
+    return found_state[1] if found_state else ""
+
+
+def _asked(command: Sequence[str]) -> list[str] | None:
+    """Lines that a command of SLURM's writes; None where it fails."""
     try:
-        return set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split())
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return None
+    return done.stdout.splitlines()

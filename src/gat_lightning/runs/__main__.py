@@ -1,0 +1,49 @@
+"""List runs: ``python -m gat_lightning.runs [FOLDER]``."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from gat_lightning.runs.listing import listed_runs, run_table
+from gat_lightning.runs.slurm import queued_jobs
+
+_USAGE = """\
+python -m gat_lightning.runs [FOLDER]
+
+Lists all runs in FOLDER (default: outputs), those of sweeps that SLURM has not started included: what was typed and
+differs between them, the state (queued with SLURM's reason, running with epoch and hours left, interrupted, failed
+with the reason, finished with its scores), the number of the SLURM job and the run directory.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table."""
+    if any(word in ("-h", "--help") for word in arguments) or len(arguments) > 1:
+        print(_USAGE)
+        return 0 if "-h" in arguments or "--help" in arguments else 2
+    output = Path(arguments[0] if arguments else "outputs")
+    if not output.is_dir():
+        print(f"Error: there is no folder '{output}'.", file=sys.stderr)
+        return 1
+    print_runs(output)
+    return 0
+
+
+def print_runs(output: Path) -> None:
+    """Print the table of all runs in a folder."""
+    runs = listed_runs(output, queued_jobs())
+    if not runs:
+        print(f"No runs in '{output}'.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("point", "state", "job", "directory"):
+        table.add_column(title, overflow="fold")
+    for row in run_table(runs):
+        table.add_row(*row)
+    Console(soft_wrap=not sys.stdout.isatty()).print(table, highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

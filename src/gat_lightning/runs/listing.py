@@ -1,0 +1,107 @@
+"""Table of runs: what each is, how far it is, and its score."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.lock import holder
+from gat_lightning.runs.metric_names import CLEAN, WORST, target_scores
+from gat_lightning.runs.result import TrainingResult, read_result
+from gat_lightning.runs.slurm import QueuedJob, exit_reason
+from gat_lightning.runs.sweeps import SweepPoint, started_points
+
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One line of the table.
+
+    Attributes:
+        overrides: what was typed for it.
+        directory: its run directory, which may not exist yet.
+        job: number of its SLURM job.
+        state: ``queued``, ``running``, ``interrupted``, ``failed``, ``finished`` or ``lost``, and what else is known.
+    """
+
+    overrides: tuple[str, ...]
+    directory: Path
+    job: str | None
+    state: str
+
+
+def listed_runs(output: Path, queue: Mapping[str, QueuedJob] | None) -> list[ListedRun]:
+    """All runs in a folder, and the points of its sweeps that have not begun.
+
+    Args:
+        output: folder of the run directories.
+        queue: the jobs that SLURM has, by number; None where it is silent.
+    """
+    points = {point.directory: point for point in started_points(output)}
+    for path in sorted(output.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime):
+        name = path.parent.parent.name
+        points.setdefault(name, SweepPoint(yaml.safe_load(path.read_text()) or [], name))
+    return [
+        ListedRun(tuple(point.overrides), output / name, point.job, _state(RunDirectory(output / name), point.job, queue))
+        for name, point in points.items()
+    ]
+
+
+def run_table(runs: Sequence[ListedRun]) -> list[list[str]]:
+    """Rows of point, state, job and directory; of the point what it does not have in common with all others."""
+    common = set(runs[0].overrides).intersection(*(run.overrides for run in runs)) if len(runs) > 1 else set()
+    return [
+        [" ".join(word for word in run.overrides if word not in common), run.state, run.job or "", str(run.directory)]
+        for run in runs
+    ]
+
+
+def _state(directory: RunDirectory, job: str | None, queue: Mapping[str, QueuedJob] | None) -> str:
+    result = read_result(directory.path) if directory.result.is_file() else None
+    queued = (queue or {}).get(job or "")
+    if queued is not None and queued.state == "PENDING":
+        return f"queued ({queued.reason})"
+    if queued is not None or holder(directory.path) is not None:
+        return f"running{_progress(directory, result)}"
+    if result is not None and result.status == "finished":
+        return f"finished{_scores(result.metrics)}"
+    reason = "" if job is None else exit_reason(job).lower().replace("_", " ")
+    if result is not None and result.status == "failed" and reason in ("", "failed", "completed"):
+        return f"failed{f': {result.error}' if result.error else ''}"
+    if reason and reason != "completed":
+        return f"failed ({reason})"
+    if directory.last.is_file():
+        return "interrupted, goes on with resume=auto"
+    return "interrupted before its first checkpoint" if directory.path.is_dir() else "never started"
+
+
+def _progress(directory: RunDirectory, before: Any) -> str:
+    """Epoch of a running training, and the hours left, as long as the epochs since its start take."""
+    rows, path = directory.history(), directory.hydra / "config.yaml"
+    if not rows or not path.is_file():
+        return ""
+    settings: Any = yaml.safe_load(path.read_text())
+    epochs = (settings.get("trainer") or {}).get("max_epochs")
+    done = int(float(rows[-1]["epoch"] or 0)) + 1
+    if epochs is None:
+        return ""
+    earlier = before.epochs if isinstance(before, TrainingResult) else 0
+    elapsed = time.time() - (directory.path / ".lock").stat().st_mtime
+    left = elapsed / max(done - earlier, 1) * (epochs - done) / _HOUR
+    return f", epoch {done} of {epochs}, {left:.1f} h left"
+
+
+def _scores(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """The target's first metric in each view of the best checkpoint."""
+    scores: Mapping[str, float] = next(iter(metrics.values()), {})
+    shown: dict[str, str] = {}
+    for name in target_scores(scores, "test"):
+        if name.view != WORST and scores[str(name)] is not None:
+            shown.setdefault(name.view, name.text(scores[str(name)]))
+    ordered: Iterable[str] = sorted(shown, key=lambda view: view != CLEAN)
+    return "".join(f", {view} {shown[view]}" for view in ordered)
