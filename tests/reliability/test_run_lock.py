@@ -1,34 +1,20 @@
 """Two runs in one directory: the second refuses and touches nothing, and a dead one does not stand in the way."""
 
-import multiprocessing
 import os
-import time
 
 import pytest
 
 from gat_lightning.errors import UserError
 from gat_lightning.runs.lock import FILE, only_run_in
 from gat_lightning.runs.result import read_result
-from support.processes import finished, only_run, rows_logged, start, start_command, wait_for
-
-
-def hold(directory, ready):
-    with only_run_in(directory):
-        ready.set()
-        time.sleep(300)
+from support.processes import finished, holding, only_run, rows_logged, start, start_command, wait_for
 
 
 @pytest.fixture
 def holder(tmp_path):
     """Another process at work in ``tmp_path``."""
-    context = multiprocessing.get_context("forkserver")
-    ready = context.Event()
-    process = context.Process(target=hold, args=(tmp_path, ready))
-    process.start()
-    assert ready.wait(60)
-    yield process
-    process.kill()
-    process.join()
+    with holding(tmp_path) as process:
+        yield process
 
 
 def refused(directory):

@@ -1,34 +1,14 @@
 """A signal to stop becomes a checkpoint, and the run that goes on from it is the undisturbed one."""
 
 import json
-import os
 import signal
 
 import pytest
-import pytorch_lightning as pl
 
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.runs.signals import SIGNALS, Stopped, StopSignals, was_requeued
+from support.signals import signalled
 from support.training_runs import SHORT, assert_same_run, trained
-
-
-class Signal(pl.Callback):
-    """Sends a signal to this process at some place of the training."""
-
-    def __init__(self, number, place, epoch, batch=None):
-        self.number, self.place, self.at = number, place, (epoch, batch)
-
-    def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        if self.place == "batch" and (trainer.current_epoch, batch_idx) == self.at:
-            os.kill(os.getpid(), self.number)
-
-    def on_validation_start(self, trainer, module):
-        if self.place == "validation" and trainer.current_epoch == self.at[0]:
-            os.kill(os.getpid(), self.number)
-
-
-def signalled(number, place):
-    return f"+callbacks.signal={{_target_: test_preemption.Signal, number: {int(number)}, {place}}}"
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import torch
 
 from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.result import read_result
 from gat_lightning.train import main
 from gat_lightning.training.module import GATModule
@@ -135,3 +137,22 @@ def die_in(hook, epoch):
         return original(self, *arguments)
 
     setattr(GATModule, hook, deadly)
+
+
+@contextmanager
+def holding(directory):
+    """Another process at work in a run directory; yields it."""
+    context = multiprocessing.get_context("forkserver")
+    ready = context.Event()
+    process = context.Process(target=_hold, args=(directory, ready))
+    process.start()
+    assert ready.wait(60)
+    yield process
+    process.kill()
+    process.join()
+
+
+def _hold(directory, ready):
+    with only_run_in(directory):
+        ready.set()
+        time.sleep(300)

@@ -1,5 +1,6 @@
 """The points of a sweep, each composed once."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cache
@@ -8,7 +9,13 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_d
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gat_lightning.errors import UserError
+from gat_lightning.runs.directory import first_name
+from gat_lightning.runs.sweeps import Sweep
 
 
 class Points:
@@ -26,6 +33,7 @@ class Points:
         self._loader, self._config = loader, config
         self._composed: dict[tuple[str, ...], DictConfig] = {}
         self._bases: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._names: dict[tuple[str, ...], str] = {}
         self._parsed = cache(OverridesParser.create().parse_override)
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
@@ -35,6 +43,13 @@ class Points:
             base = self._bases.setdefault(self._form(point), point)
             self._composed[point] = self._compose(point) if base == point else self._changed(base, point)
         return self._composed[point]
+
+    def name(self, overrides: Sequence[str]) -> str:
+        """Name of the first run of a point's settings."""
+        point = tuple(overrides)
+        if point not in self._names:
+            self._names[point] = first_name(self(point))
+        return self._names[point]
 
     def _compose(self, point: Sequence[str]) -> DictConfig:
         return self._loader.load_sweep_config(self._config, list(point))
@@ -76,3 +91,25 @@ class Points:
             )
         OmegaConf.copy_cache(from_config=self._config, to_config=config)
         return config
+
+
+class PointLauncher(Launcher):
+    """A launcher that takes points as they were composed, so that a job trains what was submitted."""
+
+    @abstractmethod
+    def launch_points(self, points: Sequence[Sequence[str]], composed: Points, record: Sweep) -> Sequence[JobReturn]:
+        """Launch points.
+
+        Args:
+            points: the overrides of each.
+            composed: gives their configurations.
+            record: of the sweep, in the same order.
+        """
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Refused: these launchers need the sweeper that composes the points.
+
+        Raises:
+            UserError: another sweeper was chosen.
+        """
+        raise UserError("This launcher needs hydra/sweeper=every_point, the default.")

@@ -1,6 +1,7 @@
 """Where a training starts: from an interrupted run's checkpoint, or from another model's weights."""
 
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -216,6 +217,20 @@ def check_unfinished(config: DictConfig, progress: Progress) -> None:
 
 
 @rank_zero_only
+def set_aside(run: RunDirectory) -> None:
+    """Move the checkpoints of an interrupted run that begins anew to a folder beside theirs, and log a warning."""
+    if not run.last.is_file():
+        return
+    stopped = datetime.fromtimestamp(run.last.stat().st_mtime)
+    kept = run.checkpoints.with_name(f"{run.checkpoints.name}-{stopped:%Y%m%d-%H%M%S}")
+    run.checkpoints.rename(kept)
+    log.warning(
+        "A run of these settings was interrupted here. This one begins anew; to go on with that one instead, stop and"
+        " use resume=%s. resume=auto and skip_finished=true would have done so.",
+        kept / run.last.name,
+    )
+
+
 def announce(config: DictConfig, progress: Progress | None) -> None:
     """Log which checkpoint the run resumes from, or why there is none although ``resume=auto`` asks for one.
 

@@ -3,11 +3,7 @@
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from gat_lightning.runs.listing import listed_runs, run_table
-from gat_lightning.runs.slurm import queued_jobs
+from gat_lightning.runs.listing import print_runs
 
 _USAGE = """\
 python -m gat_lightning.runs [FOLDER]
@@ -29,20 +25,6 @@ def main(arguments: list[str]) -> int:
         return 1
     print_runs(output)
     return 0
-
-
-def print_runs(output: Path) -> None:
-    """Print the table of all runs in a folder."""
-    runs = listed_runs(output, queued_jobs())
-    if not runs:
-        print(f"No runs in '{output}'.")
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in ("point", "state", "job", "directory"):
-        table.add_column(title, overflow="fold")
-    for row in run_table(runs):
-        table.add_row(*row)
-    Console(soft_wrap=not sys.stdout.isatty()).print(table, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

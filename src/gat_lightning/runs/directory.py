@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.settings_history import identity
+from gat_lightning.runs.signals import was_requeued
 
 _MADE_BEFORE_THE_RUN = {".hydra", ".lock", "gat.log"}
 _NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished")
@@ -32,19 +34,38 @@ def configuration_hash(config: DictConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def first_name(config: DictConfig) -> str:
+    """``<name>-<hash>``: the run directory of the first run of these settings."""
+    return f"{config.name}-{configuration_hash(config)}"
+
+
 def run_name(config: DictConfig) -> str:
     """``<name>-<hash>``, with ``-2``, ``-3``... for a repetition of a finished run, see :func:`stays`."""
-    base = _first_name(config)
-    name, number = base, 1
-    while (found := RunDirectory(Path(config.paths.output) / name)).is_finished and not stays(config, found):
-        number += 1
-        name = f"{base}-{number}"
+    return name_after(config, first_name(config))
+
+
+def name_after(config: DictConfig, base: str) -> str:
+    """:func:`run_name`, where the first name is known.
+
+    A job that SLURM requeued has the name with which it began: the last one that there is a directory of.
+    """
+    output, name = Path(config.paths.output), base
+    for number in count(2):
+        following, found = f"{base}-{number}", RunDirectory(output / name)
+        again = (output / following).exists() if was_requeued() else not stays(config, found)
+        if not (found.is_finished and again):
+            break
+        name = following
     return name
 
 
 def stays(config: DictConfig, directory: RunDirectory) -> bool:
-    """Whether a run is finished and is to stay as it is, as ``skip_finished`` says, or since ``resume`` names it."""
-    return directory.is_finished and (bool(config.get("skip_finished")) or _resumes(config, directory))
+    """Whether a run is finished and is to stay as it is.
+
+    ``skip_finished`` says so, or ``resume``, which names it, or SLURM, which requeued the job after its run had ended.
+    """
+    wanted = bool(config.get("skip_finished")) or _resumes(config, directory) or was_requeued()
+    return directory.is_finished and wanted
 
 
 def _resumes(config: DictConfig, directory: RunDirectory) -> bool:
@@ -54,13 +75,9 @@ def _resumes(config: DictConfig, directory: RunDirectory) -> bool:
     return named in (directory.path.resolve(), directory.last.resolve())
 
 
-def _first_name(config: DictConfig) -> str:
-    return f"{config.name}-{configuration_hash(config)}"
-
-
 def finished_before(config: DictConfig) -> Path | None:
     """The first run of the same settings where it is finished, so that this run has a directory of another number."""
-    first = Path(config.paths.output) / _first_name(config)
+    first = Path(config.paths.output) / first_name(config)
     repeats = Path(config.paths.run).name.startswith(f"{first.name}-")
     return first if repeats and RunDirectory(first).is_finished else None
 

@@ -1,21 +1,26 @@
 """Table of runs: what each is, how far it is, and its score."""
 
+import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import holder
 from gat_lightning.runs.metric_names import CLEAN, WORST, target_scores
 from gat_lightning.runs.result import TrainingResult, read_result
-from gat_lightning.runs.slurm import QueuedJob, exit_reason
+from gat_lightning.runs.slurm import QueuedJob, exit_reason, queued_jobs
 from gat_lightning.runs.sweeps import SweepPoint, started_points
 
 _HOUR = 3600.0
+_UNFOLDED = 1000
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,32 @@ def listed_runs(output: Path, queue: Mapping[str, QueuedJob] | None) -> list[Lis
     points = {point.directory: point for point in started_points(output)}
     for path in sorted(output.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime):
         name = path.parent.parent.name
-        points.setdefault(name, SweepPoint(yaml.safe_load(path.read_text()) or [], name))
+        points.setdefault(name, SweepPoint([str(word) for word in OmegaConf.load(path)], name))
     return [
-        ListedRun(tuple(point.overrides), output / name, point.job, _state(RunDirectory(output / name), point.job, queue))
+        ListedRun(
+            tuple(point.overrides), output / name, point.job, _state(RunDirectory(output / name), point.job, queue)
+        )
         for name, point in points.items()
     ]
+
+
+def print_runs(output: Path, names: Collection[str] | None = None) -> None:
+    """Print a table of runs.
+
+    Args:
+        output: folder of the run directories.
+        names: the run directories to show; None for all.
+    """
+    runs = [run for run in listed_runs(output, queued_jobs()) if names is None or run.directory.name in names]
+    if not runs:
+        print(f"No runs in '{output}'.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("point", "state", "job", "directory"):
+        table.add_column(title, overflow="fold")
+    for row in run_table(runs):
+        table.add_row(*map(escape, row))
+    Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table)
 
 
 def run_table(runs: Sequence[ListedRun]) -> list[list[str]]:
@@ -85,8 +111,8 @@ def _progress(directory: RunDirectory, before: Any) -> str:
     rows, path = directory.history(), directory.hydra / "config.yaml"
     if not rows or not path.is_file():
         return ""
-    settings: Any = yaml.safe_load(path.read_text())
-    epochs = (settings.get("trainer") or {}).get("max_epochs")
+    settings = OmegaConf.create(path.read_text())
+    epochs = OmegaConf.select(settings, "trainer.max_epochs", throw_on_resolution_failure=False)
     done = int(float(rows[-1]["epoch"] or 0)) + 1
     if epochs is None:
         return ""

@@ -48,6 +48,15 @@ def only_run_in(directory: Path) -> Iterator[None]:
         yield
 
 
+def holder(directory: Path) -> str | None:
+    """The process that is at work in a run directory, as it names itself; None without one."""
+    try:
+        with (directory / FILE).open("r+") as file:
+            return None if _claimed(file.fileno()) else file.read().strip() or "unknown"
+    except OSError:
+        return None
+
+
 def _claimed(descriptor: int) -> bool:
     """Whether the claim is ours now; True where there are no locks."""
     try:

@@ -114,6 +114,11 @@ def cancel(jobs: Iterable[str]) -> bool:
     return _asked(["scancel", *jobs]) is not None
 
 
+def name_job(job: str, name: str) -> None:
+    """Give a job a name, which ``squeue`` shows; SLURM may refuse, which changes nothing."""
+    _asked(["scontrol", "update", f"JobId={job}", f"JobName={name}"])
+
+
 def exit_reason(job: str) -> str:
     """Why a job ended, such as ``OUT_OF_MEMORY`` or ``TIMEOUT``; empty where SLURM does not know any more."""
     if found := _asked(["sacct", "--noheader", "--allocations", "--parsable2", "--format=State", f"--jobs={job}"]):

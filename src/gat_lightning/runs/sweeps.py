@@ -1,9 +1,9 @@
 """What was started together: the points of each sweep, kept so that they can be listed before they have run."""
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 from gat_lightning.files import atomic_write
@@ -36,7 +36,7 @@ class Sweep:
 
     def __init__(self, output: Path, points: Sequence[SweepPoint]) -> None:
         self.points = list(points)
-        self._path = output / _FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**6:06}.json"
+        self._path = output / _FOLDER / f"{datetime.now():%Y%m%d-%H%M%S-%f}.json"
         self._write()
 
     def submitted(self, jobs: Mapping[str, str]) -> None:

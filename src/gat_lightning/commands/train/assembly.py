@@ -23,6 +23,7 @@ from gat_lightning.config.resuming import (
     find_resumable,
     initialise,
     progress_of,
+    set_aside,
 )
 from gat_lightning.data import ImageDataModule
 from gat_lightning.methods import Method
@@ -64,8 +65,8 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     data = build_data(config)
     module = build_module(config, data.info)
     directory = RunDirectory(config.paths.run)
-    resume = "auto" if was_requeued() and directory.last.is_file() else config.resume
-    resumed = find_resumable(resume, directory.path)
+    goes_on = was_requeued() or (config.skip_finished and config.resume is None)
+    resumed = find_resumable("auto" if goes_on else config.resume, directory.path)
     if (start := resumed or init) is not None:
         check_held_out(start, data.patient_split, ["val", "test"])
     if resumed is not None:
@@ -83,6 +84,8 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     progress = None if resumed is None else progress_of(resumed)
     if progress is not None:
         check_unfinished(config, progress)
+    elif trainer.is_global_zero:
+        set_aside(directory)
     announce(config, progress)  # last, since a refused command leaves its directory where something was logged
     return Assembly(data, module, trainer, progress)
 

@@ -51,7 +51,8 @@ def run(config: DictConfig) -> Result | None:
         return None
     directory = RunDirectory(config.paths.run)
     if stays(config, directory):
-        print(f"{_SKIPPED if config.skip_finished else _NOTHING_LEFT}: {directory.path}", flush=True)
+        named = config.resume is not None and not config.skip_finished
+        print(f"{_NOTHING_LEFT if named else _SKIPPED}: {directory.path}", flush=True)
         return read_result(directory.path)
     with only_run_in(directory.path), stopping_at_once():
         return _train(config)

@@ -1,0 +1,80 @@
+"""The table of runs: their states, and what differs between them."""
+
+import pytest
+
+from gat_lightning.runs import listing
+from gat_lightning.runs.listing import listed_runs, print_runs, run_table
+from gat_lightning.runs.result import EvaluationResult, TrainingResult, write_result
+from gat_lightning.runs.slurm import QueuedJob
+from gat_lightning.runs.sweeps import Sweep, SweepPoint
+from support.processes import holding
+
+
+@pytest.fixture
+def output(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "exit_reason", lambda job: {"5_3": "OUT_OF_MEMORY"}.get(job, ""))
+    names = ("queued", "running", "finished", "killed", "failed", "interrupted", "gone")
+    points = [SweepPoint(["seed=0", f"task={name}"], name) for name in names]
+    record = Sweep(tmp_path, points)
+    record.submitted({name: f"5_{number}" for number, name in enumerate(names)})
+    for name in names[1:-1]:
+        (tmp_path / name / ".hydra").mkdir(parents=True)
+        (tmp_path / name / ".hydra" / "overrides.yaml").write_text(f"- seed=0\n- task={name}\n")
+        (tmp_path / name / ".hydra" / "config.yaml").write_text("trainer:\n  max_epochs: 10\n")
+    scores = {"test/pgd20/accuracy": 0.5, "test/clean/accuracy": 0.975, "test/clean/macro/accuracy": 1.0}
+    write_result(tmp_path / "finished", TrainingResult(config={}, status="finished", metrics={"best": scores}))
+    write_result(tmp_path / "failed", TrainingResult(config={}, error="Training stopped at step 3."))
+    (tmp_path / "interrupted" / "checkpoints").mkdir()
+    (tmp_path / "interrupted" / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "running" / "metrics.csv").write_text("epoch,step\n0,1\n4,50\n")
+    (tmp_path / "running" / ".lock").touch()
+    return tmp_path
+
+
+QUEUE = {"5_0": QueuedJob("PENDING", "Resources"), "5_1": QueuedJob("RUNNING", "")}
+
+
+def test_states(output):
+    states = {run.directory.name: run.state for run in listed_runs(output, QUEUE)}
+    assert states.pop("running").startswith("running, epoch 5 of 10, 0.0 h left")
+    assert states == {
+        "queued": "queued (Resources)",
+        "finished": "finished, clean 97.5%, pgd20 50.0%",
+        "killed": "failed (out of memory)",
+        "failed": "failed: Training stopped at step 3.",
+        "interrupted": "interrupted, goes on with resume=auto",
+        "gone": "never started",
+    }
+
+
+def test_only_what_differs_is_shown(output):
+    table = run_table(listed_runs(output, QUEUE))
+    assert [row[0] for row in table][:2] == ["task=queued", "task=running"]
+    assert [row[2] for row in table][:2] == ["5_0", "5_1"]
+    assert table[0][3] == str(output / "queued")
+
+
+def test_a_run_that_is_at_work_here_is_running(output):
+    with holding(output / "interrupted"):
+        states = {run.directory.name: run.state for run in listed_runs(output, None)}
+    assert states["interrupted"] == "running"
+
+
+def test_single_runs_are_listed_too_and_a_sweep_only_its_own(output, capsys):
+    (output / "single" / ".hydra").mkdir(parents=True)
+    (output / "single" / ".hydra" / "overrides.yaml").write_text("- data=[x]\n")
+    write_result(output / "single", EvaluationResult(config={}, status="finished"))
+    print_runs(output)
+    assert "data=[x]" in capsys.readouterr().out
+    print_runs(output, ["finished", "failed"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split()[:2] == ["task=finished", "finished,"]
+    assert lines[2].rstrip().endswith("failed")
+    assert "Training stopped at step 3." in lines[2]
+
+
+def test_a_point_that_is_started_again_is_listed_once(tmp_path):
+    Sweep(tmp_path, [SweepPoint(["seed=0"], "a"), SweepPoint(["seed=1"], "b")]).submitted({"a": "1", "b": "2"})
+    Sweep(tmp_path, [SweepPoint(["seed=0"], "a")]).submitted({"a": "3"})
+    assert [(run.directory.name, run.job) for run in listed_runs(tmp_path, {})] == [("b", "2"), ("a", "3")]
