@@ -5,21 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra import compose
 from hydra.errors import MissingConfigException
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, RunMode
-from hydra.utils import get_class
 
 from gat_lightning.commands.train.run import run
-from gat_lightning.config.files import find_conf
 from gat_lightning.config.messages import explain
-from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import record_directory, run_name, skipped, stays
 from gat_lightning.runs.layout import RunDirectory
@@ -28,6 +18,7 @@ from gat_lightning.runs.signals import Stopped
 from gat_lightning.runs.slurm import cpus_per_task, gpus_per_node, tasks_per_node
 from support.commands import command
 from support.signals import signalled
+from support.sweeps import kept_launcher, sweep
 from support.training_runs import SHORT, TINY, tiny, trained
 
 SMALL = ["experiment=quickstart", *TINY, *SHORT, "attack.steps=1", "validation.attack.steps=1", "test.attack.steps=1"]
@@ -120,63 +111,37 @@ def test_a_launcher_of_an_extra_names_it():
 STOP = signalled(signal.SIGTERM, "place: batch, epoch: 0, batch: 1")
 
 
-def sweeper(monkeypatch, launched, *overrides):
-    """The sweeper of a command, whose launcher keeps what it is given."""
-    launcher = type("Kept", (Launcher,), {
-        "setup": lambda *_, **__: None,
-        "launch": lambda _, points, number: launched.extend(points) or [
-            JobReturn(overrides=each, status=JobStatus.COMPLETED) for each in points
-        ],
-    })()  # fmt: skip
-    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *_, **__: launcher)
-    loader = GlobalHydra.instance().config_loader()
-    config = loader.load_configuration("train", list(overrides), RunMode.MULTIRUN)
-    HydraConfig.instance().set_config(config)
-    sweeper = get_class("hydra_plugins.gat_lightning_sweep.EveryPoint")(max_batch_size=None, params=None)
-    sweeper.setup(hydra_context=HydraContext(loader, Callbacks(config)), task_function=lambda _: None, config=config)
-    return sweeper
-
-
-@pytest.fixture
-def hydra(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    register_resolvers()
-    with initialize_config_dir(str(find_conf()), version_base="1.3"):
-        yield tmp_path
-    HydraConfig.instance().cfg = None
-
-
 def finish(directory):
     directory.mkdir(parents=True)
     write_result(directory, TrainingResult(config={}, status="finished"))
 
 
 def test_equal_points_are_refused_before_any_is_run(hydra, monkeypatch):
-    launched = []
+    launcher = kept_launcher(monkeypatch)
     with pytest.raises(UserError, match="Two points of the sweep have the same settings, seed=0 and seed=0: leave one"):
-        sweeper(monkeypatch, launched).sweep(["seed=0,1,0"])
+        sweep(["seed=0,1,0"])
     with pytest.raises(UserError, match=r"optimizer\.lr=0\.5 and optimizer\.lr=0\.5"):
-        sweeper(monkeypatch, launched).sweep(["optimizer.lr=0.5,5e-1"])
-    assert launched == []
+        sweep(["optimizer.lr=0.5,5e-1"])
+    assert launcher.points == []
 
 
 def test_points_that_are_finished_are_said_before_they_run_again_and_skipped_on_request(hydra, monkeypatch, caplog):
-    launched = []
-    sweeper(monkeypatch, launched).sweep(["seed=0,1,2"])
+    launcher = kept_launcher(monkeypatch)
+    sweep(["seed=0,1,2"])
     first, second, _ = (point["directory"] for point in json.loads(next(Path("outputs/.sweeps").iterdir()).read_text()))
     finish(Path("outputs", first))
     finish(Path("outputs", second))
     caplog.clear()
-    sweeper(monkeypatch, launched).sweep(["seed=0,1,2"])
+    sweep(["seed=0,1,2"])
     assert caplog.messages == [
         "2 of 3 points are finished already and run again under another name (-2, -3...):"
         f" {first}, {second}. skip_finished=true skips them."
     ]
     caplog.clear()
-    launched.clear()
-    sweeper(monkeypatch, launched).sweep(["seed=0,1,2", "skip_finished=true"])
+    launcher.points.clear()
+    sweep(["seed=0,1,2", "skip_finished=true"])
     assert caplog.messages == []
-    assert launched == [["seed=2", "skip_finished=true"]]
+    assert launcher.points == [["seed=2", "skip_finished=True"]]
 
 
 def test_a_requeued_job_keeps_the_name_with_which_it_began(hydra, monkeypatch):

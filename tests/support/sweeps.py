@@ -1,0 +1,51 @@
+"""Sweeps in this process."""
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode
+from hydra.utils import get_class
+
+
+class Kept(Launcher):
+    """Keeps the points that it is given, and runs none."""
+
+    def __init__(self):
+        self.points = []
+
+    def setup(self, **_):
+        pass
+
+    def launch(self, job_overrides, initial_job_idx):
+        self.points += job_overrides
+        return [JobReturn(overrides=each, status=JobStatus.COMPLETED) for each in job_overrides]
+
+
+def kept_launcher(monkeypatch):
+    """Let the next sweeps have a launcher that only keeps its points; returns it."""
+    launcher = Kept()
+    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *_, **__: launcher)
+    return launcher
+
+
+def sweep(arguments, *settings):
+    """Run a sweep of the train command.
+
+    Args:
+        arguments: the points.
+        settings: what is composed before them, such as a launcher.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    config = loader.load_configuration("train", [*settings, *arguments], RunMode.MULTIRUN)
+    HydraConfig.instance().set_config(config)
+    Plugins.instance()
+    sweeper = get_class("hydra_plugins.gat_lightning_sweep.EveryPoint")(max_batch_size=None, params=None)
+    sweeper.setup(hydra_context=HydraContext(loader, Callbacks(config)), task_function=nothing, config=config)
+    return sweeper.sweep(arguments)
+
+
+def nothing(_):
+    """What a point runs."""
