@@ -1,12 +1,14 @@
 """What is asked of SLURM: time limits, the queue, why a job ended."""
 
 import math
+import signal
 
 import pytest
 
 from gat_lightning.errors import UserError
 from gat_lightning.runs import slurm
-from gat_lightning.runs.slurm import QueuedJob, exit_reason, queued_jobs, time_limit
+from gat_lightning.runs.signals import Stopped
+from gat_lightning.runs.slurm import QueuedJob, exit_reason, queued_jobs, requeued_if_preempted, time_limit
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,30 @@ def test_why_a_job_ended_is_asked_of_accounting_then_of_the_controller(monkeypat
     assert exit_reason("7") == "OUT_OF_MEMORY"
     answers.clear()
     assert exit_reason("7") == ""
+
+
+@pytest.mark.parametrize(
+    ("shown", "number", "rank", "asked"),
+    [
+        ("PreemptTime=2026-11-28T13:00:00", signal.SIGTERM, "0", True),
+        ("PreemptTime=None", signal.SIGTERM, "0", False),
+        ("PreemptTime=2026-11-28T13:00:00", signal.SIGUSR2, "0", False),
+        ("PreemptTime=2026-11-28T13:00:00", signal.SIGTERM, "1", False),
+    ],
+    ids=["pre-empted", "cancelled", "time is over", "second rank"],
+)
+def test_a_job_that_makes_way_is_requeued_by_its_first_rank(monkeypatch, shown, number, rank, asked):
+    commands = []
+    monkeypatch.setattr(slurm, "_asked", lambda command: commands.append(command) or [f"   JobState=RUNNING {shown}"])
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_PROCID", rank)
+    with pytest.raises(Stopped), requeued_if_preempted():
+        raise Stopped(number)
+    assert (["scontrol", "requeue", "12"] in commands) is asked
+
+
+def test_outside_a_job_nothing_is_asked(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr(slurm, "_asked", lambda command: pytest.fail(f"asked {command}"))
+    with pytest.raises(Stopped), requeued_if_preempted():
+        raise Stopped(signal.SIGTERM)

@@ -1,6 +1,9 @@
 """DataLoader of whole batches, which resumes an interrupted training epoch."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
+from threading import Thread
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -9,6 +12,22 @@ from gat_lightning.batch import Batch
 from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
 from gat_lightning.errors import UserError
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """Ignore signals to stop, which batch systems send to every process of a job, unless the parent sends them."""
+    for name in ("SIGINT", "SIGUSR2"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # Linux
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        Thread(target=_end_when_told_by, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told_by(parent: int) -> None:
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _as_is(batch: Any) -> Any:
@@ -33,6 +52,7 @@ class BatchLoader(DataLoader[Batch]):
             num_workers=workers,
             persistent_workers=workers > 0,
             collate_fn=_as_is,
+            worker_init_fn=_leave_signals_to_parent,
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]

@@ -1,12 +1,19 @@
 """SLURM: the resources of a run, and the state of the user's jobs."""
 
+import logging
 import math
+import os
 import re
+import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from gat_lightning.errors import UserError
+from gat_lightning.runs.signals import Stopped
+
+log = logging.getLogger(__name__)
 
 _CORES_WITHOUT_GPU = 4
 _TIME = re.compile(r"((?P<days>\d+)-)?(?P<parts>\d+(:\d+){0,2})")
@@ -126,6 +133,28 @@ def exit_reason(job: str) -> str:
     fields = " ".join(_asked(["scontrol", "show", "job", job]) or [])
     found_state = re.search(r"JobState=(\w+)", fields)
     return found_state[1] if found_state else ""
+
+
+@contextmanager
+def requeued_if_preempted() -> Iterator[None]:
+    """Has SLURM requeue the job where the block is stopped to make way for another one.
+
+    In a partition with a ``GraceTime`` SLURM requeues only what is still there at its end.
+    """
+    try:
+        yield
+    except Stopped as stop:
+        job = os.environ.get("SLURM_JOB_ID")
+        if stop.number == signal.SIGTERM and job and os.environ.get("SLURM_PROCID", "0") == "0" and _is_preempted(job):
+            log.warning("SLURM pre-empts job %s: requeued.", job)
+            _asked(["scontrol", "requeue", job])
+        raise
+
+
+def _is_preempted(job: str) -> bool:
+    fields = " ".join(_asked(["scontrol", "show", "job", job]) or [])
+    found = re.search(r"\bPreemptTime=(\S+)", fields)
+    return found is not None and found[1][:1].isdigit()
 
 
 def _asked(command: Sequence[str]) -> list[str] | None:

@@ -25,6 +25,7 @@ from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.result import Result, read_result
 from gat_lightning.runs.signals import stopping_at_once
+from gat_lightning.runs.slurm import requeued_if_preempted
 
 _SKIPPED = "Skipped, since it is finished"
 _NOTHING_LEFT = (
@@ -54,7 +55,7 @@ def run(config: DictConfig) -> Result | None:
         named = config.resume is not None and not config.skip_finished
         print(f"{_NOTHING_LEFT if named else _SKIPPED}: {directory.path}", flush=True)
         return read_result(directory.path)
-    with only_run_in(directory.path), stopping_at_once():
+    with requeued_if_preempted(), only_run_in(directory.path), stopping_at_once():
         return _train(config)
 
 
