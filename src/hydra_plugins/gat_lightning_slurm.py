@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from hydra.core.singleton import Singleton
@@ -112,7 +113,7 @@ class _Job:
         setup_globals()
         register_resolvers()
         environment = submitit.JobEnvironment()
-        config = self._config
+        config = deepcopy(self._config)  # Hydra locks what it runs, and a requeued job runs it again
         with open_dict(config.hydra):
             config.hydra.job.id, config.hydra.job.num = environment.job_id, self._number
             if environment.global_rank > 0:

@@ -1,58 +1,13 @@
 """A sweep on a SLURM that runs on this machine: ranks, pre-emption, failures, and what is skipped."""
 
 import json
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
-from gat_lightning.config.checkpoint import load_checkpoint
+from support.slurm_sweeps import half_way, results, runs, sweep
 from support.training_runs import assert_same_run
 
 pytestmark = pytest.mark.slurm
-
-HERE = Path(__file__).parent
-STEPS = 3 * 5
-
-
-def sweep(cluster, folder, *arguments):
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "gat_lightning.train", "-m", "--config-dir", str(HERE / "conf"),
-               "hydra/launcher=slurm", "experiment=six_jobs", *arguments]  # fmt: skip
-    environment = cluster.environment | {
-        "PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"
-    }  # fmt: skip
-    with (folder / "log.txt").open("a") as log:
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-
-
-def runs(folder):
-    """Run directories by the name of their point; only those that have begun."""
-    found = {}
-    for path in folder.glob("outputs/*/.hydra/overrides.yaml"):
-        for point in "abcdef":
-            if f"point={point}" in path.read_text():
-                found[point] = path.parent.parent
-    return found
-
-
-def results(folder):
-    return {point: json.loads((path / "result.json").read_text()) for point, path in runs(folder).items()}
-
-
-def half_way(folder, point, seconds=400.0):
-    """Waits until this run has been through its first epoch; its SLURM job's number."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        time.sleep(0.1)
-        last = runs(folder).get(point, folder) / "checkpoints" / "last.ckpt"
-        if last.is_file():
-            assert load_checkpoint(last)["global_step"] < STEPS
-            job = (last.parent.parent / ".hydra" / "hydra.yaml").read_text()
-            return next(line.partition("id: ")[2].strip("'\" ") for line in job.splitlines() if "    id: " in line)
-    raise AssertionError((folder / "log.txt").read_text())
 
 
 @pytest.fixture(scope="module")

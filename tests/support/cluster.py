@@ -36,7 +36,13 @@ SlurmdParameters=config_overrides
 KillWait=20
 SchedulerParameters=sched_interval=2,batch_sched_delay=0,requeue_delay=1
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=8000 State=UNKNOWN
-PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=5 PreemptMode=OFF
+PartitionName=grace Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=30
+PartitionName=nograce Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=0
+PartitionName=short Nodes=ALL MaxTime=2 State=UP PriorityTier=5 PreemptMode=OFF
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=9 PreemptMode=OFF
 """
 
 

@@ -1,0 +1,50 @@
+"""Sweeps of six short runs on a SLURM of this machine."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gat_lightning.config.checkpoint import load_checkpoint
+
+TESTS = Path(__file__).parents[1]
+STEPS = 3 * 5
+
+
+def sweep(cluster, folder, *arguments):
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "gat_lightning.train", "-m", "--config-dir", str(TESTS / "slurm" / "conf"),
+               "hydra/launcher=slurm", "experiment=six_jobs", *arguments]  # fmt: skip
+    environment = cluster.environment | {
+        "PYTHONPATH": str(TESTS), "PYTHONWARNINGS": "", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"
+    }  # fmt: skip
+    with (folder / "log.txt").open("a") as log:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+
+
+def runs(folder):
+    """Run directories by the name of their point; only those that have begun."""
+    found = {}
+    for path in folder.glob("outputs/*/.hydra/overrides.yaml"):
+        for point in "abcdef":
+            if f"point={point}" in path.read_text():
+                found[point] = path.parent.parent
+    return found
+
+
+def results(folder):
+    return {point: json.loads((path / "result.json").read_text()) for point, path in runs(folder).items()}
+
+
+def half_way(folder, point, seconds=400.0):
+    """Waits until this run has been through its first epoch; its SLURM job's number."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        last = runs(folder).get(point, folder) / "checkpoints" / "last.ckpt"
+        if last.is_file():
+            assert load_checkpoint(last)["global_step"] < STEPS
+            job = (last.parent.parent / ".hydra" / "hydra.yaml").read_text()
+            return next(line.partition("id: ")[2].strip("'\" ") for line in job.splitlines() if "    id: " in line)
+    raise AssertionError((folder / "log.txt").read_text())
