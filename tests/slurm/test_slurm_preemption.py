@@ -39,7 +39,7 @@ def test_a_job_that_makes_way_is_requeued_and_equals_an_undisturbed_one(cluster,
     half_way(tmp_path, "a")
     make_way(cluster)
     assert process.wait(600) == 0, (tmp_path / "log.txt").read_text()
-    assert [path.name for path in tmp_path.glob("outputs/digits-*")] == [runs(tmp_path)["a"].name]
+    assert [path.name for path in tmp_path.glob("outputs/quickstart-*")] == [runs(tmp_path)["a"].name]
     assert results(tmp_path)["a"]["resumed"] == "checkpoints/last.ckpt"
     assert_same_run(undisturbed, runs(tmp_path)["a"])
 
