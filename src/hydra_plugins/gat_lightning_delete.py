@@ -9,7 +9,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-_of_hydra = ConfigLoaderImpl._apply_overrides_to_config
+_now = ConfigLoaderImpl._apply_overrides_to_config
+_of_hydra = getattr(_now, "of_hydra", _now)  # Hydra imports its plugins anew where it looks for them again
 
 
 def apply_overrides(overrides: list[Override], cfg: DictConfig) -> None:
@@ -29,4 +30,5 @@ def apply_overrides(overrides: list[Override], cfg: DictConfig) -> None:
             _of_hydra([override], cfg)
 
 
+apply_overrides.of_hydra = _of_hydra  # type: ignore[attr-defined]
 ConfigLoaderImpl._apply_overrides_to_config = staticmethod(apply_overrides)  # type: ignore[method-assign]

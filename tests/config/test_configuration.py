@@ -1,3 +1,4 @@
+import importlib
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,12 @@ def test_further_test_attacks_keep_the_names_that_they_are_given():
     config.test.also.large.attack.steps = config.test.attack.steps
     attacks = build_test_attacks(config)
     assert {name: attack.eps for name, attack in attacks.items()} == {"pgd20": 0.15, "large": 0.3}
+
+
+def test_hydra_may_import_its_plugins_again():
+    for _ in range(3):
+        importlib.reload(importlib.import_module("hydra_plugins.gat_lightning_delete"))
+    assert "weights" not in composed("encoder=torchvision", "~encoder.weights").encoder
 
 
 def test_a_setting_that_is_null_can_be_removed():
