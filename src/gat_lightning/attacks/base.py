@@ -71,6 +71,13 @@ class Attack(ABC):
     def name(self) -> str:
         """Name of the attack in metrics, such as ``pgd20`` (L-infinity) or ``pgd20-l2``."""
 
+    def check_images(self, channels: int, height: int, width: int) -> None:  # noqa: B027
+        """Called before work starts, with the shape of the images.
+
+        Raises:
+            ValueError: the attack is not defined for such images.
+        """
+
     @abstractmethod
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """The attack itself, called inside the guard, with gradients enabled.

@@ -30,6 +30,11 @@ class Ensemble(Attack):
     def members(self) -> tuple[Attack, ...]:
         """The attacks, in order, with the norm, radius and mode of the ensemble."""
 
+    def check_images(self, channels: int, height: int, width: int) -> None:
+        """See that every member is defined for such images."""
+        for member in self.members:
+            member.check_images(channels, height, width)
+
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """One member after the other."""
         decision = as_decision(problem, self.name)

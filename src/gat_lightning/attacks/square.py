@@ -11,6 +11,7 @@ from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, Log
 from gat_lightning.attacks.losses import margin
 from gat_lightning.attacks.norms import L2
 from gat_lightning.attacks.problem import ClassifierProblem, LossProblem, Problem, RankingProblem
+from gat_lightning.attacks.square_search import LEAST_SIDE, square_search
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int
 
@@ -46,10 +47,19 @@ class Square(ExternalAttack):
         self.restarts = check_int("restarts", restarts)
 
     def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
-        """``torchattacks.Square``."""
-        import torchattacks
+        """``torchattacks.Square``, for pictures of any shape."""
+        return square_search()(model, **self._settings(seed))
 
-        return torchattacks.Square(model, **self._settings(seed))
+    def check_images(self, channels: int, height: int, width: int) -> None:
+        """See that the images are large enough.
+
+        Raises:
+            ValueError: in L2 one side has fewer than 5 pixels.
+        """
+        if isinstance(self.norm, L2) and min(height, width) < LEAST_SIDE:
+            raise ValueError(
+                f"Square in L2 needs images of at least {LEAST_SIDE}x{LEAST_SIDE} pixels, got {[height, width]}"
+            )
 
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """Search for a misclassification, or for a higher loss where there is no decision.
@@ -57,8 +67,7 @@ class Square(ExternalAttack):
         Raises:
             ValueError: the images are too small for L2.
         """
-        if isinstance(self.norm, L2) and min(images.shape[2:]) < 5:
-            raise ValueError(f"Square in L2 needs images of at least 5x5 pixels, got {list(images.shape[2:])}")
+        self.check_images(*images.shape[1:])
         if isinstance(problem, RankingProblem):
             problem = LossProblem(partial(problem.decision_loss, loss=margin))
         if isinstance(problem, ClassifierProblem):
@@ -79,9 +88,8 @@ class Square(ExternalAttack):
 @cache
 def _loss_square() -> Any:
     """``torchattacks.Square`` that searches for the highest loss of all restarts; no image is ever done."""
-    import torchattacks
 
-    class LossSquare(torchattacks.Square):
+    class LossSquare(square_search()):  # type: ignore[misc]
         def __init__(self, problem: Problem, images: Tensor, settings: dict[str, Any]) -> None:
             super().__init__(LogitsModel(problem.loss, images), **settings)
             self._loss = problem.loss

@@ -118,8 +118,8 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     with naming(config, "method"):
         method.check(tasks, attacked)
     if method.needs_adversarial:
-        check_loss(config, "attack", method.attack or attack, method.attacked(tasks, attacked))
-    scores = _scores(config, tasks[0])
+        check_attack(config, "attack", method.attack or attack, method.attacked(tasks, attacked), info)
+    scores = _scores(config, tasks[0], info)
     check_objectives(config, names, augment, method, weighting, curvature)
     model = build_model(config, info, tasks)
     engine = _engine(config, model, names, weighting)
@@ -154,11 +154,11 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     return module
 
 
-def _scores(config: DictConfig, target: Task) -> Scores:
+def _scores(config: DictConfig, target: Task, info: DataInfo) -> Scores:
     """What validation and test measure, by attacks that can attack the target."""
     validation, test = _named(build_attack(config, "validation.attack")), build_test_attacks(config)
     for path, attack in zip(scored_attacks(config), [*validation.values(), *test.values()], strict=True):
-        check_loss(config, path, attack, [target])
+        check_attack(config, path, attack, [target], info)
     return Scores(validation, test, config.validation.images)
 
 
@@ -196,10 +196,11 @@ def scored_attacks(config: DictConfig) -> list[str]:
     return ["validation.attack", "test.attack", *(f"test.also.{name}.attack" for name in config.test.also)]
 
 
-def check_loss(config: DictConfig, path: str, attack: Attack, attacked: Sequence[Task]) -> None:
-    """Raise `UserError` unless the loss of the attack at ``path`` is defined for the tasks that it attacks."""
-    if isinstance(attack, IterativeAttack):
-        with naming(config, path):
+def check_attack(config: DictConfig, path: str, attack: Attack, attacked: Sequence[Task], info: DataInfo) -> None:
+    """Raise `UserError` unless the attack at ``path`` is defined for the images and for the tasks that it attacks."""
+    with naming(config, path):
+        attack.check_images(*info.image)
+        if isinstance(attack, IterativeAttack):
             check_attack_loss(attack.loss, attacked)
 
 

@@ -19,7 +19,7 @@ from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.commands.evaluate.subject import Subject, load_subject
 from gat_lightning.commands.evaluate.supplements import Supplementary, check_supplements, load_surrogates
 from gat_lightning.config.attack_strength import check_radius_above_zero, long_steps
-from gat_lightning.config.build import build_attack, check_loss
+from gat_lightning.config.build import build_attack, check_attack
 from gat_lightning.config.evaluation import data_settings
 from gat_lightning.config.files import plain
 from gat_lightning.config.held_out import check_held_out
@@ -57,7 +57,7 @@ def run(config: DictConfig) -> EvaluationResult:
     check_radius_above_zero(config, nodes)
     nodes += [("curve.attack", point.attack) for point in curve]
     for path, attack in nodes:
-        check_loss(config, path, attack, target.attacked or [target.task])
+        check_attack(config, path, attack, target.attacked or [target.task], subject.data.info)
     attacks, notes = defined(target, attacks)
     surrogates = load_surrogates(surrogate_paths(config), target)
     for path in surrogate_paths(config):
