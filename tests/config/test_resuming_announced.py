@@ -4,9 +4,10 @@ import json
 import logging
 
 import pytest
+import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 
-from gat_lightning.config.resuming import announce, progress_of
+from gat_lightning.config.resuming import announce, progress_of, warn_of_threads
 from gat_lightning.runs.directory import run_name
 from support.training_runs import tiny
 
@@ -61,3 +62,20 @@ def test_nothing_is_said_of_what_nobody_asked_for(said):
 def test_rank_0_alone_speaks(said, monkeypatch):
     monkeypatch.setattr(rank_zero_only, "rank", 1, raising=False)
     assert said("resume=auto")[1] == ""
+
+
+@pytest.mark.parametrize(("device", "change", "warned"), [("cpu", 1, True), ("cpu", 0, False), ("cuda", 1, False)])
+def test_another_number_of_threads_is_said_on_a_cpu(quickstart, caplog, monkeypatch, device, change, warned):
+    monkeypatch.setattr(rank_zero_only, "rank", 0, raising=False)
+    progress = progress_of(quickstart[0] / "checkpoints" / "last.ckpt")
+    assert progress.threads == quickstart[1]["device"]["threads"] == torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: progress.threads + change)
+    warn_of_threads(progress, torch.device(device))
+    assert (f"Set OMP_NUM_THREADS={progress.threads} for equal numbers" in caplog.text) == warned
+
+
+def test_a_checkpoint_of_an_earlier_version_does_not_say_its_threads(quickstart, caplog, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 0, raising=False)
+    progress = progress_of(quickstart[0] / "checkpoints" / "last.ckpt")._replace(threads=None)
+    warn_of_threads(progress, torch.device("cpu"))
+    assert caplog.text == ""

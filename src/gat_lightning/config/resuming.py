@@ -173,12 +173,14 @@ class Progress(NamedTuple):
         step: number of steps taken.
         epoch: the current epoch, counted from 1.
         done: number of whole epochs.
+        threads: torch's on a CPU; None in checkpoints of earlier versions.
     """
 
     checkpoint: Path
     step: int
     epoch: int
     done: int
+    threads: int | None
 
 
 def progress_of(checkpoint: Path) -> Progress:
@@ -194,7 +196,7 @@ def progress_of(checkpoint: Path) -> Progress:
             f" RUN/checkpoints/last.ckpt, or begin a new run with its weights: init={checkpoint}"
         )
     done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    return Progress(checkpoint, content["global_step"], content["epoch"] + 1, done)
+    return Progress(checkpoint, content["global_step"], content["epoch"] + 1, done, content.get("threads"))
 
 
 def check_unfinished(config: DictConfig, progress: Progress) -> None:
@@ -231,6 +233,18 @@ def set_aside(run: RunDirectory) -> None:
     )
 
 
+def warn_of_threads(progress: Progress, device: torch.device) -> None:
+    """Log a warning if a run on a CPU resumes with another number of threads, so that its numbers differ."""
+    before, now = progress.threads, torch.get_num_threads()
+    if device.type == "cpu" and before not in (None, now):
+        log.warning(
+            "This run has %d threads, and %s was saved with %d: gradients are rounded otherwise, and the numbers will not"
+            " be those of an undisturbed run. Set OMP_NUM_THREADS=%d for equal numbers.",
+            *(now, progress.checkpoint, before, before),
+        )
+
+
+@rank_zero_only
 def announce(config: DictConfig, progress: Progress | None) -> None:
     """Log which checkpoint the run resumes from, or why there is none although ``resume=auto`` asks for one.
 

@@ -24,6 +24,7 @@ from gat_lightning.config.resuming import (
     initialise,
     progress_of,
     set_aside,
+    warn_of_threads,
 )
 from gat_lightning.data import ImageDataModule
 from gat_lightning.methods import Method
@@ -84,6 +85,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     progress = None if resumed is None else progress_of(resumed)
     if progress is not None:
         check_unfinished(config, progress)
+        warn_of_threads(progress, trainer.strategy.root_device)
     elif trainer.is_global_zero:
         set_aside(directory)
     announce(config, progress)  # last, since a refused command leaves its directory where something was logged

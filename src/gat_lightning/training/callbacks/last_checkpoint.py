@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -72,7 +73,11 @@ class LastCheckpoint(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add every rank's buffers: BatchNorm has its own statistics on each within an epoch, and attacks see them."""
+        """Add the number of threads, and every rank's buffers.
+
+        BatchNorm has its own statistics on each rank within an epoch, and attacks see them.
+        """
+        checkpoint["threads"] = torch.get_num_threads()
         if trainer.world_size > 1:
             checkpoint["buffers_of_ranks"] = gather_from_ranks(
                 {name: value.cpu() for name, value in pl_module.named_buffers()}
