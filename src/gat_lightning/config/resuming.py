@@ -238,8 +238,8 @@ def warn_of_threads(progress: Progress, device: torch.device) -> None:
     before, now = progress.threads, torch.get_num_threads()
     if device.type == "cpu" and before not in (None, now):
         log.warning(
-            "This run has %d threads, and %s was saved with %d: gradients are rounded otherwise, and the numbers will not"
-            " be those of an undisturbed run. Set OMP_NUM_THREADS=%d for equal numbers.",
+            "This run has %d threads, and %s was saved with %d: gradients are rounded otherwise, and the numbers will"
+            " not be those of an undisturbed run. Set OMP_NUM_THREADS=%d for equal numbers.",
             *(now, progress.checkpoint, before, before),
         )
 
