@@ -13,6 +13,8 @@ from torch import nn
 from gat_lightning.attacks import PGD, Attack
 from gat_lightning.attacks.apgd import APGDCE, APGDT
 from gat_lightning.attacks.autoattack import AutoAttack
+from gat_lightning.attacks.cw import CW
+from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.square import Square
 from gat_lightning.evaluation.outcomes import Outcomes, auroc
 from gat_lightning.evaluation.predictions import Predictions
@@ -102,3 +104,13 @@ def test_an_output_that_is_not_finite_is_the_worst_of_all() -> None:
 
     assert np.isnan(worst_ranked(outcomes, np.array([1, 0])).score[0])
     assert worst_ranked(outcomes, np.array([1, 0])).score[1] == -1.0
+
+
+def test_auroc_under_an_attack_that_stops_at_the_boundary_has_a_note() -> None:
+    from gat_lightning.commands.evaluate.run import defined
+
+    attacks = {"fab": FAB(eps=EPS), "pgd20": PGD(eps=EPS, steps=20), "cw": CW()}
+    _, notes = defined(Target(trained("binary"), task("binary")), attacks)
+    assert [note.split()[0] for note in notes] == ["fab", "cw"]
+    assert all("AUROC under it is an upper bound" in note for note in notes)
+    assert defined(Target(trained(), task()), attacks)[1] == []

@@ -40,6 +40,7 @@ class CW(ExternalAttack):
     """
 
     label = "cw"
+    stops_at_boundary = True
     norms = (L2,)
 
     def __init__(

@@ -44,6 +44,8 @@ class ExternalAttack(Attack):
     needs_decision = True
     """Whether logits and labels are needed, not only a loss."""
     norms: ClassVar[tuple[type[Norm], ...]] = (Linf, L2)
+    stops_at_boundary: ClassVar[bool] = False
+    """Whether the attack ends at the decision boundary, however far beyond it an image could be moved."""
     label: ClassVar[str]
     """Name of the attack, without its norm."""
 

@@ -37,6 +37,7 @@ class FAB(ExternalAttack):
     """
 
     label = "fab"
+    stops_at_boundary = True
     norms = (Linf, L2, L1)
 
     def __init__(

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from gat_lightning.attacks import Attack, parse_budget
+from gat_lightning.attacks import Attack, ExternalAttack, parse_budget
 from gat_lightning.commands.evaluate.display import bar, print_metrics
 from gat_lightning.commands.evaluate.images import chosen_images
 from gat_lightning.commands.evaluate.record import record_scores, recorded
@@ -132,10 +132,17 @@ def build_target(config: DictConfig, subject: Subject, device: torch.device) -> 
 
 
 def defined(target: Target, attacks: Mapping[str, Attack]) -> tuple[dict[str, Attack], list[str]]:
-    """The attacks that make sense for the target, and a note about each of the others."""
+    """The attacks that make sense for the target, and a note about each other one and each with a doubtful AUROC."""
     reasons = {view: target.why_not(attack) for view, attack in attacks.items()}
     notes = [f"{view} was left out: {reason}." for view, reason in reasons.items() if reason is not None]
-    return {view: attack for view, attack in attacks.items() if reasons[view] is None}, notes
+    chosen = {view: attack for view, attack in attacks.items() if reasons[view] is None}
+    notes += [
+        f"{view} stops at the decision boundary, a logit of 0, so AUROC under it is an upper bound. pgd and autoattack"
+        " move the logit as far as they can."
+        for view, attack in chosen.items()
+        if target.task.kind == "binary" and isinstance(attack, ExternalAttack) and attack.stops_at_boundary
+    ]
+    return chosen, notes
 
 
 def predict(
