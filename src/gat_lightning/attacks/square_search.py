@@ -21,7 +21,7 @@ def square_search() -> Any:
     """
     import torchattacks
 
-    class SquareSearch(torchattacks.Square):
+    class SquareSearch(_SearchInL2, torchattacks.Square):
         def p_selection(self, it: int) -> float:
             """The share of pixels in a square, at most that of the largest square in the picture."""
             height, width = self.orig_dim[1:]
@@ -30,59 +30,73 @@ def square_search() -> Any:
         def attack_single_run(self, x: Tensor, y: Tensor) -> tuple[Any, Tensor]:
             return super().attack_single_run(x, y) if self.norm == "Linf" else (None, self._search_in_l2(x, y))
 
-        @torch.no_grad()
-        def _search_in_l2(self, images: Tensor, labels: Tensor) -> Tensor:
-            best = (images + self.normalize_delta(self._tiles(images)) * self.eps).clamp(0, 1)
-            margin, loss = self.margin_and_loss(best, labels)
-            for query in range(self.n_queries):
-                rows = (margin > 0).nonzero().flatten()
-                if len(rows) == 0:
-                    break
-                found = self._moved(images[rows], best[rows], query)
-                new_margin, new_loss = self.margin_and_loss(found, labels[rows])
-                lower = new_loss < loss[rows]
-                better = lower | (new_margin <= 0)
-                loss[rows] = torch.where(lower, new_loss, loss[rows])
-                margin[rows] = torch.where(better, new_margin, margin[rows])
-                best[rows] = torch.where(better[:, None, None, None], found, best[rows])
-            return best
-
-        def _tiles(self, images: Tensor) -> Tensor:
-            """The first perturbation: tiles of a fifth of the shorter side, cut off at the border."""
-            count, channels, height, width = images.shape
-            size = min(height, width) // 5
-            first = (min(height, width) - 5 * size) // 2
-            delta = torch.zeros_like(images)
-            for top in range(first, first + height // size * size, size):
-                for left in range(first, first + width // size * size, size):
-                    place = delta[:, :, top : top + size, left : left + size]
-                    tile = self.eta(size) * self.random_choice([count, channels, 1, 1])
-                    place += tile[:, :, : place.shape[2], : place.shape[3]]
-            return delta
-
-        def _moved(self, images: Tensor, best: Tensor, query: int) -> Tensor:
-            """What results where one window takes over the budget of another, and what is left of it."""
-            count, channels, height, width = images.shape
-            side = min(height, width)
-            size = max(round(math.sqrt(self.p_selection(query) * height * width)), 3)
-            size = min(size + (size % 2 == 0), side - (side % 2 == 0))  # odd
-            gaining, losing = (self._window(height, width, size) for _ in range(2))
-            delta = best - images
-            either = torch.zeros_like(delta)
-            either[gaining] = either[losing] = 1.0
-            left = ((self.eps * torch.ones_like(delta[gaining])) ** 2 - self.lp_norm(delta) ** 2).clamp(min=0)
-            budget = (left / channels + self.lp_norm(delta * either) ** 2).sqrt()
-            pattern = (self.eta(size) * self.random_choice([count, channels, 1, 1])).contiguous()
-            new = pattern + delta[gaining] / (1e-12 + _length(delta[gaining]))
-            delta[losing] = 0.0
-            delta[gaining] = new / (1e-12 + _length(new)) * budget
-            return (images + self.normalize_delta(delta) * self.eps).clamp(0, 1)
-
-        def _window(self, height: int, width: int, size: int) -> tuple[Any, ...]:
-            top, left = int(self.random_int(0, height - size)), int(self.random_int(0, width - size))
-            return ..., slice(top, top + size), slice(left, left + size)
-
     return SquareSearch
+
+
+class _SearchInL2:
+    """The search in L2, with the parts of ``torchattacks.Square`` that it is made of."""
+
+    eps: float
+    n_queries: int
+    eta: Any
+    lp_norm: Any
+    margin_and_loss: Any
+    normalize_delta: Any
+    p_selection: Any
+    random_choice: Any
+    random_int: Any
+
+    @torch.no_grad()
+    def _search_in_l2(self, images: Tensor, labels: Tensor) -> Tensor:
+        best = (images + self.normalize_delta(self._tiles(images)) * self.eps).clamp(0, 1)
+        margin, loss = self.margin_and_loss(best, labels)
+        for query in range(self.n_queries):
+            rows = (margin > 0).nonzero().flatten()
+            if len(rows) == 0:
+                break
+            found = self._moved(images[rows], best[rows], query)
+            new_margin, new_loss = self.margin_and_loss(found, labels[rows])
+            lower = new_loss < loss[rows]
+            better = lower | (new_margin <= 0)
+            loss[rows] = torch.where(lower, new_loss, loss[rows])
+            margin[rows] = torch.where(better, new_margin, margin[rows])
+            best[rows] = torch.where(better[:, None, None, None], found, best[rows])
+        return best
+
+    def _tiles(self, images: Tensor) -> Tensor:
+        """The first perturbation: tiles of a fifth of the shorter side, cut off at the border."""
+        count, channels, height, width = images.shape
+        size = min(height, width) // 5
+        first = (min(height, width) - 5 * size) // 2
+        delta = torch.zeros_like(images)
+        for top in range(first, first + height // size * size, size):
+            for left in range(first, first + width // size * size, size):
+                place = delta[:, :, top : top + size, left : left + size]
+                tile = self.eta(size) * self.random_choice([count, channels, 1, 1])
+                place += tile[:, :, : place.shape[2], : place.shape[3]]
+        return delta
+
+    def _moved(self, images: Tensor, best: Tensor, query: int) -> Tensor:
+        """What results where one window takes over the budget of another, and what is left of it."""
+        count, channels, height, width = images.shape
+        side = min(height, width)
+        size = max(round(math.sqrt(self.p_selection(query) * height * width)), 3)
+        size = min(size + (size % 2 == 0), side - (side % 2 == 0))  # odd
+        gaining, losing = (self._window(height, width, size) for _ in range(2))
+        delta = best - images
+        either = torch.zeros_like(delta)
+        either[gaining] = either[losing] = 1.0
+        left = ((self.eps * torch.ones_like(delta[gaining])) ** 2 - self.lp_norm(delta) ** 2).clamp(min=0)
+        budget = (left / channels + self.lp_norm(delta * either) ** 2).sqrt()
+        pattern = (self.eta(size) * self.random_choice([count, channels, 1, 1])).contiguous()
+        new = pattern + delta[gaining] / (1e-12 + _length(delta[gaining]))
+        delta[losing] = 0.0
+        delta[gaining] = new / (1e-12 + _length(new)) * budget
+        return (images + self.normalize_delta(delta) * self.eps).clamp(0, 1)
+
+    def _window(self, height: int, width: int, size: int) -> tuple[Any, ...]:
+        top, left = int(self.random_int(0, height - size)), int(self.random_int(0, width - size))
+        return ..., slice(top, top + size), slice(left, left + size)
 
 
 def _length(windows: Tensor) -> Tensor:
