@@ -120,3 +120,4 @@ def test_two_devices_from_the_command_line_count_each_image_once(tmp_path):
     for scores in result["metrics"].values():
         right = scores["test/clean/accuracy"] * 360
         assert right == pytest.approx(round(right), abs=1e-3)
+    assert result["device"]["processes"] == 2

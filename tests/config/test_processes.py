@@ -9,10 +9,11 @@ from support.configurations import composed
 BY_HAND = {"MASTER_ADDR": "node0", "MASTER_PORT": "29500", "NODE_RANK": "0"}
 STEP = {"SLURM_STEP_ID": "0"}
 JOB = {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "train"}
+SCRIPT = {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "0"}
 
 
 def checked(monkeypatch, variables, *overrides):
-    for name in ("LOCAL_RANK", "TORCHELASTIC_RUN_ID", *BY_HAND, *STEP, *JOB):
+    for name in ("LOCAL_RANK", "TORCHELASTIC_RUN_ID", *BY_HAND, *STEP, *SCRIPT):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -33,8 +34,26 @@ def checked(monkeypatch, variables, *overrides):
             r"num_nodes=3: .* by hand with MASTER_PORT, NODE_RANK set",
         ),
         ({**JOB, "SLURM_JOB_NAME": "bash"}, ["+trainer.num_nodes=2"], "started alone and would wait"),
-        (JOB, [], "has 2 tasks, and this process was not started by srun"),
-        (JOB, ["+trainer.num_nodes=2"], "has 2 tasks, and this process was not started by srun"),
+        (JOB, [], r"in a SLURM job of 2 tasks without being one of them: start it with srun \(srun python"),
+        (JOB, ["trainer.devices=2"], "start it with srun"),
+        (JOB, ["+trainer.num_nodes=2"], "start it with srun"),
+        ({**SCRIPT, "SLURM_NTASKS": "2"}, ["trainer.devices=2"], "start it with srun"),
+        (
+            {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "python"},
+            [],
+            "in a SLURM job of 1 task without .*start it with srun",
+        ),
+        (
+            SCRIPT,
+            ["trainer.devices=2"],
+            r"devices=2 needs a process .* job has 1 in all: start it with srun --nodes=1 --ntasks-per-node=2",
+        ),
+        (
+            {**SCRIPT, **STEP},
+            ["trainer.devices=3", "+trainer.num_nodes=2"],
+            "job has 1 .* --nodes=2 --ntasks-per-node=3",
+        ),
+        ({**JOB, **STEP}, [], "devices=1 needs a process .* has 2 in all"),
         ({}, ["+trainer.num_nodes=0"], "trainer.num_nodes=0: it must be a whole number of at least 1"),
     ],
 )
@@ -51,7 +70,10 @@ def test_nobody_starts_the_others(monkeypatch, variables, overrides, message):
         (BY_HAND, ["+trainer.num_nodes=2"]),
         ({"TORCHELASTIC_RUN_ID": "1"}, ["+trainer.num_nodes=2"]),
         ({**JOB, **STEP}, ["+trainer.num_nodes=2"]),
-        ({**JOB, "SLURM_NTASKS": "1"}, []),
+        ({**JOB, **STEP}, ["trainer.devices=2"]),
+        ({**JOB, **STEP}, ["trainer.devices=-1"]),
+        (SCRIPT, []),
+        ({**SCRIPT, **STEP}, []),
         ({**JOB, "SLURM_JOB_NAME": "bash"}, []),
     ],
 )

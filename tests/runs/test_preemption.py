@@ -1,12 +1,18 @@
 """A signal to stop becomes a checkpoint, and the run that goes on from it is the undisturbed one."""
 
+import itertools
 import json
+import multiprocessing
+import os
 import signal
+import time
 
 import pytest
 
 from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.runs.signals import SIGNALS, Stopped, StopSignals, was_requeued
+from gat_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from support.signals import signalled
 from support.training_runs import SHORT, assert_same_run, trained
 
@@ -49,6 +55,41 @@ def test_a_signal_stops_epochs_of_one_batch_and_the_resumed_run_equals_the_undis
     assert (tmp_path / "stopped" / "checkpoints" / "best.ckpt").is_file()
     trained(tmp_path / "stopped", *settings, "resume=auto")
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def loader_that_dies(monkeypatch, batch):
+    """Lets the process that loads a batch of training have its parent stopped, and die, once the others are used."""
+    parent, used, loaded = os.getpid(), multiprocessing.Value("i", 0), itertools.count()
+    load, end = SplitDataset.__getitems__, LastCheckpoint.on_train_batch_end
+
+    def deadly(self, request):
+        if os.getpid() != parent and len(request[0]) == 64 and next(loaded) == batch:
+            while used.value < batch:
+                time.sleep(0.02)
+            time.sleep(0.3)
+            os.kill(parent, signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, request)
+
+    def counted(self, *arguments):
+        end(self, *arguments)
+        used.value += 1
+
+    monkeypatch.setattr(SplitDataset, "__getitems__", deadly)
+    monkeypatch.setattr(LastCheckpoint, "on_train_batch_end", counted)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_loader_that_dies_after_the_signal_is_a_stop(quickstart, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        loader_that_dies(patch, batch=3)
+        with pytest.raises(Stopped) as stopped:
+            trained(tmp_path, "data.workers=1")
+    assert stopped.value.number == signal.SIGTERM
+    assert json.loads((tmp_path / "result.json").read_text())["status"] == "interrupted"
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == 3
+    trained(tmp_path, "resume=auto")
+    assert_same_run(quickstart[0], tmp_path)
 
 
 @pytest.mark.parametrize(("count", "requeued"), [(None, False), ("", False), ("0", False), ("1", True), ("12", True)])

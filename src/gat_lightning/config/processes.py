@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.lsf import LSFEnvironment
@@ -11,6 +12,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from omegaconf import DictConfig
 
 from gat_lightning.errors import UserError
+from gat_lightning.runs.slurm import tasks_per_node
 
 # In the order in which Lightning looks for them.
 _LAUNCHERS = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment, LightningEnvironment)
@@ -32,11 +34,25 @@ def check_processes(trainer: DictConfig) -> None:
                 " ever. Start it on every node: by srun (hydra/launcher=slurm does), by torchrun, or by hand with"
                 f" {', '.join(missing)} set. On one machine set trainer.devices=N instead."
             )
-    tasks = os.environ.get("SLURM_NTASKS", "1")
-    if launcher is SLURMEnvironment and tasks != "1" and "SLURM_STEP_ID" not in os.environ:
+    if launcher is SLURMEnvironment:
+        _check_tasks(trainer.devices, nodes)
+
+
+def _check_tasks(devices: int | str | Sequence[int], nodes: int) -> None:
+    """Check that srun has started a task of the job for each device, as Lightning takes for granted."""
+    by_srun, tasks = "SLURM_STEP_ID" in os.environ, int(os.environ["SLURM_NTASKS"])
+    if not by_srun and (tasks > 1 or "SLURM_PROCID" not in os.environ):
         raise UserError(
-            f"This SLURM job has {tasks} tasks, and this process was not started by srun: it would wait for the other"
-            " tasks for ever. Put srun in front of the command, or ask for one task (--ntasks=1)."
+            f"This process runs in a SLURM job of {tasks} task{'s' if tasks > 1 else ''} without being one of them:"
+            " start it with srun (srun python -m ...)."
+        )
+    if devices in ("auto", -1, "-1"):
+        return
+    here = tasks_per_node(devices)
+    if here * nodes != tasks:
+        raise UserError(
+            f"trainer.devices={devices} needs a process for each device, and this SLURM job has {tasks} in all: start"
+            f" it with srun --nodes={nodes} --ntasks-per-node={here}, in a job that has as many tasks."
         )
 
 

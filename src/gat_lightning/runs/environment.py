@@ -14,9 +14,14 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """The fields ``git``, ``versions`` and ``device`` of a :class:`~gat_lightning.runs.result.Result`."""
-    return {"git": git_state(), "versions": versions(), "device": _of(device)}
+def environment(device: torch.device, processes: int = 1) -> dict[str, Any]:
+    """The fields ``git``, ``versions`` and ``device`` of a :class:`~gat_lightning.runs.result.Result`.
+
+    Args:
+        device: of this process.
+        processes: how many the run has, each with a device.
+    """
+    return {"git": git_state(), "versions": versions(), "device": {**_of(device), "processes": processes}}
 
 
 def versions() -> dict[str, str]:

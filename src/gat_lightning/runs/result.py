@@ -54,7 +54,7 @@ class Result:
             :class:`~gat_lightning.runs.metric_names.MetricName`; of a training also ``epoch``, counted from 1.
         git: commit, and whether files were changed; None for an installed wheel.
         versions: of Python and the packages.
-        device: its type, name and threads.
+        device: its type, name and threads, and the number of processes that had one each.
         images: how many test images the metrics are over; None where that is not known.
         checks: ``{checkpoint: {view: check}}`` of the views in ``metrics``; empty before anything is measured.
         error: the message of the error that the run ended with.

@@ -14,6 +14,8 @@ from gat_lightning.config.resuming import last_good
 from gat_lightning.distributed import several_ranks
 from gat_lightning.errors import NonFiniteError, ReentrantCheckpointingError, UserError
 from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.signals import Stopped
+from gat_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
     """Replace the errors of common faults in the block by errors that say what happened and what to do.
 
     Raises:
+        Stopped: another process of the run is lost after a signal to stop.
         NonFiniteError: an objective or a gradient is NaN or infinite; the message names the last good checkpoint.
         UserError: the disk is full, another process of the run is lost, memory ran out, or the encoder cannot be
             differentiated twice, or checkpoints activations with reentry.
@@ -47,7 +50,11 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
             raise
         raise UserError(f"No space left for '{directory.path}'. Free some, then continue with resume=auto.") from error
     except (MemoryError, RuntimeError) as error:
-        if several_ranks() and (isinstance(error, dist.DistError) or "gloo" in str(error)):
+        lost_rank = several_ranks() and (isinstance(error, dist.DistError) or "gloo" in str(error))
+        lost_loader = "DataLoader worker" in str(error)
+        if (lost_rank or lost_loader) and (number := _signal_to_stop(trainer)) is not None:
+            raise Stopped(number) from error  # batch systems signal every process of a job
+        if lost_rank:
             raise UserError(
                 f"Process {dist.get_rank()} of {dist.get_world_size()} lost another one, whose own message says why; if"
                 f" it has none, it was killed, possibly out of memory ({str(error).strip().splitlines()[0]})."
@@ -63,6 +70,11 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
             raise
         device = trainer.strategy.root_device
         raise UserError(memory_advice(device, config.data.batch_size, config.engine.micro_batch)) from error
+
+
+def _signal_to_stop(trainer: pl.Trainer) -> int | None:
+    received = (callback.received for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
+    return next(received, None)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -36,7 +36,7 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime) -> Itera
         started=started.isoformat(timespec="seconds"),
         files={"metrics": directory.relative(directory.metrics)},
         resumed=None if progress is None else str(progress.checkpoint),
-        **environment(trainer.strategy.root_device),
+        **environment(trainer.strategy.root_device, trainer.world_size),
     )
     try:
         yield result

@@ -33,7 +33,13 @@ class LastCheckpoint(Checkpoint):
         self._saved = 0.0
         self._signals = StopSignals()
         self._stop: int | None = None
+        self._between_batches = False
         self._buffers: dict[str, Tensor] = {}
+
+    @property
+    def received(self) -> int | None:
+        """The signal to stop that training got, if any."""
+        return self._signals.received
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock, and listen; what the strategy has copied from rank 0 is replaced by this rank's own."""
@@ -44,6 +50,12 @@ class LastCheckpoint(Checkpoint):
         for name, value in pl_module.named_buffers() if self._buffers else ():
             value.copy_(self._buffers[name])
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """From here on the state is that of no batch."""
+        self._between_batches = False
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -53,6 +65,7 @@ class LastCheckpoint(Checkpoint):
         """
         if trainer.is_last_batch:
             return
+        self._between_batches = True
         due = time.monotonic() - self._saved > self._seconds
         due, received = _of_rank_0(trainer, (due, self._signals.received))
         if due or received is not None:
@@ -99,8 +112,11 @@ class LastCheckpoint(Checkpoint):
             raise Stopped(received)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Listen no longer."""
+        """Listen no longer; save if a loading process was lost while a run that has to stop waited for its batch."""
         self._signals.restore()
+        alone, waited = trainer.world_size == 1, isinstance(exception, RuntimeError) and self._between_batches
+        if self.received is not None and alone and waited:
+            self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self._path)
