@@ -73,6 +73,6 @@ def test_a_logger_of_a_run(tmp_path):
     assert (logger.name, logger.version, logger.save_dir) == ("", "", str(tmp_path))
     assert not logger.shows_pictures
     logger.log_hyperparams({"a": 1})
-    logger.log_picture("x", np.zeros((2, 2, 3), np.uint8), 1)
+    logger.log_picture("x", np.zeros((2, 2, 3), np.uint8), 1, 0)
     logger.end("finished", {})
     assert list(tmp_path.iterdir()) == []

@@ -24,7 +24,7 @@ class Album(RunLogger):
     def log_metrics(self, metrics, step=None):
         pass
 
-    def log_picture(self, name, pixels, step):
+    def log_picture(self, name, pixels, step, epoch):
         self.pictures.setdefault(name, {})[step] = pixels
 
 

@@ -60,7 +60,7 @@ def test_a_resumed_run_hides_what_came_after_its_step(tmp_path):
         logger.begin({}, resumed_at)
         for step in steps:
             logger.log_metrics({"loss": 10.0 * step + (resumed_at or 0)}, step)
-            logger.log_picture("picture", np.zeros((4, 4, 3), np.uint8), step)
+            logger.log_picture("picture", np.zeros((4, 4, 3), np.uint8), step, 0)
         logger.save()
         logger.end("finished", {})
         expected = {None: [(step, 10.0 * step) for step in steps], 2: [(1, 10), (2, 20), (3, 32), (4, 42)]}

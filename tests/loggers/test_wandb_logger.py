@@ -75,6 +75,16 @@ def test_every_figure_of_the_csv_is_in_the_history(first):
     assert len(logged) == 2 * (5 + 1 + 1 + 1) + 2
 
 
+def test_every_row_has_its_epoch_and_its_step_as_x_axes(first):
+    file = first[2]
+    kinds = ("gramian.path", "examples.path", "front.path", "weight/target_adversarial", "peak_memory_gib", "lr")
+    assert set(kinds) < file.columns
+    assert [row for row in file.history if not {"epoch", "trainer/global_step"} <= row.keys()] == []
+    epochs = {kind: [row["epoch"] for row in file.history if kind in row] for kind in kinds[:4]}
+    assert epochs == {"gramian.path": [0, 1], "examples.path": [0, 1], "front.path": [2],
+                      "weight/target_adversarial": [0, 1]}  # fmt: skip
+
+
 def test_history_has_every_objective_weight_and_metric(first):
     file = first[2]
     for name in OBJECTIVES:
@@ -219,7 +229,7 @@ def test_switched_off(logger, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     logger.begin({"a": 1}, None)
     logger.log_metrics({"val/selection": 1.0}, 1)
-    logger.log_picture("x", np.zeros((4, 4, 3), np.uint8), 1)
+    logger.log_picture("x", np.zeros((4, 4, 3), np.uint8), 1, 0)
     logger.end("finished", {"best": {"test/clean/accuracy": 1.0}})
     assert not (logger.directory / "wandb").exists()
 

@@ -146,8 +146,9 @@ def test_a_server_out_of_reach_leaves_the_run_offline(tmp_path, monkeypatch, cap
         return FakeRun()
 
     monkeypatch.setattr(session.wandb, "init", init)
+    monkeypatch.setattr(session.wandb, "teardown", lambda: modes.append("stopped"))
     session.open_run(tmp_path / "my run", system_metrics=False)
-    assert modes == ["online", "offline"]
+    assert modes == ["online", "stopped", "offline"]
     (said,) = caplog.messages
     assert "cannot be reached (Run initialization has timed out after 30.0 sec.)" in said
     assert f"wandb sync '{tmp_path}/my run/wandb'/offline-run-*" in said

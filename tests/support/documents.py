@@ -33,9 +33,14 @@ def name_of(page):
     return page.relative_to(REPOSITORY).as_posix()
 
 
+def examples_of(page, language):
+    """Its examples in a language, in order."""
+    return [code for _, found, code in _FENCE.findall(page.read_text()) if found == language]
+
+
 def python_of(page):
     """Its Python examples, in order."""
-    return [code for _, language, code in _FENCE.findall(page.read_text()) if language == "python"]
+    return examples_of(page, "python")
 
 
 def commands_of(page):

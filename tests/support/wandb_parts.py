@@ -12,6 +12,7 @@ from gat_lightning.loggers.wandb import WandbLogger
 
 def part(run, resumed_at, scores, status="interrupted", lose_process_after=None):
     """Log validation scores by step, as a run does between its start and its end."""
+    run.mkdir(exist_ok=True)
     loggers = [CSVLogger(run), WandbLogger(run, "test")]
     for each in loggers:
         each.begin({}, resumed_at)

@@ -6,15 +6,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from gat_lightning.config.files import plain
 from gat_lightning.config.radii import Radius, by_norm
 from gat_lightning.errors import UserError
-from gat_lightning.runs.directory import setting_of, typed_overrides
+from gat_lightning.runs.directory import configuration_hash, setting_of, typed_overrides
 from gat_lightning.runs.layout import RunDirectory
 
 SPLIT_SETTINGS = (
     *("seed", "fraction", "val_fraction", "test_fraction", "split", "split_seed", "view", "per_patient", "classes"),
 )
 """Settings of ``data`` that decide which images a split has."""
+
+_DECISIVE = ("evaluation", "curve", "attack", "split", "images", "seed", "data", "paths")
 
 
 def data_settings(config: DictConfig) -> DictConfig | None:
@@ -52,6 +55,16 @@ def is_export(config: DictConfig) -> bool:
     return Path(config.checkpoint).suffix == Safetensors.suffix
 
 
+def evaluation_label(config: DictConfig) -> str:
+    """The attacks, and a hash of all settings that decide the scores of a given checkpoint: ``pgd20-1a2b3c4d``.
+
+    Evaluations of several checkpoints with the same settings have the same label.
+    """
+    settings = plain(config)
+    decisive = OmegaConf.create({name: settings.get(name) for name in _DECISIVE})
+    return f"{_attacks(config)}-{configuration_hash(decisive)}"
+
+
 def evaluation_name(config: DictConfig) -> str:
     """The run, the checkpoint and the evaluation, such as ``quickstart-1a2b3c4d-best-pgd20``."""
     if config.checkpoint is None:
@@ -59,8 +72,12 @@ def evaluation_name(config: DictConfig) -> str:
     else:
         run = RunDirectory.of_checkpoint(config.checkpoint)
         subject = "-".join([*([run.path.name] if run else []), Path(config.checkpoint).stem])
+    return f"{subject}-{_attacks(config)}"
+
+
+def _attacks(config: DictConfig) -> str:
     views = [str(view) for view in config.get("evaluation") or ()]
-    return f"{subject}-{'clean' if not views else views[0] if len(views) == 1 else f'{len(views)}attacks'}"
+    return "clean" if not views else views[0] if len(views) == 1 else f"{len(views)}attacks"
 
 
 def evaluation_eps(config: DictConfig) -> dict[str, Radius]:

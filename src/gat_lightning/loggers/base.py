@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from gat_lightning.loggers.privacy import public_config
+from gat_lightning.runs.layout import RunDirectory
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,9 @@ class RunLogger(Logger):
 
     shows_pictures = False
     """Whether :meth:`log_picture` does anything."""
+
+    logs_evaluations = False
+    """Whether :meth:`log_evaluation` does anything."""
 
     def __init__(self, directory: str | Path) -> None:
         super().__init__()
@@ -57,16 +61,19 @@ class RunLogger(Logger):
                 attempt in the same directory.
         """
 
-    def log_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+    def log_picture(self, name: str, pixels: np.ndarray, step: int, epoch: int) -> None:
         """Log a picture.
 
         Args:
             name: name of the series, such as ``gramian``.
             pixels: uint8 ``[H, W, 3]``.
             step: global step.
+            epoch: number of the epoch, counted from 0.
         """
 
-    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+    def log_table(
+        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int, epoch: int
+    ) -> None:
         """Log a table, if the logger supports tables.
 
         Args:
@@ -74,6 +81,18 @@ class RunLogger(Logger):
             columns: names of the columns.
             rows: cells are text, numbers, or pictures: uint8 ``[H, W, 3]``.
             step: global step.
+            epoch: number of the epoch, counted from 0.
+        """
+
+    def log_evaluation(
+        self, config: Mapping[str, Any], figures: Mapping[str, float], training: RunDirectory | None
+    ) -> None:
+        """Log an evaluation, if the logger takes evaluations. Called instead of all other methods.
+
+        Args:
+            config: settings of the evaluation without private ones.
+            figures: by name, such as ``evaluate/pgd20-1a2b3c4d/best/test/pgd20/accuracy``.
+            training: the run that the evaluated checkpoint is of; None if it is of no run.
         """
 
     def end(self, status: str, metrics: Mapping[str, Mapping[str, float]]) -> None:

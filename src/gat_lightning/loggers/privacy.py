@@ -26,7 +26,7 @@ _TEXT = (
     "data.uncertain_eval", "data.on_error", "data.classes", "data.macro.*",
     "encoder.name", "encoder.pretrained", "encoder.stages", "encoder.head_paths",
     "task.*.name", "target_task.name", "task.*.pos_weight", "target_task.pos_weight",
-    "*attack.norm", "*attack.mode", "*attack.tasks", "*attack.random_start",
+    "split", "device", "*attack.loss", "*attack.norm", "*attack.mode", "*attack.tasks", "*attack.random_start",
     "method.norm", "method.mode", "method.pairing",
     "curvature.mode", "curvature.derivative", "curvature.scheme", "weighting.normalize", "weighting.target",
     "callbacks.*.mode", "trainer.accelerator", "trainer.devices", "trainer.strategy",
@@ -35,8 +35,8 @@ _TEXT = (
 
 # Groups of which an override chooses an option by its name.
 _GROUPS = (
-    "attack", "augment", "callbacks", "data", "debug", "encoder", "experiment", "method", "optimizer", "recipe/*",
-    "schedule", "task", "trainer", "weighting",
+    "attack", "augment", "callbacks", "data", "debug", "encoder", "evaluation", "experiment", "method", "optimizer",
+    "recipe/*", "schedule", "task", "trainer", "weighting",
 )  # fmt: skip
 
 _KEY = re.compile(r"[\w+-]+(/[\w+-]+)*")

@@ -73,7 +73,7 @@ class TensorBoardLogger(RunLogger):
             self.experiment.add_scalar(name, value, step)
 
     @rank_zero_only
-    def log_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+    def log_picture(self, name: str, pixels: np.ndarray, step: int, epoch: int) -> None:
         """Add a picture to its series."""
         self.experiment.add_image(name, pixels, step, dataformats="HWC")
 

@@ -26,6 +26,9 @@ class RunDirectory:
         hydra: folder of what was typed, and of the configuration that it gave.
         log: warnings and messages.
         pretraining: run directory of the pre-training stage.
+        wandb_id: the id of a training's W&B run, with ``logger=wandb``.
+        wandb_rows: number of rows of ``metrics.csv`` that W&B has.
+        wandb_evaluations: figures of evaluations that are in the summary of that W&B run.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -39,6 +42,9 @@ class RunDirectory:
         self.hydra = self.path / ".hydra"
         self.log = self.path / "gat.log"
         self.pretraining = self.path / "pretraining"
+        self.wandb_id = self.path / "wandb_id.txt"
+        self.wandb_rows = self.path / "wandb_rows.txt"
+        self.wandb_evaluations = self.path / "wandb_evaluations.json"
 
     @classmethod
     def of_checkpoint(cls, checkpoint: str | Path) -> RunDirectory | None:

@@ -14,6 +14,7 @@ from torch import nn
 from gat_lightning.attacks import Attack, ExternalAttack, parse_budget
 from gat_lightning.commands.evaluate.display import bar, print_metrics
 from gat_lightning.commands.evaluate.images import chosen_images
+from gat_lightning.commands.evaluate.loggers import build_loggers, log_evaluation
 from gat_lightning.commands.evaluate.record import record_scores, recorded
 from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.commands.evaluate.subject import Subject, load_subject
@@ -48,6 +49,7 @@ def run(config: DictConfig) -> EvaluationResult:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = Path(config.paths.run)
     check_evaluation(config)
+    loggers = build_loggers(config)
     attacks = build_attacks(config)
     curve = build_curve(config, attacks)
     subject = load_subject(config)
@@ -85,6 +87,7 @@ def run(config: DictConfig) -> EvaluationResult:
             subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory, result
         )
         notes += supplement(config, more, attacks, curve, surrogates)
+        log_evaluation(loggers, config, result)
     for note in notes:
         log.warning(note)
     title = f"{subject.name}, {result.images} {config.split} images of {subject.data.info.name}"

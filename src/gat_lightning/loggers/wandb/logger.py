@@ -1,7 +1,6 @@
 """The logger of one W&B run."""
 
 import logging
-import math
 import os
 import pickle
 import secrets
@@ -23,28 +22,25 @@ from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 from gat_lightning.loggers.base import RunLogger
 from gat_lightning.loggers.privacy import write_shareable
+from gat_lightning.loggers.wandb.evaluations import claimed, log_to_training
 from gat_lightning.loggers.wandb.labels import choices, group, tags
-from gat_lightning.loggers.wandb.session import open_run, upload_command
+from gat_lightning.loggers.wandb.session import EXIT_CODES, announce_offline, define_scores, is_of_a_sweep, open_run
+from gat_lightning.loggers.wandb.summary import STEP, BestScores, directions, evaluations_of, final_figures, rows
 from gat_lightning.loggers.wandb.tables import html_table
 from gat_lightning.runs.environment import git_state, versions
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.metric_names import SELECTION, scores_in
 
 log = logging.getLogger(__name__)
 
-STEP = "trainer/global_step"
-"""The x axis of every figure; the name that Lightning's own logger uses."""
-
 CHECKPOINTS = ("none", "best", "all")
-_EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 
 
 class WandbLogger(RunLogger):
     """One W&B run for one run directory.
 
     The run has the directory's name and keeps its files there. Its id is drawn at the start, or taken from
-    ``WANDB_RUN_ID``, and kept in ``wandb_id.txt``: a resumed run continues the same W&B run, and a new run never
-    continues an older one with the same settings. A resumed run first logs the rows of ``metrics.csv`` that an
+    ``WANDB_RUN_ID``, and kept in ``wandb_id.txt``: a resumed run continues the same W&B run (under a W&B agent that of
+    the agent), and a new run never continues an older one with the same settings. A resumed run first logs the rows of ``metrics.csv`` that an
     interruption kept from W&B; their number so far is in ``wandb_rows.txt``. The summary has the best value of every
     ``val/`` metric in ``metrics.csv``, and finally ``best/test/VIEW/METRIC`` and ``last/...``. Neither host name,
     user, command line, console, code nor diff is recorded.
@@ -56,7 +52,7 @@ class WandbLogger(RunLogger):
         group: None for the settings without the seed.
         tags: further tags, besides the settings: a list, or names joined by commas.
         notes: a text about the run.
-        job_type: ``train`` or ``evaluate``.
+        job_type: None for ``train``, or ``evaluate`` where an evaluation has a W&B run of its own.
         checkpoints: checkpoints of a finished run to upload as artifacts: ``none``, ``best`` or ``all``. They suffice
             for evaluation and export; :mod:`~gat_lightning.loggers.privacy` removes private settings.
         system_metrics: whether W&B samples the load of processor, memory and GPU.
@@ -64,6 +60,7 @@ class WandbLogger(RunLogger):
     """
 
     shows_pictures = True
+    logs_evaluations = True
 
     def __init__(
         self,
@@ -74,7 +71,7 @@ class WandbLogger(RunLogger):
         group: str | None = None,
         tags: str | Sequence[str] = (),
         notes: str | None = None,
-        job_type: str = "train",
+        job_type: str | None = None,
         checkpoints: str = "none",
         system_metrics: bool = False,
         environment: bool = False,
@@ -89,8 +86,9 @@ class WandbLogger(RunLogger):
         given = tags.split(",") if isinstance(tags, str) else tags
         self._tags = [tag.strip() for tag in given if tag.strip()]
         self._system_metrics, self._environment = system_metrics, environment
+        self._files = RunDirectory(self.directory)
         self._config: dict[str, Any] = {}
-        self._best: dict[str, dict[str, float]] = {}
+        self._best = BestScores()
         self._defined: set[str] = set()
         self._run: wandb.Run | None = None
         self._process = 0
@@ -106,7 +104,7 @@ class WandbLogger(RunLogger):
             UserError: it cannot be started.
         """
         if self._run is None:
-            self._run = self._open()
+            self._run = self._open("train")
             self._handle, self._process = pickle.dumps(self._run), os.getpid()
         elif self._process != os.getpid():
             self._run, self._process = pickle.loads(self._handle), os.getpid()
@@ -114,15 +112,12 @@ class WandbLogger(RunLogger):
 
     def begin(self, config: Mapping[str, Any], resumed_at: int | None) -> None:
         """Start the W&B run: a new one, unless the run is resumed."""
-        self._is_lost = False
-        self._config = {**config, "choices": choices()}
-        if self._environment:
-            self._config["environment"] = {"git": git_state(), "versions": versions()}
-        if resumed_at is None:
-            for file in (self._id_file, self._rows_file):
+        self._is_lost, self._best = False, BestScores()
+        self._set_config(config)
+        if resumed_at is None or self._is_in_another_run_of_a_sweep():
+            for file in (self._files.wandb_id, self._files.wandb_rows, self._files.wandb_evaluations):
                 file.unlink(missing_ok=True)
-        if self.experiment.offline:
-            print(f"W&B: offline. To upload this run: {upload_command(self.directory)}", flush=True)
+        announce_offline(self.experiment, self.directory)
         if resumed_at is not None:
             self._replay(resumed_at)
 
@@ -130,52 +125,66 @@ class WandbLogger(RunLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add one row to the history, and the best validation scores so far to the summary."""
         row = {**metrics, STEP: step or 0}
-        self._note(metrics)
+        self._best.add(metrics)
 
         def send(run: wandb.Run) -> None:
-            for name in _directions(metrics).keys() - self._defined:
-                run.define_metric(name, step_metric=STEP, summary="none")
-                self._defined.add(name)
+            new = directions(metrics).keys() - self._defined
+            define_scores(run, new)
+            self._defined |= new
             run.log(row)
             run.summary.update(self._best)
 
         self._send(send)
 
     @rank_zero_only
-    def log_picture(self, name: str, pixels: np.ndarray, step: int) -> None:
+    def log_picture(self, name: str, pixels: np.ndarray, step: int, epoch: int) -> None:
         """Add a picture to the history."""
-        self._send(lambda run: run.log({name: wandb.Image(pixels), STEP: step}))
+        self._send(lambda run: run.log({name: wandb.Image(pixels), "epoch": epoch, STEP: step}))
 
     @rank_zero_only
-    def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+    def log_table(
+        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int, epoch: int
+    ) -> None:
         """Add a table to the history, as HTML."""
-        self._send(lambda run: run.log({name: wandb.Html(html_table(columns, rows)), STEP: step}))
+        table = wandb.Html(html_table(columns, rows))
+        self._send(lambda run: run.log({name: table, "epoch": epoch, STEP: step}))
+
+    @rank_zero_only
+    def log_evaluation(
+        self, config: Mapping[str, Any], figures: Mapping[str, float], training: RunDirectory | None
+    ) -> None:
+        """Add the figures to the summary of the training's W&B run if it has one; else start and finish a W&B run."""
+        with claimed(training) as claim:
+            if claim is not None:
+                log_to_training(claim, figures, self.directory)
+                return
+        self._set_config(config)
+        run = self._open("evaluate")
+        announce_offline(run, self.directory)
+        run.summary.update(figures)
+        run.finish(exit_code=EXIT_CODES["finished"])
 
     @rank_zero_only
     def end(self, status: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
         """Write the summary and the artifacts, and finish the W&B run, if there is one."""
         if self._run is None:
             return
-        figures = {f"{kind}/{name}": value for kind, scores in metrics.items() for name, value in scores.items()}
         try:
-            self._send(lambda run: run.summary.update({"status": status, **figures}))
+            self._send(lambda run: run.summary.update(final_figures(status, metrics)))
             self._send(lambda run: self._log_artifacts(run, metrics))
             if status == "interrupted":
                 self._send(lambda run: run.mark_preempting())
         finally:
-            self._send(lambda run: run.finish(exit_code=_EXIT_CODES[status]))
+            self._send(lambda run: run.finish(exit_code=EXIT_CODES[status]))
             self._run = None
         if not self._is_lost:
-            with atomic_write(self._rows_file) as temporary:
-                temporary.write_text(f"{len(RunDirectory(self.directory).history())}\n")
+            with atomic_write(self._files.wandb_rows) as temporary:
+                temporary.write_text(f"{len(self._files.history())}\n")
 
-    @property
-    def _id_file(self) -> Path:
-        return self.directory / "wandb_id.txt"
-
-    @property
-    def _rows_file(self) -> Path:
-        return self.directory / "wandb_rows.txt"
+    def _set_config(self, config: Mapping[str, Any]) -> None:
+        self._config = {**config, "choices": choices()}
+        if self._environment:
+            self._config["environment"] = {"git": git_state(), "versions": versions()}
 
     def _send(self, what: Callable[[wandb.Run], object]) -> None:
         """Write to the W&B run, unless its process has ended, as by a signal that the whole job gets."""
@@ -189,31 +198,22 @@ class WandbLogger(RunLogger):
             with suppress(ConnectionError):
                 wandb.teardown()  # so that the next run in this process starts it again
 
-    def _note(self, metrics: Mapping[str, float]) -> None:
-        """Keep the best validation scores, by name as W&B has them: ``{"max": value}``, or min. NaN is never best."""
-        for name, sign in _directions(metrics).items():
-            kind, value = "max" if sign > 0 else "min", float(metrics[name])
-            if not math.isnan(value) and not (name in self._best and sign * self._best[name][kind] >= sign * value):
-                self._best[name] = {kind: value}
-
     def _replay(self, resumed_at: int) -> None:
         """Log the rows up to the resumed step that W&B does not have."""
-        had = int(self._rows_file.read_text()) if self._rows_file.exists() else 0
-        for number, cells in enumerate(RunDirectory(self.directory).history()):
-            row = {name: float(cell) for name, cell in cells.items() if cell}
-            step = int(row.pop("step"))
+        had = int(self._files.wandb_rows.read_text()) if self._files.wandb_rows.exists() else 0
+        for number, (step, row) in enumerate(rows(self._files)):
             if step > resumed_at:
                 break
             if number >= had:
                 self.log_metrics(row, step)
             else:
-                self._note(row)
-        self._send(lambda run: run.summary.update(self._best))
+                self._best.add(row)
+        self._send(lambda run: run.summary.update({**self._best, **evaluations_of(self._files)}))
 
     def _log_artifacts(self, run: wandb.Run, metrics: Mapping[str, Mapping[str, float]]) -> None:
         wanted = {"none": (), "best": ("best",), "all": tuple(metrics)}[self.checkpoints]
         for kind in wanted:
-            path = RunDirectory(self.directory).checkpoint(kind)
+            path = self._files.checkpoint(kind)
             if kind not in metrics or not path.is_file():
                 continue
             artifact = wandb.Artifact(f"{run.id}-{kind}", type="model", metadata=dict(metrics[kind]))
@@ -223,8 +223,9 @@ class WandbLogger(RunLogger):
                 artifact.add_file(str(copy), name=path.name)
                 run.log_artifact(artifact, aliases=[kind])
 
-    def _open(self) -> wandb.Run:
-        labels = {**self._labels, "group": self._labels["group"] or group()}
+    def _open(self, kind: str) -> wandb.Run:
+        given = self._labels
+        labels = {**given, "group": given["group"] or group(), "job_type": given["job_type"] or kind}
         run = open_run(
             self.directory,
             self._system_metrics,
@@ -234,28 +235,25 @@ class WandbLogger(RunLogger):
             tags=list(dict.fromkeys([*tags(), *self._tags])),
             **labels,
         )
-        run.define_metric(STEP, hidden=True)
-        run.define_metric("*", step_metric=STEP)
         self._defined.clear()
         return run
 
+    def _is_in_another_run_of_a_sweep(self) -> bool:
+        """Whether a W&B agent, whose id W&B takes in any case, resumes the run under another id than before."""
+        given, kept = os.environ.get("WANDB_RUN_ID"), self._files.wandb_id
+        return is_of_a_sweep() and kept.exists() and given != kept.read_text().strip()
+
     def _kept_id(self) -> str:
         """The id of this directory's W&B run: the kept one, that of the environment, or a new one."""
-        if not self._id_file.exists():
+        if not self._files.wandb_id.exists():
             given = os.environ.get("WANDB_RUN_ID")
             if given and _is_multirun():
                 raise UserError(
                     f"WANDB_RUN_ID={given} names one W&B run, but -m starts several: unset it, or leave out -m."
                 )
-            with atomic_write(self._id_file) as temporary:
+            with atomic_write(self._files.wandb_id) as temporary:
                 temporary.write_text(f"{given or secrets.token_hex(8)}\n")
-        return self._id_file.read_text().strip()
-
-
-def _directions(metrics: Mapping[str, float]) -> dict[str, int]:
-    """The validation scores among the metrics: 1 where higher is better, -1 where lower is."""
-    found = {str(score): -1 if score.lower_is_better else 1 for score in scores_in(metrics, "val")}
-    return {**found, SELECTION: 1} if SELECTION in metrics else found
+        return self._files.wandb_id.read_text().strip()
 
 
 def _is_multirun() -> bool:

@@ -3,7 +3,9 @@
 import logging
 import netrc
 import os
+import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,10 +14,16 @@ import wandb
 from wandb.errors import AuthenticationError, CommError
 
 from gat_lightning.errors import UserError
+from gat_lightning.loggers.wandb.summary import STEP
 
 log = logging.getLogger(__name__)
 
+EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
+"""Of a W&B run, by the status of ours."""
+
 _SECONDS_TO_CONNECT = 30.0
+_OF_THE_AGENT = ("project", "entity", "id")
+_REFUSED = re.compile(r"error 4(0[013]|22)")  # the server answered, so that trying later would not help
 
 
 def open_run(directory: Path, system_metrics: bool, **arguments: Any) -> wandb.Run:
@@ -30,21 +38,49 @@ def open_run(directory: Path, system_metrics: bool, **arguments: Any) -> wandb.R
         UserError: W&B refuses the run, for instance because of its key.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    chosen = mode()
+    if is_of_a_sweep():
+        arguments = {name: value for name, value in arguments.items() if name not in _OF_THE_AGENT}
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # W&B's telemetry about itself, which also logs its faults
     try:
-        try:
-            return wandb.init(settings=_settings(directory, chosen, system_metrics), **arguments)
-        except CommError as error:
-            if chosen != "online" or isinstance(error, AuthenticationError):
-                raise
-            log.warning("W&B cannot be reached (%s). This run stays offline; upload it later: %s",
-                        _first_line(error), upload_command(directory))  # fmt: skip
-            return wandb.init(settings=_settings(directory, "offline", system_metrics), **arguments)
+        run = _init(directory, system_metrics, **arguments)
     except wandb.Error as error:
         raise UserError(
             f"W&B cannot start: {_first_line(error)} Set WANDB_MODE=offline to upload the run later, or leave out"
             " logger=wandb."
         ) from error
+    run.define_metric(STEP, hidden=True)
+    run.define_metric("*", step_metric=STEP)
+    return run
+
+
+def is_of_a_sweep() -> bool:
+    """Whether a W&B agent started the process; W&B then takes project, entity and id of the agent."""
+    return bool(os.environ.get("WANDB_SWEEP_ID"))
+
+
+def announce_offline(run: wandb.Run, directory: Path) -> None:
+    """Print how to upload the run, if it is offline."""
+    if run.offline:
+        print(f"W&B: offline. To upload this run: {upload_command(directory)}", flush=True)
+
+
+def define_scores(run: wandb.Run, names: Iterable[str]) -> None:
+    """Leave the summary of validation scores, which is their best value, to us."""
+    for name in names:
+        run.define_metric(name, step_metric=STEP, summary="none")
+
+
+def _init(directory: Path, system_metrics: bool, **arguments: Any) -> wandb.Run:
+    chosen = mode()
+    try:
+        return wandb.init(settings=_settings(directory, chosen, system_metrics), **arguments)
+    except CommError as error:
+        if chosen != "online" or isinstance(error, AuthenticationError) or _REFUSED.search(str(error)):
+            raise
+        log.warning("W&B cannot be reached (%s). This run stays offline; upload it later: %s",
+                    _first_line(error), upload_command(directory))  # fmt: skip
+        wandb.teardown()  # its process still tries to open the run online, and would not open it again
+        return wandb.init(settings=_settings(directory, "offline", system_metrics), **arguments)
 
 
 def upload_command(directory: Path) -> str:

@@ -93,7 +93,9 @@ class ObjectiveLog(pl.Callback):
         share = adversarial_share(names, weights, target)
         if share is not None:
             for logger in trainer.loggers:
-                logger.log_metrics({TARGET_SHARE: share}, step=trainer.global_step)
+                logger.log_metrics(
+                    {TARGET_SHARE: share, "epoch": float(trainer.current_epoch)}, step=trainer.global_step
+                )
         message = imbalance(names, weights, target, pl_module.engine.weighting.remedies())
         if message and not self._warned and trainer.is_global_zero:
             log.warning("Epoch %d: %s", trainer.current_epoch + 1, message)

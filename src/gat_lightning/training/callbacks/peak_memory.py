@@ -24,8 +24,9 @@ class PeakMemory(pl.Callback):
         """Log the peak so far."""
         peak = peak_memory(pl_module.device)
         if peak is not None:
+            row = {"peak_memory_gib": peak / GIB, "epoch": float(trainer.current_epoch)}
             for logger in trainer.loggers:
-                logger.log_metrics({"peak_memory_gib": peak / GIB}, step=trainer.global_step)
+                logger.log_metrics(row, step=trainer.global_step)
 
 
 def peak_memory(device: torch.device) -> int | None:

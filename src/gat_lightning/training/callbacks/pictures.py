@@ -75,7 +75,7 @@ class Pictures(pl.Callback):
             pictures = {name: pixels(figure) for name, figure in figures.items() if figure is not None}
             for logger in loggers:
                 for name, picture in pictures.items():
-                    logger.log_picture(name, picture, trainer.global_step)
+                    logger.log_picture(name, picture, trainer.global_step, trainer.current_epoch)
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GATModule)
@@ -93,9 +93,9 @@ class Pictures(pl.Callback):
             examples = adversarial_examples(*self._shown(trainer, pl_module))
         for logger in loggers:
             for name, picture in pictures.items():
-                logger.log_picture(name, picture, step)
+                logger.log_picture(name, picture, step, trainer.current_epoch)
             if examples:
-                logger.log_table("examples", COLUMNS, examples, step)
+                logger.log_table("examples", COLUMNS, examples, step, trainer.current_epoch)
 
     def _shown(
         self, trainer: pl.Trainer, pl_module: GATModule

@@ -1,0 +1,128 @@
+"""Runs that are online, on a server of the tests' own that speaks W&B's protocol."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gat_lightning.errors import UserError
+from gat_lightning.loggers.wandb import WandbLogger, session
+from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.result import TrainingResult, write_result
+from support.wandb_file import WandbFile, paths_of
+from support.wandb_parts import part
+from support.wandb_server import wandb_server
+
+KEY = "0123456789abcdef0123456789abcdef01234567"
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def server():
+    with wandb_server() as server:
+        yield server
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run directory, with a key but no server so far."""
+    for name in ("WANDB_MODE", "WANDB_RUN_ID", "WANDB_NAME", "WANDB_ERROR_REPORTING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", NOWHERE)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "run").mkdir()
+    session.wandb.teardown()  # which has read the environment of an earlier test
+    yield tmp_path / "run"
+    session.wandb.teardown()
+
+
+def steps(run):
+    return [(row["_step"], row["epoch"], row["trainer/global_step"]) for row in run.history]
+
+
+def test_a_run_and_its_resume_are_one_run_of_the_server(run, server, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    part(run, None, {10: 0.2, 20: 0.2759})
+    part(run, 20, {30: float("nan"), 40: 0.2414}, "finished")
+    (served,) = server.runs.values()
+    assert served.name == (run / "wandb_id.txt").read_text().strip()
+    assert (served.project, served.fields["displayName"], served.fields["jobType"]) == ("test", "run", "train")
+    assert steps(served) == [(0, 1, 10), (1, 2, 20), (2, 3, 30), (3, 4, 40)]
+    assert served.summary["val/pgd2/accuracy"] == {"max": 0.2759}
+    assert served.summary["status"] == "finished"
+    assert served.exit_codes == [255, 0]
+    assert paths_of(run) == []
+
+
+def test_wandb_sends_no_telemetry_about_itself_whose_faults_would_be_in_the_log(run, server, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    server.fails["/sdk/"] = 503
+    part(run, None, {10: 0.2}, "finished")
+    assert len(server.runs) == 1
+    assert [path for path in server.paths if path.startswith("/sdk/")] == []
+
+
+def test_the_machine_and_the_person_are_not_sent(run, server, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    part(run, None, {10: 0.2}, "finished")
+    (served,) = server.runs.values()
+    assert not {"host", "repo", "commit", "description"} & served.fields.keys()
+    assert set(served.files) == {"config.yaml", "wandb-summary.json"}
+    sent = repr(served)
+    assert not [word for word in (str(run), os.uname().nodename) if word in sent]
+
+
+@pytest.mark.parametrize("seconds", [2.0, pytest.param(session._SECONDS_TO_CONNECT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("status", [None, pytest.param(500, marks=pytest.mark.slow)])
+def test_a_server_out_of_reach_or_out_of_order_leaves_the_run_offline(
+    run, server, monkeypatch, caplog, seconds, status
+):
+    monkeypatch.setattr(session, "_SECONDS_TO_CONNECT", seconds)
+    if status is not None:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        server.fails["/"] = status
+    started = time.monotonic()
+    part(run, None, {10: 0.2, 20: 0.3}, "finished")
+    assert time.monotonic() - started < seconds + 15
+    assert [record.levelname for record in caplog.records if not record.name.startswith("wandb")] == ["WARNING"]
+    assert "W&B cannot be reached" in caplog.text
+    assert [row["trainer/global_step"] for row in WandbFile(run).history] == [10, 20]
+
+
+def test_a_refusal_by_the_server_is_an_error_at_once(run, server, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    server.fails["/graphql"] = 401
+    with pytest.raises(UserError, match=r"W&B cannot start: .*error 401.*Set WANDB_MODE=offline"):
+        part(run, None, {10: 0.2})
+
+
+def synced(server, *paths):
+    """What ``wandb sync`` of a command line uploads."""
+    own = {name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_SERVICE")}
+    command = [sys.executable, "-m", "wandb", "sync", *map(str, paths)]
+    done = subprocess.run(command, env=own | {"WANDB_BASE_URL": server.url}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return server.runs
+
+
+def test_one_command_uploads_a_sweep_with_a_resumed_run_and_an_evaluation(run, server, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    part(run, None, {10: 0.2, 20: 0.3})
+    time.sleep(1.0)  # wandb sorts the parts of a run by the second of their start
+    part(run, 20, {30: 0.1, 40: 0.2}, "finished")
+    time.sleep(1.0)
+    write_result(run, TrainingResult(status="finished", config={}, metrics={"best": {"test/clean/accuracy": 0.9}}))
+    score = {"evaluate/pgd20-1a2b3c4d/best/test/pgd20/accuracy": 0.4}
+    WandbLogger(run.parent / "evaluation", "test").log_evaluation({}, score, RunDirectory(run))
+    part(run.parent / "other", None, {10: 0.5}, "finished")
+    runs = synced(server, *run.parent.glob("*/wandb/offline-run-*"))
+    first, second = (runs.pop((path / "wandb_id.txt").read_text().strip()) for path in (run, run.parent / "other"))
+    assert runs == {}
+    assert steps(first) == [(0, 1, 10), (1, 2, 20), (2, 3, 30), (3, 4, 40)]
+    assert steps(second) == [(0, 1, 10)]
+    assert (first.fields["jobType"], first.fields["displayName"]) == ("train", "run")
+    expected = {"val/pgd2/accuracy": {"max": 0.3}, "epoch": 4, "best/test/clean/accuracy": 0.9, **score}
+    assert first.summary | expected == first.summary
