@@ -40,8 +40,8 @@ def agents_run(home, run_id, chosen, **environment):
     parameters.write_text(yaml.safe_dump(content))
     module, *overrides = words(chosen)
     return command(
-        *overrides, *TINY, *SHORT, cwd=home, module=module, HOME=str(home), WANDB_SWEEP_ID="abc123", WANDB_RUN_ID=run_id,
-        WANDB_PROJECT="hips", WANDB_ENTITY="team", WANDB_SWEEP_PARAM_PATH=str(parameters), WANDB_DIR=str(home),
+        *overrides, *TINY, *SHORT, cwd=home, module=module, HOME=str(home), WANDB_SWEEP_ID="abc123",
+        WANDB_RUN_ID=run_id, WANDB_PROJECT="hips", WANDB_ENTITY="team", WANDB_SWEEP_PARAM_PATH=str(parameters), WANDB_DIR=str(home),
         **environment,
     )  # fmt: skip
 
@@ -69,17 +69,11 @@ def test_an_agents_run_is_the_run_that_the_agent_waits_for(tmp_path, online):
         assert (directory / "wandb_id.txt").read_text() == "agents-run\n"
         if online:
             (run,) = server.runs.values()
-            name, project, sweep_id, config, summary = (
-                run.name,
-                run.project,
-                run.fields["sweep"],
-                run.config,
-                run.summary,
-            )
+            name, project, sweep_id = run.name, run.project, run.fields["sweep"]
         else:
-            file = WandbFile(directory)
-            name, project, sweep_id, config, summary = (file.run.run_id, file.run.project, file.run.sweep_id, file.config,
-                                                        file.summary)  # fmt: skip
+            run = WandbFile(directory)
+            name, project, sweep_id = run.run.run_id, run.run.project, run.run.sweep_id
+    config, summary = run.config, run.summary
     assert (name, project, sweep_id) == ("agents-run", "hips", "abc123")
     assert {key: config[key] for key in CHOSEN} == CHOSEN
     assert config["choices"]["task"] == "macro+rotation"

@@ -40,10 +40,10 @@ class WandbLogger(RunLogger):
 
     The run has the directory's name and keeps its files there. Its id is drawn at the start, or taken from
     ``WANDB_RUN_ID``, and kept in ``wandb_id.txt``: a resumed run continues the same W&B run (under a W&B agent that of
-    the agent), and a new run never continues an older one with the same settings. A resumed run first logs the rows of ``metrics.csv`` that an
-    interruption kept from W&B; their number so far is in ``wandb_rows.txt``. The summary has the best value of every
-    ``val/`` metric in ``metrics.csv``, and finally ``best/test/VIEW/METRIC`` and ``last/...``. Neither host name,
-    user, command line, console, code nor diff is recorded.
+    the agent), and a new run never continues an older one with the same settings. A resumed run first logs the rows of
+    ``metrics.csv`` that an interruption kept from W&B; their number so far is in ``wandb_rows.txt``. The summary has
+    the best value of every ``val/`` metric in ``metrics.csv``, and finally ``best/test/VIEW/METRIC`` and ``last/...``.
+    Neither host name, user, command line, console, code nor diff is recorded.
 
     Args:
         directory: the run directory.
@@ -161,7 +161,7 @@ class WandbLogger(RunLogger):
         self._set_config(config)
         run = self._open("evaluate")
         announce_offline(run, self.directory)
-        run.summary.update(figures)
+        run.summary.update(dict(figures))
         run.finish(exit_code=EXIT_CODES["finished"])
 
     @rank_zero_only
