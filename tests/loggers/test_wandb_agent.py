@@ -1,4 +1,4 @@
-"""Runs that a W&B sweep agent starts, with the sweep of the documentation and an imitated agent."""
+"""The sweeps of docs/wandb.md: a YAML file of one's own, and a W&B sweep with an imitated agent."""
 
 import json
 
@@ -7,6 +7,7 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from support.commands import command
+from support.configurations import composed
 from support.documents import REPOSITORY, examples_of
 from support.training_runs import SHORT, TINY
 from support.wandb_file import WandbFile, paths_of
@@ -14,18 +15,23 @@ from support.wandb_parts import part
 from support.wandb_server import wandb_server
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
+PAGE = REPOSITORY / "docs" / "wandb.md"
 CHOSEN = {"task": "macro+rotation", "optimizer.lr": 0.05, "seed": 1}
 
 
 def sweep():
-    (text,) = (text for text in examples_of(REPOSITORY / "docs" / "wandb.md", "yaml") if "args_no_hyphens" in text)
+    (text,) = (text for text in examples_of(PAGE, "yaml") if "args_no_hyphens" in text)
     return yaml.safe_load(text)
 
 
 def words(chosen):
     """The command of the sweep as an agent makes it, from ``-m`` on."""
     given = {name: {"value": value} for name, value in chosen.items()}
-    made = create_sweep_command_args({"args": given}) | {"env": ["env"], "interpreter": ["python"]}
+    made = create_sweep_command_args({"args": given}) | {
+        "env": ["env"],
+        "interpreter": ["python"],
+        "program": [sweep()["program"]],
+    }
     found = [made[word[2:-1]] if word.startswith("${") else [word] for word in create_sweep_command(sweep()["command"])]
     command = [word for each in found for word in each]
     assert command[:3] == ["env", "python", "-m"]
@@ -41,9 +47,20 @@ def agents_run(home, run_id, chosen, **environment):
     module, *overrides = words(chosen)
     return command(
         *overrides, *TINY, *SHORT, cwd=home, module=module, HOME=str(home), WANDB_SWEEP_ID="abc123",
-        WANDB_RUN_ID=run_id, WANDB_PROJECT="hips", WANDB_ENTITY="team", WANDB_SWEEP_PARAM_PATH=str(parameters), WANDB_DIR=str(home),
-        **environment,
+        WANDB_RUN_ID=run_id, WANDB_PROJECT="hips", WANDB_ENTITY="team", WANDB_SWEEP_PARAM_PATH=str(parameters),
+        WANDB_DIR=str(home), **environment,
     )  # fmt: skip
+
+
+def test_a_sweep_in_a_file_of_ones_own(tmp_path):
+    (text,) = (text for text in examples_of(PAGE, "yaml") if "sweeper" in text)
+    file = tmp_path / "experiment" / "my_sweep.yaml"
+    file.parent.mkdir()
+    file.write_text(text)
+    words = ["experiment=my_sweep", f"hydra.searchpath=[file://{tmp_path}]", "paths.run=."]
+    config = composed("train", *words, return_hydra_config=True)
+    assert config.name == "digits"
+    assert list(config.hydra.sweeper.params) == ["task", "weighting", "seed"]
 
 
 def test_the_sweep_of_the_documentation_is_complete():
