@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import wandb
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
@@ -104,9 +105,11 @@ def test_a_run_that_another_agent_resumes_is_whole_in_its_run(tmp_path, monkeypa
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_RUN_ID", "first")
     part(run, None, {10: 0.3, 20: 0.2})
+    wandb.teardown()  # an agent starts another process, which reads its environment
     monkeypatch.setenv("WANDB_RUN_ID", "second")
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc123")
     part(run, 20, {30: 0.1}, "finished")
+    wandb.teardown()
     first, second = map(WandbFile.at, paths_of(run))
     assert (first.run.run_id, second.run.run_id) == ("first", "second")
     assert [row["trainer/global_step"] for row in second.history] == [10, 20, 30]

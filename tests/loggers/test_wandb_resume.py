@@ -1,6 +1,7 @@
 """One W&B run over interruptions: its id, its rows, its best scores, and what its own process took with it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,14 @@ from omegaconf import OmegaConf
 
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.wandb import logger
+from gat_lightning.runs.result import read_result
+from support.processes import finished, only_run, rows_logged, start, wait_for
 from support.training_runs import rows
 from support.wandb_file import WandbFile, paths_of, records
-from support.wandb_parts import part
+from support.wandb_parts import offline, part, wandb_core_of
 
 TESTS = Path(__file__).parents[1]
+SETTINGS = ("seed", "attack", "weighting", "optimizer", "task", "data", "curvature", "trainer", "method")
 
 
 @pytest.fixture
@@ -78,3 +82,44 @@ def test_one_id_is_not_for_several_runs(run, monkeypatch):
     monkeypatch.setattr(logger.HydraConfig, "get", lambda: NODE)
     with pytest.raises(UserError, match="WANDB_RUN_ID=agents-own-id names one W&B run, but -m starts several"):
         part(run, None, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loses_its_process", [False, True])
+def test_the_files_of_an_interrupted_training_have_all_of_it(tmp_path, loses_its_process):
+    overrides = ("logger=wandb", "weighting=mgda", "seed=3", "trainer.max_epochs=3")
+    process = start(tmp_path, *overrides, before=offline)
+    wait_for(lambda: rows_logged(tmp_path) > 10, process)
+    if loses_its_process:
+        os.kill(wandb_core_of(process.pid), signal.SIGTERM)
+        before = rows_logged(tmp_path)
+        wait_for(lambda: rows_logged(tmp_path) > before, process)
+    os.kill(process.pid, signal.SIGTERM)
+    assert finished(process, tmp_path) == 143
+    process = start(tmp_path, *overrides, "resume=auto", before=offline)
+    assert finished(process, tmp_path) == 0, (tmp_path / "log.txt").read_text()
+    run = only_run(tmp_path)
+    result, logged, files = read_result(run), rows(run), paths_of(run)
+    assert len(files) == 2
+    parts = [WandbFile.at(path) for path in files[loses_its_process:]]
+    assert [each.exit_code for each in parts] == [255, 0][loses_its_process:]
+    for each in parts:
+        assert each.run.run_id == (run / "wandb_id.txt").read_text().strip()
+        assert {name: each.config[name] for name in SETTINGS} == {name: result.config[name] for name in SETTINGS}
+        assert each.config["choices"]["weighting"] == "mgda"
+        assert {"weighting=mgda", "seed=3", "task=macro+rotation"} <= set(each.run.tags)
+        assert "weighting=mgda" in each.run.run_group
+        assert "seed" not in each.run.run_group
+    assert len({(each.run.run_group, *each.run.tags) for each in parts}) == 1
+    assert [row for row in logged if not any(each.has(row) for each in parts)] == []
+    figures = [row for each in parts for row in each.history if not any("." in name for name in row)]
+    assert len(figures) == len(logged)
+    summary = parts[-1].summary
+    for checkpoint in ("best", "last"):
+        assert {name: summary[f"{checkpoint}/{name}"] for name in result.metrics[checkpoint]} == result.metrics[
+            checkpoint
+        ]
+    for name in ("val/selection", "val/clean/accuracy", "val/pgd2/accuracy"):
+        assert summary[name] == {"max": max(float(row[name]) for row in logged if row[name])}
+    assert summary["epoch"] == float(logged[-1]["epoch"])
+    assert summary["status"] == "finished"

@@ -27,10 +27,23 @@ def part(run, resumed_at, scores, status="interrupted", lose_process_after=None)
 
 def end_wandb_core():
     """What SLURM does, whose signal goes to every process of a job."""
-    found = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    (core,) = (int(line.split()[0]) for line in found if "wandb-core" in line and f"--pid {os.getpid()}" in line)
+    core = wandb_core_of(os.getpid())
     os.kill(core, signal.SIGTERM)
     os.waitpid(core, 0)
+
+
+def wandb_core_of(process):
+    """Number of W&B's own process of a process."""
+    found = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    (core,) = (int(line.split()[0]) for line in found if "wandb-core" in line and f"--pid {process}" in line)
+    return core
+
+
+def offline():
+    """Before a training in a process of its own, whose environment is not that of the test."""
+    os.environ["WANDB_MODE"] = "offline"
+    for name in ("WANDB_API_KEY", "WANDB_RUN_ID", "WANDB_SERVICE"):
+        os.environ.pop(name, None)
 
 
 if __name__ == "__main__":

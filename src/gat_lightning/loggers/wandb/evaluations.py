@@ -31,21 +31,24 @@ def claimed(training: RunDirectory | None) -> Iterator[RunDirectory | None]:
             yield training if _claim(training.path, stack) else None
 
 
-def log_to_training(training: RunDirectory, figures: Mapping[str, float], directory: Path) -> None:
+def log_to_training(
+    training: RunDirectory, figures: Mapping[str, float], directory: Path, place: Mapping[str, str | None]
+) -> None:
     """Add the figures of an evaluation to the summary of a training's W&B run; its settings and state stay.
 
     Args:
         training: the run directory of the training.
         figures: by name.
         directory: run directory of the evaluation, which keeps the files of W&B.
+        place: project and entity, where the training's settings have none.
 
     Raises:
         UserError: W&B refuses the run.
     """
     result = read_result(training.path)
     labels = (result.config.get("logger") or {}).get("wandb") or {}
-    where = {name: labels[name] for name in ("project", "entity") if labels.get(name)}
-    run = open_run(directory, False, id=training.wandb_id.read_text().strip(), **where)
+    place = {name: labels.get(name) or own for name, own in place.items()}
+    run = open_run(directory, False, id=training.wandb_id.read_text().strip(), **place)
     announce_offline(run, directory)
     keep_evaluation(training, figures)
     summary = summary_of(training, result)

@@ -156,7 +156,8 @@ class WandbLogger(RunLogger):
         """Add the figures to the summary of the training's W&B run if it has one; else start and finish a W&B run."""
         with claimed(training) as claim:
             if claim is not None:
-                log_to_training(claim, figures, self.directory)
+                place = {name: self._labels[name] for name in ("project", "entity")}
+                log_to_training(claim, figures, self.directory, place)
                 return
         self._set_config(config)
         run = self._open("evaluate")
