@@ -108,7 +108,7 @@ def test_the_files_of_an_interrupted_training_have_all_of_it(tmp_path, loses_its
         assert {name: each.config[name] for name in SETTINGS} == {name: result.config[name] for name in SETTINGS}
         assert each.config["choices"]["weighting"] == "mgda"
         assert {"weighting=mgda", "seed=3", "task=macro+rotation"} <= set(each.run.tags)
-        assert "weighting=mgda" in each.run.run_group
+        assert "experiment=quickstart" in each.run.run_group
         assert "seed" not in each.run.run_group
     assert len({(each.run.run_group, *each.run.tags) for each in parts}) == 1
     assert [row for row in logged if not any(each.has(row) for each in parts)] == []
