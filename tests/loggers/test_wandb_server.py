@@ -12,10 +12,11 @@ from gat_lightning.loggers.wandb import WandbLogger, session
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.result import TrainingResult, write_result
 from support.wandb_file import WandbFile, paths_of
-from support.wandb_parts import part
+from support.wandb_parts import CONFIG, part
 from support.wandb_server import wandb_server
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
+SCORE = {"evaluate/pgd20-1a2b3c4d/best/test/pgd20/accuracy": 0.4}
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -92,6 +93,32 @@ def test_a_server_out_of_reach_or_out_of_order_leaves_the_run_offline(
     assert [row["trainer/global_step"] for row in WandbFile(run).history] == [10, 20]
 
 
+def evaluate(run):
+    """An evaluation of a training that has ended."""
+    write_result(run, TrainingResult(status="finished", config={}, metrics={"best": {"test/clean/accuracy": 0.9}}))
+    WandbLogger(run.parent / "evaluation", "test", tags=["x"]).log_evaluation({"seed": 9}, SCORE, RunDirectory(run))
+
+
+def assert_evaluated(served):
+    """Its scores are in the run of the training, which is otherwise as it was."""
+    fields = [served.fields.get(name) for name in ("displayName", "jobType", "tags")]
+    assert fields == ["run", "train", None]
+    assert served.config["seed"] == CONFIG["seed"]
+    expected = {"val/pgd2/accuracy": {"max": 0.3}, "epoch": 4, "status": "finished", "best/test/clean/accuracy": 0.9}
+    assert served.summary | expected | SCORE == served.summary
+    assert served.exit_codes == [255, 0, 0]
+
+
+def test_an_evaluation_is_in_the_run_of_the_training(run, server, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    part(run, None, {10: 0.2, 20: 0.3})
+    part(run, 20, {30: 0.1, 40: 0.2}, "finished")
+    evaluate(run)
+    (served,) = server.runs.values()
+    assert_evaluated(served)
+    assert steps(served) == [(0, 1, 10), (1, 2, 20), (2, 3, 30), (3, 4, 40)]
+
+
 def test_a_refusal_by_the_server_is_an_error_at_once(run, server, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", server.url)
     server.fails["/graphql"] = 401
@@ -114,15 +141,11 @@ def test_one_command_uploads_a_sweep_with_a_resumed_run_and_an_evaluation(run, s
     time.sleep(1.0)  # wandb sorts the parts of a run by the second of their start
     part(run, 20, {30: 0.1, 40: 0.2}, "finished")
     time.sleep(1.0)
-    write_result(run, TrainingResult(status="finished", config={}, metrics={"best": {"test/clean/accuracy": 0.9}}))
-    score = {"evaluate/pgd20-1a2b3c4d/best/test/pgd20/accuracy": 0.4}
-    WandbLogger(run.parent / "evaluation", "test").log_evaluation({}, score, RunDirectory(run))
+    evaluate(run)
     part(run.parent / "other", None, {10: 0.5}, "finished")
     runs = synced(server, *run.parent.glob("*/wandb/offline-run-*"))
     first, second = (runs.pop((path / "wandb_id.txt").read_text().strip()) for path in (run, run.parent / "other"))
     assert runs == {}
     assert steps(first) == [(0, 1, 10), (1, 2, 20), (2, 3, 30), (3, 4, 40)]
     assert steps(second) == [(0, 1, 10)]
-    assert (first.fields["jobType"], first.fields["displayName"]) == ("train", "run")
-    expected = {"val/pgd2/accuracy": {"max": 0.3}, "epoch": 4, "best/test/clean/accuracy": 0.9, **score}
-    assert first.summary | expected == first.summary
+    assert_evaluated(first)

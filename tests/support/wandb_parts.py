@@ -9,13 +9,15 @@ from pathlib import Path
 from gat_lightning.loggers import CSVLogger
 from gat_lightning.loggers.wandb import WandbLogger
 
+CONFIG = {"seed": 3}
+
 
 def part(run, resumed_at, scores, status="interrupted", lose_process_after=None):
     """Log validation scores by step, as a run does between its start and its end."""
     run.mkdir(exist_ok=True)
     loggers = [CSVLogger(run), WandbLogger(run, "test")]
     for each in loggers:
-        each.begin({}, resumed_at)
+        each.begin(CONFIG, resumed_at)
     for step, score in scores.items():
         for each in loggers:
             each.log_metrics({"epoch": step // 10, "val/pgd2/accuracy": score, "val/clean/age/mae": score}, step)
