@@ -126,6 +126,14 @@ def test_a_refusal_by_the_server_is_an_error_at_once(run, server, monkeypatch):
         part(run, None, {10: 0.2})
 
 
+def test_an_evaluation_that_the_server_refuses_is_kept_offline(run, server, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    server.fails["/graphql"] = 401
+    WandbLogger(run, "test").log_evaluation({}, SCORE, None)
+    assert "W&B refuses the run" in caplog.text
+    assert WandbFile(run).summary | SCORE == WandbFile(run).summary
+
+
 def synced(server, *paths):
     """What ``wandb sync`` of a command line uploads."""
     own = {name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_SERVICE")}

@@ -28,11 +28,7 @@ def build_loggers(config: DictConfig) -> list[RunLogger]:
 
 
 def log_evaluation(loggers: Sequence[RunLogger], config: DictConfig, result: EvaluationResult) -> None:
-    """Log the scores of an evaluation.
-
-    Raises:
-        UserError: a logger cannot start; the message says what to do.
-    """
+    """Log the scores of an evaluation."""
     training = None if config.checkpoint is None else RunDirectory.of_checkpoint(Path(config.checkpoint).resolve())
     name = "model" if training is None else Path(config.checkpoint).stem  # another file's name may be private
     settings = public_config(OmegaConf.create(result.config))

@@ -41,14 +41,13 @@ def log_to_training(
         figures: by name.
         directory: run directory of the evaluation, which keeps the files of W&B.
         place: project and entity, where the training's settings have none.
-
-    Raises:
-        UserError: W&B refuses the run.
     """
     result = read_result(training.path)
     labels = (result.config.get("logger") or {}).get("wandb") or {}
     place = {name: labels.get(name) or own for name, own in place.items()}
-    run = open_run(directory, False, id=training.wandb_id.read_text().strip(), **place)
+    run = open_run(directory, offline_if_refused=True, id=training.wandb_id.read_text().strip(), **place)
+    if run.disabled:
+        return
     announce_offline(run, directory)
     keep_evaluation(training, figures)
     summary = summary_of(training, result)

@@ -230,6 +230,7 @@ class WandbLogger(RunLogger):
         run = open_run(
             self.directory,
             self._system_metrics,
+            offline_if_refused=kind == "evaluate",  # which took long, and cannot be taken up again
             id=self._kept_id(),
             name=os.environ.get("WANDB_NAME") or self.directory.name,
             config=self._config,

@@ -26,23 +26,26 @@ _OF_THE_AGENT = ("project", "entity", "id")
 _REFUSED = re.compile(r"error 4(0[013]|22)")  # the server answered, so that trying later would not help
 
 
-def open_run(directory: Path, system_metrics: bool, **arguments: Any) -> wandb.Run:
+def open_run(
+    directory: Path, system_metrics: bool = False, offline_if_refused: bool = False, **arguments: Any
+) -> wandb.Run:
     """Start a W&B run, or continue the one whose ``id`` is given; offline where the server cannot be reached.
 
     Args:
         directory: the run directory, which keeps the files of W&B.
         system_metrics: whether W&B samples the load of processor, memory and GPU.
+        offline_if_refused: whether a run that W&B refuses, for instance because of its key, is offline; else an error.
         **arguments: of :func:`wandb.init`.
 
     Raises:
-        UserError: W&B refuses the run, for instance because of its key.
+        UserError: W&B refuses the run, or cannot start.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if is_of_a_sweep():
         arguments = {name: value for name, value in arguments.items() if name not in _OF_THE_AGENT}
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # W&B's telemetry about itself, which also logs its faults
     try:
-        run = _init(directory, system_metrics, **arguments)
+        run = _init(directory, system_metrics, offline_if_refused, **arguments)
     except wandb.Error as error:
         raise UserError(
             f"W&B cannot start: {_first_line(error)} Set WANDB_MODE=offline to upload the run later, or leave out"
@@ -70,15 +73,17 @@ def define_scores(run: wandb.Run, names: Iterable[str]) -> None:
         run.define_metric(name, step_metric=STEP, summary="none")
 
 
-def _init(directory: Path, system_metrics: bool, **arguments: Any) -> wandb.Run:
+def _init(directory: Path, system_metrics: bool, offline_if_refused: bool, **arguments: Any) -> wandb.Run:
     chosen = mode()
     try:
         return wandb.init(settings=_settings(directory, chosen, system_metrics), **arguments)
     except CommError as error:
-        if chosen != "online" or isinstance(error, AuthenticationError) or _REFUSED.search(str(error)):
+        refused = isinstance(error, AuthenticationError) or _REFUSED.search(str(error)) is not None
+        if chosen != "online" or (refused and not offline_if_refused):
             raise
-        log.warning("W&B cannot be reached (%s). This run stays offline; upload it later: %s",
-                    _first_line(error), upload_command(directory))  # fmt: skip
+        log.warning("W&B %s (%s). This run stays offline; upload it later: %s",
+                    "refuses the run" if refused else "cannot be reached", _first_line(error),
+                    upload_command(directory))  # fmt: skip
         wandb.teardown()  # its process still tries to open the run online, and would not open it again
         return wandb.init(settings=_settings(directory, "offline", system_metrics), **arguments)
 
