@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from gat_lightning.errors import UserError
 from gat_lightning.loggers.wandb.session import EXIT_CODES, announce_offline, define_scores, is_of_a_sweep, open_run
@@ -44,8 +45,8 @@ def log_to_training(
     """
     result = read_result(training.path)
     labels = (result.config.get("logger") or {}).get("wandb") or {}
-    place = {name: labels.get(name) or own for name, own in place.items()}
-    run = open_run(directory, offline_if_refused=True, id=training.wandb_id.read_text().strip(), **place)
+    where: dict[str, Any] = {name: labels.get(name) or own for name, own in place.items()}
+    run = open_run(directory, offline_if_refused=True, id=training.wandb_id.read_text().strip(), **where)
     if run.disabled:
         return
     announce_offline(run, directory)
