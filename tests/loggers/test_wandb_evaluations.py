@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -90,7 +89,7 @@ def test_a_foreign_model_has_a_run_of_its_own(tmp_path):
         assert file.summary[f"evaluate/{label}/model/{name}"] == value
     assert file.config["model"] == {"_target_": "support.evaluations.Net"}
     assert file.config["split"] == "test"
-    assert str(tmp_path) not in repr(file.config)
+    assert str(tmp_path).encode() not in file.path.read_bytes()
     assert not (tmp_path / "own" / "wandb_rows.txt").exists()
 
 
@@ -106,9 +105,8 @@ def test_labels_are_equal_for_equal_settings_of_other_checkpoints_and_differ_wit
     same = [label(), label(of=other), label("batch_size=7", "audit=true", "logger=wandb", "device=cpu")]
     assert len(set(same)) == 1
     assert same[0].startswith("pgd20-")
-    others = [label(each) for each in ("attack.eps=4/255", "images=5", "seed=1", "split=val", "curve.eps=[0.1]",
-                                       "evaluation=pgd10", "++data.seed=3")]  # fmt: skip
-    assert len({*others, same[0]}) == 8
+    others = [label(each) for each in ("attack.eps=4/255", "images=5", "evaluation=pgd10", "++data.seed=3")]
+    assert len({*others, same[0]}) == 5
 
 
 def test_loggers_of_trainings_are_refused(tmp_path, monkeypatch):
@@ -118,7 +116,7 @@ def test_loggers_of_trainings_are_refused(tmp_path, monkeypatch):
         loggers.build_loggers(config)
 
 
-def test_wandb_is_not_imported_unless_it_is_asked_for(tmp_path):
-    program = "import sys; from support.evaluations import OWN, evaluated; from pathlib import Path; "
-    program += f"evaluated(Path({str(tmp_path)!r}), *OWN, 'pictures=false'); assert 'wandb' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[1], capture_output=True)
+def test_wandb_is_not_imported_unless_it_is_asked_for(tmp_path, monkeypatch):
+    for name in ("wandb", "gat_lightning.loggers.wandb"):
+        monkeypatch.setitem(sys.modules, name, None)  # whose import is an error
+    assert evaluated(tmp_path, *OWN, "pictures=false")["status"] == "finished"

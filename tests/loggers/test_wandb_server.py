@@ -62,6 +62,7 @@ def test_wandb_sends_no_telemetry_about_itself_whose_faults_would_be_in_the_log(
     monkeypatch.setenv("WANDB_BASE_URL", server.url)
     server.fails["/sdk/"] = 503
     part(run, None, {10: 0.2}, "finished")
+    session.wandb.teardown()
     assert len(server.runs) == 1
     assert [path for path in server.paths if path.startswith("/sdk/")] == []
 
