@@ -25,7 +25,7 @@ def test_a_shareable_copy_gives_the_same_classifier_and_tells_nothing(quickstart
     told = repr({key: value for key, value in content.items() if key != "state_dict"})
     for secret in (str(quickstart[0]), str(quickstart[0].parent), "/tmp/", f"/{getpass.getuser()}/"):
         assert secret not in told
-    assert str(quickstart[0]) in repr(torch.load(checkpoint, weights_only=True))
+    assert {"callbacks", "loops", "optimizer_states"} < set(torch.load(checkpoint, weights_only=True))
 
 
 @pytest.mark.usefixtures("undrawn")
