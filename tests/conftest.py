@@ -1,5 +1,6 @@
 import os
 import socket
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +22,15 @@ def pytest_collection_modifyitems(items):
         for part in ("paper", "reliability"):
             if item.path.relative_to(TESTS).parts[0] == part:
                 item.add_marker(part)
+
+
+@pytest.fixture(autouse=True)
+def _no_command_before():
+    """Forget the command that another test has run in this process."""
+    if "hydra" in sys.modules:
+        from hydra.core.hydra_config import HydraConfig
+
+        HydraConfig.instance().cfg = None
 
 
 @pytest.fixture(scope="session")

@@ -260,6 +260,7 @@ def test_dense_targets_are_refused() -> None:
 def test_other_tasks_can_be_attacked() -> None:
     """The images are those of an attack on their loss; the scores are the target's."""
     macro = Toy("binary", "odd")
+    macro.setup(digits().info)
     data = subset("multiclass")
     data.labels["odd"] = data.labels["class"] % 2
     multi = MultiTaskModel(trained(), "class", (1, 8, 8), [macro])
