@@ -26,7 +26,7 @@ def claimed(training: RunDirectory | None) -> Iterator[RunDirectory | None]:
     None under a W&B agent too, which has a run of its own for the evaluation.
     """
     with ExitStack() as stack:
-        if training is None or not (training.wandb_id.is_file() and training.result.is_file()) or is_of_a_sweep():
+        if training is None or is_of_a_sweep() or not (training.wandb_id.is_file() and _has_ended(training)):
             yield None
         else:
             yield training if _claim(training.path, stack) else None
@@ -57,6 +57,14 @@ def log_to_training(
     if result.status == "interrupted":
         run.mark_preempting()
     run.finish(exit_code=EXIT_CODES[result.status])
+
+
+def _has_ended(training: RunDirectory) -> bool:
+    try:
+        read_result(training.path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _claim(directory: Path, stack: ExitStack) -> bool:
