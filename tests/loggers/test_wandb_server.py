@@ -136,7 +136,7 @@ def test_an_evaluation_that_the_server_refuses_is_kept_offline(run, server, monk
 
 
 def synced(server, *paths):
-    """What ``wandb sync`` of a command line uploads."""
+    """The runs after ``wandb sync`` of a command line."""
     own = {name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_SERVICE")}
     command = [sys.executable, "-m", "wandb", "sync", *map(str, paths)]
     done = subprocess.run(command, env=own | {"WANDB_BASE_URL": server.url}, capture_output=True, text=True)
@@ -158,3 +158,21 @@ def test_one_command_uploads_a_sweep_with_a_resumed_run_and_an_evaluation(run, s
     assert steps(first) == [(0, 1, 10), (1, 2, 20), (2, 3, 30), (3, 4, 40)]
     assert steps(second) == [(0, 1, 10)]
     assert_evaluated(first)
+
+
+@pytest.mark.slow
+def test_what_a_failing_server_did_not_get_is_uploaded_later(run, server, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "2")
+    logger = WandbLogger(run, "test")
+    logger.begin(CONFIG, None)
+    server.fails["/"] = 500
+    for epoch in range(3):
+        logger.log_metrics({"epoch": epoch, "val/pgd2/accuracy": 0.1 * epoch}, 10 * epoch)
+    logger.end("finished", {})
+    (served,) = server.runs.values()
+    assert served.history == []
+    server.fails.clear()
+    synced(server, "--include-online", *run.glob("wandb/run-*"))
+    assert steps(served) == [(0, 0, 0), (1, 1, 10), (2, 2, 20)]
+    assert served.summary["val/pgd2/accuracy"] == {"max": 0.2}
