@@ -28,12 +28,13 @@ def test_three_runs_of_a_sweep_stay_apart_and_tell_no_secret(tmp_path):
     directories = sorted(path.parent for path in home.glob("outputs/*/result.json"))
     files = {directory: WandbFile(directory) for directory in directories}
     assert len({file.run.run_id for file in files.values()}) == 3
+    assert len({file.run.run_group for file in files.values()}) == 3
     for directory, file in files.items():
         result = json.loads((directory / "result.json").read_text())
         tasks = "+".join(result["config"]["task"]) or "none"
         assert file.run.display_name == directory.name
         words = set(file.run.run_group.split())
-        assert {"+note=<hidden>", "experiment=quickstart", f"task={tasks}"} <= words
+        assert {"+note=<hidden>", "attack.steps=2"} <= words
         assert not any(word.startswith("seed") for word in words)
         assert {f"task={tasks}", "seed=3", "data=digits"} <= set(file.run.tags)
         assert file.config["seed"] == 3
