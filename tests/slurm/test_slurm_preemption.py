@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support.slurm_sweeps import half_way, results, runs, sweep
+from support.slurm_sweeps import assert_one_wandb_run, half_way, results, runs, sweep
 from support.training_runs import assert_same_run
 
 pytestmark = pytest.mark.slurm
@@ -42,6 +42,7 @@ def test_a_job_that_makes_way_is_requeued_and_equals_an_undisturbed_one(cluster,
     assert [path.name for path in tmp_path.glob("outputs/quickstart-*")] == [runs(tmp_path)["a"].name]
     assert results(tmp_path)["a"]["resumed"] == "checkpoints/last.ckpt"
     assert_same_run(undisturbed, runs(tmp_path)["a"])
+    assert_one_wandb_run(runs(tmp_path)["a"])
 
 
 def test_a_job_that_is_requeued_after_it_finished_is_left_as_it_is(cluster, tmp_path):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from support.slurm_sweeps import half_way, results, runs, sweep
+from support.slurm_sweeps import assert_one_wandb_run, half_way, results, runs, sweep
 from support.training_runs import assert_same_run
+from support.wandb_file import paths_of
 
 pytestmark = pytest.mark.slurm
 
@@ -45,12 +46,9 @@ def test_a_preempted_run_equals_an_undisturbed_one(disturbed, undisturbed, point
 
 
 @pytest.mark.parametrize("point", ["a", "f"])
-def test_a_preempted_run_is_one_wandb_run_in_two_parts(disturbed, point):
-    directory = runs(disturbed)[point]
-    number = (directory / "wandb_id.txt").read_text().strip()
-    parts = list(directory.glob("wandb/offline-run-*"))
-    assert len(parts) == 2
-    assert all(part.name.endswith(number) for part in parts)
+def test_a_preempted_run_is_one_wandb_run_with_every_row(disturbed, point):
+    assert_one_wandb_run(runs(disturbed)[point])
+    assert len(paths_of(runs(disturbed)[point])) == 2
 
 
 def test_arrays_have_one_process_per_rank_and_a_cap(disturbed):

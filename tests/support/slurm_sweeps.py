@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from gat_lightning.config.checkpoint import load_checkpoint
+from support.training_runs import rows
+from support.wandb_file import WandbFile, missing_rows, paths_of
 
 TESTS = Path(__file__).parents[1]
 STEPS = 3 * 5
@@ -48,3 +50,13 @@ def half_way(folder, point, seconds=400.0):
             job = (last.parent.parent / ".hydra" / "hydra.yaml").read_text()
             return next(line.partition("id: ")[2].strip("'\" ") for line in job.splitlines() if "    id: " in line)
     raise AssertionError((folder / "log.txt").read_text())
+
+
+def assert_one_wandb_run(directory):
+    """All parts have one id, and every row of ``metrics.csv`` is in one of them; the last one has ended well."""
+    number = (directory / "wandb_id.txt").read_text().strip()
+    parts = paths_of(directory)
+    assert all(part.parent.name.endswith(f"-{number}") for part in parts)
+    assert missing_rows(directory, rows(directory)) == []
+    last = WandbFile.at(parts[-1])
+    assert (last.run.run_id, last.exit_code) == (number, 0)

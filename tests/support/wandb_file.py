@@ -52,6 +52,19 @@ def paths_of(directory):
     return sorted(directory.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_ctime_ns)
 
 
+def missing_rows(directory, rows):
+    """Those rows of ``metrics.csv`` that no part of a run has logged, nor one whose process was lost."""
+    kept = (record for path in paths_of(directory) for record in records(path))
+    history = [_items(record.history.item) for record in kept if record.WhichOneof("record_type") == "history"]
+    return [row for row in rows if not _has(history, row)]
+
+
+def _has(history, row):
+    expected = {name: float(value) for name, value in row.items() if value and name != "step"}
+    expected["trainer/global_step"] = int(row["step"])
+    return any(expected.items() <= logged.items() for logged in history)
+
+
 class WandbFile:
     """What a finished run logged."""
 
@@ -91,6 +104,4 @@ class WandbFile:
 
     def has(self, row):
         """Whether the history has all figures of a row of ``metrics.csv``."""
-        expected = {name: float(value) for name, value in row.items() if value and name != "step"}
-        expected["trainer/global_step"] = int(row["step"])
-        return any(expected.items() <= logged.items() for logged in self.history)
+        return _has(self.history, row)
