@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
+from itertools import takewhile
 from typing import Any
 
 from hydra.core.singleton import Singleton
@@ -58,10 +59,15 @@ class SlurmLauncher(PointLauncher):
             UserError: submitit or SLURM is not there, or SLURM does not take the jobs.
         """
         arrays: dict[str, list[int]] = {}
+        names = []
         for place, overrides in enumerate(points):
-            settings = OmegaConf.to_container(composed(overrides).hydra.launcher, resolve=True)
+            settings: Any = OmegaConf.to_container(composed(overrides).hydra.launcher, resolve=True)
+            names.append(str(settings.pop("name")))
             arrays.setdefault(json.dumps(settings), []).append(place)
-        executors = {text: _executor(json.loads(text)) for text in arrays}
+        executors = {
+            text: _executor(json.loads(text), _common_name([names[place] for place in places]))
+            for text, places in arrays.items()
+        }
         common = set(points[0]).intersection(*points) if len(points) > 1 else set()
         jobs: dict[int, Any] = {}
         for text, places in arrays.items():
@@ -154,8 +160,14 @@ class _Job:
         self.__dict__.update(state)
 
 
-def _executor(settings: dict[str, Any]) -> Any:
-    """Submits with these settings."""
+def _common_name(names: Sequence[str]) -> str:
+    """How the names of an array's jobs begin; each has its own once it runs."""
+    columns = zip(*(name.split("-") for name in names), strict=False)
+    return "-".join(words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns)) or "gat"
+
+
+def _executor(settings: dict[str, Any], name: str) -> Any:
+    """Submits jobs of this name with these settings."""
     try:
         import submitit
     except ImportError:
@@ -164,9 +176,9 @@ def _executor(settings: dict[str, Any]) -> Any:
         raise UserError(
             "There is no SLURM here (no sbatch): start the sweep where there is, or leave out hydra/launcher."
         )
-    for name in ("_target_", "wait"):
-        settings.pop(name, None)
-    folder, timeouts, name = settings.pop("folder"), settings.pop("max_num_timeout"), settings.pop("name")
+    for key in ("_target_", "wait"):
+        settings.pop(key, None)
+    folder, timeouts = settings.pop("folder"), settings.pop("max_num_timeout")
     additional = {"requeue": True, **(settings.pop("additional_parameters") or {})}
     for option, setting in _NOT_ADDITIONAL.items():
         if option in additional:

@@ -248,7 +248,10 @@ def test_wrong_inputs_are_named(case: str, files: dict[str, Path], tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_an_interrupted_evaluation_goes_on(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupted_evaluation_goes_on(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     arguments = [f"checkpoint={checkpoint}", "evaluation=pgd10", "evaluation.pgd10.attack.steps=1", "pictures=false"]
     whole = evaluated(tmp_path / "whole", *arguments)
     from gat_lightning.attacks import PGD
@@ -258,16 +261,30 @@ def test_an_interrupted_evaluation_goes_on(checkpoint: Path, tmp_path: Path, mon
     def interrupted(self: PGD, *given: Any) -> Tensor:
         calls.append(None)
         if len(calls) == 2:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return perturb(self, *given)
 
     monkeypatch.setattr(PGD, "perturb", interrupted)
     with pytest.raises(SystemExit) as stopped:
         evaluated(tmp_path / "run", *arguments)
-    assert stopped.value.code == 128 + signal.SIGINT
+    assert stopped.value.code == 128 + number
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "interrupted"
     assert evaluated(tmp_path / "run", *arguments)["metrics"] == whole["metrics"]
     assert len(calls) == 3
+
+
+def test_a_finished_evaluation_is_skipped_on_request_and_left_by_a_requeued_job(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"checkpoint={checkpoint}", "evaluation=fgsm", "pictures=false"]
+    evaluated(tmp_path, *arguments)
+    before = (tmp_path / "result.json").read_bytes()
+    capsys.readouterr()
+    evaluated(tmp_path, *arguments, "skip_finished=true")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    evaluated(tmp_path, *arguments)
+    assert capsys.readouterr().out == 2 * f"Skipped, since it is finished: {tmp_path}\n"
+    assert (tmp_path / "result.json").read_bytes() == before
 
 
 start = partial(commands.start, module="gat_lightning.evaluate")

@@ -37,6 +37,13 @@ def test_submitted_and_left(hydra, slurm, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 1 + 6
 
 
+def test_points_that_differ_in_their_names_form_one_array(hydra, slurm):
+    sweep(["data=digits", "task=rotation,jigsaw", "seed=0,1"], *SLURM)
+    (script,) = scripts()
+    assert options(script)["array"] == "0-3%4"
+    assert options(script)["job-name"] == "digits"
+
+
 def test_the_configuration_goes_with_the_job(hydra, slurm, monkeypatch):
     own = hydra / "conf" / "optimizer" / "mine.yaml"
     own.parent.mkdir(parents=True)

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -111,3 +113,20 @@ class Cluster:
     def _start(self, *command: str) -> None:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, (command, done.stderr)
+
+
+def started_cluster(folder: Path, refuse: Callable[[str], object]) -> Cluster:
+    """A cluster with its files in this folder; ``refuse`` is called with the reason where there can be none."""
+    if (reason := install()) is not None:
+        refuse(reason)
+    return Cluster(folder, *_free_ports(2))
+
+
+def _free_ports(number: int) -> list[int]:
+    probes = [socket.socket() for _ in range(number)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

@@ -1,9 +1,11 @@
-"""Makes a training, or its end, last long enough to be stopped meanwhile."""
+"""Makes a training, or its end, last long enough to be stopped meanwhile, or fail."""
 
 import time
+from pathlib import Path
 
 import pytorch_lightning as pl
 
+from gat_lightning.errors import UserError
 from gat_lightning.loggers import RunLogger
 
 
@@ -15,6 +17,17 @@ class Slow(pl.Callback):
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         time.sleep(self.seconds)
+
+
+class FailsWhile(pl.Callback):
+    """Fails in the second epoch of the run with this seed while there is a file."""
+
+    def __init__(self, file, seed, own):
+        self.file, self.fails = Path(file), seed == own
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 1 and self.fails and self.file.exists():
+            raise UserError("The file system with the images is gone.")
 
 
 class LingeringLogger(RunLogger):

@@ -14,15 +14,32 @@ TESTS = Path(__file__).parents[1]
 STEPS = 3 * 5
 
 
-def sweep(cluster, folder, *arguments):
+def sweep(cluster, folder, *arguments, experiment="six_jobs"):
+    """Start the command that submits them; what it says is added to ``log.txt``."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "gat_lightning.train", "-m", "--config-dir", str(TESTS / "slurm" / "conf"),
-               "hydra/launcher=slurm", "experiment=six_jobs", *arguments]  # fmt: skip
-    environment = cluster.environment | {
-        "PYTHONPATH": str(TESTS), "PYTHONWARNINGS": "", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"
-    }  # fmt: skip
+               "hydra/launcher=slurm", f"experiment={experiment}", *arguments]  # fmt: skip
     with (folder / "log.txt").open("a") as log:
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        return subprocess.Popen(command, cwd=folder, env=environment(cluster), stdout=log, stderr=log)
+
+
+def environment(cluster):
+    own = {"PYTHONPATH": str(TESTS), "PYTHONWARNINGS": "", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
+    return cluster.environment | own
+
+
+def listed(cluster, folder):
+    """What ``python -m gat_lightning.runs`` prints."""
+    command = [sys.executable, "-m", "gat_lightning.runs", "outputs"]
+    done = subprocess.run(command, cwd=folder, env=environment(cluster), capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def wait_until(condition, cluster, seconds=400.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, cluster.ask("squeue", "--array")
+        time.sleep(0.2)
 
 
 def runs(folder):

@@ -31,15 +31,15 @@ def kept_launcher(monkeypatch):
     return launcher
 
 
-def sweep(arguments, *settings):
-    """Run a sweep of the train command.
+def sweep(arguments, *settings, command="train"):
+    """Run a sweep of a command.
 
     Args:
         arguments: the points.
         settings: what is composed before them, such as a launcher.
     """
     loader = GlobalHydra.instance().config_loader()
-    config = loader.load_configuration("train", [*settings, *arguments], RunMode.MULTIRUN)
+    config = loader.load_configuration(command, [*settings, *arguments], RunMode.MULTIRUN)
     HydraConfig.instance().set_config(config)
     Plugins.instance()
     sweeper = get_class("hydra_plugins.gat_lightning_sweep.EveryPoint")(max_batch_size=None, params=None)

@@ -60,12 +60,13 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
                 run(config)
         except Exception as error:
             shown = traceback or not is_for_user(error)
+            if not shown:
+                discard_unused(Path(HydraConfig.get().runtime.output_dir))
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 log.error(explain(error), exc_info=shown)
                 raise UserError(explain(error)) from None  # any process can send it on
             if shown:
                 raise
-            discard_unused(Path(HydraConfig.get().runtime.output_dir))
             _stop(error)
 
     def main() -> None:

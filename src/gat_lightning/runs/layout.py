@@ -22,6 +22,7 @@ class RunDirectory:
         metrics: ``metrics.csv``, one row per logging step and validation.
         result: ``result.json``, what the run did.
         predictions: ``predictions.npz`` of an evaluation.
+        progress: folder of what an unfinished evaluation has done.
         images: folder of pictures.
         hydra: folder of what was typed, and of the configuration that it gave.
         log: warnings and messages.
@@ -38,6 +39,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.csv"
         self.result = self.path / RESULT
         self.predictions = self.path / "predictions.npz"
+        self.progress = self.path / "progress"
         self.images = self.path / "images"
         self.hydra = self.path / ".hydra"
         self.log = self.path / "gat.log"

@@ -101,7 +101,7 @@ def _state(directory: RunDirectory, job: str | None, queue: Mapping[str, QueuedJ
         return f"failed{f': {result.error}' if result.error else ''}"
     if reason and reason != "completed":
         return f"failed ({reason})"
-    if directory.last.is_file():
+    if directory.last.is_file() or directory.progress.is_dir():
         return "interrupted, goes on with resume=auto"
     return "interrupted before its first checkpoint" if directory.path.is_dir() else "never started"
 

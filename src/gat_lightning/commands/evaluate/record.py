@@ -26,15 +26,15 @@ def recorded(result: EvaluationResult, directory: Path, clock: float) -> Iterato
         clock: ``time.perf_counter()`` when the run began.
 
     Raises:
-        Stopped: Ctrl-C; what is done so far is kept, for the same command to go on with.
+        Stopped: a signal to stop; what is done so far is kept, for the same command to go on with.
     """
     try:
         yield
         result.status = "finished"
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped) as stop:
         result.status = "interrupted"
         log.warning("Interrupted; the same command goes on where this one stopped.")
-        raise Stopped(signal.SIGINT) from None
+        raise (stop if isinstance(stop, Stopped) else Stopped(signal.SIGINT)) from None
     except Exception as error:
         result.error = str(error)
         raise

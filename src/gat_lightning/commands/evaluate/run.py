@@ -32,20 +32,36 @@ from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.predictions import Predictions, score
 from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness, fingerprint
 from gat_lightning.evaluation.target import Target
+from gat_lightning.runs.directory import stays
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.result import EvaluationResult
+from gat_lightning.runs.lock import only_run_in
+from gat_lightning.runs.result import EvaluationResult, Result, read_result
+from gat_lightning.runs.signals import stopping_at_once
+from gat_lightning.runs.slurm import requeued_if_preempted
 from gat_lightning.tasks import attacked_tasks
 
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig) -> EvaluationResult:
+def run(config: DictConfig) -> Result:
     """Evaluate, and write ``predictions.npz`` and ``result.json`` into ``config.paths.run``.
 
+    Returns:
+        The content of ``result.json``, of a finished evaluation that stays as it is too.
+
     Raises:
-        Stopped: Ctrl-C; what is done so far is kept, for the same command to go on with.
+        Stopped: a signal to stop; what is done so far is kept, for the same command to go on with.
     """
+    directory = RunDirectory(config.paths.run)
+    if stays(config, directory):
+        print(f"Skipped, since it is finished: {directory.path}", flush=True)
+        return read_result(directory.path)
+    with requeued_if_preempted():
+        return _evaluate(config)
+
+
+def _evaluate(config: DictConfig) -> EvaluationResult:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = Path(config.paths.run)
     check_evaluation(config)
@@ -78,7 +94,7 @@ def run(config: DictConfig) -> EvaluationResult:
         notes=notes,
         **environment(device),
     )
-    with recorded(result, directory, clock):
+    with only_run_in(directory), stopping_at_once(), recorded(result, directory, clock):
         predictions = predict(config, subject, target, attacks, curve, directory)
         result.files["predictions"] = RunDirectory(directory).predictions.name
         scores = score(predictions, config.split, config.seed)
@@ -163,7 +179,7 @@ def predict(
     described = {view: sorted(vars(attack).items(), key=str) for view, attack in attacks.items()}
     positions = None if images is None else images.tolist()
     mark = fingerprint(target.model, described, config.split, positions, config.batch_size, config.seed)
-    journal = Journal(directory / "progress", mark, resume=config.resume == "auto")
+    journal = Journal(RunDirectory(directory).progress, mark, resume=config.resume == "auto")
     evaluation = Evaluation(
         target,
         subject.data.split(config.split),
