@@ -1,5 +1,6 @@
 """What the launcher asks of SLURM, whose commands are played by scripts."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.runs.slurm import QueuedJob
 from gat_lightning.runs.sweeps import started_points
 from hydra_plugins import gat_lightning_slurm as launcher
+from support.commands import command
 from support.sweeps import sweep
 
 pytest.importorskip("submitit")
@@ -35,6 +37,21 @@ def test_submitted_and_left(hydra, slurm, capsys):
     files = [path for path in Path().rglob("*") if path.is_file() and path.suffix == ".pkl"]
     assert len(files) == 6
     assert len(capsys.readouterr().out.splitlines()) == 1 + 6
+
+
+@pytest.mark.slow
+def test_200_points_are_submitted_in_seconds_with_two_files_each_at_most(tmp_path, slurm):
+    seeds = f"seed={','.join(map(str, range(100)))}"
+    before = os.times()
+    done = command("-m", "experiment=digits", seeds, "optimizer.lr=0.1,0.2", *SLURM, cwd=tmp_path)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    assert len(started_points(tmp_path / "outputs")) == 200
+    files = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
+    assert len(files) <= 2 * 200
+    seconds = sum(after[2:4]) - sum(before[2:4])  # of processes that have ended
+    print(f"{len(files)} files, {seconds:.1f} s of processor time")
+    assert seconds < 60
 
 
 def test_points_that_differ_in_their_names_form_one_array(hydra, slurm):

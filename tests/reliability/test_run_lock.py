@@ -1,10 +1,12 @@
 """Two runs in one directory: the second refuses and touches nothing, and a dead one does not stand in the way."""
 
 import os
+from threading import Timer
 
 import pytest
 
 from gat_lightning.errors import UserError
+from gat_lightning.runs import lock
 from gat_lightning.runs.lock import FILE, only_run_in
 from gat_lightning.runs.result import read_result
 from support.processes import finished, holding, only_run, rows_logged, start, start_command, wait_for
@@ -35,6 +37,24 @@ def test_a_second_process_is_refused_until_the_first_has_ended(holder, tmp_path)
     assert (tmp_path / FILE).read_text() == before
     holder.kill()
     holder.join()
+    assert refused(tmp_path) is None
+
+
+@pytest.mark.slow
+def test_a_requeued_job_waits_for_the_claim_of_a_node_that_died(holder, tmp_path, monkeypatch):
+    assert f"If that machine has died, delete '{tmp_path / FILE}'" in refused(tmp_path)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    monkeypatch.setattr(lock, "SECONDS_FOR_DEAD_NODES", 0.1)
+    assert "Another run is at work" in refused(tmp_path)
+    monkeypatch.setattr(lock, "SECONDS_FOR_DEAD_NODES", 60)
+    Timer(0.5, holder.kill).start()
+    assert refused(tmp_path) is None
+
+
+@pytest.mark.slow
+def test_without_its_file_the_claim_of_a_machine_that_died_is_gone(holder, tmp_path):
+    (tmp_path / FILE).unlink()
+    assert holder.is_alive()
     assert refused(tmp_path) is None
 
 

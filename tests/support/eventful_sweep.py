@@ -7,7 +7,7 @@ from pathlib import Path
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.runs.layout import RunDirectory
 from support.cluster import CORES, started_cluster
-from support.slurm_sweeps import half_way, listed, runs, sweep, wait_until
+from support.slurm_sweeps import half_way, job_of, listed, runs, sweep, wait_until
 
 
 def eventful_sweep(cluster, folder):
@@ -35,9 +35,8 @@ def eventful_sweep(cluster, folder):
     stopped = _steps(folder)
     process.kill()
     process.wait()
-    job = half_way(folder, "b")
     wait_until(lambda: RunDirectory(runs(folder)["b"]).is_finished, cluster)
-    cluster.ask("scontrol", "requeue", job)
+    cluster.ask("scontrol", "requeue", job_of(runs(folder)["b"]))
     wait_until(lambda: _steps(folder) > stopped, cluster)
     _preempt(cluster)
     wait_until(lambda: not cluster.ask("squeue", "--noheader").strip(), cluster)

@@ -64,9 +64,14 @@ def half_way(folder, point, seconds=400.0):
         last = runs(folder).get(point, folder) / "checkpoints" / "last.ckpt"
         if last.is_file():
             assert load_checkpoint(last)["global_step"] < STEPS
-            job = (last.parent.parent / ".hydra" / "hydra.yaml").read_text()
-            return next(line.partition("id: ")[2].strip("'\" ") for line in job.splitlines() if "    id: " in line)
+            return job_of(last.parent.parent)
     raise AssertionError((folder / "log.txt").read_text())
+
+
+def job_of(directory):
+    """Number of the SLURM job that a run has begun in."""
+    job = (directory / ".hydra" / "hydra.yaml").read_text()
+    return next(line.partition("id: ")[2].strip("'\" ") for line in job.splitlines() if "    id: " in line)
 
 
 def assert_one_wandb_run(directory):

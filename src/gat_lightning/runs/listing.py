@@ -119,7 +119,7 @@ def _progress(directory: RunDirectory, before: Any) -> str:
     earlier = before.epochs if isinstance(before, TrainingResult) else 0
     elapsed = time.time() - (directory.path / ".lock").stat().st_mtime
     left = elapsed / max(done - earlier, 1) * (epochs - done) / _HOUR
-    return f", epoch {done} of {epochs}, {left:.1f} h left"
+    return f", epoch {done} of {epochs}" + (f", {left:.1f} h left" if elapsed > 0 else "")  # clocks differ
 
 
 def _scores(metrics: Mapping[str, Mapping[str, float]]) -> str:

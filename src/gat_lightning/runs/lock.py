@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,12 @@ from pathlib import Path
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from gat_lightning.errors import UserError
+from gat_lightning.runs.signals import was_requeued
 
 FILE = ".lock"
+
+SECONDS_FOR_DEAD_NODES = 150.0
+"""How long a job that SLURM requeued waits for the claim: NFS 4 keeps that of a node that died for 90 seconds."""
 
 
 @contextmanager
@@ -19,7 +24,7 @@ def only_run_in(directory: Path) -> Iterator[None]:
 
     The operating system ends the claim of a process that died, even if processes that it started live on. Once
     Lightning is imported, which sets the rank, only rank 0 claims. Where the file system has no locks, nothing is
-    claimed.
+    claimed. A job that SLURM requeued waits for the claim of its own node that died.
 
     Raises:
         UserError: another run is at work, or the directory cannot be written to.
@@ -36,11 +41,12 @@ def only_run_in(directory: Path) -> Iterator[None]:
             " where files may be written."
         ) from error
     with file:
-        if not _claimed(file.fileno()):
+        if not (_claimed(file.fileno()) or (was_requeued() and _claimed_later(file.fileno()))):
             file.seek(0)
             raise UserError(
                 f"Another run is at work in '{directory}' ({file.read().strip() or 'unknown'}). Wait until it has"
-                " ended, or give this one a name of its own with name=..."
+                " ended, or give this one a name of its own with name=... If that machine has died, delete"
+                f" '{directory / FILE}'."
             )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -55,6 +61,16 @@ def holder(directory: Path) -> str | None:
             return None if _claimed(file.fileno()) else file.read().strip() or "unknown"
     except OSError:
         return None
+
+
+def _claimed_later(descriptor: int) -> bool:
+    """Whether the claim becomes ours in time; file servers keep that of a node that died for a while."""
+    deadline = time.monotonic() + SECONDS_FOR_DEAD_NODES
+    while time.monotonic() < deadline:
+        time.sleep(SECONDS_FOR_DEAD_NODES / 100)
+        if _claimed(descriptor):
+            return True
+    return False
 
 
 def _claimed(descriptor: int) -> bool:

@@ -1,8 +1,9 @@
 """The record of a training: ``result.json``."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime
 
 from omegaconf import DictConfig
 
@@ -15,13 +16,14 @@ from gat_lightning.runs.result import TrainingResult, write_result
 
 
 @contextmanager
-def recorded(config: DictConfig, assembly: Assembly, started: datetime) -> Iterator[TrainingResult]:
+def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: float) -> Iterator[TrainingResult]:
     """Record how the block ends; write ``result.json`` and close the loggers in any case.
 
     Args:
         config: of the run.
         assembly: the objects of the training.
         started: when the run began, in UTC.
+        clock: ``time.perf_counter()`` then, for durations, which the machine's date does not change.
 
     Yields:
         The record, to which the block adds what it measures and writes.
@@ -48,15 +50,10 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime) -> Itera
         result.error = str(error)
         raise
     finally:
-        result.durations["total"] = seconds_since(started)
+        result.durations["total"] = time.perf_counter() - clock
         result.epochs, result.skipped_batches = trainer.current_epoch, assembly.module.skipped
         try:
             if trainer.is_global_zero:
                 write_result(directory.path, result)
         finally:
             close(trainer.loggers, result.status, result.metrics)
-
-
-def seconds_since(moment: datetime) -> float:
-    """Seconds from a moment in UTC until now."""
-    return (datetime.now(timezone.utc) - moment).total_seconds()

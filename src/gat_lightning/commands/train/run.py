@@ -1,5 +1,6 @@
 """Train a model: assemble its objects, fit and test it, and record what was done."""
 
+import time
 from datetime import datetime, timezone
 
 from omegaconf import DictConfig
@@ -8,7 +9,7 @@ from rich.console import Console
 from gat_lightning.commands.dry_run import estimate
 from gat_lightning.commands.train.assembly import assemble
 from gat_lightning.commands.train.faults import explained_faults
-from gat_lightning.commands.train.record import recorded, seconds_since
+from gat_lightning.commands.train.record import recorded
 from gat_lightning.commands.train.selection import warn_of_selection
 from gat_lightning.commands.train.testing import (
     print_metrics,
@@ -60,14 +61,15 @@ def run(config: DictConfig) -> Result | None:
 
 
 def _train(config: DictConfig) -> Result:
-    started, directory = datetime.now(timezone.utc), RunDirectory(config.paths.run)
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    directory = RunDirectory(config.paths.run)
     assembly = assemble(config, init=pretrained(config, run))
     data, module, trainer, progress = assembly
-    with recorded(config, assembly, started) as result, explained_faults(config, trainer):
+    with recorded(config, assembly, started, clock) as result, explained_faults(config, trainer):
         start(trainer.loggers, config, None if progress is None else progress.step)
         resumed = None if progress is None else progress.checkpoint
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
-        result.durations["train"] = seconds_since(started)
+        result.durations["train"] = time.perf_counter() - clock
         if trainer.is_global_zero:
             warn_of_selection(module, data, directory)
         tested = test(trainer, module, data, directory)
