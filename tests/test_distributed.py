@@ -1,6 +1,8 @@
 """Two processes equal one on the joined batch."""
 
 import json
+import os
+import socket
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from gat_lightning.augment import CutMix, Identity, MaxUp, Mixup
 from gat_lightning.errors import UserError
 from gat_lightning.methods import Adversarial, Free, Madry, Trades
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
-from support.commands import command
+from support.commands import command, start
 from support.joined_ranks import Joined
 from support.trainers import quiet_trainer
 from support.training_runs import TINY
@@ -121,3 +123,33 @@ def test_two_devices_from_the_command_line_count_each_image_once(tmp_path):
         right = scores["test/clean/accuracy"] * 360
         assert right == pytest.approx(round(right), abs=1e-3)
     assert result["device"]["processes"] == 2
+
+
+JOB = {"SLURM_JOB_ID": str(os.getpid() % 10000), "SLURM_JOB_NAME": "x", "SLURM_NTASKS": "2", "SLURM_NODEID": "0",
+       "SLURM_NODELIST": "localhost", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1"}  # fmt: skip
+
+
+def started_by_srun(folder, step, rank, **variables):
+    """A process of a run of two, as SLURM's variables tell it."""
+    return start(
+        "experiment=quickstart", *TINY, "trainer.max_epochs=1", "trainer.devices=2", f"seed={step}", cwd=folder,
+        **JOB, SLURM_STEP_ID=str(step), SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), **variables,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_two_steps_of_one_slurm_job_run_on_one_node(tmp_path):
+    started = [started_by_srun(tmp_path, step, rank) for step in range(2) for rank in range(2)]
+    assert [(process.communicate(timeout=300)[1], process.returncode) for process in started] == 4 * [("", 0)]
+    results = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/result.json")]
+    assert [(result["status"], result["device"]["processes"]) for result in results] == 2 * [("finished", 2)]
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.create_server(("", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = started_by_srun(tmp_path, 0, 0, MASTER_PORT=port)
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith(f"Error: Port {port}, at which the processes of this run meet, is taken")

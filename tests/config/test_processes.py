@@ -1,8 +1,11 @@
 """A run that would wait for processes that nobody starts is refused."""
 
+import os
+
 import pytest
 
 from gat_lightning.config.check import check
+from gat_lightning.config.processes import process_plugins
 from gat_lightning.errors import UserError
 from support.configurations import composed
 
@@ -79,3 +82,24 @@ def test_nobody_starts_the_others(monkeypatch, variables, overrides, message):
 )
 def test_somebody_does(monkeypatch, variables, overrides):
     checked(monkeypatch, variables, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"),
+    [
+        ({"SLURM_JOB_ID": "123456", "SLURM_STEP_ID": "0"}, 18456),
+        ({"SLURM_JOB_ID": "123456", "SLURM_STEP_ID": "1"}, 19465),
+        ({"SLURM_JOB_ID": "9999", "SLURM_STEP_ID": "1"}, 16008),
+        ({"SLURM_JOB_ID": "123456", "SLURM_STEP_ID": "1", "MASTER_PORT": "29500"}, 29500),
+    ],
+)
+def test_each_step_of_a_job_has_a_port_of_its_own(monkeypatch, variables, port):
+    monkeypatch.setattr(os, "environ", {**SCRIPT, **variables})
+    (plugin,) = process_plugins()
+    assert plugin.main_port == port
+    assert os.environ["MASTER_PORT"] == str(port)
+
+
+def test_outside_slurm_lightning_chooses_the_port(monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    assert process_plugins() == []

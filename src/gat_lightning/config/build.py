@@ -18,6 +18,7 @@ from gat_lightning.config.data_modules import check_data_module
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
 from gat_lightning.config.naming import naming
 from gat_lightning.config.normalization import normalization_for
+from gat_lightning.config.processes import process_plugins
 from gat_lightning.curvature import Curvature
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
@@ -219,7 +220,7 @@ def build_trainer(config: DictConfig) -> pl.Trainer:
         config.trainer,
         callbacks=[*(instantiate(callback) for callback in config.callbacks.values()), *own],
         logger=[CSVLogger(config.paths.run), *(instantiate(logger) for logger in config.logger.values())],
-        plugins=[DurableCheckpointIO()],
+        plugins=[DurableCheckpointIO(), *process_plugins()],
         default_root_dir=config.paths.run,
         strategy=_strategy(config),
     )

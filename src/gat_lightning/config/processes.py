@@ -56,6 +56,26 @@ def _check_tasks(devices: int | str | Sequence[int], nodes: int) -> None:
         )
 
 
+class SLURMStepEnvironment(SLURMEnvironment):
+    """Processes that one srun has started, which meet at a port of their own.
+
+    Lightning takes the same port for the whole job, in which several srun may be at work on one node.
+    """
+
+    @property
+    def main_port(self) -> int:
+        """``MASTER_PORT`` where it is set, else one from 15000 to 24999 by the numbers of job and step."""
+        job, step = (int(os.environ.get(name, "0")) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+        os.environ.setdefault("MASTER_PORT", str(15000 + (job + 1009 * step) % 10000))
+        port: int = super().main_port
+        return port
+
+
+def process_plugins() -> list[SLURMEnvironment]:
+    """What Lightning needs to be told about the processes of the run: nothing outside SLURM."""
+    return [SLURMStepEnvironment()] if _launcher() is SLURMEnvironment else []
+
+
 def _launcher() -> type:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's, that there is srun and it was not used

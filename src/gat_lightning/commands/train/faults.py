@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,8 +32,8 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
     Raises:
         Stopped: another process of the run is lost after a signal to stop.
         NonFiniteError: an objective or a gradient is NaN or infinite; the message names the last good checkpoint.
-        UserError: the disk is full, another process of the run is lost, memory ran out, or the encoder cannot be
-            differentiated twice, or checkpoints activations with reentry.
+        UserError: the disk is full, the port of the processes is taken, another process of the run is lost, memory ran
+            out, or the encoder cannot be differentiated twice, or checkpoints activations with reentry.
     """
     directory = RunDirectory(config.paths.run)
     try:
@@ -50,6 +51,12 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
             raise
         raise UserError(f"No space left for '{directory.path}'. Free some, then continue with resume=auto.") from error
     except (MemoryError, RuntimeError) as error:
+        if "EADDRINUSE" in str(error):
+            raise UserError(
+                f"Port {os.environ.get('MASTER_PORT')}, at which the processes of this run meet, is taken by another"
+                " program on this node. Set the environment variable MASTER_PORT to a free one, the same for all"
+                " processes."
+            ) from error
         lost_rank = several_ranks() and (isinstance(error, dist.DistError) or "gloo" in str(error))
         lost_loader = "DataLoader worker" in str(error)
         if (lost_rank or lost_loader) and (number := _signal_to_stop(trainer)) is not None:
