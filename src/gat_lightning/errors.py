@@ -1,5 +1,7 @@
 """Errors for users: of a command, or of the library."""
 
+import errno
+
 
 class UserError(Exception):
     """Something the user of a command can fix: the message says what is wrong and what would be right.
@@ -55,3 +57,8 @@ class ReentrantCheckpointingError(ValueError):
             "The model checkpoints activations with reentry, through which torch.autograd.grad cannot go: call"
             " torch.utils.checkpoint.checkpoint(..., use_reentrant=False) in it."
         )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there is no space left, or none of the user's quota."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import os
 
 import pytest
 
 from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.config.messages import explain, is_for_user
 from gat_lightning.errors import UserError
 from gat_lightning.loggers import CSVLogger
 from gat_lightning.runs.result import TrainingResult, write_result
@@ -49,6 +51,14 @@ def test_no_room_for_the_log(tmp_path, monkeypatch):
     monkeypatch.setattr(CSVLogger, "log_metrics", full)
     with pytest.raises(UserError, match=r"No space left for '.*'\. Free some, then continue with resume=auto"):
         trained(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_no_room_for_anything_else_is_told_without_a_traceback(number):
+    full = OSError(number, os.strerror(number), "outputs/.sweeps/x.json")
+    assert is_for_user(full)
+    assert explain(full).endswith("'outputs/.sweeps/x.json'. Set paths.output=FOLDER to where files may be written.")
+    assert not is_for_user(OSError(errno.EIO, os.strerror(errno.EIO)))
 
 
 def test_no_room_for_the_result(small_disk):

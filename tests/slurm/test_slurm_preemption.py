@@ -48,6 +48,8 @@ def test_a_job_that_makes_way_is_requeued_and_equals_an_undisturbed_one(cluster,
 def test_a_job_that_is_requeued_after_it_finished_is_left_as_it_is(cluster, tmp_path):
     process = sweep(cluster, tmp_path, "point=b", LINGERING)
     job = half_way(tmp_path, "b")
+    names = cluster.ask("squeue", "--noheader", "--format=%j").splitlines()
+    assert [name.split()[:2] for name in names] == [["quickstart", "point=b"]]
     result, deadline = runs(tmp_path)["b"] / "result.json", time.monotonic() + 240
     while not (result.exists() and json.loads(result.read_text())["status"] == "finished"):
         assert time.monotonic() < deadline

@@ -15,7 +15,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from gat_lightning.config.constructors import settable, walk
 from gat_lightning.config.files import find_conf
-from gat_lightning.errors import NonFiniteError, SettingError, UserError
+from gat_lightning.errors import NonFiniteError, SettingError, UserError, is_disk_full
 from gat_lightning.nearest import did_you_mean, listed, nearest
 
 # Options that are there once an extra is installed, which brings them.
@@ -50,7 +50,7 @@ def full_key(error: InstantiationException) -> str:
 def _is_meant(error: BaseException) -> bool:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return isinstance(error.__cause__, _REFUSALS) or _is_misconfiguration(error.__cause__)
-    return isinstance(error, _FOR_THE_USER) or _is_misconfiguration(error)
+    return isinstance(error, _FOR_THE_USER) or _is_misconfiguration(error) or is_disk_full(error)
 
 
 def _is_misconfiguration(error: BaseException) -> bool:

@@ -1,6 +1,5 @@
 """Faults of a running training, each explained in one message that says what to do."""
 
-import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from omegaconf import DictConfig
 
 from gat_lightning.config.resuming import last_good
 from gat_lightning.distributed import several_ranks
-from gat_lightning.errors import NonFiniteError, ReentrantCheckpointingError, UserError
+from gat_lightning.errors import NonFiniteError, ReentrantCheckpointingError, UserError, is_disk_full
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.signals import Stopped
 from gat_lightning.training.callbacks.last_checkpoint import LastCheckpoint
@@ -22,7 +21,6 @@ from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
 log = logging.getLogger(__name__)
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
-_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -47,7 +45,7 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
     except ReentrantCheckpointingError as error:
         raise UserError(str(error)) from error
     except OSError as error:
-        if error.errno not in _DISK_IS_FULL:
+        if not is_disk_full(error):
             raise
         raise UserError(f"No space left for '{directory.path}'. Free some, then continue with resume=auto.") from error
     except (MemoryError, RuntimeError) as error:
