@@ -54,6 +54,12 @@ def test_only_what_differs_is_shown(output):
     assert table[0][3] == str(output / "queued")
 
 
+def test_what_is_no_setting_of_the_run_is_not_shown(tmp_path):
+    points = [["seed=0", "logger=wandb"], ["seed=1", "skip_finished=True", "resume=auto", "paths.output=elsewhere"]]
+    Sweep(tmp_path, [SweepPoint(words, str(number)) for number, words in enumerate(points)])
+    assert [row[0] for row in run_table(listed_runs(tmp_path, {}))] == ["seed=0", "seed=1"]
+
+
 def test_a_run_that_is_at_work_here_is_running(output):
     with holding(output / "interrupted"):
         states = {run.directory.name: run.state for run in listed_runs(output, None)}

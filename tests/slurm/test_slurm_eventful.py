@@ -5,7 +5,7 @@ import pytest
 from gat_lightning.runs.result import read_result
 from support.eventful_sweep import eventful_sweep
 from support.slurm_sweeps import assert_one_wandb_run, runs, sweep
-from support.training_runs import assert_same_run
+from support.training_runs import assert_equal_runs
 from support.wandb_file import paths_of
 
 pytestmark = pytest.mark.slurm
@@ -42,9 +42,10 @@ def test_each_is_trained_once_to_its_end(eventful):
 @pytest.mark.parametrize("point", list("abcdef"))
 def test_each_equals_an_undisturbed_run_and_is_one_wandb_run(eventful, undisturbed, point):
     directory = runs(eventful[0])[point]
-    assert_same_run(runs(undisturbed)[point], directory)
+    assert_equal_runs(runs(undisturbed)[point], directory)
     assert_one_wandb_run(directory)
     assert len(paths_of(directory)) == {"a": 3, "c": 2}.get(point, 1)
+    assert (read_result(directory).resumed is not None) == (point in "ac")
 
 
 def test_the_tables_say_how_far_each_is(eventful):

@@ -74,6 +74,7 @@ def main(folder):
         (own := Path(temporary, "slurm")).mkdir()
         with started_cluster(own, sys.exit) as cluster:
             tables = eventful_sweep(cluster, Path(temporary, "sweep"))
+    folder.mkdir(parents=True, exist_ok=True)
     for moment, table in tables.items():
         (folder / f"{moment}.txt").write_text(table)
 

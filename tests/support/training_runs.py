@@ -66,7 +66,15 @@ def deterministic(row):
 
 
 def assert_same_run(whole, resumed):
-    directories = (whole, resumed)
+    """A run that was resumed equals one that was not."""
+    assert_equal_runs(whole, resumed)
+    results = [json.loads((directory / "result.json").read_text()) for directory in (whole, resumed)]
+    assert results[0]["resumed"] is None
+    assert results[1]["resumed"].endswith("last.ckpt")
+
+
+def assert_equal_runs(*directories):
+    """Two runs have the same weights, states, scores and rows, bit by bit."""
     for name in ("last", "best"):
         first, second = (load_checkpoint(directory / "checkpoints" / f"{name}.ckpt") for directory in directories)
         assert first["global_step"] == second["global_step"]
@@ -74,7 +82,5 @@ def assert_same_run(whole, resumed):
             assert equal(first[key], second[key]), (name, key)
     results = [json.loads((directory / "result.json").read_text()) for directory in directories]
     assert results[0]["metrics"] == results[1]["metrics"]
-    assert results[0]["resumed"] is None
-    assert results[1]["resumed"].endswith("last.ckpt")
     first, second = ([deterministic(row) for row in rows(directory)] for directory in directories)
     assert first == second

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gat_lightning.runs.directory import is_of_the_run, setting_of
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import holder
 from gat_lightning.runs.metric_names import CLEAN, WORST, target_scores
@@ -79,11 +80,12 @@ def print_runs(output: Path, names: Collection[str] | None = None) -> None:
 
 
 def run_table(runs: Sequence[ListedRun]) -> list[list[str]]:
-    """Rows of point, state, job and directory; of the point what it does not have in common with all others."""
-    common = set(runs[0].overrides).intersection(*(run.overrides for run in runs)) if len(runs) > 1 else set()
+    """Rows of point, state, job and directory; of the point the settings that it has not in common with all others."""
+    points = [[word for word in run.overrides if is_of_the_run(setting_of(word))] for run in runs]
+    common = set(points[0]).intersection(*points) if len(runs) > 1 else set()
     return [
-        [" ".join(word for word in run.overrides if word not in common), run.state, run.job or "", str(run.directory)]
-        for run in runs
+        [" ".join(word for word in point if word not in common), run.state, run.job or "", str(run.directory)]
+        for point, run in zip(points, runs, strict=True)
     ]
 
 
