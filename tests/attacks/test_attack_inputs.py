@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.attacks import FGSM, ClassifierProblem
+from gat_lightning.attacks import FGSM, BinaryProblem, ClassifierProblem
 from gat_lightning.randomness import BatchGenerator, Shard
 
 
@@ -52,3 +54,30 @@ def test_labels_and_bare_classifiers_are_answered_with_what_to_write(
 
     with pytest.raises(ValueError, match=rf"got dict; .*{remedy}"):
         FGSM()(Detector(), images)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda labels: labels[:1], r"8 images need 8 labels, a long tensor of shape \[8\], got torch.int64 .* \[1\]"),
+        (lambda labels: labels[:, None], r"got torch.int64 of shape \[8, 1\]"),
+        (lambda labels: labels.float(), r"got torch.float32 of shape \[8\]"),
+        (lambda labels: labels.tolist(), "got list"),
+        (lambda labels: labels - 9, "Labels are classes, numbered from 0, got -9: leave out images without a label"),
+    ],
+)
+@pytest.mark.parametrize("kind", [ClassifierProblem, BinaryProblem])
+def test_labels_that_are_not_one_class_for_each_image_are_refused(
+    problem: ClassifierProblem,
+    images: Tensor,
+    kind: type[ClassifierProblem],
+    change: Callable[[Tensor], Tensor],
+    message: str,
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        FGSM()(kind(problem.model, change(torch.zeros(8, dtype=torch.long))), images)
+
+
+def test_a_problem_and_images_in_each_other_s_place_are_told_apart(problem: ClassifierProblem, images: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"The problem comes before the images; .*write attack\(ClassifierProblem"):
+        FGSM()(images, problem)

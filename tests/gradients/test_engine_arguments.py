@@ -84,6 +84,22 @@ def test_what_are_no_parameters_is_refused(net, arguments, message):
         GradientEngine(*arguments(net), Equal())
 
 
+@pytest.mark.parametrize("weighting", [MGDA, "mgda", None])
+def test_what_is_no_weighting_is_refused(net, weighting):
+    with pytest.raises(ValueError, match=r"weighting must be an object, such as MGDA\(\), not"):
+        GradientEngine(net["trunk"].parameters(), decoders(net), weighting)
+
+
+@pytest.mark.parametrize("fault", ["no graph", "frozen"])
+def test_objectives_that_train_nothing_are_refused(net, fault):
+    engine = engine_for(net)
+    net.requires_grad_(fault != "frozen")
+    with torch.set_grad_enabled(fault != "no graph"):
+        given = objectives(net)
+    with pytest.raises(ValueError, match="No objective depends on a trainable parameter"):
+        engine.step(given)
+
+
 def test_an_engine_without_parameters_is_refused_in_its_first_step():
     with pytest.raises(ValueError, match="There are no parameters to train"):
         GradientEngine([], {"class": []}, Equal()).step([Objective("class/clean", "class", LOSS * 2)])

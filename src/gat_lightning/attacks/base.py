@@ -10,7 +10,7 @@ from gat_lightning.attacks.budget import parse_radius
 from gat_lightning.attacks.guard import MODES, undisturbed
 from gat_lightning.attacks.norms import Linf, Norm, as_norm
 from gat_lightning.attacks.precision import HALF, in_precision, rounded_towards
-from gat_lightning.attacks.problem import LossFunction, LossProblem, Problem
+from gat_lightning.attacks.problem import ClassifierProblem, LossFunction, LossProblem, Problem
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.validate import check_option
 
@@ -110,12 +110,14 @@ class Attack(ABC):
             A new tensor like ``images`` (shape, dtype, device), without a graph.
 
         Raises:
-            ValueError: the images are not floating point, not 4-D or outside [0, 1]; the generator is made for another
-                number of samples, or labels are given in its place; the loss is not one value per sample or does not
-                depend on the images; or ``torch.inference_mode`` is on.
+            ValueError: the images are not floating point, not 4-D or outside [0, 1]; they and the labels differ in
+                number, or labels are no classes; the generator is made for another number of samples, or labels are
+                given in its place; the loss is not one value per sample or does not depend on the images; or
+                ``torch.inference_mode`` is on.
         """
         if isinstance(generator, Tensor):
             raise ValueError(f"An attack takes no labels of its own; {CLASSIFIER}")
+        problem = _as_problem(problem)
         clean = _checked(images)
         if generator is None:
             generator = BatchGenerator(Shard.whole(len(clean)), torch.initial_seed(), self.name, self._calls)
@@ -124,10 +126,11 @@ class Attack(ABC):
             raise ValueError(
                 f"The generator draws for {generator.shard.size} samples, but there are {len(clean)} images"
             )
-        problem = _as_problem(problem)
         self.zero_gradient = None
         if self.eps == 0 or clean.numel() == 0:
             return clean
+        if isinstance(problem, ClassifierProblem):
+            problem.check_labels(len(clean))
         with undisturbed(problem.module, self.mode, clean.device):
             if clean.dtype not in HALF:
                 return self.perturb(problem, clean, generator)
@@ -145,6 +148,8 @@ class Attack(ABC):
 
 
 def _as_problem(problem: Problem | LossFunction) -> Problem:
+    if isinstance(problem, Tensor):
+        raise ValueError(f"The problem comes before the images; {CLASSIFIER}")
     if isinstance(problem, Problem):
         return problem
     if isinstance(problem, nn.Module):

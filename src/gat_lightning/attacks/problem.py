@@ -60,6 +60,22 @@ class ClassifierProblem:
         self.labels = labels
         self._loss = loss or losses.cross_entropy
 
+    def check_labels(self, count: int) -> None:
+        """See that there is one class for each of ``count`` images, at least one.
+
+        Raises:
+            ValueError: there are more or fewer, they are no whole numbers, or one is negative.
+        """
+        labels = self.labels
+        shape = list(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
+        if shape != [count] or labels.is_floating_point():
+            dtype = f"{labels.dtype} of shape " if isinstance(labels, Tensor) else ""
+            raise ValueError(
+                f"{count} images need {count} labels, a long tensor of shape [{count}], got {dtype}{shape}"
+            )
+        if (lowest := int(labels.min())) < 0:
+            raise ValueError(f"Labels are classes, numbered from 0, got {lowest}: leave out images without a label")
+
     def logits(self, images: Tensor) -> Tensor:
         """Logits ``[B, K]``."""
         return self.model(images)

@@ -38,9 +38,15 @@ def check_reach(
     The graphs are walked, which takes milliseconds. Decoders of objectives that train none do not count.
 
     Raises:
-        ValueError: an objective depends on parameters that the engine does not have, or on a decoder of another task.
+        ValueError: no objective depends on a trainable parameter, or one depends on parameters that the engine does not
+            have, or on a decoder of another task.
         ReentrantCheckpointingError: its graph lacks the parameters of activations that are checkpointed with reentry.
     """
+    if not any(objective.loss.requires_grad for objective in objectives):
+        raise ValueError(
+            "No objective depends on a trainable parameter, so that the step would train nothing: compute the losses"
+            " with gradients enabled and without detach(), from a model with requires_grad."
+        )
     every = {parameter for own in decoders.values() for parameter in own}
     for objective in objectives:
         reached = _parameters_of(objective.loss)

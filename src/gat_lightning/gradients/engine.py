@@ -52,8 +52,8 @@ class GradientEngine:
 
     Raises:
         SettingError: ``clip_norm`` is not positive, or the space is unknown.
-        ValueError: no parameters are given where they belong, a generator was used before, or weights are tied between
-            the encoder and a decoder in the space ``representation``.
+        ValueError: no parameters or no weighting are given where they belong, a generator was used before, or weights
+            are tied between the encoder and a decoder in the space ``representation``.
 
     Example:
         >>> engine = GradientEngine(trunk.parameters(), {"class": head.parameters()}, MGDA())
@@ -70,6 +70,8 @@ class GradientEngine:
         space: str = "parameters",
         world_size: int | None = None,
     ) -> None:
+        if not isinstance(weighting, Weighting):
+            raise ValueError(f"weighting must be an object, such as MGDA(), not {weighting!r}.")
         self.weighting = weighting
         self.clip_norm = check_real("clip_norm", clip_norm, 0, closed="neither", also=(None,))
         self.space = check_option("space", space, SPACES)
