@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from gat_lightning.config.build import build_test_attacks
 from gat_lightning.config.files import find_conf, plain
+from gat_lightning.config.messages import explain
 from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.runs.directory import auto_name, configuration_hash, run_name
 
@@ -187,3 +188,9 @@ def test_a_setting_that_is_null_can_be_removed():
 def test_what_cannot_be_removed_is_still_refused(override, message):
     with pytest.raises(ConfigCompositionException, match=message):
         composed("encoder=torchvision", override)
+
+
+def test_a_group_of_another_command_is_not_proposed():
+    with pytest.raises(ConfigCompositionException) as refused:
+        compose("report", ["paths.output=x"])
+    assert explain(refused.value) == "There is no setting or group paths."

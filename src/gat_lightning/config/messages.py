@@ -166,7 +166,7 @@ def _top_level(node: DictConfig) -> list[str]:
 
 
 def _beside(key: str, path: str, names: Iterable[str]) -> list[str]:
-    return [f"{path}.{name}" if path else name for name in nearest(key, names)]
+    return [f"{path}.{name}" if path else name for name in nearest(key, (other for other in names if other != key))]
 
 
 def _elsewhere(key: str, node: DictConfig) -> list[str]:
