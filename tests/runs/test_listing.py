@@ -54,6 +54,17 @@ def test_only_what_differs_is_shown(output):
     assert table[0][3] == str(output / "queued")
 
 
+def test_a_run_whose_job_still_ends_is_finished(output):
+    queue = {"5_2": QueuedJob("COMPLETING", "None")}
+    assert {run.directory.name: run.state for run in listed_runs(output, queue)}["finished"].startswith("finished, ")
+
+
+def test_a_training_that_is_over_is_tested(output):
+    (output / "running" / "metrics.csv").write_text("epoch,step\n9,100\n10,100\n")
+    states = {run.directory.name: run.state for run in listed_runs(output, QUEUE)}
+    assert states["running"] == "running, tests its checkpoints"
+
+
 def test_what_is_no_setting_of_the_run_is_not_shown(tmp_path):
     points = [["seed=0", "logger=wandb"], ["seed=1", "skip_finished=True", "resume=auto", "paths.output=elsewhere"]]
     Sweep(tmp_path, [SweepPoint(words, str(number)) for number, words in enumerate(points)])

@@ -91,13 +91,13 @@ def run_table(runs: Sequence[ListedRun]) -> list[list[str]]:
 
 def _state(directory: RunDirectory, job: str | None, queue: Mapping[str, QueuedJob] | None) -> str:
     result = read_result(directory.path) if directory.result.is_file() else None
-    queued = (queue or {}).get(job or "")
+    queued, at_work = (queue or {}).get(job or ""), holder(directory.path) is not None
+    if result is not None and result.status == "finished" and not at_work:  # even if SLURM still ends the job
+        return f"finished{_scores(result.metrics)}"
     if queued is not None and queued.state == "PENDING":
         return f"queued ({queued.reason})"
-    if queued is not None or holder(directory.path) is not None:
+    if queued is not None or at_work:
         return f"running{_progress(directory, result)}"
-    if result is not None and result.status == "finished":
-        return f"finished{_scores(result.metrics)}"
     reason = "" if job is None else exit_reason(job).lower().replace("_", " ")
     if result is not None and result.status == "failed" and reason in ("", "failed", "completed"):
         return f"failed{f': {result.error}' if result.error else ''}"
@@ -115,9 +115,11 @@ def _progress(directory: RunDirectory, before: Any) -> str:
         return ""
     settings = OmegaConf.create(path.read_text())
     epochs = OmegaConf.select(settings, "trainer.max_epochs", throw_on_resolution_failure=False)
-    done = int(float(rows[-1]["epoch"] or 0)) + 1
     if epochs is None:
         return ""
+    done = int(float(rows[-1]["epoch"] or 0)) + 1
+    if done > epochs:
+        return ", tests its checkpoints"
     earlier = before.epochs if isinstance(before, TrainingResult) else 0
     elapsed = time.time() - (directory.path / ".lock").stat().st_mtime
     left = elapsed / max(done - earlier, 1) * (epochs - done) / _HOUR
