@@ -1,5 +1,6 @@
 """Allowed values of an evaluation's settings."""
 
+import logging
 from functools import partial
 
 from omegaconf import DictConfig
@@ -11,6 +12,8 @@ from gat_lightning.config.ranges import Check, check_ranges
 from gat_lightning.errors import UserError
 from gat_lightning.runs.metric_names import SPLITS
 from gat_lightning.validate import check_bool, check_int, check_normalization, check_option
+
+log = logging.getLogger(__name__)
 
 _RANGES: dict[str, Check] = {
     "split": partial(check_option, options=SPLITS),
@@ -25,7 +28,7 @@ _RANGES: dict[str, Check] = {
 
 
 def check_evaluation(config: DictConfig) -> None:
-    """Raise `UserError` for the first setting that is out of its range."""
+    """Raise `UserError` for the first setting that is out of its range, and warn of one without effect."""
     check_ranges(config, _RANGES)
     if config.resume not in (None, "auto"):
         raise UserError(f"resume={config.resume!r}: it must be auto or null.")
@@ -33,6 +36,11 @@ def check_evaluation(config: DictConfig) -> None:
     for name, node in {**views, "curve": config.curve}.items():
         if node.attack.tasks != config.attack.tasks:
             raise UserError(f"{name}.attack.tasks: one evaluation attacks the same tasks; set attack.tasks.")
+    used = [node.attack for node in views.values()] + ([config.curve.attack] if config.curve.eps else [])
+    if config.attack.loss is not None and not any("loss" in attack for attack in used):
+        log.warning(
+            "attack.loss=%s has no effect: no attack of this evaluation has a choice of loss.", config.attack.loss
+        )
     normalize = config.normalize
     if normalize not in (None, "data") and not (
         isinstance(normalize, DictConfig) and set(normalize) == {"mean", "std"}
