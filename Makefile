@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: setup demo notebooks test test-all lint docs tables clean
-.PHONY: test-fast test-slow test-paper test-reliability test-slurm
+.PHONY: test-fast test-slow test-paper test-reliability test-slurm slurm-runs
 .NOTPARALLEL: test-all
 
 setup: $(READY)
@@ -56,6 +56,10 @@ docs: setup
 # The generated tables and counts of README, docs and benchmarks, from the kept results.
 tables: setup
 	PYTHONPATH=. $(BIN)/python docs/make_tables.py
+
+# The tables of runs in docs/slurm.md, from a sweep on a SLURM that is started for it, as root; then `make tables`.
+slurm-runs: setup
+	PYTHONPATH=tests $(BIN)/python -m support.eventful_sweep results/slurm
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build site

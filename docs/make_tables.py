@@ -156,6 +156,11 @@ def _benchmark(name: str) -> str:
     return f"\n`{found['command']}`\n\n{benchmarks.markdown(found)}\n"
 
 
+def _listing(moment: str) -> str:
+    found = (ROOT / "results" / "slurm" / f"{moment}.txt").read_text()
+    return f"\n```\n{found}```\n"
+
+
 def _number_of_options(group: str) -> str:
     return str(len(list((find_conf() / group).glob("*.yaml"))))
 
@@ -171,6 +176,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "cifar10_intervals": _cifar10_intervals,
     "methods": partial(_report, "methods"),
     "overfitting": _overfitting,
+    "runs_before": partial(_listing, "before"),
+    "runs_during": partial(_listing, "during"),
+    "runs_left": partial(_listing, "left"),
+    "runs_after": partial(_listing, "after"),
     "cpu": partial(_benchmark, "cpu"),
     "autoattack": partial(_benchmark, "autoattack"),
 }

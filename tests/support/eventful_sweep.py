@@ -76,7 +76,8 @@ def main(folder):
             tables = eventful_sweep(cluster, Path(temporary, "sweep"))
     folder.mkdir(parents=True, exist_ok=True)
     for moment, table in tables.items():
-        (folder / f"{moment}.txt").write_text(table)
+        lines = (line.rstrip() for line in table.splitlines())
+        (folder / f"{moment}.txt").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
