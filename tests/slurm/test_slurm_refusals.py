@@ -23,8 +23,16 @@ def test_where_slurm_refuses_one_array_the_other_is_cancelled(cluster, tmp_path)
 @pytest.mark.parametrize(
     ("allocation", "devices", "message"),
     [
-        (["salloc", "--quiet", "-n1"], 1, "in a SLURM job of 1 task without being one of them: start it with srun"),
-        (["salloc", "--quiet", "-n2"], 1, "in a SLURM job of 2 tasks without being one of them: start it with srun"),
+        (
+            ["salloc", "--quiet", "--job-name=train", "-n1"],
+            1,
+            "in a SLURM job of 1 task without being one of them: start it with srun",
+        ),
+        (
+            ["salloc", "--quiet", "--job-name=train", "-n2"],
+            1,
+            "in a SLURM job of 2 tasks without being one of them: start it with srun",
+        ),
         (["srun", "-n1"], 2, "has 1 in all: start it with srun --nodes=1 --ntasks-per-node=2"),
     ],
     ids=["salloc", "salloc of two", "too few"],
