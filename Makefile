@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: setup demo notebooks test test-all lint docs tables clean
-.PHONY: test-fast test-slow test-paper test-reliability test-slurm slurm-runs
+.PHONY: test-coverage test-slow test-paper test-reliability test-slurm slurm-runs
 .NOTPARALLEL: test-all
 
 setup: $(READY)
@@ -24,13 +24,13 @@ notebooks: setup
 	$(BIN)/python notebooks/execute.py
 
 test: setup
-	$(BIN)/pytest -q -n auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/pytest -q -n auto --dist loadfile
 
 # All tests, in parts by marker; `make -k test-all` goes on after a part that failed. CONTRIBUTING.md says how long.
-test-all: test-fast test-slow test-paper test-reliability test-slurm
+test-all: test-coverage test-slow test-paper test-reliability test-slurm
 
-test-fast: setup
-	$(BIN)/pytest -q -n auto --dist loadfile
+test-coverage: setup
+	$(BIN)/pytest -q -n auto --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-slow: setup
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not paper and not reliability"

@@ -10,7 +10,9 @@ from support.sweeps import sweep
 BOTH = "checkpoint=a.ckpt,b.ckpt"
 
 
-@pytest.mark.parametrize(("device", "gpus"), [("cpu", False), ("auto", True), ("cuda", True)])
+@pytest.mark.parametrize(
+    ("device", "gpus"), [("cpu", False), ("auto", True), pytest.param("cuda", True, marks=pytest.mark.slow)]
+)
 def test_a_gpu_is_asked_for_where_one_is_used(hydra, slurm, device, gpus):
     pytest.importorskip("submitit")
     settings = ["hydra/launcher=slurm", "hydra.launcher.wait=false"]

@@ -133,9 +133,16 @@ def test_radius_of_an_evaluation(tmp_path, trained_with, overrides, eps):
     ("trained_with", "overrides", "path"),
     [
         (["data=digits"], ["attack.norm=L2"], "attack"),
-        (["data=digits", "attack.norm=L2", "attack.eps=0.7"], ["attack.norm=L1"], "attack"),
+        pytest.param(
+            ["data=digits", "attack.norm=L2", "attack.eps=0.7"], ["attack.norm=L1"], "attack", marks=pytest.mark.slow
+        ),
         (["data=digits", "attack.norm=L2", "attack.eps=0.7"], ["data=stl10", "attack.norm=L2"], "attack"),
-        (["data=digits"], ["attack.eps=0.3", "evaluation.pgd20.attack.norm=L2"], "evaluation.pgd20.attack"),
+        pytest.param(
+            ["data=digits"],
+            ["attack.eps=0.3", "evaluation.pgd20.attack.norm=L2"],
+            "evaluation.pgd20.attack",
+            marks=pytest.mark.slow,
+        ),
         (["data=digits"], ["curve.attack.norm=L1"], "curve.attack"),
     ],
 )

@@ -47,7 +47,13 @@ def options_of(command):
 
 
 @pytest.mark.usefixtures("own_network")
-@pytest.mark.parametrize("command", OURS, ids=str)
+def slow_if_swept(command):
+    """A sweep is composed for each of its values, and those of the README stand for all in the fast tests."""
+    swept = "-m" in command.words[3:] and command.page != "README.md"
+    return pytest.param(command, marks=pytest.mark.slow) if swept else command
+
+
+@pytest.mark.parametrize("command", map(slow_if_swept, OURS), ids=str)
 def test_it_composes_and_is_accepted(command):
     words = options_of(command)
     if words == ["--help"]:

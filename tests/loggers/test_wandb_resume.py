@@ -47,6 +47,7 @@ def test_rows_are_in_one_part_only(run):
     assert steps == [[10, 20, 30], [30, 40]]
 
 
+@pytest.mark.slow
 def test_a_part_whose_process_was_ended_is_logged_again(run):
     program = [sys.executable, "-m", "support.wandb_parts", run]
     own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # the tests' own process

@@ -71,6 +71,7 @@ def test_what_is_no_setting_of_the_run_is_not_shown(tmp_path):
     assert [row[0] for row in run_table(listed_runs(tmp_path, {}))] == ["seed=0", "seed=1"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_at_work_here_is_running(output):
     with holding(output / "interrupted"):
         states = {run.directory.name: run.state for run in listed_runs(output, None)}
