@@ -15,7 +15,7 @@ from gat_lightning.config.resolvers import register_resolvers
 CHOICES = [
     ("seed", "0", "1", "2"),
     ("optimizer.lr", "0.1", "1e-3", "null"),
-    ("name", "a", "größe", "'with space'"),
+    ("name", "a", "'größe'", "'with space'"),
     ("task", "none", "macro", "macro+rotation"),
     ("weighting", "equal", "mgda_floor"),
     ("paper.row", "[a,b]", "[]"),

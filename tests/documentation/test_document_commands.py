@@ -53,6 +53,7 @@ def slow_if_swept(command):
     return pytest.param(command, marks=pytest.mark.slow) if swept else command
 
 
+@pytest.mark.usefixtures("own_network")
 @pytest.mark.parametrize("command", list(map(slow_if_swept, OURS)), ids=str)
 def test_it_composes_and_is_accepted(command):
     words = options_of(command)
