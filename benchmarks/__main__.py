@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
-from benchmarks.rows import GROUPS, Row
+from benchmarks.rows import GROUPS, USUAL, Row
 from benchmarks.work import Work
 from gat_lightning.errors import UserError
 
@@ -24,7 +24,12 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--rows", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="ROW", help=", ".join(GROUPS)
+        "--rows",
+        nargs="+",
+        choices=GROUPS,
+        default=USUAL,
+        metavar="ROW",
+        help=f"{', '.join(GROUPS)} (default: all but command)",
     )
     parser.add_argument("--rounds", type=int, default=5, help="counted steps of each contestant (default: 5)")
     parser.add_argument("--width", type=int, default=Work.width, help=f"of the ResNet-18 (default: {Work.width})")

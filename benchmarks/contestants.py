@@ -10,6 +10,7 @@ from benchmarks.floor import Floor
 from benchmarks.ours import Ours
 from benchmarks.peers import LibMTLPeer, TorchJDPeer
 from benchmarks.work import Work
+from gat_lightning.methods import Adversarial, Madry
 
 
 class Contestant(Protocol):
@@ -19,18 +20,29 @@ class Contestant(Protocol):
         """Do step ``index``."""
 
 
-FAST_GPU = partial(Ours, compiled=True, channels_last=True, bf16=True)
+DERIVATIVES = {"": "exact", ", finite differences": "finite_difference", ", without curvature": "off"}
+"""``derivative`` of :class:`~benchmarks.ours.Ours` by the end of a contestant's name."""
+
+ENGINES: dict[str, dict[str, bool]] = {
+    "ours": {},
+    "ours, compiled channels-last": {"compiled": True, "channels_last": True},
+    "fast": {"compiled": True, "channels_last": True, "bf16": True},
+}
+"""How passes are computed, by the beginning of a contestant's name: ``engine=exact``, and ``engine=fast`` without bf16
+and with it."""
 
 CONTESTANTS: dict[str, Callable[[Work], Contestant]] = {
-    "ours": Ours,
-    "ours, finite differences": partial(Ours, derivative="finite_difference"),
-    "ours, compiled": partial(Ours, compiled=True),
-    "ours, compiled, finite differences": partial(Ours, derivative="finite_difference", compiled=True),
-    "ours, bf16 compiled channels-last": FAST_GPU,
-    "ours, bf16 compiled channels-last, finite differences": partial(FAST_GPU, derivative="finite_difference"),
+    **{
+        f"{engine}{curvature}": partial(Ours, derivative=derivative, **settings)
+        for engine, settings in ENGINES.items()
+        for curvature, derivative in DERIVATIVES.items()
+    },
+    "single task": partial(Ours, derivative="off", tasks=("class",), method=Madry("combined")),
+    "single task, adversarial alone": partial(Ours, derivative="off", tasks=("class",), method=Adversarial()),
     "after the attack, parameters": partial(Ours, derivative="off", attack=False),
     "after the attack, representation": partial(Ours, derivative="off", attack=False, space="representation"),
     "LibMTL": LibMTLPeer,
+    "LibMTL, without curvature": partial(LibMTLPeer, curvature=False),
     "TorchJD": TorchJDPeer,
     "floor": Floor,
 }

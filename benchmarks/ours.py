@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -10,12 +11,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
-from benchmarks.work import EPS, STEP_SIZE, Work, optimizer
+from benchmarks.work import EPS, STEP_SIZE, TASKS, Work, optimizer
 from gat_lightning.attacks import PGD
 from gat_lightning.batch import Batch
 from gat_lightning.curvature.terms import Curvature
 from gat_lightning.gradients import GradientEngine, GradientStep
-from gat_lightning.methods import Madry
+from gat_lightning.methods import Madry, Method
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
@@ -58,6 +59,8 @@ class Ours:
         compiled: compile the encoder, for the passes where that is legal.
         channels_last: memory layout of images and convolutions.
         bf16: under autocast, as Lightning's ``bf16-mixed`` does it.
+        tasks: names of the tasks, the target first.
+        method: of the training; by default that of two objectives for each task.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Ours:
         compiled: bool = False,
         channels_last: bool = False,
         bf16: bool = False,
+        tasks: Sequence[str] = TASKS,
+        method: Method | None = None,
     ) -> None:
         self._work = work
         self._bf16 = bf16
@@ -76,11 +81,11 @@ class Ours:
             eps=EPS, step_size=STEP_SIZE, steps=work.steps, random_start="uniform" if work.random_start else "none"
         )
         curvature = Curvature("off") if derivative == "off" else Curvature("objective", derivative)
-        model, tasks = work.model(), work.tasks()
-        decoders = {task.name: model.decoder_parameters(task.name) for task in tasks}
+        model, chosen = work.model(tasks), work.tasks(tasks)
+        decoders = {task.name: model.decoder_parameters(task.name) for task in chosen}
         self.module = _Standalone(
-            Passes(model, tasks, curvature, compiled=compiled, channels_last=channels_last),
-            Madry("separate"),
+            Passes(model, chosen, curvature, compiled=compiled, channels_last=channels_last),
+            method or Madry("separate"),
             pgd if attack else Noise(),  # type: ignore[arg-type]
             GradientEngine(model.shared_parameters(), decoders, MGDA(), space=space),
             Optimization(optimizer, lambda optimizer, steps: ConstantLR(optimizer, factor=1.0)),

@@ -38,10 +38,12 @@ class Peer(ABC):
 
     Args:
         work: the work.
+        curvature: whether there are curvature losses.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, curvature: bool = True) -> None:
         self._work = work
+        self._curvature = curvature
         self.model = work.model()
         self.shared = list(self.model.encoder.parameters())
         self.heads = list(self.model.decoders.parameters())
@@ -73,7 +75,7 @@ class Peer(ABC):
         return float(torch.cat([p.grad.flatten() for p in self.shared if p.grad is not None]).norm())
 
     def losses(self, index: int) -> list[Tensor]:
-        """The 2M task losses, then the M - 1 curvature losses."""
+        """The 2M task losses, then the M - 1 curvature losses if there are any."""
         batch = self._work.data(index)
         turns = self._work.turns(index)
         x = torch.stack([torch.rot90(image, int(k), (1, 2)) for image, k in zip(batch.images, turns, strict=True)])
@@ -81,6 +83,8 @@ class Peer(ABC):
         adversarial = self._attack(x, labels["class"])
         clean, attacked = self.model(x), self.model(adversarial)
         losses = [cross_entropy(output[task], labels[task]) for task in TASKS for output in (clean, attacked)]
+        if not self._curvature:
+            return losses
         gradients = {task: self._input_gradient(x, task, labels[task]) for task in TASKS}
         for position, task in enumerate(TASKS[1:], start=1):
             terms = [curvature(gradients[task], gradients[other]) for other in TASKS[:position]]
@@ -102,13 +106,13 @@ def curvature(a: Tensor, b: Tensor) -> Tensor:
 class LibMTLPeer(Peer):
     """LibMTL's MGDA: one ``.backward()`` per loss, each copied into a row."""
 
-    def __init__(self, work: Work) -> None:
-        super().__init__(work)
+    def __init__(self, work: Work, curvature: bool = True) -> None:
+        super().__init__(work, curvature)
         peer = self
 
         class Combined(libmtl_mgda()):  # type: ignore[misc]
             rep_grad = False
-            task_num = 3 * len(TASKS) - 1
+            task_num = 3 * len(TASKS) - 1 if curvature else 2 * len(TASKS)
             task_name = TASKS
             device = work.device
 
@@ -136,8 +140,8 @@ class TorchJDPeer(Peer):
     and half the memory.
     """
 
-    def __init__(self, work: Work) -> None:
-        super().__init__(work)
+    def __init__(self, work: Work, curvature: bool = True) -> None:
+        super().__init__(work, curvature)
         self._jd = _torchjd("torchjd.autojac")
         self._aggregator = _torchjd("torchjd.aggregation").MGDA()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import agreement, autoattack, solvers, transforms, weighting
+from benchmarks import agreement, autoattack, commands, solvers, transforms, weighting
 from benchmarks.arithmetic import operations
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.memory import peak_memory
@@ -43,6 +43,24 @@ class Bar:
     def __str__(self) -> str:
         sign, value = ("≥", self.least) if self.least is not None else ("≤", self.most)
         return f"{sign} {value:.7g}" + (" (goal)" if self.goal else "")
+
+
+FAST = (
+    ("ours, without curvature", "fast, without curvature", 2.2),
+    ("ours, finite differences", "fast, finite differences", 1.7),
+    ("ours", "fast", 1.5),
+    ("LibMTL, without curvature", "fast, without curvature", 2.5),
+    ("LibMTL", "fast, finite differences", 2.0),
+    ("LibMTL", "fast", 1.8),
+)
+"""Contestants, and how many times as fast the second is meant to be."""
+
+COMPILED = (
+    ("LibMTL, without curvature", "ours, compiled channels-last, without curvature", Bar(least=1.5)),
+    ("LibMTL", "ours, compiled channels-last, finite differences", Bar(least=2, goal=True)),
+    ("LibMTL", "ours, compiled channels-last", Bar(least=1.5, goal=True)),
+)
+"""The same without bf16."""
 
 
 @dataclass(frozen=True)
@@ -125,14 +143,21 @@ def wide(work: Work, rounds: int, tick: Tick) -> list[Row]:
     ]
 
 
+def fast(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """``engine=fast`` against ``engine=exact`` and against the peer, with each curvature."""
+    bars = {(slow, quick): Bar(least=least) for slow, quick, least in FAST}
+    if not has_bf16():
+        lacking = {"not run": "no AVX512-BF16 or AMX"}
+        return [Row("fast", f"{a} (fp32 eager) / {b}", bar=bar, detail=lacking) for (a, b), bar in bars.items()]
+    times = _times(work, list(dict.fromkeys(name for pair in bars for name in pair)), rounds, tick)
+    return [_row("fast", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
+
+
 def compiled(work: Work, rounds: int, tick: Tick) -> list[Row]:
-    """Our step with a compiled encoder; the first, uncounted round compiles."""
-    exact, differences = "ours, compiled", "ours, compiled, finite differences"
-    times = _times(work, ["LibMTL", exact, differences], min(rounds, FEW), tick)
-    return [
-        _row("compiled", "LibMTL / ours, compiled", times, "LibMTL", exact, Bar(least=1.5, goal=True)),
-        _row("compiled", f"LibMTL / {differences}", times, "LibMTL", differences, Bar(least=2, goal=True)),
-    ]
+    """Our step compiled and channels-last, in fp32, against the peer; the first, uncounted round compiles."""
+    bars = {(peer, ours): bar for peer, ours, bar in COMPILED}
+    times = _times(work, list(dict.fromkeys(name for pair in bars for name in pair)), rounds, tick)
+    return [_row("compiled", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
 
 
 def memory(work: Work, rounds: int, tick: Tick) -> list[Row]:
@@ -173,6 +198,11 @@ def transformed(work: Work, rounds: int, tick: Tick) -> list[Row]:
     return found
 
 
+def has_bf16() -> bool:
+    """Whether the processor multiplies bf16 numbers in hardware."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def representation(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """The two gradient spaces, without curvature and without the attack."""
     parameters, ours = "after the attack, parameters", "after the attack, representation"
@@ -201,18 +231,28 @@ def attacked(work: Work, rounds: int, tick: Tick) -> list[Row]:
 
 def gpu(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """One GPU: our fast step against our own in fp32 and eager, ResNet-50, batch 128."""
-    bar, what = Bar(least=2.5), "GPU: fp32 eager / bf16 compiled channels-last"
+    bar, what = Bar(least=2.5), "GPU: fp32 eager / fast"
     if not torch.cuda.is_available():
         return [Row("gpu", what, bar=bar, detail={"not run": "no GPU"})]
     big = replace(work, encoder="preact_resnet50", width=64, batch=128, device="cuda")
-    fast = "ours, bf16 compiled channels-last"
-    names = ["ours", fast, f"{fast}, finite differences"]
+    names = ["ours", "fast", "fast, finite differences"]
     times = _times(big, names, rounds, tick)
     peaks = {name: peak_memory(name, big) for name in names}
     found = []
-    for name, each in ((fast, bar), (names[2], None)):
+    for name, each in ((names[1], bar), (names[2], None)):
         row = _row("gpu", f"GPU: fp32 eager / {name}", times, "ours", name, each)
         found.append(replace(row, detail={**row.detail, "peak memory (MiB)": {n: peaks[n] for n in ("ours", name)}}))
+    return found
+
+
+def command(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Whole trainings by the command; one each, since they take minutes."""
+    found = []
+    for name, least in (("quickstart", 1.0), ("long", 1.5)):
+        times, detail = commands.compare(name, work, tick)
+        what = f"{commands.TRAININGS[name].what}: engine=exact / engine=fast"
+        row = _row("command", what, times, "exact", "fast", Bar(least=least))
+        found.append(replace(row, detail={**row.detail, **detail}))
     return found
 
 
@@ -220,6 +260,7 @@ GROUPS: dict[str, Callable[[Work, int, Tick], list[Row]]] = {
     "step": step,
     "arithmetic": arithmetic,
     "wide": wide,
+    "fast": fast,
     "compiled": compiled,
     "memory": memory,
     "weighting": weights,
@@ -228,4 +269,7 @@ GROUPS: dict[str, Callable[[Work, int, Tick], list[Row]]] = {
     "solvers": solved,
     "autoattack": attacked,
     "gpu": gpu,
+    "command": command,
 }
+USUAL = [name for name in GROUPS if name != "command"]
+"""Those that are run where none are chosen: the commands take an hour."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 
@@ -59,32 +59,32 @@ class Work:
         labels = {"class": LabelInfo(tuple("0123456789")), "macro": LabelInfo(("open", "round"))}
         return DataInfo("digits", (3, self.size, self.size), (0.5,) * 3, (0.25,) * 3, labels)
 
-    def tasks(self) -> list[Task]:
-        """Class, macro class and rotation: 10, 2 and 4 classes, on a shared view."""
+    def tasks(self, names: Sequence[str] = TASKS) -> list[Task]:
+        """Class, macro class and rotation: 10, 2 and 4 classes, on a shared view; or some of them."""
         tasks: list[Task] = [Classification("class"), Macro(), Rotation()]
-        for task in tasks:
+        chosen = [task for task in tasks if task.name in names]
+        for task in chosen:
             task.setup(self.info)
-        return tasks
+        return chosen
 
-    def model(self) -> MultiTaskModel:
-        """The model in train mode; equal weights in every call."""
+    def model(self, tasks: Sequence[str] = TASKS) -> MultiTaskModel:
+        """The model of the tasks in train mode; equal weights in every call."""
         torch.manual_seed(self.seed)
         info = self.info
         classifier = ENCODERS[self.encoder](
             num_classes=10, image=info.image, mean=info.mean, std=info.std, width=self.width
         )
-        model = MultiTaskModel(classifier, "class", info.image, self.tasks()[1:])
+        model = MultiTaskModel(classifier, "class", info.image, self.tasks(tasks)[1:])
         return model.to(self.device, getattr(torch, self.dtype)).train()
 
     def data(self, index: int) -> Batch:
         """The batch of step ``index``: handwritten digits, enlarged, in three equal channels."""
-        images, labels = _digits()
+        images, labels = digits(self.size)
         chosen = torch.randint(len(images), (self.batch,), generator=generator_for(self.seed, "data", index))
-        enlarged = nn.functional.interpolate(images[chosen], scale_factor=self.size // 8, mode="bilinear")
         classes = labels[chosen]
         macro = torch.isin(classes, torch.tensor(ROUND_DIGITS)).long()
         return Batch(
-            enlarged.clamp(0, 1).repeat(1, 3, 1, 1).to(getattr(torch, self.dtype)),
+            images[chosen].to(getattr(torch, self.dtype)),
             {"class": classes, "macro": macro},
             torch.arange(self.batch),
             Shard.whole(self.batch),
@@ -111,6 +111,9 @@ def optimizer(parameters: Iterator[nn.Parameter]) -> torch.optim.SGD:
 
 
 @cache
-def _digits() -> tuple[Tensor, Tensor]:
-    digits = load_digits()
-    return torch.tensor(digits.images / 16, dtype=torch.float32).unsqueeze(1), torch.tensor(digits.target).long()
+def digits(size: int) -> tuple[Tensor, Tensor]:
+    """The handwritten digits, enlarged, in three equal channels ``[N, 3, size, size]``, and their labels ``[N]``."""
+    data = load_digits()
+    images = torch.tensor(data.images / 16, dtype=torch.float32).unsqueeze(1)
+    enlarged = nn.functional.interpolate(images, scale_factor=size // 8, mode="bilinear")
+    return enlarged.clamp(0, 1).repeat(1, 3, 1, 1), torch.tensor(data.target).long()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,10 +16,11 @@ if not all(map(find_spec, ("LibMTL", "torchjd"))):
 ROOT = Path(__file__).parents[2]
 
 from benchmarks.arithmetic import operations  # noqa: E402
+from benchmarks.contestants import CONTESTANTS  # noqa: E402
 from benchmarks.timing import Ratio  # noqa: E402
 from benchmarks.work import Work  # noqa: E402
 
-from benchmarks import agreement, autoattack, report, rows  # noqa: E402
+from benchmarks import agreement, autoattack, commands, report, rows  # noqa: E402
 
 TINY = Work("preact_resnet_small", width=4, batch=4, size=8, steps=2, threads=1, dtype="float64", random_start=False)
 
@@ -43,6 +45,54 @@ def test_our_step_does_the_floors_arithmetic_and_less_than_the_peers():
     counts = {name: operations(name, TINY) for name in ("ours", "floor", "LibMTL")}
     assert counts["floor"] <= counts["ours"] < 1.06 * counts["floor"]
     assert counts["LibMTL"] > 1.1 * counts["ours"]
+
+
+def test_the_peer_without_curvature_has_the_same_gradients_of_the_losses():
+    both, losses, ours = (
+        CONTESTANTS[name](TINY).gradients(0)
+        for name in ("LibMTL", "LibMTL, without curvature", "ours, without curvature")
+    )
+    assert len(losses) == 6
+    assert agreement.difference(losses, both[:6]) == 0
+    assert agreement.difference(ours, losses) < 1e-6
+
+
+def test_single_task_adversarial_training_has_one_objective():
+    for name, objective in (("single task", "class/clean+adv"), ("single task, adversarial alone", "class/adv")):
+        contestant = CONTESTANTS[name](TINY)
+        contestant.step(0)
+        assert list(contestant.last.names) == [objective]
+
+
+def test_rows_of_bf16_are_not_run_on_a_processor_without_it(monkeypatch):
+    monkeypatch.setattr(rows, "has_bf16", lambda: False)
+    found = rows.fast(TINY, 1, lambda text: None)
+    assert [str(row.bar) for row in found] == ["≥ 2.2", "≥ 1.7", "≥ 1.5", "≥ 2.5", "≥ 2", "≥ 1.8"]
+    assert all(row.met is None and "AVX512" in row.detail["not run"] for row in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", ["fast", "compiled"])
+def test_rows_of_compiled_contestants_run(group, monkeypatch):
+    monkeypatch.setattr(rows, "has_bf16", lambda: True)
+    work = replace(TINY, width=16, dtype="float32", steps=1)
+    found = rows.GROUPS[group](work, 1, lambda text: None)
+    assert all(row.ratio.median > 0 and row.bar is not None and "fp32 eager" in row.what for row in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", commands.TRAININGS)
+def test_whole_commands_are_timed(name, tmp_path, monkeypatch):
+    training = commands.TRAININGS[name]
+    few = ["+trainer.limit_train_batches=1", "+trainer.limit_val_batches=1", "+trainer.limit_test_batches=1"]
+    short = replace(training, settings=lambda *given: [*training.settings(*given), "trainer.max_epochs=1", *few])
+    monkeypatch.setitem(commands.TRAININGS, name, short)
+    times, detail = commands.compare(name, replace(TINY, size=16, batch=8, width=16), lambda text: None)
+    assert set(times.spans) == {"exact", "fast"}
+    assert all(span.cpu > 1 for (span,) in times.spans.values())
+    assert detail["order"] == ["exact", "fast"]
+    for engine, recorded in detail["recorded"].items():
+        assert recorded["durations"]["total"] < times.spans[engine][0].wall
 
 
 def test_a_bar_is_met_by_the_median():
