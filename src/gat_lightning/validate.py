@@ -71,15 +71,15 @@ def check_option(name: str, value: T, options: Iterable[str], *, also: tuple[obj
     raise SettingError(name, value, f"one of: {', '.join(names)}{did_you_mean(nearest(value, names))}", also)
 
 
-def check_bool(name: str, value: T) -> T:
+def check_bool(name: str, value: T, *, also: tuple[object, ...] = ()) -> T:
     """True or False.
 
     Raises:
         SettingError: it is neither.
     """
-    if isinstance(value, bool):
+    if isinstance(value, bool) or _among(value, also):
         return value
-    raise SettingError(name, value, "true or false")
+    raise SettingError(name, value, "true or false", also)
 
 
 def check_normalization(mean: Iterable[float] | None, std: Iterable[float] | None) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gat_lightning.batch import Batch
 from gat_lightning.config.build import build_data, build_module
+from gat_lightning.config.length import count_steps, counted_batches, limited
 from gat_lightning.config.pretraining import compose_before
 from gat_lightning.data import ImageDataModule
 from gat_lightning.models import Features
@@ -153,11 +154,12 @@ def measure(config: DictConfig, job: str) -> Cost:
     """Make a few steps, and one batch each of validation and test, and extrapolate."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = build_data(config)
-    module = build_module(config, data.info)
+    module = build_module(config, data.info, counted_batches(config, data))
     counter = PassCounter(module)
     watch = Stopwatch(counter)
     trainer: pl.Trainer = instantiate(
         config.trainer,
+        precision=module.origin["engine"]["precision"],
         **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False),
         callbacks=[watch],
         max_epochs=1,
@@ -190,14 +192,6 @@ def measure(config: DictConfig, job: str) -> Cost:
         scoring_hours=_scoring_seconds(config, data, watch) / 3600,
         peak_gib=torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None,
     )
-
-
-def count_steps(config: DictConfig, batches: int, replays: int) -> int:
-    """Batches of the whole training, with ``batches`` in an epoch before any limit and ``replays`` steps on each."""
-    limited = _limited(batches, config.trainer.get("limit_train_batches"))
-    epochs, most = config.trainer.max_epochs, config.trainer.get("max_steps", -1)
-    bounds = [epochs * limited] if epochs is not None and epochs > 0 else []
-    return min([*bounds, *([math.ceil(most / replays)] if most > 0 else [])])
 
 
 def show(cost: Cost) -> None:
@@ -234,14 +228,8 @@ def _scoring_seconds(config: DictConfig, data: ImageDataModule, watch: Stopwatch
     images, size = config.validation.images, data.batch_size
     attacked = len(data.split("val")) if images is None else min(images, len(data.split("val")))
     validations = (config.trainer.max_epochs or 0) // config.trainer.check_val_every_n_epoch
-    tests = _TESTED * _limited(len(data.test_dataloader()), config.trainer.get("limit_test_batches"))
+    tests = _TESTED * limited(len(data.test_dataloader()), config.trainer.get("limit_test_batches"))
     return validations * math.ceil(attacked / size) * watch.seconds["val"][0] + tests * watch.seconds["test"][0]
-
-
-def _limited(batches: int, limit: int | float | None) -> int:
-    if limit is None:
-        return batches
-    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
 def _job() -> str:

@@ -14,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks import Attack, IterativeAttack
 from gat_lightning.augment import Augmentation
+from gat_lightning.config.compiling import work_of_training
 from gat_lightning.config.data_modules import check_data_module
+from gat_lightning.config.engine import FULL, ResolvedEngine, resolved_training, this_machine
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
 from gat_lightning.config.naming import naming
 from gat_lightning.config.normalization import normalization_for
@@ -102,8 +104,20 @@ def build_test_attacks(config: DictConfig) -> dict[str, Attack]:
     return {attack.name: attack, **further}
 
 
-def build_module(config: DictConfig, info: DataInfo) -> GATModule:
-    """Everything that a training step needs."""
+def build_module(
+    config: DictConfig, info: DataInfo, batches: int | None = None, before: ResolvedEngine | None = None
+) -> GATModule:
+    """Everything that a training step needs.
+
+    Args:
+        config: of the training.
+        info: of its data.
+        batches: number of batches in an epoch; None where it is not known.
+        before: how the run to resume was computed; None for one that begins.
+
+    Raises:
+        UserError: the parts do not go together, or the machine lacks what the run to resume was begun with.
+    """
     tasks = build_tasks(config, info)
     for task in tasks:
         with naming(config, f"task.{task.name}"):
@@ -123,6 +137,9 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
     scores = _scores(config, tasks[0], info)
     check_objectives(config, names, augment, method, weighting, curvature)
     model = build_model(config, info, tasks)
+    work = None if batches is None else work_of_training(config, model, method, attack, batches)
+    machine = this_machine(config.trainer.get("accelerator", "auto"))
+    resolved = resolved_training(config, model, machine, work, before)
     engine = _engine(config, model, names, weighting)
     micro_batch = config.engine.micro_batch
     settings = relative_to_run(plain(config), config.paths.run)
@@ -132,8 +149,8 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
             tasks,
             curvature,
             micro_batch=micro_batch,
-            compiled=config.engine.compile,
-            channels_last=config.engine.channels_last,
+            compiled=resolved.compiled,
+            channels_last=resolved.channels_last,
             recompute=micro_batch is not None and engine.space == "representation",
             needs_clean=method.needs_clean,
         ),
@@ -148,7 +165,7 @@ def build_module(config: DictConfig, info: DataInfo) -> GATModule:
         weight_perturbation=WeightPerturbation(config.awp.gamma),
         skip_non_finite=config.on_nan == "skip",
         seed=config.seed,
-        origin={"schema": CHECKPOINT_SCHEMA, "config": settings, "data": asdict(info)},
+        origin={"schema": CHECKPOINT_SCHEMA, "config": settings, "data": asdict(info), "engine": resolved.plain()},
     )
     with naming(config, "optimizer"):
         module.new_optimizer()
@@ -212,12 +229,18 @@ def build_attack(config: DictConfig, path: str, **changed: Any) -> Attack:
         return instantiate({key: node[key] for key in node if key != "tasks"} | changed)
 
 
-def build_trainer(config: DictConfig) -> pl.Trainer:
-    """The trainer with callbacks, the guard that the method needs and loggers; ``metrics.csv`` is always written."""
+def build_trainer(config: DictConfig, precision: str = FULL) -> pl.Trainer:
+    """The trainer with callbacks, the guard that the method needs and loggers; ``metrics.csv`` is always written.
+
+    Args:
+        config: of the training.
+        precision: what the configured one is on this machine, see :mod:`gat_lightning.config.engine`.
+    """
     fall = instantiate(config.method).largest_fall
     own = [CheckpointPaths(), *([] if fall is None else [CatastrophicOverfittingGuard(fall)])]
     return instantiate(
         config.trainer,
+        precision=precision,
         callbacks=[*(instantiate(callback) for callback in config.callbacks.values()), *own],
         logger=[CSVLogger(config.paths.run), *(instantiate(logger) for logger in config.logger.values())],
         plugins=[DurableCheckpointIO(), *process_plugins()],

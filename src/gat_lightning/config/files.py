@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 READ_ELSEWHERE = {
     "data": ("eps", "crop_padding", "flip", "affine", "views"),
     "attack": ("tasks",),
-    "engine": ("micro_batch", "channels_last", "compile"),
+    "engine": ("micro_batch", "tf32", "channels_last", "compile", "precision", "deterministic", "benchmark"),
 }
 """Settings, by node, that others read than the constructor of the node: the attack, the augmentation, the module."""
 

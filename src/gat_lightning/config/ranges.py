@@ -49,8 +49,11 @@ RANGES: dict[str, Check] = {
     "encoder.width": check_int,
     "engine.space": partial(check_option, options=SPACES),
     "engine.micro_batch": partial(check_int, also=(None,)),
-    "engine.channels_last": check_bool,
-    "engine.compile": check_bool,
+    "engine.channels_last": partial(check_bool, also=("auto",)),
+    "engine.compile": partial(check_bool, also=("auto",)),
+    "engine.tf32": check_bool,
+    "trainer.deterministic": partial(check_bool, also=("warn", None)),
+    "trainer.benchmark": partial(check_bool, also=(None,)),
     "engine.clip_norm": partial(_positive, also=(None,)),
     "validation.images": partial(check_int, also=(None,)),
     "validation.every": check_int,
@@ -74,7 +77,7 @@ RANGES: dict[str, Check] = {
 
 FIXED = {
     "trainer.precision": Fixed(
-        ("32-true", "32", 32, "64-true", "64", 64, "bf16-mixed", None),
+        ("32-true", "32", 32, "64-true", "64", 64, "bf16-mixed", "auto", None),
         "weights and gradients are kept in full precision, and fp16 would need its losses scaled one by one",
         "set trainer.precision=bf16-mixed, 32-true or 64-true",
     ),

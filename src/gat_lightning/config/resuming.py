@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from gat_lightning.config.checkpoint import load_checkpoint, model_state
+from gat_lightning.config.engine import ResolvedEngine
 from gat_lightning.config.files import plain
 from gat_lightning.errors import UserError
 from gat_lightning.models import MultiTaskModel
@@ -197,6 +198,16 @@ def progress_of(checkpoint: Path) -> Progress:
         )
     done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     return Progress(checkpoint, content["global_step"], content["epoch"] + 1, done, content.get("threads"))
+
+
+def engine_before(checkpoint: Path) -> ResolvedEngine | None:
+    """How the run of a checkpoint was computed; None in checkpoints of earlier versions.
+
+    Raises:
+        UserError: the checkpoint cannot be read.
+    """
+    kept = load_checkpoint(checkpoint)["gat_lightning"].get("engine")
+    return None if kept is None else ResolvedEngine.from_plain(kept)
 
 
 def check_unfinished(config: DictConfig, progress: Progress) -> None:

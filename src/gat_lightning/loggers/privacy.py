@@ -21,7 +21,8 @@ _LEFT_OUT = ("paths", "logger", "hydra")
 _OVERRIDES = ("pretraining", "paper.row")
 # Settings whose text is a name: of an option, a task, a class or the run.
 _TEXT = (
-    "name", "on_nan", "debug", "engine.space",
+    "name", "on_nan", "debug",
+    "engine.space", "engine.precision", "engine.deterministic", "engine.compile", "engine.channels_last",
     "data.target", "data.views", "data.view", "data.per_patient", "data.split", "data.uncertain",
     "data.uncertain_eval", "data.on_error", "data.classes", "data.macro.*",
     "encoder.name", "encoder.pretrained", "encoder.stages", "encoder.head_paths",
@@ -35,7 +36,7 @@ _TEXT = (
 
 # Groups of which an override chooses an option by its name.
 _GROUPS = (
-    "attack", "augment", "callbacks", "data", "debug", "encoder", "evaluation", "experiment", "method", "optimizer",
+    "attack", "augment", "callbacks", "data", "debug", "encoder", "engine", "evaluation", "experiment", "method", "optimizer",
     "recipe/*", "schedule", "task", "trainer", "weighting",
 )  # fmt: skip
 

@@ -81,11 +81,13 @@ class TrainingResult(Result):
 
     Attributes:
         resumed: the checkpoint that it went on from; None if it began anew.
+        engine: how it was computed: ``precision``, ``compiled``, ``channels_last``, ``tf32``, and the ``reasons``.
         epochs: how many are done.
         skipped_batches: how many were left out by ``on_nan=skip``.
     """
 
     resumed: str | None = None
+    engine: dict[str, Any] = field(default_factory=dict)
     epochs: int = 0
     skipped_batches: int = 0
 

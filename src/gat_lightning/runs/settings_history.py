@@ -112,6 +112,12 @@ def _images_before(images: Any) -> Any:
     return images if images is None else f"drawn:{images}"
 
 
+def _without_trainer(engine: Any) -> Any:
+    """Before engines had presets, their settings of the trainer were in ``trainer`` alone, as they still are too."""
+    given = ("precision", "deterministic", "benchmark")
+    return {key: value for key, value in engine.items() if key not in given} if isinstance(engine, dict) else engine
+
+
 HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.training.schedules.cosine"),
     Redefined("gat_lightning.training.schedules.cyclic"),
@@ -145,6 +151,10 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
         Renamed(f"gat_lightning.training.callbacks.{name}", f"pytorch_lightning.callbacks.{name}")
         for name in ("ModelCheckpoint", "EarlyStopping")
     ),
+    Introduced("engine", {"compile": False, "channels_last": False}),  # of evaluations
+    Reshaped("engine", _without_trainer),
+    Introduced("engine.tf32", False),
+    Introduced("trainer.benchmark", False),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

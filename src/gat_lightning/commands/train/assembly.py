@@ -12,7 +12,9 @@ from gat_lightning.config.attack_strength import doubts_about_training
 from gat_lightning.config.build import build_data, build_module, build_trainer, build_training_attacks
 from gat_lightning.config.check import without_effect
 from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.config.engine import ResolvedEngine
 from gat_lightning.config.held_out import check_held_out
+from gat_lightning.config.length import counted_batches
 from gat_lightning.config.normalization import carry_normalization
 from gat_lightning.config.radius_checks import untyped_radii
 from gat_lightning.config.resuming import (
@@ -20,6 +22,7 @@ from gat_lightning.config.resuming import (
     announce,
     check_fits,
     check_unfinished,
+    engine_before,
     find_resumable,
     initialise,
     progress_of,
@@ -44,12 +47,14 @@ class Assembly(NamedTuple):
         module: the model with everything that a step needs.
         trainer: Lightning's, with callbacks and loggers.
         progress: of the checkpoint to resume from; None where the training starts anew.
+        engine: how it is computed.
     """
 
     data: ImageDataModule
     module: GATModule
     trainer: pl.Trainer
     progress: Progress | None
+    engine: ResolvedEngine
 
 
 def assemble(config: DictConfig, init: str | None) -> Assembly:
@@ -64,10 +69,12 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     """
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = build_data(config)
-    module = build_module(config, data.info)
     directory = RunDirectory(config.paths.run)
     goes_on = was_requeued() or (config.skip_finished and config.resume is None)
     resumed = find_resumable("auto" if goes_on else config.resume, directory.path)
+    before = None if resumed is None else engine_before(resumed)
+    module = build_module(config, data.info, counted_batches(config, data), before)
+    engine = ResolvedEngine.from_plain(module.origin["engine"])
     if (start := resumed or init) is not None:
         check_held_out(start, data.patient_split, ["val", "test"])
     if resumed is not None:
@@ -77,7 +84,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
     if start is not None and config.encoder.get("mean") is None:
         carry_normalization(module.model, load_checkpoint(start), start)
-    trainer = build_trainer(config)
+    trainer = build_trainer(config, engine.precision)
     rank_zero_only(data.prepare_data)()
     check_scored_labels(data, module.tasks[0], module.selection_limit)
     if trainer.is_global_zero:
@@ -89,7 +96,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     elif trainer.is_global_zero:
         set_aside(directory)
     announce(config, progress)  # last, since a refused command leaves its directory where something was logged
-    return Assembly(data, module, trainer, progress)
+    return Assembly(data, module, trainer, progress, engine)
 
 
 def _comment(config: DictConfig, method: Method) -> None:

@@ -38,6 +38,7 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: f
         started=started.isoformat(timespec="seconds"),
         files={"metrics": directory.relative(directory.metrics)},
         resumed=None if progress is None else str(progress.checkpoint),
+        engine=assembly.engine.plain(),
         **environment(trainer.strategy.root_device, trainer.world_size),
     )
     try:

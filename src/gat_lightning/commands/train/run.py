@@ -1,5 +1,6 @@
 """Train a model: assemble its objects, fit and test it, and record what was done."""
 
+import logging
 import time
 from datetime import datetime, timezone
 
@@ -27,6 +28,8 @@ from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.result import Result, read_result
 from gat_lightning.runs.signals import stopping_at_once
 from gat_lightning.runs.slurm import requeued_if_preempted
+
+log = logging.getLogger(__name__)
 
 _SKIPPED = "Skipped, since it is finished"
 _NOTHING_LEFT = (
@@ -64,8 +67,10 @@ def _train(config: DictConfig) -> Result:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = RunDirectory(config.paths.run)
     assembly = assemble(config, init=pretrained(config, run))
-    data, module, trainer, progress = assembly
+    data, module, trainer, progress, engine = assembly
     with recorded(config, assembly, started, clock) as result, explained_faults(config, trainer):
+        if trainer.is_global_zero:
+            log.info("Engine: %s.", engine)
         start(trainer.loggers, config, None if progress is None else progress.step)
         resumed = None if progress is None else progress.checkpoint
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
