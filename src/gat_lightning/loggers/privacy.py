@@ -36,8 +36,8 @@ _TEXT = (
 
 # Groups of which an override chooses an option by its name.
 _GROUPS = (
-    "attack", "augment", "callbacks", "data", "debug", "encoder", "engine", "evaluation", "experiment", "method", "optimizer",
-    "recipe/*", "schedule", "task", "trainer", "weighting",
+    "attack", "augment", "callbacks", "data", "debug", "encoder", "engine", "evaluation", "experiment", "method",
+    "optimizer", "recipe/*", "schedule", "task", "trainer", "weighting",
 )  # fmt: skip
 
 _KEY = re.compile(r"[\w+-]+(/[\w+-]+)*")

@@ -55,6 +55,7 @@ class Result:
         git: commit, and whether files were changed; None for an installed wheel.
         versions: of Python and the packages.
         device: its type, name and threads, and the number of processes that had one each.
+        engine: how it was computed: ``precision``, ``compiled``, ``channels_last``, ``tf32``, and the ``reasons``.
         images: how many test images the metrics are over; None where that is not known.
         checks: ``{checkpoint: {view: check}}`` of the views in ``metrics``; empty before anything is measured.
         error: the message of the error that the run ended with.
@@ -70,6 +71,7 @@ class Result:
     git: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     device: dict[str, Any] = field(default_factory=dict)
+    engine: dict[str, Any] = field(default_factory=dict)
     images: int | None = None
     checks: dict[str, dict[str, ViewCheck]] = field(default_factory=dict)
     error: str | None = None
@@ -81,13 +83,11 @@ class TrainingResult(Result):
 
     Attributes:
         resumed: the checkpoint that it went on from; None if it began anew.
-        engine: how it was computed: ``precision``, ``compiled``, ``channels_last``, ``tf32``, and the ``reasons``.
         epochs: how many are done.
         skipped_batches: how many were left out by ``on_nan=skip``.
     """
 
     resumed: str | None = None
-    engine: dict[str, Any] = field(default_factory=dict)
     epochs: int = 0
     skipped_batches: int = 0
 
