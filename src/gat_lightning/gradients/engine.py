@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients.checks import UpdateWatch, check_objectives, check_reach, check_world_size
+from gat_lightning.gradients.kept_weights import KeptWeights
 from gat_lightning.gradients.objectives import GradientStep, Objective
-from gat_lightning.gradients.parameters import TrainedParameters, heads
+from gat_lightning.gradients.parameters import Trainable, TrainedParameters
+from gat_lightning.gradients.pending import CombinedGradient, PendingStep
+from gat_lightning.gradients.solving import SolvingStep
 from gat_lightning.gradients.spaces import SPACES, FlatLayout
-from gat_lightning.gradients.sums import StepSums, add, gradients_of
+from gat_lightning.gradients.weighted import WeightedStep
 from gat_lightning.validate import check_int, check_option, check_real
 from gat_lightning.weighting import Weighting
 
@@ -49,11 +52,16 @@ class GradientEngine:
             processes' gradients, as DistributedDataParallel does. 1 where it is the sum of the losses divided by the
             joined batch's number of images, which is right for parts of unequal size too. Needed with several
             processes.
+        solve_every: number of steps from one solve of the weighting to the next. In between, one backward pass of the
+            weighted sum takes the place of the K gradients, see :class:`~gat_lightning.gradients.KeptWeights` for the
+            weights and :class:`~gat_lightning.gradients.WeightedStep` for the pass. The gradient that it writes is that
+            of a solve with the same weights.
 
     Raises:
-        SettingError: ``clip_norm`` is not positive, or the space is unknown.
-        ValueError: no parameters or no weighting are given where they belong, a generator was used before, or weights
-            are tied between the encoder and a decoder in the space ``representation``.
+        SettingError: ``clip_norm`` is not positive, ``solve_every`` is below 1, or the space is unknown.
+        ValueError: no parameters or no weighting are given where they belong, a generator was used before, weights
+            are tied between the encoder and a decoder in the space ``representation``, or the weighting needs no
+            Gramian, so that there is nothing to solve and no space.
 
     Example:
         >>> engine = GradientEngine(trunk.parameters(), {"class": head.parameters()}, MGDA())
@@ -69,6 +77,7 @@ class GradientEngine:
         clip_norm: float | None = None,
         space: str = "parameters",
         world_size: int | None = None,
+        solve_every: int = 1,
     ) -> None:
         if not isinstance(weighting, Weighting):
             raise ValueError(f"weighting must be an object, such as MGDA(), not {weighting!r}.")
@@ -76,13 +85,19 @@ class GradientEngine:
         self.clip_norm = check_real("clip_norm", clip_norm, 0, closed="neither", also=(None,))
         self.space = check_option("space", space, SPACES)
         self.world_size = check_int("world_size", world_size, also=(None,))
+        if not weighting.needs_gramian and (solve_every != 1 or space != "parameters"):
+            raise ValueError(
+                f"{type(weighting).__name__} follows the losses and needs no gradients of single objectives: leave"
+                " solve_every at 1 and space at parameters, which have no effect on it."
+            )
         self._parameters = TrainedParameters(shared, decoders)
         if self._parameters.tied and space == "representation":
             raise ValueError(
                 f"space=representation is not defined for weights that are tied between the encoder and a decoder, here"
                 f" that of '{self._parameters.tied[0]}': use space=parameters."
             )
-        self._sums: StepSums | None = None
+        self._kept = KeptWeights(check_int("solve_every", solve_every))
+        self._pending: PendingStep | None = None
         self._checked = False
         self._take_trainable()
 
@@ -92,7 +107,7 @@ class GradientEngine:
         Raises:
             ValueError: :meth:`accumulate` was called before, and :meth:`finish` was not.
         """
-        if self._sums is not None:
+        if self._pending is not None:
             raise ValueError("step() is accumulate() and finish() at once: after accumulate() call finish().")
         self.accumulate(objectives, representation)
         return self.finish()
@@ -110,9 +125,9 @@ class GradientEngine:
         """
         try:
             with torch.autocast(self._parameters.device.type, enabled=False):
-                if self._sums is None:
-                    self._begin(objectives)
-                self._accumulate(objectives, representation)
+                if self._pending is None:
+                    self._pending = self._begin(objectives)
+                self._pending.accumulate(self._divided(objectives), representation)
         except BaseException:
             self._forget()
             raise
@@ -125,23 +140,52 @@ class GradientEngine:
             NonFiniteError: an objective or its gradient is NaN or infinite; nothing was written to ``.grad``.
             ValueError: nothing was accumulated.
         """
-        if self._sums is None:
+        if self._pending is None:
             raise ValueError(
                 "finish() ends a step that accumulate() began: call accumulate(objectives) first, or step."
             )
         try:
             with torch.autocast(self._parameters.device.type, enabled=False):
-                step = self._weigh(self._sums)
-                self._write(step, self._sums)
+                step, combined = self._pending.finish()
+                self._write(combined)
         finally:
             self._forget()
+        self._kept.record(step)
         self._watch.after_step(self._named_parameters())
         return step
+
+    def observe(self, losses: Mapping[str, Tensor]) -> None:
+        """Tell a weighting that needs no Gramian what the step has made of the objectives, after the optimizer's step.
+
+        Args:
+            losses: values of the objectives on the same batch, by name, scalars without a graph: with several parts
+                their sum, with several processes divided as the objectives are.
+        """
+        values = torch.stack([loss.detach().double() for loss in losses.values()]) / (self.world_size or 1)
+        self.weighting.observe(sum_over_ranks(values).cpu(), list(losses))
+
+    @property
+    def steps(self) -> int:
+        """Number of steps so far."""
+        return self._kept.steps
+
+    @property
+    def solved(self) -> GradientStep | None:
+        """The last step at which the weighting was asked for weights."""
+        return self._kept.solved
+
+    def state(self) -> dict[str, Any]:
+        """Number of steps and the weights of the last solve, for the checkpoint; the weighting's state is its own."""
+        return self._kept.state()
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self._kept.load_state(state)
 
     def _take_trainable(self) -> None:
         self._flags = self._parameters.flags()
         self.shared, self.decoders = self._parameters.shared, self._parameters.decoders
-        self._heads = heads(self.decoders)
+        self._trained = Trainable(self.shared, self.decoders, self.weighting.adaptive)
         self._gradients = SPACES[self.space](self.shared)
         self._watch = UpdateWatch()
 
@@ -149,96 +193,39 @@ class GradientEngine:
         """The trainable parameters by what messages call them."""
         return {"the encoder": self.shared, **{f"the decoder of '{task}'": own for task, own in self.decoders.items()}}
 
-    def _begin(self, objectives: Sequence[Objective]) -> None:
+    def _begin(self, objectives: Sequence[Objective]) -> PendingStep:
         """Begin a step; what does not change from step to step is checked in the first one."""
         if self._flags != self._parameters.flags():
             self._take_trainable()
         check_objectives(objectives, list(self.decoders))
+        names = [objective.name for objective in objectives if objective.weight is None]
         if not self._checked:
             check_world_size(self.world_size)
             check_reach(objectives, self.shared, self.decoders)
-            self.weighting.check([objective.name for objective in objectives if objective.weight is None])
+            self.weighting.check(names)
             self._checked = True
         self._watch.before_step(self._named_parameters())
-        self._sums = StepSums(objectives, self._parameters.device)
+        start = objectives, self._trained, self._parameters.device
+        weights = self._kept.find(names)
+        if weights is None and self.weighting.needs_gramian:
+            return SolvingStep(*start, self._gradients, self.weighting)
+        return WeightedStep(*start, weights, self.weighting)
 
     def _forget(self) -> None:
-        self._sums = None
+        self._pending = None
         self._gradients.clear()
 
-    def _accumulate(self, objectives: Sequence[Objective], representation: Sequence[Tensor]) -> None:
-        sums, space = self._sums, self._gradients
-        assert sums is not None
-        sums.check_part(objectives)
-        if self.world_size is not None and self.world_size > 1:
-            with torch.enable_grad():
-                objectives = [replace(each, loss=each.loss / self.world_size) for each in objectives]
-        weighed = [objective for objective in objectives if objective.weight is None]
-        fixed = [(objective.weight, objective) for objective in objectives if objective.weight is not None]
-        space.begin_part(len(weighed), representation, sums.losses.device)
-        for row, objective in enumerate(weighed):
-            keep = row + 1 < len(weighed) or bool(fixed) or space.backward_follows
-            gradients = gradients_of(objective.loss, [*space.inputs, *self._head_of(objective)], keep)
-            space.put(row, gradients[: len(space.inputs)])
-            add(sums.heads[row], gradients[len(space.inputs) :])
-        sums.losses += torch.stack([objective.loss.double() for objective in weighed])
-        if fixed:
-            with torch.enable_grad():
-                values = torch.stack([weight * objective.loss for weight, objective in fixed])
-                total = values.sum()
-            add(sums.fixed_gradients, gradients_of(total, [*self.shared, *self._heads], space.backward_follows))
-            sums.fixed_losses += values.double()
+    def _divided(self, objectives: Sequence[Objective]) -> Sequence[Objective]:
+        """The objectives as shares of a sum over the process group."""
+        if self.world_size in (None, 1):
+            return objectives
+        with torch.enable_grad():
+            return [replace(each, loss=each.loss / self.world_size) for each in objectives]
 
-    def _head_of(self, objective: Objective) -> list[nn.Parameter]:
-        """The decoder parameters that an objective trains."""
-        if objective.decoder and objective.task is not None:
-            return self.decoders[objective.task]
-        if objective.decoder:
-            return self._heads
-        return [] if self.weighting.adaptive else self._heads
-
-    def _weigh(self, sums: StepSums) -> GradientStep:
-        products = self._gradients.gramian()
-        count = len(products)
-        figures = sum_over_ranks(torch.cat([sums.losses, sums.fixed_losses, sums.largest()]))
-        sizes = [products.numel(), count, len(sums.fixed), count + 1]
-        table, losses, fixed_losses, largest = torch.cat([products.flatten(), figures]).cpu().split(sizes)
-        products = table.view_as(products)
-        names, fixed = ([objective.name for objective in each] for each in (sums.weighed, sums.fixed))
-        for name, loss, square in zip(names, losses.tolist(), products.diagonal().tolist(), strict=True):
-            if not (abs(loss) < float("inf") and square < float("inf")):
-                raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g}, gradient norm² {square:g})")
-        for name, loss in zip(fixed, fixed_losses.tolist(), strict=True):
-            if not abs(loss) < float("inf"):
-                raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g})")
-        for name, entry in zip([*names, " + ".join(fixed)], largest, strict=True):
-            if not entry < float("inf"):
-                raise NonFiniteError(
-                    f"the gradient of objective '{name}' is not finite in a decoder (largest entry {entry:g})"
-                )
-        kept = products.diagonal().nonzero().flatten() if self.weighting.adaptive else torch.arange(count)
-        weights = torch.zeros_like(losses)
-        if len(kept):
-            weights[kept] = self.weighting(products[kept][:, kept], losses[kept], [names[k] for k in kept])
-        squares = products.diagonal().tolist() if self.shared else []
-        empty = [name for name, square in zip(names, squares, strict=False) if square == 0]
-        return GradientStep(names, losses, weights, products, empty, float(fixed_losses.sum()))
-
-    def _write(self, step: GradientStep, sums: StepSums) -> None:
-        shared, decoders = FlatLayout(self.shared), FlatLayout(self._heads)
-        of_shared = self._gradients.combine(step.weights)
-        of_heads = decoders.zeros(of_shared.device)
-        by_parameter = dict(zip(self._heads, decoders.pieces(of_heads), strict=True))
-        for objective, gradients, weight in zip(sums.weighed, sums.heads, step.weights.tolist(), strict=True):
-            for parameter, gradient in zip(self._head_of(objective), gradients, strict=True):
-                by_parameter[parameter].add_(gradient, alpha=1.0 if self.weighting.adaptive else weight)
-        if sums.fixed_gradients:
-            of_fixed = torch.zeros_like(of_shared)
-            add([*shared.pieces(of_fixed), *decoders.pieces(of_heads)], sums.fixed_gradients)
-            of_shared += sum_over_ranks(of_fixed)
-        sum_over_ranks(of_heads)
-        pieces = [*shared.pieces(of_shared), *decoders.pieces(of_heads)]
-        trained = [*self.shared, *self._heads]
+    def _write(self, combined: CombinedGradient) -> None:
+        layouts = FlatLayout(self.shared), FlatLayout(self._trained.heads)
+        pieces = [piece for layout, flat in zip(layouts, combined, strict=True) for piece in layout.pieces(flat)]
+        trained = [*self.shared, *self._trained.heads]
         for parameter, gradient in zip(trained, pieces, strict=True):
             parameter.grad = gradient.to(parameter.dtype)
         for parameter in self._parameters.frozen:

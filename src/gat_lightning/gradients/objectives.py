@@ -55,30 +55,47 @@ class Objective:
 class GradientStep:
     """What a step computed, on the CPU in float64.
 
+    A step between two solves, and any step under a weighting that needs no Gramian, has none: its
+    :attr:`stationarity`, :meth:`norms` and :meth:`cosines` raise `ValueError`.
+
     Attributes:
         names: of the K objectives that the weighting weighs, in order.
         losses: ``[K]``.
         weights: ``[K]``, coefficients of the objectives' gradients.
-        gramian: ``[K, K]``, in the engine's space.
-        empty: names of the objectives whose gradient is exactly zero, which get weight 0 under an adaptive weighting;
-            none where the encoder has no trainable parameter.
+        gramian: ``[K, K]``, in the engine's space; None where one backward pass took the place of K gradients.
+        empty: names of the objectives whose gradient is known to be exactly zero, which get weight 0 under an adaptive
+            weighting; none where the encoder has no trainable parameter.
         penalty: Σ w l of the objectives with a fixed weight w.
+        solved: whether the weighting was asked; otherwise the weights are those of an earlier step.
     """
 
     names: list[str]
     losses: Tensor
     weights: Tensor
-    gramian: Tensor
+    gramian: Tensor | None
     empty: list[str] = field(default_factory=list)
     penalty: float = 0.0
+    solved: bool = True
 
     @property
     def stationarity(self) -> float:
         """Norm of the combined gradient ‖Σ w_k g_k‖, which is 0 at a Pareto-stationary point."""
-        return float((self.weights @ self.gramian @ self.weights).clamp(min=0).sqrt())
+        return float((self.weights @ self._known_gramian() @ self.weights).clamp(min=0).sqrt())
+
+    def norms(self) -> Tensor:
+        """Norms of the objectives' gradients, ``[K]``."""
+        return self._known_gramian().diagonal().clamp(min=0).sqrt()
 
     def cosines(self) -> Tensor:
         """Cosines between the objectives' gradients, ``[K, K]``; 0 where a gradient is 0."""
-        norms = self.gramian.diagonal().clamp(min=0).sqrt()
+        norms = self.norms()
         unit = torch.where(norms > 0, 1 / norms, 0.0)
-        return (self.gramian * unit[:, None] * unit[None, :]).clamp(-1, 1)
+        return (self._known_gramian() * unit[:, None] * unit[None, :]).clamp(-1, 1)
+
+    def _known_gramian(self) -> Tensor:
+        if self.gramian is None:
+            raise ValueError(
+                "This step has no Gramian, since it took one backward pass of the weighted sum: look at engine.solved,"
+                " the last step at which the weighting was solved."
+            )
+        return self.gramian

@@ -2,9 +2,13 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+
+from gat_lightning.gradients.objectives import Objective
 
 
 class TrainedParameters:
@@ -65,9 +69,33 @@ class TrainedParameters:
         return [parameter.requires_grad for parameter in self._all]
 
 
-def heads(decoders: Mapping[str, list[nn.Parameter]]) -> list[nn.Parameter]:
-    """The parameters of all decoders, each once."""
-    return _distinct([parameter for own in decoders.values() for parameter in own])
+@dataclass(frozen=True)
+class Trainable:
+    """The parameters that a step gives gradients.
+
+    Attributes:
+        shared: θ^s.
+        decoders: θ^t by task.
+        unit: whether decoders get the gradients of their own task's objectives with unit weight, as under an adaptive
+            weighting; otherwise each objective's weight is the same for all parameters.
+    """
+
+    shared: list[nn.Parameter]
+    decoders: dict[str, list[nn.Parameter]]
+    unit: bool
+
+    @cached_property
+    def heads(self) -> list[nn.Parameter]:
+        """The parameters of all decoders, each once."""
+        return _distinct([parameter for own in self.decoders.values() for parameter in own])
+
+    def head_of(self, objective: Objective) -> list[nn.Parameter]:
+        """The decoder parameters that an objective trains."""
+        if objective.decoder and objective.task is not None:
+            return self.decoders[objective.task]
+        if objective.decoder:
+            return self.heads
+        return [] if self.unit else self.heads
 
 
 def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:

@@ -16,17 +16,22 @@ class Weighting(ABC):
     Attributes:
         adaptive: whether the weights follow from the gradients. Decoders get unit weights under an adaptive weighting;
             under a static one the whole step equals ``.backward()`` on the weighted sum.
+        needs_gramian: whether the weights follow from the Gramian, or from nothing. Otherwise they follow from the
+            losses alone, no gradient of a single objective is taken, and :meth:`observe` is told the losses after each
+            step.
     """
 
     adaptive: bool = True
+    needs_gramian: bool = True
 
     @abstractmethod
     def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
         """Weights ``[K]``, float64 on the CPU.
 
         Args:
-            gramian: inner products of the objectives' gradients, ``[K, K]``, symmetric positive semi-definite, CPU.
-            losses: values of the objectives, ``[K]``; needed by rules that normalise by them.
+            gramian: inner products of the objectives' gradients, ``[K, K]``, symmetric positive semi-definite, CPU;
+                ``[0, 0]`` for a rule that does not need it.
+            losses: values of the objectives, ``[K]``; needed by rules that follow them or normalise by them.
             names: names of the objectives, by which per-objective settings and state are found. An objective may be
                 missing from a step, so that K and the names change from call to call.
         """
@@ -39,6 +44,14 @@ class Weighting(ABC):
 
         Raises:
             ValueError: an argument does not fit these objectives.
+        """
+
+    def observe(self, losses: Tensor, names: Sequence[str]) -> None:  # noqa: B027
+        """Learn what the optimizer's step has made of the losses; called after it where no Gramian is needed.
+
+        Args:
+            losses: values of the objectives on the batch of the step, ``[K]``, CPU.
+            names: names of the objectives.
         """
 
     def remedies(self) -> list[str]:

@@ -1,0 +1,71 @@
+"""Base class of the two ways in which a step gets its gradient."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gat_lightning.gradients.objectives import GradientStep, Objective
+from gat_lightning.gradients.parameters import Trainable
+from gat_lightning.gradients.spaces import FlatLayout
+from gat_lightning.gradients.sums import StepSums
+
+
+class CombinedGradient(NamedTuple):
+    """The gradient of a step, summed over the ranks.
+
+    Attributes:
+        shared: of θ^s, flat.
+        heads: of the decoders, flat.
+    """
+
+    shared: Tensor
+    heads: Tensor
+
+
+class PendingStep(ABC):
+    """A step whose parts (micro-batches) are being added up.
+
+    Args:
+        objectives: of the first part.
+        trained: what gets gradients.
+        device: where the parameters are.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], trained: Trainable, device: torch.device) -> None:
+        self.trained = trained
+        self.sums = StepSums(objectives, device)
+
+    def accumulate(self, objectives: Sequence[Objective], representation: Sequence[Tensor]) -> None:
+        """Add one part of the batch.
+
+        Raises:
+            ValueError: it has other objectives than the first.
+        """
+        self.sums.check_part(objectives)
+        self.add(objectives, representation)
+        self.sums.add_losses(objectives)
+
+    @abstractmethod
+    def add(self, objectives: Sequence[Objective], representation: Sequence[Tensor]) -> None:
+        """Take or keep what the step needs of one part."""
+
+    @abstractmethod
+    def finish(self) -> tuple[GradientStep, CombinedGradient]:
+        """What the step computed, and its gradient.
+
+        Raises:
+            NonFiniteError: an objective or a gradient is NaN or infinite.
+        """
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that get gradients: the shared ones, then those of the decoders."""
+        return [*self.trained.shared, *self.trained.heads]
+
+    @property
+    def layouts(self) -> tuple[FlatLayout, FlatLayout]:
+        """Of the shared parameters and of the decoders'."""
+        return FlatLayout(self.trained.shared), FlatLayout(self.trained.heads)

@@ -1,0 +1,104 @@
+"""A step that solves for its weights: K gradients, their Gramian, and the weighting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gat_lightning.distributed import sum_over_ranks
+from gat_lightning.errors import NonFiniteError
+from gat_lightning.gradients.objectives import GradientStep, Objective
+from gat_lightning.gradients.parameters import Trainable
+from gat_lightning.gradients.pending import CombinedGradient, PendingStep
+from gat_lightning.gradients.spaces import GradientSpace
+from gat_lightning.gradients.sums import add, check_finite, gradients_of, largest
+from gat_lightning.weighting import Weighting
+
+
+class SolvingStep(PendingStep):
+    """One backward pass for each objective; the weights follow from the Gramian of the K gradients.
+
+    Args:
+        objectives: of the first part.
+        trained: what gets gradients.
+        device: where the parameters are.
+        space: where the gradients are taken.
+        weighting: Gramian to weights.
+    """
+
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        trained: Trainable,
+        device: torch.device,
+        space: GradientSpace,
+        weighting: Weighting,
+    ) -> None:
+        super().__init__(objectives, trained, device)
+        self._space = space
+        self._weighting = weighting
+        self._weighed = [objective for objective in objectives if objective.weight is None]
+        self._heads: list[list[Tensor]] = [[] for _ in self._weighed]
+
+    def add(self, objectives: Sequence[Objective], representation: Sequence[Tensor]) -> None:
+        """Take the K gradients of a part."""
+        space, sums = self._space, self.sums
+        weighed = [objective for objective in objectives if objective.weight is None]
+        space.begin_part(len(weighed), representation, sums.losses.device)
+        for row, objective in enumerate(weighed):
+            keep = row + 1 < len(weighed) or bool(sums.fixed_names) or space.backward_follows
+            gradients = gradients_of(objective.loss, [*space.inputs, *self.trained.head_of(objective)], keep)
+            space.put(row, gradients[: len(space.inputs)])
+            add(self._heads[row], gradients[len(space.inputs) :])
+        sums.add_fixed_gradients(objectives, self.parameters, space.backward_follows)
+
+    def finish(self) -> tuple[GradientStep, CombinedGradient]:
+        """Weigh the objectives, and combine their gradients."""
+        step = self._weigh()
+        return step, self._combine(step.weights)
+
+    def _weigh(self) -> GradientStep:
+        sums, names, adaptive = self.sums, self.sums.names, self._weighting.adaptive
+        products = self._space.gramian()
+        count = len(products)
+        entries = torch.stack([largest(each, sums.losses) for each in [*self._heads, sums.fixed_gradients]])
+        figures = sum_over_ranks(torch.cat([sums.losses, sums.fixed_losses, entries]))
+        sizes = [products.numel(), count, len(sums.fixed_names), count + 1]
+        table, losses, fixed_losses, entries = torch.cat([products.flatten(), figures]).cpu().split(sizes)
+        products = table.view_as(products)
+        self._check(losses, products.diagonal(), fixed_losses, entries)
+        kept = products.diagonal().nonzero().flatten() if adaptive else torch.arange(count)
+        weights = torch.zeros_like(losses)
+        if len(kept):
+            weights[kept] = self._weighting(products[kept][:, kept], losses[kept], [names[k] for k in kept])
+        squares = products.diagonal().tolist() if self.trained.shared else []
+        empty = [name for name, square in zip(names, squares, strict=False) if square == 0]
+        return GradientStep(names, losses, weights, products, empty, float(fixed_losses.sum()))
+
+    def _check(self, losses: Tensor, squares: Tensor, fixed_losses: Tensor, entries: Tensor) -> None:
+        names, fixed = self.sums.names, self.sums.fixed_names
+        for name, loss, square in zip(names, losses.tolist(), squares.tolist(), strict=True):
+            if not (abs(loss) < float("inf") and square < float("inf")):
+                raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g}, gradient norm² {square:g})")
+        check_finite(fixed, fixed_losses)
+        for name, entry in zip([*names, " + ".join(fixed)], entries, strict=True):
+            if not entry < float("inf"):
+                raise NonFiniteError(
+                    f"the gradient of objective '{name}' is not finite in a decoder (largest entry {entry:g})"
+                )
+
+    def _combine(self, weights: Tensor) -> CombinedGradient:
+        shared, heads = self.layouts
+        of_shared = self._space.combine(weights)
+        of_heads = heads.zeros(of_shared.device)
+        by_parameter = dict(zip(self.trained.heads, heads.pieces(of_heads), strict=True))
+        for objective, gradients, weight in zip(self._weighed, self._heads, weights.tolist(), strict=True):
+            for parameter, gradient in zip(self.trained.head_of(objective), gradients, strict=True):
+                by_parameter[parameter].add_(gradient, alpha=1.0 if self.trained.unit else weight)
+        if self.sums.fixed_gradients:
+            of_fixed = torch.zeros_like(of_shared)
+            add([*shared.pieces(of_fixed), *heads.pieces(of_heads)], self.sums.fixed_gradients)
+            of_shared += sum_over_ranks(of_fixed)
+        return CombinedGradient(of_shared, sum_over_ranks(of_heads))
