@@ -41,11 +41,11 @@ class WeightShares:
 
 def weight_shares(rows: Sequence[Mapping[str, str]]) -> WeightShares | None:
     """Weight shares of the rows of ``metrics.csv`` with weights; None if there are none."""
-    told = [row for row in rows if row.get("stationarity")]
-    columns = objective_columns(told[0] if told else (), "weight")
-    if not columns:
+    columns = objective_columns(dict.fromkeys(name for row in rows for name in row), "weight")
+    told = [row for row in rows if any(row.get(name) for name in columns.values())]
+    if not told:
         return None
-    table = np.abs(np.array([[float(row[name] or 0) for name in columns.values()] for row in told]))
+    table = np.abs(np.array([[float(row.get(name) or 0) for name in columns.values()] for row in told]))
     total = table.sum(1, keepdims=True)
     steps = np.array([float(row["step"]) for row in told])
     return WeightShares(steps, list(columns), table / np.where(total > 0, total, 1))

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from gat_lightning.batch import Batch
 from gat_lightning.gradients.objectives import GradientStep
@@ -18,10 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class ObjectiveLog(pl.Callback):
-    """Logs, every few steps, what the last step computed.
+    """Logs, every few steps, what the last steps computed.
 
     Columns: ``objective/NAME``, ``weight/NAME``, ``norm/NAME``, ``cosine/A|B``, ``stationarity``, ``penalty``,
-    ``empty_objectives``, ``lr``, ``images_per_second``, and ``skipped_batches`` where batches may be left out. After
+    ``empty_objectives``, ``lr``, ``images_per_second``, and ``skipped_batches`` where batches may be left out. Each
+    figure is that of the last step that had it: with ``engine.solve_every`` above 1, norms, cosines and stationarity
+    are those of the last solve since the row before, and empty if there was none; with ``curvature.every`` above 1, the
+    same holds for all columns of the curvature terms. A weighting without a Gramian leaves these three empty. After
     each epoch: ``weight/target_adversarial``, the share of the epoch's weight that the target's adversarial objectives
     had, and one warning about unbalanced weights.
 
@@ -37,15 +39,16 @@ class ObjectiveLog(pl.Callback):
         self._empty = 0
         self._warned = False
         self._weights: dict[str, float] = {}
+        self._figures: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """What the current epoch has added up so far."""
-        return {"empty": self._empty, "warned": self._warned, "weights": self._weights}
+        """What the current epoch has added up so far, and what the next row has."""
+        return {"empty": self._empty, "warned": self._warned, "weights": self._weights, "figures": self._figures}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on adding up."""
         self._empty, self._warned = state_dict["empty"], state_dict["warned"]
-        self._weights = dict(state_dict["weights"])
+        self._weights, self._figures = dict(state_dict["weights"]), dict(state_dict.get("figures", {}))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -60,7 +63,7 @@ class ObjectiveLog(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Log the step where it is its turn."""
+        """Take down the step, and log where it is its turn."""
         assert isinstance(pl_module, GATModule)
         step = pl_module.last_step
         self._images += batch.shard.total
@@ -69,11 +72,13 @@ class ObjectiveLog(pl.Callback):
         self._empty += len(step.empty)
         for name, weight in zip(step.names, step.weights.tolist(), strict=True):
             self._weights[name] = self._weights.get(name, 0.0) + weight
+        self._figures |= describe(step)
         if trainer.global_step // self._every == self._rows:
             return
         self._rows = trainer.global_step // self._every
         elapsed = time.perf_counter() - self._started
-        values = describe(step) | {
+        values = {"penalty": 0.0} | self._figures
+        values |= {
             "empty_objectives": float(self._empty),
             "lr": pl_module.learning_rate,
             "images_per_second": self._images / elapsed,
@@ -83,6 +88,7 @@ class ObjectiveLog(pl.Callback):
             values["skipped_batches"] = float(pl_module.skipped)
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
+        self._figures = {}
         self._restart_clock()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -106,15 +112,17 @@ class ObjectiveLog(pl.Callback):
 
 
 def describe(step: GradientStep) -> dict[str, float]:
-    """Flat, named figures of one step."""
-    norms: Tensor = step.gramian.diagonal().clamp(min=0).sqrt()
-    cosines = step.cosines()
-    values = {"stationarity": step.stationarity, "penalty": step.penalty}
-    for k, name in enumerate(step.names):
-        values |= {
-            objective_column("objective", name): float(step.losses[k]),
-            objective_column("weight", name): float(step.weights[k]),
-            objective_column("norm", name): float(norms[k]),
-            **{objective_column("cosine", name, other): float(cosines[k, m]) for m, other in enumerate(step.names[:k])},
-        }
+    """Flat, named figures of one step: those that it has."""
+    values = {}
+    for name, loss, weight in zip(step.names, step.losses.tolist(), step.weights.tolist(), strict=True):
+        values |= {objective_column("objective", name): loss, objective_column("weight", name): weight}
+    if step.penalty:
+        values["penalty"] = step.penalty
+    if step.gramian is not None:
+        values["stationarity"] = step.stationarity
+        for name, norm in zip(step.names, step.norms().tolist(), strict=True):
+            values[objective_column("norm", name)] = norm
+        for k, cosines in enumerate(step.cosines().tolist()):
+            for m in range(k):
+                values[objective_column("cosine", step.names[k], step.names[m])] = cosines[m]
     return values

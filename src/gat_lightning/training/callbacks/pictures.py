@@ -26,7 +26,7 @@ _LARGEST_ANNOTATED = 12
 
 
 class Pictures(pl.Callback):
-    """Gives loggers the cosines of the last step's Gramian and adversarial examples; in the end weights and scores too.
+    """Gives loggers the cosines of the last Gramian and adversarial examples; in the end weights and scores too.
 
     The examples are the first validation images, attacked, as one picture and as a table with a row per image. Does
     nothing, and costs nothing, where no logger shows pictures.
@@ -85,8 +85,9 @@ class Pictures(pl.Callback):
         self._drawn_at = step
         pictures: dict[str, np.ndarray] = {}
         examples: list[list[Any]] = []
-        if pl_module.last_step is not None:
-            pictures["gramian"] = pixels(cosine_map(pl_module.last_step.names, pl_module.last_step.cosines().numpy()))
+        solved = pl_module.engine.solved
+        if solved is not None and solved.gramian is not None:
+            pictures["gramian"] = pixels(cosine_map(solved.names, solved.cosines().numpy()))
         drawable = pl_module.tasks[0].kind != "regression" and not pl_module.tasks[0].transforms
         if drawable and self._images is not None and len(self._images) > 0:
             pictures["adversarial"] = self._gallery(trainer, pl_module)
