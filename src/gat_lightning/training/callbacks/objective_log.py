@@ -113,7 +113,7 @@ class ObjectiveLog(pl.Callback):
 
 def describe(step: GradientStep) -> dict[str, float]:
     """Flat, named figures of one step: those that it has."""
-    values = {}
+    values: dict[str, float] = {}
     for name, loss, weight in zip(step.names, step.losses.tolist(), step.weights.tolist(), strict=True):
         values |= {objective_column("objective", name): loss, objective_column("weight", name): weight}
     if step.penalty:
