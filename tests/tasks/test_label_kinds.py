@@ -133,9 +133,47 @@ def test_the_target_task_follows_from_the_label(name, kind, outputs):
     assert not task.transforms
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_label_smoothing_is_the_cross_entropy_of_smoothed_probabilities(smoothing):
+    label = torch.tensor([2, 0, -1, 1])
+    output = torch.randn(4, 3, dtype=torch.float64)
+    known = label != -1
+    smoothed = torch.full((3, 3), smoothing / 3, dtype=torch.float64)
+    smoothed[torch.arange(3), label[known]] += 1 - smoothing
+    task = target_task(INFO, "gender", label_smoothing=smoothing)
+    expected = -(smoothed * output[known].log_softmax(1)).sum(1)
+    torch.testing.assert_close(task.loss(output, label)[known], expected)
+    assert task.loss(output, label)[~known].item() == 0
+
+
+@pytest.mark.parametrize(("smoothing", "weight"), [(0.1, 1.0), (0.9, 2.5)])
+def test_binary_label_smoothing_moves_both_labels_to_the_middle(smoothing, weight):
+    label = torch.tensor([1, 0, -1])
+    probability = torch.tensor([1 - smoothing / 2, smoothing / 2])
+    assert_masked(
+        target_task(INFO, "edema", weight, smoothing),
+        label,
+        label == -1,
+        lambda logit, said: (
+            -weight * probability * logit.sigmoid().log() - (1 - probability) * (-logit).sigmoid().log()
+        ),
+    )
+
+
+@pytest.mark.parametrize(("name", "width"), [("gender", 3), ("edema", 1)])
+def test_attacks_and_scores_are_of_the_label_itself(name, width):
+    output, label = torch.randn(5, width), torch.tensor([0, 1, 1, 0, 1])
+    plain, smoothed = target_task(INFO, name), target_task(INFO, name, label_smoothing=0.3)
+    assert torch.equal(smoothed.attack_loss(output, label), plain.attack_loss(output, label))
+    torch.testing.assert_close(plain.attack_loss(output, label), plain.loss(output, label))
+    assert not torch.allclose(smoothed.loss(output, label), plain.loss(output, label))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: target_task(INFO, "age", label_smoothing=0.1), r"label_smoothing=0\.1.*'age' is a number"),
+        (lambda: Classification("gender", 1.0), r"label_smoothing=1\.0"),
         (lambda: target_task(INFO, "oedema"), "no label 'oedema'; it has: age, edema, gender, hernia"),
         (lambda: target_task(INFO, "age", 2.0), r"pos_weight=2\.0.*the label 'age' is regression"),
         (

@@ -71,8 +71,9 @@ def build_tasks(config: DictConfig, info: DataInfo) -> list[Task]:
         with naming(config, "data"):
             check_leading(others)
         return others
+    of_target = {str(key): value for key, value in config.target_task.items()}
     with naming(config, "target_task"):
-        return [target_task(info, config.data.target, config.target_task.get("pos_weight")), *others]
+        return [target_task(info, config.data.target, **of_target), *others]
 
 
 def build_model(config: DictConfig, info: DataInfo, tasks: list[Task]) -> MultiTaskModel:

@@ -58,6 +58,7 @@ RANGES: dict[str, Check] = {
     "validation.images": partial(check_int, also=(None,)),
     "validation.every": check_int,
     "target_task.pos_weight": partial(_positive, also=(None, "balanced")),
+    "target_task.label_smoothing": partial(check_real, low=0, high=1, closed="left", example=0.1),
     "awp.gamma": partial(_positive, high=1, closed="right", example=0.01, also=(None,)),
     "optimizer.lr": partial(_positive, example=0.1),
     "optimizer.momentum": partial(check_real, low=0, high=1, closed="left", example=0.9),

@@ -82,9 +82,9 @@ class Target:
 
     @torch.no_grad()
     def outcomes(self, images: Tensor, labels: Tensor) -> Outcomes:
-        """Outcomes of images ``[B, C, H, W]``, all labelled."""
+        """Outcomes of images ``[B, C, H, W]``, all labelled; the loss is that of the label without smoothing."""
         output = self.model(images)
-        loss = self.task.loss(output, labels)
+        loss = self.task.attack_loss(output, labels)
         if self.task.kind == "multiclass":
             own = labels[:, None]
             score = (output.gather(1, own) - output.scatter(1, own, -torch.inf).amax(1, keepdim=True)).squeeze(1)

@@ -131,6 +131,7 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     *(Introduced(f"gat_lightning.attacks.{name}.loss", None) for name in ("FGSM", "BIM", "MIM", "PGD")),
     *(Introduced(f"gat_lightning.methods.{name}.loss", None) for name in ("FGSMTraining", "Fast", "Mart", "Friendly")),
     Introduced("attack.loss", None),
+    Introduced("target_task.label_smoothing", 0),
     *(
         Redefined(f"{node}.attack.restarts", unaffected=(1,))
         for node in ("validation", "test", "test.also.*", "evaluation.*", "curve")

@@ -28,16 +28,19 @@ class BinaryClassification(Task):
         name: of a binary label of the data set, which is also the task's.
         pos_weight: weight of the positives in the loss: a number above 0, ``balanced`` for the negatives per positive
             among the training images that the data set lists, or ``None`` for 1.
+        label_smoothing: share ε of the label that the training loss moves to the middle, in [0, 1): 0 and 1 become ε/2
+            and 1 - ε/2. Attacks and scores are of the label itself.
 
     Raises:
-        SettingError: ``pos_weight`` is none of these.
+        SettingError: ``pos_weight`` is none of these, or ``label_smoothing`` is out of range.
     """
 
     kind = "binary"
 
-    def __init__(self, name: str, pos_weight: float | str | None = None) -> None:
+    def __init__(self, name: str, pos_weight: float | str | None = None, label_smoothing: float = 0.0) -> None:
         self.name = name
         self.pos_weight = check_real("pos_weight", pos_weight, 0, closed="neither", also=(None, BALANCED))
+        self.label_smoothing = check_real("label_smoothing", label_smoothing, 0, 1, closed="left", example=0.1)
         self._weight = 1.0
 
     def setup(self, data: DataInfo) -> None:
@@ -68,16 +71,19 @@ class BinaryClassification(Task):
     def loss(self, output: Tensor, label: Tensor) -> Tensor:
         """Cross-entropy of logits ``[B, 1]`` against 0 and 1 ``[B]``; ``[B]``, 0 where the label is missing."""
         logit = output.squeeze(1)
+        positive = label.clamp(min=0).to(logit.dtype)
+        if self.label_smoothing:
+            positive = positive * (1 - self.label_smoothing) + self.label_smoothing / 2
         loss = nn.functional.binary_cross_entropy_with_logits(
             logit,
-            label.clamp(min=0).to(logit.dtype),
+            positive,
             reduction="none",
             pos_weight=None if self._weight == 1 else logit.new_tensor(self._weight),
         )
         return masked(loss, label)
 
     def attack_loss(self, output: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy from the signed logit, ``[B]``; the loss of a subclass that has another one."""
+        """Cross-entropy from the signed logit, without smoothing, ``[B]``; that of a subclass with another loss."""
         if type(self).loss is not BinaryClassification.loss:
             return self.loss(output, label)
         return losses.binary_cross_entropy(output.squeeze(1), label, self._weight)

@@ -12,6 +12,7 @@ from gat_lightning.errors import MissingLabelError
 from gat_lightning.info import DataInfo, LabelInfo, LabelKind
 from gat_lightning.models.features import FeatureInfo, LinearDecoder
 from gat_lightning.tasks.base import Task
+from gat_lightning.validate import check_real
 
 if TYPE_CHECKING:
     from torchmetrics import MetricCollection
@@ -22,6 +23,8 @@ class MulticlassTask(Task):
 
     kind = "multiclass"
     num_classes: int
+    label_smoothing: float = 0.0
+    """Share of the label that the loss spreads evenly over all classes, in [0, 1)."""
 
     @property
     def outputs(self) -> int:
@@ -34,10 +37,12 @@ class MulticlassTask(Task):
 
     def loss(self, output: Tensor, label: Tensor) -> Tensor:
         """Cross-entropy of logits ``[B, K]`` against classes ``[B]``; ``[B]``, 0 where the label is missing."""
-        return nn.functional.cross_entropy(output, label, reduction="none", ignore_index=MISSING)
+        return nn.functional.cross_entropy(
+            output, label, reduction="none", ignore_index=MISSING, label_smoothing=self.label_smoothing
+        )
 
     def attack_loss(self, output: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy from the margin, ``[B]``; the loss of a subclass that has another one."""
+        """Cross-entropy from the margin, without smoothing, ``[B]``; the loss of a subclass that has another one."""
         own = type(self).loss is not MulticlassTask.loss
         return self.loss(output, label) if own else losses.cross_entropy(output, label)
 
@@ -87,10 +92,17 @@ class Classification(MulticlassTask):
 
     Args:
         name: the label's name, which is also the task's.
+        label_smoothing: share ε of the label that the training loss spreads evenly over all classes, in [0, 1) (Szegedy
+            et al., "Rethinking the Inception architecture", CVPR 2016, section 7). Attacks and scores are of the label
+            itself.
+
+    Raises:
+        SettingError: ``label_smoothing`` is out of range.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, label_smoothing: float = 0.0) -> None:
         self.name = name
+        self.label_smoothing = check_real("label_smoothing", label_smoothing, 0, 1, closed="left", example=0.1)
 
     def setup(self, data: DataInfo) -> None:
         """Learn the number of classes.

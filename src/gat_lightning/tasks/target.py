@@ -25,27 +25,32 @@ def check_leading(tasks: Sequence[Task]) -> None:
         )
 
 
-def target_task(data: DataInfo, name: str, pos_weight: float | str | None = None) -> Task:
+def target_task(data: DataInfo, name: str, pos_weight: float | str | None = None, label_smoothing: float = 0.0) -> Task:
     """The task that predicts the label ``name``, ready to use.
 
     Args:
         data: what is known of the data set.
         name: of the label.
         pos_weight: of a binary label, see :class:`~gat_lightning.tasks.binary.BinaryClassification`.
+        label_smoothing: of a label with classes or a binary one, see
+            :class:`~gat_lightning.tasks.classification.Classification`.
 
     Raises:
-        ValueError: there is no such label, or ``pos_weight`` is given for one that is not binary.
+        ValueError: there is no such label, ``pos_weight`` is given for one that is not binary, or ``label_smoothing``
+            for one without classes.
     """
     kind = data.labels[name].kind if name in data.labels else "multiclass"
     if pos_weight is not None and kind != "binary":
         raise SettingError("pos_weight", pos_weight, f"left out: the label '{name}' is {kind} and has no positives")
+    if label_smoothing and kind == "regression":
+        raise SettingError("label_smoothing", label_smoothing, f"0: the label '{name}' is a number and has no classes")
     task: Task
     if kind == "binary":
-        task = BinaryClassification(name, pos_weight)
+        task = BinaryClassification(name, pos_weight, label_smoothing)
     elif kind == "regression":
         task = Regression(name)
     else:
-        task = Classification(name)
+        task = Classification(name, label_smoothing)
     task.setup(data)
     return task
 
