@@ -1,4 +1,4 @@
-"""Two processes equal one on the joined batch."""
+"""Two processes equal one on the joined batch; copies to a GPU are not waited for."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from gat_lightning.augment import CutMix, Identity, MaxUp, Mixup
+from gat_lightning.distributed import to_device
 from gat_lightning.errors import UserError
 from gat_lightning.methods import Adversarial, Free, Madry, Trades
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
@@ -153,3 +154,34 @@ def test_a_port_that_is_taken_is_named(tmp_path):
         said = process.communicate(timeout=300)[1]
     assert process.returncode == 1
     assert said.splitlines()[-1].startswith(f"Error: Port {port}, at which the processes of this run meet, is taken")
+
+
+@pytest.fixture
+def copies(monkeypatch):
+    """Records pinning and copying, which need no GPU to be asked for."""
+    made = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: made.append("pin") or tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, **how: made.append((str(device), how)) or tensor)
+    return made
+
+
+@pytest.mark.parametrize("device", ["cuda", torch.device("cuda", 1)])
+def test_to_a_gpu(copies, device):
+    to_device(torch.zeros(2), device)
+    assert copies == ["pin", (str(device), {"non_blocking": True})]
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_to_another_device(copies, device):
+    to_device(torch.zeros(2), device)
+    assert copies == [(device, {})]
+
+
+def test_from_elsewhere_to_a_gpu(copies):
+    to_device(torch.empty(2, device="meta"), "cuda")
+    assert copies == [("cuda", {})]
+
+
+def test_a_tensor_that_is_there_stays_itself():
+    tensor = torch.zeros(2)
+    assert to_device(tensor, "cpu") is tensor

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gat_lightning.distributed import to_device
 from gat_lightning.randomness import Shard
 
 MISSING = -1
@@ -33,6 +34,11 @@ class Mixed:
         """Of some of the images."""
         return Mixed({name: label[piece] for name, label in self.labels.items()}, self.share[piece])
 
+    def to(self, device: torch.device | str) -> Mixed:
+        """A copy with every tensor on ``device``."""
+        labels = {name: to_device(label, device) for name, label in self.labels.items()}
+        return Mixed(labels, to_device(self.share, device))
+
 
 @dataclass
 class Batch:
@@ -45,6 +51,7 @@ class Batch:
         index: position of each sample in its split, ``[B]`` long.
         shard: which part of the joined batch this is.
         mixed: what else the images were made of, if each is a mixture of two.
+        in_range: whether the images are known to be in [0, 1], so that attacks need not look, which waits for a GPU.
     """
 
     images: Tensor
@@ -52,21 +59,25 @@ class Batch:
     index: Tensor
     shard: Shard
     mixed: Mixed | None = None
+    in_range: bool = False
 
     def __getitem__(self, rows: slice) -> Batch:
         """Some of its samples: a slice with a start and a stop."""
-        labels = {name: label[rows] for name, label in self.labels.items()}
-        mixed = None if self.mixed is None else self.mixed[rows]
-        return Batch(self.images[rows], labels, self.index[rows], self.shard.piece(rows), mixed)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """A copy with every tensor on ``device``."""
-        return Batch(
-            self.images.to(device, non_blocking=non_blocking),
-            {name: label.to(device, non_blocking=non_blocking) for name, label in self.labels.items()},
-            self.index.to(device, non_blocking=non_blocking),
-            self.shard,
+        return replace(
+            self,
+            images=self.images[rows],
+            labels={name: label[rows] for name, label in self.labels.items()},
+            index=self.index[rows],
+            shard=self.shard.piece(rows),
+            mixed=None if self.mixed is None else self.mixed[rows],
         )
+
+    def to(self, device: torch.device | str) -> Batch:
+        """A copy with every tensor on ``device``, made without waiting for a GPU."""
+        labels = {name: to_device(label, device) for name, label in self.labels.items()}
+        images, index = to_device(self.images, device), to_device(self.index, device)
+        mixed = None if self.mixed is None else self.mixed.to(device)
+        return replace(self, images=images, labels=labels, index=index, mixed=mixed)
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Batch:
         """A copy whose images and dense labels ``[B, c, h, w]`` are what ``move`` makes of them."""

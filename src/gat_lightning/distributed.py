@@ -1,8 +1,9 @@
-"""Collectives over the processes of a run: sums and broadcasts, free of cost with one process."""
+"""Between processes and devices: collectives, free of cost with one process, and copies that nothing waits for."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -40,3 +41,13 @@ def several_ranks() -> bool:
 def rank_count() -> int:
     """The number of processes of the process group; 1 without one."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """``tensor`` on ``device``; itself if it is there.
+
+    A GPU copies from pinned memory while the process goes on. Copies from a GPU are complete when this returns.
+    """
+    if torch.device(device).type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -98,7 +98,13 @@ def test_ranks_share_the_joined_batch(toy, loader, ranks):
     parts = []
     for rank in range(ranks):
         data = toy(batch_size=9)
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=ranks, training=False)
+        data.trainer = SimpleNamespace(
+            global_rank=rank,
+            world_size=ranks,
+            training=False,
+            lightning_module=None,
+            strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        )
         parts.append(contents(getattr(data, loader)()))
     for step, (images, index, _, _) in enumerate(whole):
         assert torch.equal(torch.cat([part[step][0] for part in parts]), images)

@@ -93,7 +93,12 @@ class Attack(ABC):
         """
 
     def __call__(
-        self, problem: Problem | LossFunction, images: Tensor, generator: BatchGenerator | None = None
+        self,
+        problem: Problem | LossFunction,
+        images: Tensor,
+        generator: BatchGenerator | None = None,
+        *,
+        in_range: bool = False,
     ) -> Tensor:
         """Adversarial images for ``images``.
 
@@ -105,6 +110,8 @@ class Attack(ABC):
             generator: draws for this batch. Without one, the n-th call of this object draws from a generator keyed by
                 ``torch.initial_seed()`` and n: calls differ, runs with the same ``torch.manual_seed`` agree, and the
                 global generator is not touched.
+            in_range: whether the images are known to be in [0, 1]. They are then not looked at, which would wait for
+                a GPU to finish all work before; a value outside is clamped.
 
         Returns:
             A new tensor like ``images`` (shape, dtype, device), without a graph.
@@ -118,7 +125,7 @@ class Attack(ABC):
         if isinstance(generator, Tensor):
             raise ValueError(f"An attack takes no labels of its own; {CLASSIFIER}")
         problem = _as_problem(problem)
-        clean = _checked(images)
+        clean = _checked(images, in_range)
         if generator is None:
             generator = BatchGenerator(Shard.whole(len(clean)), torch.initial_seed(), self.name, self._calls)
             self._calls += 1
@@ -173,13 +180,13 @@ def _losses_of(module: nn.Module) -> LossFunction:
 
 
 @torch.no_grad()
-def _checked(images: Tensor) -> Tensor:
-    """A clamped copy of ``images``."""
+def _checked(images: Tensor, in_range: bool) -> Tensor:
+    """A clamped copy of ``images``, whose values are looked at unless they are known to be in range."""
     if not images.is_floating_point() or images.dim() != 4:
         raise ValueError(
             f"An attack needs floating point images [B, C, H, W], got {images.dtype} of shape {list(images.shape)}"
         )
-    if images.numel():
+    if images.numel() and not in_range:
         low, high = torch.stack(images.aminmax()).tolist()
         if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -31,7 +31,7 @@ _HASHED = 1024
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
-    """Data module of batches of images in [0, 1] with labels.
+    """Data module of batches of images in [0, 1] with labels: all of them, or those that the trainer's module reads.
 
     Validation images are held out from the training images. ``fraction`` then applies to both, so that a 10 % scenario
     uses 10 % of all images. Both draws depend only on ``seed`` and the labels; those of patients are described at
@@ -155,6 +155,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def _device(self) -> torch.device:
         return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
 
+    def _labels_read(self) -> Collection[str] | None:
+        """Names of the labels that the trainer's module looks up; None if that is unknown."""
+        return None if self.trainer is None else getattr(self.trainer.lightning_module, "labels_read", None)
+
     def split(self, name: str) -> SplitDataset:
         """The split ``train``, ``val`` or ``test``, after :meth:`setup`."""
         return self._datasets[name]
@@ -182,7 +186,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         With ``Trainer(overfit_batches=...)`` the order is fixed, so that every epoch has the same batches.
         """
         sampler = self.training_sampler(reshuffle=not getattr(self.trainer, "overfit_batches", 0))
-        return TrainingLoader(self.training_split(), sampler, self.workers, self._batches_done)
+        return TrainingLoader(
+            self.training_split(), sampler, self.workers, self._batches_done, self._device(), self._labels_read()
+        )
 
     def training_split(self) -> SplitDataset:
         """Source of the training batches: the split ``train``, and extra images if there are any."""
@@ -206,9 +212,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def _evaluation_loader(self, split: str) -> BatchLoader:
         dataset = self.split(split)
-        return BatchLoader(
-            dataset, EvaluationBatchSampler(len(dataset), self.batch_size, *self._ranks()), workers=self.workers
-        )
+        sampler = EvaluationBatchSampler(len(dataset), self.batch_size, *self._ranks())
+        return BatchLoader(dataset, sampler, self.workers, self._device(), self._labels_read())
 
     @cached_property
     def _augmenter(self) -> EpochAugmenter | None:

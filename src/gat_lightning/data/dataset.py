@@ -3,7 +3,7 @@
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from gat_lightning.batch import MISSING, Batch
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.data.sampler import Request
+from gat_lightning.data.stored import StoredBatch
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import Shard
 
@@ -36,6 +37,18 @@ class SplitDataset(Dataset[Batch], ABC):
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Images uint8 ``[B, C, H, W]`` of these rows of the store; may mark ``labels`` of the batch as missing."""
 
+    def stored(self, request: Request | list[int], names: Collection[str] | None = None) -> StoredBatch:
+        """Return the samples at these positions of the split as they are stored, on the labels' device.
+
+        Args:
+            request: positions with their part of the joined batch, or the positions of a whole batch.
+            names: of the labels that are wanted; all if None.
+        """
+        positions, shard = request if isinstance(request, tuple) else (request, Shard.whole(len(request)))
+        index = torch.tensor(positions, dtype=torch.long, device=self.rows.device)
+        labels = {name: label[index] for name, label in self.labels.items() if names is None or name in names}
+        return StoredBatch(self.pixels(self.rows[index], labels), labels, index, shard)
+
     def __getitems__(self, request: Request | list[int]) -> Batch:
         """Return the samples at these positions of the split as one batch, on the labels' device.
 
@@ -45,12 +58,7 @@ class SplitDataset(Dataset[Batch], ABC):
         Returns:
             Images float32 in [0, 1], contiguous, with all labels.
         """
-        positions, shard = request if isinstance(request, tuple) else (request, Shard.whole(len(request)))
-        index = torch.tensor(positions, dtype=torch.long, device=self.rows.device)
-        labels = {name: label[index] for name, label in self.labels.items()}
-        pixels = self.pixels(self.rows[index], labels)
-        images = pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        return Batch(images, labels, index, shard)
+        return self.stored(request).batch()
 
     def __getitem__(self, position: int) -> Batch:
         """Return a batch with one sample."""

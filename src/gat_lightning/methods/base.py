@@ -76,7 +76,7 @@ class Method(ABC):
 
         None for a method without adversarial images.
         """
-        return attack(problem, views.images, generator)
+        return attack(problem, views.images, generator, in_range=views.in_range)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint keeps."""

@@ -13,6 +13,7 @@ class Autoencoder(DenseTask):
     """
 
     name = "autoencoder"
+    labels_read = ()
 
     def setup(self, data: DataInfo) -> None:
         """Learn the image's shape."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +41,8 @@ class Task(ABC):
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
+        if {"label", "wanted"} & vars(cls).keys() and "labels_read" not in vars(cls):
+            cls.labels_read = None  # type: ignore[assignment, method-assign]
         if "setup" in vars(cls):
             cls.setup = _noted(cls.setup)  # type: ignore[assignment, method-assign]
 
@@ -68,6 +70,14 @@ class Task(ABC):
         Raises:
             ValueError: it cannot be had.
         """
+
+    @property
+    def labels_read(self) -> Collection[str] | None:
+        """Names of the data's labels that :meth:`label` looks up.
+
+        None, and so all of them, for a subclass that makes labels in its own way and does not say what it reads.
+        """
+        return (self.name,)
 
     def label(self, images: Tensor, labels: dict[str, Tensor], generator: BatchGenerator) -> Tensor:
         """This task's label for every sample, drawn or looked up. Images ``[B, C, H, W]`` in [0, 1]."""
@@ -155,6 +165,13 @@ def check_set_up(tasks: Iterable[Task]) -> None:
                 f"The task '{task.name}' has not been set up: call task.setup(data.info) before it is used, or"
                 " attach_tasks(model, tasks, image=(C, H, W)), which does it."
             )
+
+
+def labels_read(tasks: Iterable[Task]) -> Collection[str] | None:
+    """Names of the data's labels that some tasks look up; None if that is unknown of one."""
+    read = [task.labels_read for task in tasks]
+    known = [names for names in read if names is not None]
+    return {name for names in known for name in names} if len(known) == len(read) else None
 
 
 def _noted(setup: Callable[[Any, DataInfo], None]) -> Callable[[Any, DataInfo], None]:

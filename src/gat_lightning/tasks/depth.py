@@ -3,7 +3,7 @@
 import copy
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,11 @@ class Depth(DenseTask):
             )
         self._image = data.image
         self.shape = (1, height, width)
+
+    @property
+    def labels_read(self) -> Collection[str]:
+        """The data's maps, or nothing with a teacher."""
+        return (self.name,) if self.teacher is None else ()
 
     def wanted(self, images: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Depth maps in [0, 1].

@@ -29,6 +29,7 @@ class HOG(DenseTask):
     """
 
     name = "hog"
+    labels_read = ()
 
     def __init__(self, orientations: int = 9, pixels_per_cell: int | None = None, cells_per_block: int = 2) -> None:
         self.orientations = check_int("orientations", orientations)

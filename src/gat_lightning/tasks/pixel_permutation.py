@@ -17,6 +17,7 @@ class PixelPermutationTask(MulticlassTask):
     costs one pass over the pixels.
     """
 
+    labels_read = ()
     _sources: Tensor
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations_with_replacement
 
 import torch
@@ -28,6 +28,7 @@ class Views:
             task and every pair of tasks.
         shard: which part of the joined batch this is.
         mixed: what else the images were made of, if each is a mixture of two.
+        in_range: whether the images are known to be in [0, 1].
     """
 
     images: Tensor
@@ -36,6 +37,7 @@ class Views:
     counts: dict[frozenset[str], Tensor] = field(default_factory=dict)
     shard: Shard | None = None
     mixed: Mixed | None = None
+    in_range: bool = False
 
     def of(self, task: str, images: Tensor) -> Tensor:
         """What a task sees of ``images``, the clean or the adversarial version of :attr:`images`."""
@@ -62,7 +64,8 @@ class Views:
         for piece in pieces(len(self.images), size):
             labels = {name: label[piece] for name, label in self.labels.items()}
             mixed = None if self.mixed is None else self.mixed[piece]
-            yield Views(self.images[piece], labels, self.own, self.counts, self.shard.piece(piece), mixed)
+            part = self.shard.piece(piece)
+            yield replace(self, images=self.images[piece], labels=labels, shard=part, mixed=mixed)
 
 
 def prepare_views(
@@ -107,7 +110,7 @@ def views_of(batch: Batch, tasks: Sequence[Task], generators: Callable[[str], Ba
             images = task.transform(images, label)
             labels = {name: task.transform(each, label) if each.dim() == 4 else each for name, each in labels.items()}
         labels[task.name] = label
-    return Views(images, labels, own, shard=batch.shard, mixed=batch.mixed)
+    return Views(images, labels, own, shard=batch.shard, mixed=batch.mixed, in_range=batch.in_range)
 
 
 def joint_counts(labels: dict[str, Tensor], tasks: Sequence[str], dtype: torch.dtype) -> dict[frozenset[str], Tensor]:

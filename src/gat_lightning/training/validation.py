@@ -1,7 +1,7 @@
 """Validation and test of a LightningModule: the target's scores, clean and under attack, and the other tasks'."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,7 @@ from gat_lightning.models.encoding import full_precision
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.runs.metric_names import CLEAN, SELECTION, MetricName
 from gat_lightning.tasks import Task
+from gat_lightning.tasks.base import labels_read
 from gat_lightning.tasks.forward import scored_problem, task_outputs
 from gat_lightning.tasks.views import Views, views_of
 
@@ -83,7 +84,7 @@ class Scoring:
         problem = scored_problem(self._model, views, self._target, [self._target])
         for view, attack in self._attacks.items():
             generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
-            adversarial = attack(problem, attacked.images, generator)
+            adversarial = attack(problem, attacked.images, generator, in_range=attacked.in_range)
             self._score(view, adversarial, views, [self._target], attack.zero_gradient)
 
     def _views(self, batch: Batch, batch_idx: int, tasks: Sequence[Task]) -> Views:
@@ -184,6 +185,11 @@ class ScoredModule(pl.LightningModule):
     def selection_limit(self) -> int | None:
         """How many images of the validation split choose the best checkpoint; all if None."""
         return None if self._selection_view == CLEAN else self._attacked_images["val"]
+
+    @property
+    def labels_read(self) -> Collection[str] | None:
+        """Names of the data's labels that the tasks look up; a data module leaves out the others. None for all."""
+        return labels_read(self.tasks)
 
     def new_scoring(self, split: str, model: MultiTaskModel) -> Scoring:
         """Fresh metrics of ``val`` or ``test`` for the model or an average of it."""

@@ -158,7 +158,7 @@ def _training_images(trainer: pl.Trainer, device: torch.device, micro_batch: int
     """
     data = getattr(trainer, "datamodule", None)
     assert isinstance(data, ImageDataModule)
-    loader = BatchLoader(data.training_split(), data.training_sampler(), data.workers)
+    loader = BatchLoader(data.training_split(), data.training_sampler(), data.workers, device, labels=())
     for batch in islice(loader, int(trainer.num_training_batches)):
-        images = data.augmented(batch.to(device), trainer.current_epoch).images
+        images = data.augmented(batch, trainer.current_epoch).images
         yield from (images[rows] for rows in pieces(len(images), micro_batch))
