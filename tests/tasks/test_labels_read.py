@@ -34,7 +34,8 @@ class Looked(dict):
 def test_a_task_reads_what_it_says(task):
     task.setup(INFO)
     size = 3
-    labels = Looked({name: torch.zeros(size, dtype=torch.long) for name in LABELS} | {"depth": torch.rand(3, 1, 16, 16)})
+    classes = {name: torch.zeros(size, dtype=torch.long) for name in LABELS}
+    labels = Looked({**classes, "depth": torch.rand(size, 1, 16, 16)})
     task.label(torch.rand(size, 1, 16, 16), labels, BatchGenerator(Shard.whole(size), 0))
     assert labels.names == set(task.labels_read)
 

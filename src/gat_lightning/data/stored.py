@@ -41,7 +41,7 @@ class StoredBatch:
         device = device or self.pixels.device
         labels = {name: to_device(label, device) for name, label in self.labels.items()}
         images = scaled(to_device(self.pixels, device))
-        return Batch(images, labels, to_device(self.index, device), self.shard, in_range=True)
+        return Batch(images, labels, to_device(self.index, device), self.shard)
 
 
 def scaled(pixels: Tensor) -> Tensor:
