@@ -26,6 +26,7 @@ from gat_lightning.config.pretraining import compose_before
 from gat_lightning.data import ImageDataModule
 from gat_lightning.models import Features
 from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.training.callbacks.numerics import Numerics
 from gat_lightning.training.module import GATModule
 
 _WARM_UP, _MEASURED = 2, 5
@@ -161,7 +162,7 @@ def measure(config: DictConfig, job: str) -> Cost:
         config.trainer,
         precision=module.origin["engine"]["precision"],
         **dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False),
-        callbacks=[watch],
+        callbacks=[watch, Numerics(config.engine.tf32)],
         max_epochs=1,
         check_val_every_n_epoch=1,
         limit_train_batches=_WARM_UP + _MEASURED,

@@ -41,6 +41,7 @@ from gat_lightning.tasks import (
 )
 from gat_lightning.training.callbacks.catastrophic_overfitting import CatastrophicOverfittingGuard
 from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
+from gat_lightning.training.callbacks.numerics import Numerics
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
@@ -138,9 +139,7 @@ def build_module(
     scores = _scores(config, tasks[0], info)
     check_objectives(config, names, augment, method, weighting, curvature)
     model = build_model(config, info, tasks)
-    work = None if batches is None else work_of_training(config, model, method, attack, batches)
-    machine = this_machine(config.trainer.get("accelerator", "auto"))
-    resolved = resolved_training(config, model, machine, work, before)
+    resolved = _resolved(config, model, method, attack, batches, before)
     engine = _engine(config, model, names, weighting)
     micro_batch = config.engine.micro_batch
     settings = relative_to_run(plain(config), config.paths.run)
@@ -171,6 +170,18 @@ def build_module(
     with naming(config, "optimizer"):
         module.new_optimizer()
     return module
+
+
+def _resolved(
+    config: DictConfig,
+    model: MultiTaskModel,
+    method: Method,
+    attack: Attack,
+    batches: int | None,
+    before: ResolvedEngine | None,
+) -> ResolvedEngine:
+    work = None if batches is None else work_of_training(config, model, method, attack, batches)
+    return resolved_training(config, model, this_machine(config.trainer.get("accelerator", "auto")), work, before)
 
 
 def _scores(config: DictConfig, target: Task, info: DataInfo) -> Scores:
@@ -238,7 +249,11 @@ def build_trainer(config: DictConfig, precision: str = FULL) -> pl.Trainer:
         precision: what the configured one is on this machine, see :mod:`gat_lightning.config.engine`.
     """
     fall = instantiate(config.method).largest_fall
-    own = [CheckpointPaths(), *([] if fall is None else [CatastrophicOverfittingGuard(fall)])]
+    own = [
+        Numerics(config.engine.tf32),
+        CheckpointPaths(),
+        *([] if fall is None else [CatastrophicOverfittingGuard(fall)]),
+    ]
     return instantiate(
         config.trainer,
         precision=precision,

@@ -31,6 +31,7 @@ _QUIET = (
     ".*number of training batches.*is smaller than the logging interval.*",
     ".*exists and is not empty.*",
     ".*isinstance.treespec, LeafSpec.* is deprecated.*",
+    ".*new API settings to control TF32.*",
     ".*`srun` command is available on your system but is not used.*",
 )
 

@@ -121,7 +121,7 @@ class Curvature:
         return [str(ObjectiveName(task, "curvature")) for task in tasks[1:]] if self.mode == "objective" else []
 
     def __call__(self, clean: ForwardPass | None, tasks: Sequence[str], losses_at: LossesAt) -> list[Objective]:
-        """The regularisation losses, computed outside autocast.
+        """The regularisation losses, computed outside autocast and without TF32.
 
         Args:
             clean: forward pass on clean images that require a gradient; None where no term is :meth:`enabled`.
@@ -148,7 +148,8 @@ class Curvature:
                     for task, term in terms.items()
                 }
         if self.mode == "penalty":
-            return [Objective(PENALTY, None, terms[PENALTY], weight=self.coefficient)]
+            return [Objective(PENALTY, None, terms[PENALTY], weight=self.coefficient, ieee=True)]
         return [
-            Objective(str(ObjectiveName(task, "curvature")), task, term, decoder=False) for task, term in terms.items()
+            Objective(str(ObjectiveName(task, "curvature")), task, term, decoder=False, ieee=True)
+            for task, term in terms.items()
         ]

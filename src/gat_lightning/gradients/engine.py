@@ -7,6 +7,7 @@ Where the gradients are taken, at the encoder's parameters or at what the encode
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from gat_lightning.gradients.parameters import Trainable, TrainedParameters
 from gat_lightning.gradients.pending import CombinedGradient, PendingStep
 from gat_lightning.gradients.solving import SolvingStep
 from gat_lightning.gradients.spaces import SPACES, FlatLayout
+from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.gradients.weighted import WeightedStep
 from gat_lightning.validate import check_int, check_option, check_real
 from gat_lightning.weighting import Weighting
@@ -32,7 +34,7 @@ class GradientEngine:
     Shared parameters get Σ w_k ∇ l_k with w from the weighting. Decoders get the gradient of their own task's
     objectives with unit weight under an adaptive weighting; under a static one they get w_k as well, so that the step
     equals ``.backward()`` on Σ w_k l_k. An objective with a fixed weight w adds w ∇ l to every parameter's gradient.
-    Everything is computed outside autocast.
+    Everything is computed outside autocast; the Gramian and the combination never use TF32.
 
     Weights tied between the encoder and a decoder are shared parameters. Frozen parameters get no gradient; they may
     be frozen and thawed between steps.
@@ -124,7 +126,7 @@ class GradientEngine:
             ValueError: the objectives do not fit the engine, the weighting, the process group or the parts before.
         """
         try:
-            with torch.autocast(self._parameters.device.type, enabled=False):
+            with torch.autocast(self._parameters.device.type, enabled=False), _arithmetic(objectives):
                 if self._pending is None:
                     self._pending = self._begin(objectives)
                 self._pending.accumulate(self._divided(objectives), representation)
@@ -145,7 +147,7 @@ class GradientEngine:
                 "finish() ends a step that accumulate() began: call accumulate(objectives) first, or step."
             )
         try:
-            with torch.autocast(self._parameters.device.type, enabled=False):
+            with torch.autocast(self._parameters.device.type, enabled=False), tf32(False):
                 step, combined = self._pending.finish()
                 self._write(combined)
         finally:
@@ -232,3 +234,7 @@ class GradientEngine:
             parameter.grad = None
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(trained, self.clip_norm)
+
+
+def _arithmetic(objectives: Sequence[Objective]) -> AbstractContextManager[None]:
+    return tf32(False) if any(objective.ieee for objective in objectives) else nullcontext()

@@ -20,6 +20,8 @@ class Objective:
         decoder: whether an adaptive weighting lets it train its decoder.
         weight: a fixed coefficient, with which the objective stays out of the Gramian and the weighting, and every
             parameter gets its gradient; None for a weight that the weighting finds.
+        ieee: whether its gradient is wrong by percents in TF32, as second derivatives are: no gradient of its step is
+            then taken in TF32.
 
     Raises:
         ValueError: the arguments are in another order, or the loss is no scalar.
@@ -30,6 +32,7 @@ class Objective:
     loss: Tensor
     decoder: bool = True
     weight: float | None = None
+    ieee: bool = False
 
     def __post_init__(self) -> None:
         named = isinstance(self.name, str) and (self.task is None or isinstance(self.task, str))

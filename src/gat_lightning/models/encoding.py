@@ -1,6 +1,7 @@
 """Ways to run the encoder: in full precision, compiled, or with activation checkpointing."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.errors import SettingError
+from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.models import Features, MultiTaskModel
 from gat_lightning.models.features import Encode
 
@@ -18,9 +20,11 @@ from gat_lightning.models.features import Encode
 _FEWEST_CHANNELS = 16
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Outside autocast: second derivatives and differences of losses need the precision of the weights."""
-    return torch.autocast(device.type, enabled=False)
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Outside autocast and without TF32: second derivatives and differences of losses need the weights' precision."""
+    with torch.autocast(device.type, enabled=False), tf32(False):
+        yield
 
 
 def check_channels_last(model: nn.Module, device: torch.device) -> None:

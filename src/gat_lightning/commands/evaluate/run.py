@@ -32,6 +32,7 @@ from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.predictions import Predictions, score
 from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness, fingerprint
 from gat_lightning.evaluation.target import Target
+from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.runs.directory import stays
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
@@ -94,7 +95,7 @@ def _evaluate(config: DictConfig) -> EvaluationResult:
         notes=notes,
         **environment(device),
     )
-    with only_run_in(directory), stopping_at_once(), recorded(result, directory, clock):
+    with only_run_in(directory), stopping_at_once(), recorded(result, directory, clock), tf32(False):
         predictions = predict(config, subject, target, attacks, curve, directory)
         result.files["predictions"] = RunDirectory(directory).predictions.name
         scores = score(predictions, config.split, config.seed)
