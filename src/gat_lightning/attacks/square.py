@@ -90,6 +90,8 @@ def _loss_square() -> Any:
     """``torchattacks.Square`` that searches for the highest loss of all restarts; no image is ever done."""
 
     class LossSquare(square_search()):  # type: ignore[misc]
+        looks_ahead = False
+
         def __init__(self, problem: Problem, images: Tensor, settings: dict[str, Any]) -> None:
             super().__init__(LogitsModel(problem.loss, images), **settings)
             self._loss = problem.loss
