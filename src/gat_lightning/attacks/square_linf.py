@@ -94,8 +94,9 @@ class SearchInLinf:
             lefts.append((width - side) * torch.rand(1))
             changes.append(torch.rand(channels, 1, 1))
         change = 2 * self.eps * torch.sign(2 * torch.stack(changes) - 1)
-        places = (torch.tensor(sides), torch.cat(tops).long(), torch.cat(lefts).long())
-        return _Proposals(*(each.to(images.device) for each in places), change.to(images))
+        side, top, left = torch.tensor(sides), torch.cat(tops).long(), torch.cat(lefts).long()
+        device = images.device
+        return _Proposals(side.to(device), top.to(device), left.to(device), change.to(images))
 
 
 class _Pace:
