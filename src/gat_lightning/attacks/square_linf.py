@@ -88,10 +88,9 @@ class SearchInLinf:
         channels, height, width = images.shape[1:]
         sides, tops, lefts, changes = [], [], [], []
         for query in range(self.n_queries):
-            side = max(round(math.sqrt(self.p_selection(query) * height * width)), 1)
-            sides.append(side)
-            tops.append((height - side) * torch.rand(1))
-            lefts.append((width - side) * torch.rand(1))
+            sides.append(max(round(math.sqrt(self.p_selection(query) * height * width)), 1))
+            tops.append((height - sides[-1]) * torch.rand(1))
+            lefts.append((width - sides[-1]) * torch.rand(1))
             changes.append(torch.rand(channels, 1, 1))
         change = 2 * self.eps * torch.sign(2 * torch.stack(changes) - 1)
         side, top, left = torch.tensor(sides), torch.cat(tops).long(), torch.cat(lefts).long()
