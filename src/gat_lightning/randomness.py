@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+
+from gat_lightning.distributed import to_device
 
 BLOCK = 32
 """How many neighbours in a split are drawn for together."""
@@ -42,6 +45,32 @@ class Shard(NamedTuple):
         return self._replace(offset=self.offset + rows.start, size=rows.stop - rows.start)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """A draw for every sample of a joined batch. Equal ones draw equal numbers from equal generators.
+
+    Attributes:
+        kind: what is drawn.
+        shape: of a sample's floats.
+        high: integers are below it.
+        dtype: of floats; torch's default when the draw is asked for.
+    """
+
+    kind: Literal["permutation", "integers", "uniform", "normal"]
+    shape: tuple[int, ...] = ()
+    high: int = 0
+    dtype: torch.dtype = field(default_factory=torch.get_default_dtype)
+
+    def __call__(self, samples: int, generator: torch.Generator) -> Tensor:
+        """The numbers of so many samples, on the CPU."""
+        if self.kind == "permutation":
+            return torch.randperm(samples, generator=generator)
+        if self.kind == "integers":
+            return torch.randint(self.high, (samples,), generator=generator)
+        floats = torch.rand if self.kind == "uniform" else torch.randn
+        return floats(samples, *self.shape, generator=generator, dtype=self.dtype)
+
+
 class BatchGenerator:
     """Draws one value (or array) per sample of this process's shard; two objects with equal keys draw equal numbers.
 
@@ -56,23 +85,23 @@ class BatchGenerator:
     def rows(self, draw: Callable[[int, torch.Generator], Tensor], device: torch.device | str = "cpu") -> Tensor:
         """These samples' rows of what a function (samples, generator) draws for the joined batch."""
         drawn = draw(self.shard.total, self._generator)
-        return drawn[self.shard.offset : self.shard.offset + self.shard.size].to(device)
+        return to_device(drawn[self.shard.offset : self.shard.offset + self.shard.size], device)
 
     def permutation(self, device: torch.device | str = "cpu") -> Tensor:
         """Where a random order of the joined batch puts these samples: positions in it, ``[B]``, long."""
-        return self.rows(lambda count, generator: torch.randperm(count, generator=generator), device)
+        return self.rows(Draw("permutation"), device)
 
     def integers(self, high: int, device: torch.device | str = "cpu") -> Tensor:
         """Uniform integers in [0, high). Shape ``[B]``, long."""
-        return self.rows(lambda count, generator: torch.randint(high, (count,), generator=generator), device)
+        return self.rows(Draw("integers", high=high), device)
 
     def uniform(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
         """Uniform floats in [0, 1). Shape ``[B, *shape]``, float32."""
-        return self.rows(lambda count, generator: torch.rand(count, *shape, generator=generator), device)
+        return self.rows(Draw("uniform", tuple(shape)), device)
 
     def normal(self, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
         """Standard normal floats. Shape ``[B, *shape]``, float32."""
-        return self.rows(lambda count, generator: torch.randn(count, *shape, generator=generator), device)
+        return self.rows(Draw("normal", tuple(shape)), device)
 
 
 class ImageGenerator(BatchGenerator):
@@ -97,4 +126,4 @@ class ImageGenerator(BatchGenerator):
     def rows(self, draw: Callable[[int, torch.Generator], Tensor], device: torch.device | str = "cpu") -> Tensor:
         """These images' rows of what a function (images, generator) draws for each block."""
         drawn = [draw(BLOCK, generator)[rows] for generator, rows in zip(self._generators, self._rows, strict=True)]
-        return torch.cat(drawn)[self._order].to(device)
+        return to_device(torch.cat(drawn)[self._order], device)
