@@ -15,27 +15,40 @@ from torch import Tensor
 from gat_lightning.distributed import to_device
 from gat_lightning.randomness import BatchGenerator, Draw, Shard, generator_for
 
+AHEAD = ("cuda",)
+"""Types of the devices whose trainings draw ahead. On a CPU, the thread would take time from the step."""
+
 MOST_BYTES = 2**30
 """How many bytes of numbers are drawn ahead for a step."""
+
+THREAD = "draws ahead"
+"""Name of the thread."""
 
 Key = tuple[int, ...]
 """Seed, epoch and step."""
 
 
-class AheadDraws:
-    """Makes the generators of training steps. A step is expected to draw what the step before draws.
+class StepDraws:
+    """Makes the generators of training steps, on a GPU with numbers that are drawn one step ahead.
 
-    Expected numbers are ready when the step asks for them, in pinned memory if the device is a GPU. All others are
-    drawn when they are asked for. In any case they are those of :class:`~gat_lightning.randomness.BatchGenerator`. An
-    error of the thread is raised in the step, even if the numbers are not used.
-
-    Args:
-        device: of the training.
+    A step is expected to draw what the step before draws. Expected numbers are ready when the step asks for them, in
+    pinned memory. All others are drawn when they are asked for. In any case they are those of
+    :class:`~gat_lightning.randomness.BatchGenerator`. An error of the thread is raised in a later step, even if the
+    numbers are not used.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device, self._thread = device, _Thread()
-        self._ready = self._coming = self._numbers((), Shard.whole(0))
+    def __init__(self) -> None:
+        self._ahead: _Ahead | None = None
+
+    def start(self, device: torch.device) -> None:
+        """Start a training on a device."""
+        self._ahead = _Ahead(device) if device.type in AHEAD else None
+
+    def end(self) -> None:
+        """Forget all numbers."""
+        if self._ahead is not None:
+            self._ahead.discard()
+            self._ahead = None
 
     def generators(self, shard: Shard, key: Key) -> Callable[[str], BatchGenerator]:
         """Makes the generator of a purpose within a step.
@@ -44,22 +57,33 @@ class AheadDraws:
             shard: of the samples that are drawn for. The first call within a step is for all samples of this process.
             key: of the step.
         """
-        if key != self._ready.key:
-            self._begin(shard, key)
-        return partial(_AheadGenerator, shard, self._ready, self._coming)
+        if self._ahead is None:
+            return partial(BatchGenerator, shard, *key)
+        return partial(_AheadGenerator, shard, *self._ahead.at(shard, key))
 
-    def close(self) -> None:
-        """Forget all numbers."""
+
+class _Ahead:
+    """The numbers that are ready for a step, and those that are drawn for the coming one."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._thread = device, _Thread()
+        self._ready = self._coming = self._numbers((), Shard.whole(0))
+
+    def at(self, shard: Shard, key: Key) -> tuple[_Numbers, _Numbers]:
+        """Those for this step and for the coming one."""
+        if key != self._ready.key:
+            self._ready.discard()
+            self._ready = self._coming
+            if (self._ready.key, self._ready.shard) != (key, shard):
+                self._ready.discard()
+                self._ready = self._numbers(key, shard)
+            self._coming = self._numbers((*key[:-1], key[-1] + 1), shard)
+        return self._ready, self._coming
+
+    def discard(self) -> None:
+        """Forget them; raise what went wrong with them."""
         self._ready.discard()
         self._coming.discard()
-
-    def _begin(self, shard: Shard, key: Key) -> None:
-        self._ready.discard()
-        self._ready = self._coming
-        if (self._ready.key, self._ready.shard) != (key, shard):
-            self._ready.discard()
-            self._ready = self._numbers(key, shard)
-        self._coming = self._numbers((*key[:-1], key[-1] + 1), shard)
 
     def _numbers(self, key: Key, shard: Shard) -> _Numbers:
         return _Numbers(key, shard, self._device, self._thread)
@@ -150,7 +174,7 @@ class _Thread:
         with self._lock:
             self._waiting.append((function, future))
             if not self._runs:
-                Thread(target=self._run, name="draws ahead").start()
+                Thread(target=self._run, name=THREAD).start()
                 self._runs = True
         return future
 

@@ -26,6 +26,7 @@ from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import representation
 from gat_lightning.tasks.views import Views, prepare_views
 from gat_lightning.training.batch_statistics import check_parts
+from gat_lightning.training.draws import StepDraws
 from gat_lightning.training.optimizers import checked_optimizer
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.schedules import steps_of_run
@@ -104,6 +105,7 @@ class GATModule(ScoredModule):
         self.skip_non_finite = skip_non_finite
         self.origin = origin or {}
         self.skipped = self._skipped_in_a_row = 0
+        self.draws = StepDraws()
         self.last_step: GradientStep | None = None
         self.method.check(self.tasks, self.attacked_tasks)
         self.curvature.check(self.task_names, engine.space)
@@ -119,10 +121,15 @@ class GATModule(ScoredModule):
 
     def on_train_start(self) -> None:
         """Refuse batches that BatchNorm would fail on."""
+        self.draws.start(self.trainer.strategy.root_device)
         sampler = getattr(self.trainer.train_dataloader, "batch_sampler", None)
         if isinstance(sampler, JointBatchSampler):
             sizes = sampler.sizes[: int(self.trainer.num_training_batches)]
             check_parts(self.model, self.model.features.image, sizes, sampler.ranks, self.micro_batch)
+
+    def on_train_end(self) -> None:
+        """Forget the random numbers of the step that does not come."""
+        self.draws.end()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Step 2 of Algorithm 1 on one batch, by the paper's numbers; ``parts`` are its micro-batches."""
@@ -156,7 +163,7 @@ class GATModule(ScoredModule):
     def _draws(self, shard: Shard | None, batch_idx: int) -> Callable[[str], BatchGenerator]:
         """Makes the generator of a purpose within this step, for a part of the joined batch."""
         assert shard is not None
-        return partial(BatchGenerator, shard, self.seed, self.current_epoch, batch_idx)
+        return self.draws.generators(shard, (self.seed, self.current_epoch, batch_idx))
 
     def _objective_sums(self, parts: Sequence[Views], perturbed: Sequence[Tensor | None]) -> Iterator[Tensor]:
         """Each part's share of the sum of all objectives, which adversarial weights increase."""
