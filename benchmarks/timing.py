@@ -79,6 +79,16 @@ def interleaved(steps: Mapping[str, Callable[[int], object]], rounds: int, tick:
     return Times(spans)
 
 
+def repeated(step: Callable[[int], object], times: int) -> Callable[[int], None]:
+    """A step that does so many of another's, each with an index of its own."""
+
+    def run(index: int) -> None:
+        for repeat in range(times):
+            step(times * index + repeat)
+
+    return run
+
+
 def timed(step: Callable[[int], object], index: int) -> Span:
     """Time one call; garbage of earlier ones is collected before."""
     gc.collect()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.timing import Tick, Times, interleaved
+from benchmarks.timing import Tick, Times, interleaved, repeated
 from benchmarks.work import Work
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Jigsaw, Rotation
@@ -61,12 +61,4 @@ def compare(work: Work, rounds: int, tick: Tick) -> Times:
     for name in ("rotation", "jigsaw"):
         if not torch.equal(steps[name](0), steps[f"{name}, loop"](0)):
             raise AssertionError(f"{name} differs from the loop")
-    return interleaved({name: _repeated(step) for name, step in steps.items()}, rounds, tick)
-
-
-def _repeated(step: Callable[[int], Tensor]) -> Callable[[int], None]:
-    def run(index: int) -> None:
-        for repeat in range(REPEATS):
-            step(REPEATS * index + repeat)
-
-    return run
+    return interleaved({name: repeated(step, REPEATS) for name, step in steps.items()}, rounds, tick)

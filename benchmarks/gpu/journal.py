@@ -38,9 +38,9 @@ class Journal:
         """Write a line."""
         line = {"phase": phase, "name": name, **found}
         text = json.dumps(line, default=str, ensure_ascii=False)
-        print(text, flush=True)
         with self._path.open("a") as file:
             file.write(text + "\n")
+        print(text, flush=True)
         self.lines[phase, name] = json.loads(text)
 
     def found(self, key: Key) -> bool | None:

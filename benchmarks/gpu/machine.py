@@ -79,7 +79,7 @@ class Machine:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         torch._dynamo.reset()
         gc.collect()
-        if self.is_gpu:
+        if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
         with switched(Switches()):

@@ -57,7 +57,10 @@ def step(machine: Machine, settings: dict[str, Any], switches: Switches) -> dict
         found |= {"ms": round(1000 * seconds, 2), "images per second": round(machine.work.batch / seconds)}
         if machine.is_gpu:
             found["peak memory (GiB)"] = round(torch.cuda.max_memory_allocated(machine.device) / 2**30, 2)
-        found |= _profiled(machine, made, next(index))
+        try:
+            found |= _profiled(machine, made, next(index))
+        except RuntimeError as error:  # a driver may forbid it; the duration counts all the same
+            found["profiler"] = str(error)
     if settings.get("compiled"):
         found["graphs"] = counters["stats"]["unique_graphs"]
         if not found["graphs"]:

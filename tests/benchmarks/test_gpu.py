@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.gpu import gramian, numerics, steps, watch
+from benchmarks.gpu import gramian, numerics, packages, steps, watch
 from benchmarks.gpu.journal import Journal
 from benchmarks.gpu.machine import Machine
 from benchmarks.gpu.plan import PHASES, plan
@@ -109,6 +109,13 @@ def test_the_summary_has_the_goals_beside_the_figures(tmp_path):
     text = summary(journal)
     assert "- **fp32** failed after 3.0 s: RuntimeError: no\n" in text
     assert "- task=none, seed 0: not measured, needs --data FILE\n" in text
+
+
+def test_packages_that_the_machine_lacks_are_named(monkeypatch):
+    assert packages.lacking() == []
+    required = ["torch>=2.11", "no-such.package[extra]<3", "other; extra == 'dev'"]
+    monkeypatch.setattr(packages, "requires", lambda name: required)
+    assert packages.lacking() == ["no-such.package"]
 
 
 @pytest.mark.slow
