@@ -15,6 +15,7 @@ from benchmarks.contestants import CONTESTANTS
 from benchmarks.memory import peak_memory
 from benchmarks.timing import Ratio, Tick, Times, interleaved
 from benchmarks.work import Work
+from gat_lightning.config.engine import this_machine
 from gat_lightning.errors import UserError
 
 CHECK_BATCH, CHECK_STEPS = 8, 2
@@ -146,7 +147,7 @@ def wide(work: Work, rounds: int, tick: Tick) -> list[Row]:
 def fast(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """``engine=fast`` against ``engine=exact`` and against the peer, with each curvature."""
     bars = {(slow, quick): Bar(least=least) for slow, quick, least in FAST}
-    if not has_bf16():
+    if not this_machine("cpu").bf16:
         lacking = {"not run": "no AVX512-BF16 or AMX"}
         return [Row("fast", f"{a} (fp32 eager) / {b}", bar=bar, detail=lacking) for (a, b), bar in bars.items()]
     times = _times(work, list(dict.fromkeys(name for pair in bars for name in pair)), rounds, tick)
@@ -196,11 +197,6 @@ def transformed(work: Work, rounds: int, tick: Tick) -> list[Row]:
         share = Ratio.of([seconds / transforms.REPEATS for seconds in times.wall(task)], steps.wall("ours"))
         found.append(Row("transforms", f"{task} / step", share, Bar(most=0.005), None, steps.seconds()))
     return found
-
-
-def has_bf16() -> bool:
-    """Whether the processor multiplies bf16 numbers in hardware."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def representation(work: Work, rounds: int, tick: Tick) -> list[Row]:

@@ -21,6 +21,7 @@ from benchmarks.timing import Ratio  # noqa: E402
 from benchmarks.work import Work  # noqa: E402
 
 from benchmarks import agreement, autoattack, commands, report, rows  # noqa: E402
+from gat_lightning.config.engine import Machine  # noqa: E402
 
 TINY = Work("preact_resnet_small", width=4, batch=4, size=8, steps=2, threads=1, dtype="float64", random_start=False)
 
@@ -65,7 +66,7 @@ def test_single_task_adversarial_training_has_one_objective():
 
 
 def test_rows_of_bf16_are_not_run_on_a_processor_without_it(monkeypatch):
-    monkeypatch.setattr(rows, "has_bf16", lambda: False)
+    monkeypatch.setattr(rows, "this_machine", lambda device: Machine(device, bf16=False, compiler=True))
     found = rows.fast(TINY, 1, lambda text: None)
     assert [str(row.bar) for row in found] == ["≥ 2.2", "≥ 1.7", "≥ 1.5", "≥ 2.5", "≥ 2", "≥ 1.8"]
     assert all(row.met is None and "AVX512" in row.detail["not run"] for row in found)
@@ -74,7 +75,7 @@ def test_rows_of_bf16_are_not_run_on_a_processor_without_it(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("group", ["fast", "compiled"])
 def test_rows_of_compiled_contestants_run(group, monkeypatch):
-    monkeypatch.setattr(rows, "has_bf16", lambda: True)
+    monkeypatch.setattr(rows, "this_machine", lambda device: Machine(device, bf16=True, compiler=True))
     work = replace(TINY, width=16, dtype="float32", steps=1)
     found = rows.GROUPS[group](work, 1, lambda text: None)
     assert all(row.ratio.median > 0 and row.bar is not None and "fp32 eager" in row.what for row in found)
