@@ -36,7 +36,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "engine=fast": (TWO, "engine=fast"),
     "engine=fast, compiled": (TWO, "engine=fast", "engine.compile=true"),
     "TF32": (TWO, "engine.tf32=true"),
-    "solved every second step": (TWO, "curvature.mode=off", "engine.solve_every=2"),
     "float64": (TWO, "trainer.precision=64-true"),
     "weight perturbation, clipping, skipping": (TWO, "awp.gamma=0.01", "engine.clip_norm=1", "on_nan=skip"),
     "averages": (TWO, "callbacks=default+ema+swa", "callbacks.swa.rule.start=0"),

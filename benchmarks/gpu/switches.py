@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch.utils import deterministic
+
+from gat_lightning.gradients.tf32 import tf32
+from gat_lightning.training.callbacks.numerics import without_fills
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,13 @@ class Switches:
     """As torch has them when it is imported.
 
     Attributes:
-        tf32: convolutions round their factors to TF32.
+        tf32: whether convolutions and matrix products round their factors to TF32; None: convolutions alone.
         deterministic: algorithms that give the same numbers in every run, where there are some.
         fill: where algorithms are deterministic, write a value into each empty tensor.
         benchmark: cuDNN tries its algorithms and takes the fastest.
     """
 
-    tf32: bool = True
+    tf32: bool | None = None
     deterministic: bool = False
     fill: bool = True
     benchmark: bool = False
@@ -29,16 +31,20 @@ class Switches:
 
 @contextmanager
 def switched(switches: Switches) -> Iterator[None]:
-    """Set torch's switches; afterwards they are as torch has them."""
-    _switch(switches)
-    try:
-        yield
-    finally:
-        _switch(Switches())
+    """Set torch's switches, which are put back afterwards."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    with ExitStack() as stack:
+        if switches.tf32 is not None:
+            stack.enter_context(tf32(switches.tf32))
+        if not switches.fill:
+            stack.enter_context(without_fills())
+        _switch(switches.deterministic, switches.benchmark)
+        try:
+            yield
+        finally:
+            _switch(*before)
 
 
-def _switch(switches: Switches) -> None:
-    torch.backends.cudnn.allow_tf32 = switches.tf32
-    torch.backends.cudnn.benchmark = switches.benchmark
-    torch.use_deterministic_algorithms(switches.deterministic, warn_only=True)
-    deterministic.fill_uninitialized_memory = switches.fill
+def _switch(deterministic: bool, benchmark: bool) -> None:
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = benchmark

@@ -97,6 +97,7 @@ class Worker:
 
 def serve(connection: Connection, log: Path) -> None:
     """Measure what the connection sends, until it is closed; runs in the process of a :class:`Worker`."""
+    multiprocessing.set_start_method(None, force=True)  # loading processes start as anywhere else, not as this one
     os.setsid()  # a process group of its own, to be ended with all its children
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
