@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gat_lightning.augment.base import Augmentation, Generators, LossOf
 from gat_lightning.batch import MISSING, Batch, Mixed, has_label
-from gat_lightning.distributed import sum_over_ranks
+from gat_lightning.distributed import sum_over_ranks, to_device
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.validate import check_real
 
@@ -62,7 +62,7 @@ class PairMixing(Augmentation):
         partner = generator.permutation(device)
         uniform = generator.uniform((2,)).double()
         share = torch.from_numpy(betaincinv(self.alpha, self.alpha, uniform[:, 0].numpy()))
-        share = torch.where(uniform[:, 1] < self.probability, share, 1.0).to(batch.images)
+        share = to_device(torch.where(uniform[:, 1] < self.probability, share, 1.0).to(batch.images.dtype), device)
         images, share = self.mix(batch.images, _joined(batch.images, batch.shard)[partner], share, generator)
         own, others = {}, {}
         for name, label in batch.labels.items():
