@@ -52,6 +52,7 @@ class Batch:
         shard: which part of the joined batch this is.
         mixed: what else the images were made of, if each is a mixture of two.
         in_range: whether the images are known to be in [0, 1], so that attacks need not look, which waits for a GPU.
+        visits: how often each sample came before in the epoch, ``[B]`` long on the CPU; None if none did.
     """
 
     images: Tensor
@@ -60,6 +61,7 @@ class Batch:
     shard: Shard
     mixed: Mixed | None = None
     in_range: bool = False
+    visits: Tensor | None = None
 
     def __getitem__(self, rows: slice) -> Batch:
         """Some of its samples: a slice with a start and a stop."""
@@ -70,10 +72,11 @@ class Batch:
             index=self.index[rows],
             shard=self.shard.piece(rows),
             mixed=None if self.mixed is None else self.mixed[rows],
+            visits=None if self.visits is None else self.visits[rows],
         )
 
     def to(self, device: torch.device | str) -> Batch:
-        """A copy with every tensor on ``device``, made without waiting for a GPU."""
+        """A copy with every tensor but the visits on ``device``, made without waiting for a GPU."""
         labels = {name: to_device(label, device) for name, label in self.labels.items()}
         images, index = to_device(self.images, device), to_device(self.index, device)
         mixed = None if self.mixed is None else self.mixed.to(device)

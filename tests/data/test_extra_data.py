@@ -28,7 +28,7 @@ def generated(tmp_path):
 
 def epoch_of(sampler, epoch):
     sampler.set_epoch(epoch)
-    return [positions for positions, _ in sampler]
+    return [request.positions for request in sampler]
 
 
 @st.composite
@@ -48,7 +48,7 @@ def test_every_joined_batch_has_its_fraction_and_every_rank_its_share(mixture, r
     for step in zip(*samplers, strict=True):
         total = step[0][1].total
         drawn = round(total * fraction)
-        extras = [sum(position >= samples for position in positions) for positions, _ in step]
+        extras = [sum(position >= samples for position in positions) for positions, *_ in step]
         assert sum(extras) == drawn
         assert all(abs(count - drawn * len(part[0]) / total) < 1 for count, part in zip(extras, step, strict=True))
     batches = list(joined(samplers))

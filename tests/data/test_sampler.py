@@ -44,7 +44,7 @@ def test_epochs_and_seeds_differ_and_repeat():
     def order(seed, epoch):
         sampler = JointBatchSampler(50, 8, seed)
         sampler.set_epoch(epoch)
-        return [positions for positions, _ in sampler]
+        return [request.positions for request in sampler]
 
     assert order(0, 3) == order(0, 3)
     assert len({str(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9

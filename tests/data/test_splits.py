@@ -46,7 +46,7 @@ def test_stratified_draws_at_random():
 @given(st.integers(20, 60), st.floats(0.1, 0.5), st.floats(0.3, 1.0), st.integers())
 def test_hold_out_is_disjoint_balanced_and_as_large_as_said(per_class, val_fraction, fraction, seed):
     labels = torch.arange(per_class * 3) % 3
-    training, validation = hold_out(labels, val_fraction, fraction, seed)
+    training, validation, _ = hold_out(labels, val_fraction, fraction, seed)
     assert not set(training.tolist()) & set(validation.tolist())
     held_out = round(val_fraction * len(labels))
     assert len(validation) == (held_out if fraction == 1 else round(fraction * held_out))
@@ -57,14 +57,14 @@ def test_hold_out_is_disjoint_balanced_and_as_large_as_said(per_class, val_fract
 
 
 def test_hold_out_uses_all_images_at_fraction_one():
-    training, validation = hold_out(torch.arange(90) % 3, 0.2, 1.0, 0)
+    training, validation, _ = hold_out(torch.arange(90) % 3, 0.2, 1.0, 0)
     assert len(training) == 72
     assert len(validation) == 18
     assert set(training.tolist()) | set(validation.tolist()) == set(range(90))
 
 
 def test_ten_percent_of_cifar10_is_5000_images_in_all():
-    training, validation = hold_out(torch.arange(50000) % 10, 0.1, 0.1, 0)
+    training, validation, _ = hold_out(torch.arange(50000) % 10, 0.1, 0.1, 0)
     assert labels_per_class(training) == [450] * 10
     assert labels_per_class(validation) == [50] * 10
 
@@ -76,7 +76,10 @@ def labels_per_class(positions):
 def test_a_fraction_is_part_of_the_whole_split_with_the_same_seed():
     labels = torch.arange(300) % 3
     whole, part = hold_out(labels, 0.2, 1.0, 5), hold_out(labels, 0.2, 0.3, 5)
-    assert all(set(p.tolist()) < set(w.tolist()) for p, w in zip(part, whole, strict=True))
+    assert all(set(p.tolist()) < set(w.tolist()) for p, w in zip(part[:2], whole[:2], strict=True))
+    assert not set(part.rest.tolist()) & set(part.training.tolist())
+    assert sorted([*part.training.tolist(), *part.rest.tolist()]) == whole.training.tolist()
+    assert not len(whole.rest)
 
 
 def test_no_validation_image_left():

@@ -41,6 +41,22 @@ def test_unlabelled_images_are_for_training_alone(official_stl10):
     assert int((kept.split("train").labels["class"] == -1).sum()) == 15
 
 
+def test_unlabelled_images_of_the_data_set_are_a_part_of_every_batch(official_stl10):
+    data = STL10(root=official_stl10, unlabeled="own", unlabeled_fraction=0.75, batch_size=16)
+    data.setup()
+    assert len(data.split("train")) == 36
+    batches = list(data.train_dataloader())
+    assert len(batches) == 9
+    for batch in batches:
+        assert int((batch.labels["class"] == -1).sum()) == int((batch.labels["macro"] == -1).sum()) == 12
+    seen = {image.numpy().tobytes() for batch in batches for image in batch.images[batch.labels["class"] == -1]}
+    natural = STL10(root=official_stl10, unlabeled=True, batch_size=16)
+    natural.setup()
+    train = natural.split("train")
+    without = (train.labels["class"] == -1).nonzero().flatten().tolist()
+    assert seen == {image.numpy().tobytes() for image in train.__getitems__(without).images}
+
+
 def test_a_damaged_file_is_named(official_stl10):
     (official_stl10 / "stl10_binary" / "test_X.bin").write_bytes(b"short")
     with pytest.raises(UserError, match=r"test_X\.bin is damaged or not the official file"):

@@ -32,7 +32,7 @@ def test_info_survives_a_checkpoint(tmp_path):
 
 def test_samples_without_a_class_are_never_held_out():
     labels = torch.tensor([0, 1] * 20 + [-1] * 60)
-    training, validation = hold_out(labels, 0.5, 1.0, seed=0)
+    training, validation, _ = hold_out(labels, 0.5, 1.0, seed=0)
     assert len(validation) == 20
     assert (labels[validation] >= 0).all()
     assert int((labels[training] == -1).sum()) == 60

@@ -10,14 +10,14 @@ def joined(samplers):
     """Concatenate what all ranks yield in each step, checking that the shards fit together."""
     for step in zip(*samplers, strict=True):
         offset = 0
-        for positions, shard in step:
+        for positions, shard, _ in step:
             assert shard.offset == offset
             assert shard.size == len(positions)
             offset += shard.size
-        assert {shard.total for _, shard in step} == {offset}
-        sizes = [shard.size for _, shard in step]
+        assert {request.shard.total for request in step} == {offset}
+        sizes = [request.shard.size for request in step]
         assert max(sizes) - min(sizes) <= 1
-        yield [position for positions, _ in step for position in positions]
+        yield [position for request in step for position in request.positions]
 
 
 class Recorder(pl.LightningModule):

@@ -8,10 +8,14 @@ import torch
 from torch import Tensor
 
 from gat_lightning.batch import Batch
+from gat_lightning.distributed import to_device
 from gat_lightning.randomness import BatchGenerator, generator_for
 
 Generators = Callable[[str], BatchGenerator]
 """Makes the generator of a purpose within a step."""
+
+# Tables of random values: a batch of two parts has samples of at most four visits.
+_KEPT = 4
 
 LossOf = Callable[[Tensor, dict[str, Tensor]], Tensor]
 """(images ``[B, C, H, W]``, labels by name) -> the target's loss on each image, ``[B]``, without a graph."""
@@ -77,7 +81,7 @@ class Identity(Augmentation):
 
 
 class EpochAugmenter:
-    """Augments any part of a split, in any order, so that a sample's image depends only on (seed, epoch, sample).
+    """Augments any part of a split, in any order, so that an image depends only on (seed, epoch, sample, visit).
 
     Args:
         augmentation: what to do with the images.
@@ -87,13 +91,34 @@ class EpochAugmenter:
 
     def __init__(self, augmentation: Augmentation, samples: int, seed: int) -> None:
         self.augmentation, self.samples, self.seed = augmentation, samples, seed
-        self._epoch: int | None = None
-        self._table = torch.empty(0)
+        self._tables: dict[tuple[int, int], Tensor] = {}
 
-    def __call__(self, images: Tensor, index: Tensor, epoch: int) -> Tensor:
-        """Augmented images ``[B, C, H, W]`` of the samples at positions ``index`` ``[B]`` of the split."""
-        if epoch != self._epoch:
-            self._table = self.augmentation.draw(self.samples, generator_for(self.seed, epoch, "augment"))
-            self._epoch = epoch
-        self._table = self._table.to(images.device)
-        return self.augmentation(images, self._table[index])
+    def __call__(self, images: Tensor, index: Tensor, epoch: int, visits: Tensor | None = None) -> Tensor:
+        """Augmented images.
+
+        Args:
+            images: ``[B, C, H, W]``.
+            index: positions of the samples in the split, ``[B]``.
+            epoch: from 0.
+            visits: how often each sample came before in the epoch, ``[B]`` on the CPU; never if None.
+        """
+        if visits is None:
+            return self.augmentation(images, self._table(epoch, 0, index.device)[index])
+        parts, order = [], []
+        for visit in visits.unique().tolist():
+            rows = (visits == visit).nonzero().flatten()
+            parts.append(self._table(epoch, visit, index.device)[index[to_device(rows, index.device)]])
+            order.append(rows)
+        return self.augmentation(images, torch.cat(parts)[to_device(torch.cat(order).argsort(), index.device)])
+
+    def _table(self, epoch: int, visit: int, device: torch.device) -> Tensor:
+        """Random values of every sample, ``[samples, k]``, for a visit of an epoch."""
+        key = epoch, visit
+        table = self._tables.pop(key, None)
+        if table is None:
+            later = (visit,) if visit else ()
+            table = self.augmentation.draw(self.samples, generator_for(self.seed, epoch, "augment", *later))
+        self._tables[key] = table = to_device(table, device)
+        if len(self._tables) > _KEPT:
+            del self._tables[next(iter(self._tables))]
+        return table

@@ -10,13 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gat_lightning.batch import MISSING
 from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.contrast import warn_of_low_contrast
-from gat_lightning.data.dataset import ArrayDataset, ExtendedDataset, SplitDataset, home_of
+from gat_lightning.data.dataset import ArrayDataset, JoinedDataset, SplitDataset, home_of, missing
 from gat_lightning.data.duplicates import Place
 from gat_lightning.data.extra import check_extra, read_extra
-from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler
 from gat_lightning.data.splits import hold_out
 from gat_lightning.errors import UserError
 from gat_lightning.validate import check_real
@@ -63,6 +61,11 @@ class ArrayDataModule(ImageDataModule):
         self.extra_fraction = extra_fraction
         if self.extra is not None:
             check_extra(self.extra)
+            if self.unlabeled is not None:
+                raise UserError(
+                    "Both data.extra and data.unlabeled name further training images: leave one of them out"
+                )
+            self._further_fraction = "extra_fraction"
 
     @abstractmethod
     def load(self) -> Splits:
@@ -91,18 +94,18 @@ class ArrayDataModule(ImageDataModule):
         assert train.shape[1:] == test.shape[1:] == info.image, "describe() and load() differ in the shape of an image"
         classes = info.labels["class"].classes
         labels = self._with_macro(splits.train.labels, classes)
-        training, validation = hold_out(labels["class"], self.val_fraction, self.fraction, self.seed)
+        training, validation, rest = hold_out(labels["class"], self.val_fraction, self.fraction, self.seed)
+        parts = self._used_parts({"train": training, "val": validation, "rest": rest})
         warn_of_low_contrast(train, info.name)
         del splits.train  # so that images left out by the fraction are freed
-        self._kept = used = torch.cat([training, validation]).sort().values
+        self._kept = used = torch.cat(list(parts.values())).sort().values
         if len(used) < len(train):
             train, labels = train[used], {name: label[used] for name, label in labels.items()}
-            training, validation = torch.searchsorted(used, training), torch.searchsorted(used, validation)
+            parts = {name: torch.searchsorted(used, part) for name, part in parts.items()}
         home = home_of(train.nbytes + test.nbytes, self._device(), self.workers)
         train, test = train.to(home), test.to(home)
         self._datasets = {
-            "train": ArrayDataset(train, labels, training),
-            "val": ArrayDataset(train, labels, validation),
+            **{name: ArrayDataset(train, labels, part) for name, part in parts.items()},
             "test": ArrayDataset(test, self._with_macro(splits.test.labels, classes), torch.arange(len(test))),
         }
 
@@ -110,8 +113,8 @@ class ArrayDataModule(ImageDataModule):
         """The splits, and the extra images."""
         if self.extra is None:
             return self._datasets
-        images = self._extended.images
-        return {**self._datasets, "extra": ArrayDataset(images, {}, torch.arange(len(images)))}
+        assert self._with_further is not None
+        return {**self._datasets, "extra": self._with_further.second}
 
     def picture_name(self, place: Place) -> str:
         """The number of an image in the data set's training or test images, or in the file of extra images."""
@@ -121,36 +124,13 @@ class ArrayDataModule(ImageDataModule):
         return f"test image {row}" if place.split == "test" else f"training image {self._kept[row]}"
 
     @cached_property
-    def _extended(self) -> ExtendedDataset:
-        real, info = self.split("train"), self.info
-        assert isinstance(real, ArrayDataset)
-        assert self.extra is not None
+    def _with_further(self) -> JoinedDataset | None:
+        """The split ``train`` followed by the extra images, or by the unlabelled ones."""
+        if self.extra is None:
+            return super()._with_further
+        train, info = self.split("train"), self.info
         images, classes = read_extra(self.extra, info)
         known = self._with_macro({"class": classes}, info.labels["class"].classes)
-        labels = {
-            name: known[name] if name in known else _missing(label, len(images)) for name, label in real.labels.items()
-        }
-        return ExtendedDataset(real, images.to(home_of(images.nbytes, self._device(), self.workers)), labels)
-
-    def training_split(self) -> SplitDataset:
-        """The split ``train``, followed by the extra images.
-
-        Raises:
-            UserError: their file is missing or damaged, or does not fit these data.
-        """
-        return super().training_split() if self.extra is None else self._extended
-
-    def training_sampler(self, reshuffle: bool = True) -> JointBatchSampler:
-        """Sampler of the training split; with extra images, it mixes some into every batch."""
-        if self.extra is None:
-            return super().training_sampler(reshuffle)
-        real, extra = len(self._extended.real), len(self._extended.images)
-        return MixedBatchSampler(
-            real, extra, self.extra_fraction, self.batch_size, self.seed, *self._ranks(), reshuffle=reshuffle
-        )
-
-
-def _missing(label: Tensor, count: int) -> Tensor:
-    """``count`` missing labels of the same type."""
-    value = float("nan") if label.is_floating_point() else MISSING
-    return label.new_full((count, *label.shape[1:]), value)
+        labels = {name: known.get(name, missing(label, len(images))) for name, label in train.labels.items()}
+        images = images.to(home_of(images.nbytes, self._device(), self.workers))
+        return JoinedDataset(train, ArrayDataset(images, {}, torch.arange(len(images))), labels)

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import pytorch_lightning as pl
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from gat_lightning.augment.base import Augmentation, EpochAugmenter
 from gat_lightning.batch import Batch
-from gat_lightning.data.dataset import SplitDataset
+from gat_lightning.data.dataset import JoinedDataset, SplitDataset
 from gat_lightning.data.duplicates import Place, equal_images
 from gat_lightning.data.loader import BatchLoader, TrainingLoader
 from gat_lightning.data.macro import macro_label, macro_of_class
-from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler
+from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler, MixedBatchSampler, steps_of_longer
 from gat_lightning.data.settings import check_target
+from gat_lightning.data.unlabeled import OWN, REST, read_unlabeled, unlabeled_source, with_unlabeled
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import DataInfo, LabelInfo, PatientSplit
 from gat_lightning.validate import check_int, check_real
@@ -48,6 +50,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         augment: augmentation of training images, applied on the device.
         extra: file of extra training images, which only :class:`~gat_lightning.data.array_base.ArrayDataModule`
             supports.
+        unlabeled: training images without the target's label, see :mod:`gat_lightning.data.unlabeled`: ``own``,
+            ``rest``, a file or a folder; ``None`` or ``False`` for none. An evaluation does not read them.
+        unlabeled_fraction: fraction of unlabelled images in each joined training batch, in (0, 1).
+        epoch_images: number of images in an epoch, rounded up to full batches. By default an epoch is a pass over the
+            training images; with unlabelled ones, over the part that needs more joined batches.
 
     Raises:
         UserError: a setting is out of range. Settings that depend on the data are checked by :attr:`info`.
@@ -68,6 +75,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         macro: Macro | None = None,
         augment: Augmentation | None = None,
         extra: str | os.PathLike[str] | None = None,
+        unlabeled: str | os.PathLike[str] | bool | None = None,
+        unlabeled_fraction: float = 0.5,
+        epoch_images: int | None = None,
     ) -> None:
         super().__init__()
         if extra is not None:
@@ -76,6 +86,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         check_int("workers", workers, 0)
         check_real("fraction", fraction, 0, 1, closed="right")
         check_real("val_fraction", val_fraction, 0, 1, closed="neither", example=0.1)
+        self.unlabeled = unlabeled_source(unlabeled)
+        if self.unlabeled == REST and fraction == 1:
+            raise SettingError("unlabeled", REST, "left out: fraction=1 leaves out no training image")
+        check_real("unlabeled_fraction", unlabeled_fraction, 0, 1, closed="neither", example=0.5)
+        check_int("epoch_images", epoch_images, also=(None,))
+        self.unlabeled_fraction, self.epoch_images = unlabeled_fraction, epoch_images
         self.target, self.batch_size, self.workers, self.seed = target, batch_size, workers, seed
         self.fraction, self.val_fraction = fraction, val_fraction
         self.macro, self.augment = macro, augment
@@ -191,8 +207,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         )
 
     def training_split(self) -> SplitDataset:
-        """Source of the training batches: the split ``train``, and extra images if there are any."""
-        return self.split("train")
+        """Source of the training batches: the split ``train``, followed by further images if there are any.
+
+        Raises:
+            UserError: their source is missing or damaged, does not fit these data, or has test images.
+        """
+        return self.split("train") if self._with_further is None else self._with_further
 
     def training_sampler(self, reshuffle: bool = True) -> JointBatchSampler:
         """This rank's part of the joined training batches, as positions in :meth:`training_split`.
@@ -200,7 +220,55 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         Args:
             reshuffle: whether the order changes every epoch.
         """
-        return JointBatchSampler(len(self.split("train")), self.batch_size, self.seed, *self._ranks(), reshuffle)
+        labelled, steps = len(self.split("train")), self._steps()
+        further = len(self.training_split()) - labelled
+        settings = self.batch_size, self.seed, *self._ranks(), reshuffle, steps
+        if not further:
+            return JointBatchSampler(labelled, *settings)
+        setting = self._further_fraction
+        return MixedBatchSampler(labelled, further, getattr(self, setting), *settings, setting=f"data.{setting}")
+
+    _further_fraction = "unlabeled_fraction"
+
+    def _steps(self) -> int | None:
+        """Number of joined batches in an epoch; None if that is one pass over the split ``train``."""
+        if self.epoch_images is not None:
+            return -(-self.epoch_images // self.batch_size)
+        if self.unlabeled is None:
+            return None
+        labelled = len(self.split("train"))
+        unlabelled = len(self.training_split()) - labelled
+        return steps_of_longer(labelled, unlabelled, self.unlabeled_fraction, self.batch_size)
+
+    @cached_property
+    def _with_further(self) -> JoinedDataset | None:
+        """The split ``train`` followed by the unlabelled images, whose target's label is missing."""
+        if self.unlabeled is None:
+            return None
+        parts = self.split("train"), self._unlabeled_images(), self.split("test")
+        return with_unlabeled(*parts, self.target, self.unlabeled)
+
+    def _unlabeled_images(self) -> SplitDataset:
+        if self.unlabeled == REST:
+            return self.split(REST)
+        if self.unlabeled == OWN:
+            return self.own_unlabeled()
+        assert isinstance(self.unlabeled, Path)
+        return read_unlabeled(self.unlabeled, self.info, self._ranks()[0] == 0)
+
+    def own_unlabeled(self) -> SplitDataset:
+        """Images of the data set that have no label, after :meth:`setup`.
+
+        Raises:
+            UserError: there are none.
+        """
+        raise UserError(
+            f"data.unlabeled=own: {self.info.name} has no images without labels; use rest, a file or a folder"
+        )
+
+    def _used_parts(self, parts: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The splits, without ``rest`` if nobody asked for it."""
+        return {name: rows for name, rows in parts.items() if name != REST or self.unlabeled == REST}
 
     def val_dataloader(self) -> BatchLoader:
         """This rank's part of the validation images."""
@@ -224,7 +292,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def augmented(self, batch: Batch, epoch: int) -> Batch:
         """Augment a training batch of an epoch on its device. The result does not depend on rank and batch."""
         augmenter = self._augmenter
-        return batch if augmenter is None else batch.moved(lambda pixels: augmenter(pixels, batch.index, epoch))
+        if augmenter is None:
+            return batch
+        return batch.moved(lambda pixels: augmenter(pixels, batch.index, epoch, batch.visits))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment the batch if the trainer is training."""

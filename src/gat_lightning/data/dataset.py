@@ -44,10 +44,13 @@ class SplitDataset(Dataset[Batch], ABC):
             request: positions with their part of the joined batch, or the positions of a whole batch.
             names: of the labels that are wanted; all if None.
         """
-        positions, shard = request if isinstance(request, tuple) else (request, Shard.whole(len(request)))
+        if isinstance(request, list):
+            request = Request(request, Shard.whole(len(request)))
+        positions, shard, visits = Request(*request)
         index = torch.tensor(positions, dtype=torch.long, device=self.rows.device)
         labels = {name: label[index] for name, label in self.labels.items() if names is None or name in names}
-        return StoredBatch(self.pixels(self.rows[index], labels), labels, index, shard)
+        before = torch.tensor(visits) if any(visits) else None
+        return StoredBatch(self.pixels(self.rows[index], labels), labels, index, shard, before)
 
     def __getitems__(self, request: Request | list[int]) -> Batch:
         """Return the samples at these positions of the split as one batch, on the labels' device.
@@ -84,31 +87,37 @@ class ArrayDataset(SplitDataset):
         return self.images[rows]
 
 
-class ExtendedDataset(SplitDataset):
-    """Split of real images, followed by extra images.
+class JoinedDataset(SplitDataset):
+    """The samples of one split, followed by those of another.
 
     Args:
-        real: the split.
-        images: the M extra ones, uint8 ``[M, C, H, W]`` in any memory layout, on any device; may be mapped from a file.
-        labels: of the extra ones, ``{name: tensor [M, ...]}``, with the names of the real ones.
+        first: the split whose device is that of the batches.
+        second: images of the same shape.
+        labels: of the second's n samples, ``{name: tensor [n, ...]}``, with the names of the first's.
     """
 
-    def __init__(self, real: ArrayDataset, images: Tensor, labels: Mapping[str, Tensor]) -> None:
-        self.real, self.images = real, images
-        stored, device = len(real.images), real.rows.device
-        rows = torch.cat([real.rows, torch.arange(stored, stored + len(images), device=device)])
+    def __init__(self, first: SplitDataset, second: SplitDataset, labels: Mapping[str, Tensor]) -> None:
+        self.first, self.second = first, second
+        device = first.rows.device
         super().__init__(
-            {name: torch.cat([label, labels[name].to(device)]) for name, label in real.labels.items()}, rows
+            {name: torch.cat([label, labels[name].to(device)]) for name, label in first.labels.items()},
+            torch.arange(len(first) + len(second), device=device),
         )
 
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
-        """A copy of these images, on the real ones' device; rows beyond the real ones' array are extra."""
-        extra = rows >= len(self.real.images)
-        pixels = self.real.images.new_empty(len(rows), *self.real.images.shape[1:])
-        pixels[~extra] = self.real.images[rows[~extra]]
-        from_extra = (rows[extra] - len(self.real.images)).to(self.images.device)
-        pixels[extra] = self.images[from_extra].to(pixels.device)
-        return pixels
+        """Those of both splits, on the first one's device."""
+        beyond = rows >= len(self.first)
+        both = torch.empty(0)
+        for split, start, here in ((self.first, 0, ~beyond), (self.second, len(self.first), beyond)):
+            wanted = split.rows[(rows[here] - start).to(split.rows.device)]
+            marked = {name: label[here] for name, label in labels.items()}
+            found = split.pixels(wanted, marked).to(rows.device)
+            if not start:
+                both = found.new_empty(len(rows), *found.shape[1:])
+            both[here] = found
+            for name, label in marked.items():
+                labels[name][here] = label
+        return both
 
 
 class FileDataset(SplitDataset):
@@ -171,3 +180,8 @@ def home_of(bytes_needed: int, device: torch.device, workers: int) -> torch.devi
         return torch.device("cpu")
     free, _ = torch.cuda.mem_get_info(device)
     return device if bytes_needed <= free // 4 else torch.device("cpu")
+
+
+def missing(label: Tensor, count: int) -> Tensor:
+    """``count`` missing labels like those of ``label`` ``[N, ...]``."""
+    return label.new_full((count, *label.shape[1:]), float("nan") if label.is_floating_point() else MISSING)

@@ -1,5 +1,6 @@
 """Equal pictures in a data set, found by hashes."""
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -7,6 +8,15 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from torch import Tensor
+
+from gat_lightning.data.dataset import FileDataset, SplitDataset
+from gat_lightning.data.listing import shorten
+from gat_lightning.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Images that are hashed at a time.
+_HASHED = 1024
 
 
 class Place(NamedTuple):
@@ -41,6 +51,29 @@ def equal_images(batches: Iterable[Tensor]) -> list[list[int]]:
     for position, found in enumerate(hashes):
         positions[found].append(position)
     return [group for group in positions.values() if len(group) > 1]
+
+
+def refuse_test_images(images: SplitDataset, test: SplitDataset, what: str) -> None:
+    """See that no image is a test image, pixel by pixel. Pictures that are decoded for each batch are not looked at.
+
+    Args:
+        images: to train on.
+        test: the test images.
+        what: their source, for the message.
+
+    Raises:
+        UserError: some are test images; the first ones are named.
+    """
+    if isinstance(images, FileDataset) or isinstance(test, FileDataset):
+        log.info(
+            "%s: whether test images are among them is not looked at, as pictures are decoded for each batch", what
+        )
+        return
+    batches = (split.pixels(rows, {}) for split in (test, images) for rows in split.rows.split(_HASHED))
+    found = [group for group in equal_images(batches) if group[0] < len(test) <= group[-1]]
+    if found:
+        named = [f"image {group[-1] - len(test)} (test image {group[0]})" for group in found]
+        raise UserError(f"{what}: {len(found):,} test images are among them: {shorten(named)}; take them out")
 
 
 def _divided(groups: Iterable[list[int]], key: Callable[[int], Hashable]) -> list[list[int]]:

@@ -60,18 +60,33 @@ def read_extra(path: Path, info: DataInfo) -> tuple[Tensor, Tensor]:
     if not path.is_file():
         raise UserError(f"data.extra: there is no file {path.absolute()}")
     image, label = KEYS[path.suffix]
-    arrays = pickled_arrays(path) if path.suffix in _PICKLES else _npz_arrays(path, image, label)
+    arrays = pickled_arrays(path) if path.suffix in _PICKLES else npz_arrays(path, image, label)
     missing = [key for key in (image, label) if key not in arrays]
     if missing:
         found = ", ".join(arrays) or "none at all"
         raise UserError(f"{path} has no array {', '.join(missing)}; it has {found}. It must have {image} and {label}")
-    images, labels = _images(path, image, arrays[image], info), _labels(path, label, arrays[label], info)
+    images, labels = (
+        check_images(path, image, arrays[image], info, "data.extra"),
+        _labels(path, label, arrays[label], info),
+    )
     if len(images) != len(labels):
         raise UserError(f"{path}: {len(images):,} images ({image}) but {len(labels):,} labels ({label})")
     return images, labels
 
 
-def _images(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor:
+def check_images(path: Path, key: str, array: NDArray[Any], info: DataInfo, setting: str) -> Tensor:
+    """Images of an array uint8 ``[N, H, W, C]``, or ``[N, H, W]`` for grey levels, as ``[N, C, H, W]``.
+
+    Args:
+        path: the file that the array is from.
+        key: its name there.
+        array: of images.
+        info: description of the data set that the images are added to.
+        setting: that names the file.
+
+    Raises:
+        UserError: the images do not match the data set, or there are none.
+    """
     channels, height, width = info.image
     check_image_dtype(array, f"{path}: {key}")
     if array.ndim == 3:
@@ -82,7 +97,7 @@ def _images(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor
             f" [N, {height}, {width}, {channels}]"
         )
     if not len(array):
-        raise UserError(f"{path} holds no images; set data.extra=null to train without extra ones")
+        raise UserError(f"{path} holds no images; set {setting}=null to train without them")
     check_image_range(array, f"{path}: {key}")
     return _as_tensor(array).permute(0, 3, 1, 2)
 
@@ -103,7 +118,12 @@ def _as_tensor(array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array)
 
 
-def _npz_arrays(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
+def npz_arrays(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
+    """Arrays of a file by name: those of ``keys``, mapped into memory where that can be, and nothing of others.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     try:
         with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
             return {

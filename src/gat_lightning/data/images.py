@@ -88,8 +88,9 @@ class Images(ArrayDataModule):
     def _parts(self) -> dict[str, Tensor]:
         """Files of each split, including unreadable ones: positions, long, ascending."""
         test, train = (mask.nonzero().flatten() for mask in (self._files.test, ~self._files.test))
-        training, validation = hold_out(self._files.labels[train], self.val_fraction, self.fraction, self.seed)
-        return {"train": train[training], "val": train[validation], "test": test}
+        training, validation, rest = hold_out(self._files.labels[train], self.val_fraction, self.fraction, self.seed)
+        parts = {"train": train[training], "val": train[validation], "test": test, "rest": train[rest]}
+        return self._used_parts(parts)
 
     def describe(self) -> DataInfo:
         """Names and statistics; lists the folders and reads at most 1,000 pictures.

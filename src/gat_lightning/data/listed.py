@@ -109,7 +109,10 @@ class ListedPictures(ImageDataModule):
 
     @abstractmethod
     def divide(self, records: Records) -> dict[str, Tensor]:
-        """Rows of the splits ``train``, ``val`` and ``test``, including unreadable pictures."""
+        """Rows of the splits ``train``, ``val`` and ``test``, including unreadable pictures.
+
+        And of ``rest``, the training pictures that ``fraction`` leaves out.
+        """
 
     @cached_property
     def records(self) -> Records:
@@ -127,8 +130,8 @@ class ListedPictures(ImageDataModule):
 
     @cached_property
     def parts(self) -> dict[str, Tensor]:
-        """Rows of every split, as the tables list them."""
-        return self.divide(self.records)
+        """Rows of every split that is used, as the tables list them."""
+        return self._used_parts(self.divide(self.records))
 
     def groups(self, split: str) -> Tensor | None:
         """As in the base class; the numbers are not those of the tables, and follow from all chosen patients."""

@@ -54,8 +54,8 @@ def divide_patients(
         official: as for :func:`held_out`.
 
     Returns:
-        Positions of the images of ``train`` and ``test``, ascending, and of ``val``, shuffled, so that the first ones
-        are a fair sample.
+        Positions of the images of ``train`` and ``test``, ascending, of ``val``, shuffled, so that the first ones are a
+        fair sample, and of ``rest``, those of the training patients that are not kept, ascending.
 
     Raises:
         UserError: a split has no image.
@@ -73,7 +73,7 @@ def divide_patients(
                 f"data.val_fraction={split.val_fraction} and data.fraction={fraction} leave no {name} image of the"
                 f" {total}; change one of them"
             )
-    parts = {"train": ~test & ~val & kept, "val": val & kept, "test": test}
+    parts = {"train": ~test & ~val & kept, "val": val & kept, "test": test, "rest": ~test & ~val & ~kept}
     rows = {name: part.nonzero().flatten() for name, part in parts.items()}
     order = torch.randperm(len(rows["val"]), generator=generator_for(str(split.split_seed), "validation order"))
     return {**rows, "val": rows["val"][order]}

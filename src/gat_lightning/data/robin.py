@@ -163,10 +163,10 @@ class ROBIN(ListedPictures):
         test, others = (mask.nonzero().flatten() for mask in (chosen, ~chosen))
         if not len(test):
             test, others = stratified(labels, round(self.test_fraction * len(labels)), self.title, "test")
-        training, validation = hold_out(labels[others], self.val_fraction, self.fraction, self.seed)
+        training, validation, rest = hold_out(labels[others], self.val_fraction, self.fraction, self.seed)
         if absent := sorted(set(range(len(CLASSES))) - set(labels[others[training]].tolist())):
             raise UserError(f"There is no training picture of the class {CLASSES[absent[0]]!r}; use a larger fraction")
-        return {"train": others[training], "val": others[validation], "test": test}
+        return {"train": others[training], "val": others[validation], "test": test, "rest": others[rest]}
 
 
 def _with_table(pictures: Sequence[_Picture], csv: Path) -> tuple[list[_Picture], list[Fault], tuple[str, ...]]:

@@ -1,11 +1,28 @@
 """Class-balanced splits that depend only on the labels and a key."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from gat_lightning.batch import MISSING
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import generator_for
+
+
+class HeldOut(NamedTuple):
+    """Training data in parts, which are disjoint.
+
+    Attributes:
+        training: positions of the training samples, ascending.
+        validation: positions of the validation samples, shuffled, so that the first ones are a fair sample even if the
+            data are sorted by class.
+        rest: positions of the samples that the fraction leaves out of the training samples, ascending.
+    """
+
+    training: Tensor
+    validation: Tensor
+    rest: Tensor
 
 
 def stratified(labels: Tensor, size: int, *key: int | str) -> tuple[Tensor, Tensor]:
@@ -43,7 +60,7 @@ def quotas(counts: Tensor, size: int) -> Tensor:
     return quota
 
 
-def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) -> HeldOut:
     """Split training data into training and validation, then keep a fraction of each.
 
     The fraction applies to both, so that ``fraction=0.1`` uses a tenth of all images, including validation. It does not
@@ -55,18 +72,16 @@ def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) ->
         fraction: fraction of both parts to keep, in (0, 1].
         seed: seed of the run. The split depends only on the seed and the labels.
 
-    Returns:
-        Positions of the training samples, ascending, and of the validation samples, shuffled, so that the first ones
-        are a fair sample even if the data are sorted by class. The two are disjoint.
-
     Raises:
         UserError: there is no validation image, or a class has no training image.
     """
     labelled = (labels != MISSING).nonzero().flatten()
     drawn, _ = stratified(labels[labelled], round(val_fraction * len(labelled)), seed, "validation")
     validation, training = _parted(len(labels), labelled[drawn])
+    rest = training[:0]
     if fraction < 1:
-        training = training[stratified(labels[training], round(fraction * len(training)), seed, "fraction")[0]]
+        kept, left_out = stratified(labels[training], round(fraction * len(training)), seed, "fraction")
+        training, rest = training[kept], training[left_out]
         validation = validation[stratified(labels[validation], round(fraction * len(validation)), seed, "fraction")[0]]
     if not len(validation):
         raise UserError(
@@ -79,7 +94,8 @@ def hold_out(labels: Tensor, val_fraction: float, fraction: float, seed: int) ->
             f"data.val_fraction={val_fraction} and data.fraction={fraction} leave no training image of class"
             f" {absent[0]}; use a larger fraction or a smaller val_fraction"
         )
-    return training, validation[torch.randperm(len(validation), generator=generator_for(seed, "validation order"))]
+    order = torch.randperm(len(validation), generator=generator_for(seed, "validation order"))
+    return HeldOut(training, validation[order], rest)
 
 
 def _parted(count: int, drawn: Tensor) -> tuple[Tensor, Tensor]:

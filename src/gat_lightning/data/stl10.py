@@ -1,5 +1,6 @@
 """STL-10 from its official files, downloaded if necessary."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from gat_lightning.batch import MISSING
 from gat_lightning.data.archives import OfficialArchive
 from gat_lightning.data.array_base import ArrayDataModule, LabelledImages, Splits
 from gat_lightning.data.base import Macro
+from gat_lightning.data.dataset import ArrayDataset, SplitDataset, home_of
+from gat_lightning.data.unlabeled import OWN
 from gat_lightning.info import DataInfo, LabelInfo
+
+log = logging.getLogger(__name__)
 
 OFFICIAL = datasets.STL10
 """Names, address and MD5 sums of the official files."""
@@ -36,8 +41,9 @@ class STL10(ArrayDataModule):
     Args:
         root: folder of the files.
         download: whether to download the archive if neither exists.
-        unlabeled: whether to train on the unlabelled images too. Only self-supervised tasks learn from them, since
-            class and macro class are missing. They need 2.8 GB of memory and are never held out for validation.
+        unlabeled: as for :class:`~gat_lightning.data.base.ImageDataModule`; ``own`` for the 100,000 unlabelled images,
+            which need 2.8 GB of memory. ``True`` mixes these among the training images in their natural share instead;
+            only self-supervised tasks learn from them then. They are never held out for validation.
         macro: as for :class:`~gat_lightning.data.base.ImageDataModule`; vehicles and animals.
         **settings: those of :class:`~gat_lightning.data.base.ImageDataModule`.
     """
@@ -47,12 +53,18 @@ class STL10(ArrayDataModule):
         *,
         root: str | os.PathLike[str],
         download: bool = True,
-        unlabeled: bool = False,
+        unlabeled: str | os.PathLike[str] | bool | None = None,
         macro: Macro | None = MACRO,
         **settings: Any,
     ) -> None:
-        super().__init__(macro=macro, **settings)
-        self.root, self.download, self.unlabeled = Path(root).expanduser(), download, unlabeled
+        self._among_training = unlabeled is True
+        super().__init__(macro=macro, unlabeled=None if self._among_training else unlabeled, **settings)
+        self.root, self.download = Path(root).expanduser(), download
+        if self._among_training:
+            log.info(
+                "data.unlabeled=true mixes the unlabelled images among the others, for self-supervised tasks alone;"
+                " data.unlabeled=own trains the target on them too"
+            )
 
     @property
     def _official(self) -> OfficialArchive:
@@ -73,14 +85,24 @@ class STL10(ArrayDataModule):
             UserError: no files and no download, or a damaged archive.
         """
         self._official.prepare(
-            [name for name in self._sums if self.unlabeled or "unlabeled" not in name], self.download
+            [name for name in self._sums if self._needs_unlabeled or "unlabeled" not in name], self.download
         )
+
+    @property
+    def _needs_unlabeled(self) -> bool:
+        return self._among_training or self.unlabeled == OWN
+
+    def own_unlabeled(self) -> SplitDataset:
+        """The 100,000 unlabelled images."""
+        images = self._images("unlabeled_X.bin")
+        images = images.to(home_of(images.nbytes, self._device(), self.workers))
+        return ArrayDataset(images, {}, torch.arange(len(images)))
 
     def load(self) -> Splits:
         """All images, uint8 ``[N, 3, 96, 96]``. Downloads the files if they are missing."""
         self.prepare_data()
         train = LabelledImages(self._images("train_X.bin"), {"class": self._classes("train_y.bin")})
-        if self.unlabeled:
+        if self._among_training:
             others = self._images("unlabeled_X.bin")
             classes = torch.cat([train.labels["class"], torch.full((len(others),), MISSING)])
             train = LabelledImages(torch.cat([train.images, others]), {"class": classes})

@@ -21,17 +21,19 @@ class StoredBatch:
         labels: as those of a batch.
         index: as that of a batch.
         shard: as that of a batch.
+        visits: as those of a batch.
     """
 
     pixels: Tensor
     labels: dict[str, Tensor]
     index: Tensor
     shard: Shard
+    visits: Tensor | None = None
 
     def pin_memory(self) -> StoredBatch:
         """A copy in pinned memory, from which a GPU reads by itself; called by a DataLoader that pins."""
         labels = {name: _pinned(label) for name, label in self.labels.items()}
-        return StoredBatch(_pinned(self.pixels), labels, _pinned(self.index), self.shard)
+        return StoredBatch(_pinned(self.pixels), labels, _pinned(self.index), self.shard, self.visits)
 
     def batch(self, device: torch.device | None = None) -> Batch:
         """The batch on a device, or where this one is: images float32 in [0, 1], contiguous.
@@ -41,7 +43,7 @@ class StoredBatch:
         device = device or self.pixels.device
         labels = {name: to_device(label, device) for name, label in self.labels.items()}
         images = scaled(to_device(self.pixels, device))
-        return Batch(images, labels, to_device(self.index, device), self.shard)
+        return Batch(images, labels, to_device(self.index, device), self.shard, visits=self.visits)
 
 
 def scaled(pixels: Tensor) -> Tensor:

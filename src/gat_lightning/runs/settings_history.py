@@ -118,6 +118,14 @@ def _without_trainer(engine: Any) -> Any:
     return {key: value for key, value in engine.items() if key not in given} if isinstance(engine, dict) else engine
 
 
+def _unlabeled_before(data: Any) -> Any:
+    """STL-10 alone had ``unlabeled``, which was false where it is null now."""
+    if not isinstance(data, dict) or data.get("unlabeled", True) not in (None, False):
+        return data
+    others = {key: value for key, value in data.items() if key != "unlabeled"}
+    return {**others, "unlabeled": False} if data.get("_target_") == "gat_lightning.data.STL10" else others
+
+
 HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.training.schedules.cosine"),
     Redefined("gat_lightning.training.schedules.cyclic"),
@@ -132,6 +140,9 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     *(Introduced(f"gat_lightning.methods.{name}.loss", None) for name in ("FGSMTraining", "Fast", "Mart", "Friendly")),
     Introduced("attack.loss", None),
     Introduced("target_task.label_smoothing", 0),
+    Introduced("data.unlabeled_fraction", 0.5),
+    Introduced("data.epoch_images", None),
+    Reshaped("data", _unlabeled_before),
     *(
         Redefined(f"{node}.attack.restarts", unaffected=(1,))
         for node in ("validation", "test", "test.also.*", "evaluation.*", "curve")
