@@ -20,7 +20,7 @@ from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.outcomes import Outcomes, joined, signed_logits, worst, worst_ranked
 from gat_lightning.evaluation.predictions import Predictions, consecutive
 from gat_lightning.evaluation.target import Target
-from gat_lightning.randomness import ImageGenerator, Shard
+from gat_lightning.randomness import ImageGenerator
 from gat_lightning.runs.metric_names import CLEAN, WORST
 
 Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int], None]]]
@@ -182,7 +182,7 @@ class Evaluation:
         return _outcomes(found), found.get("zero_gradient")
 
     def _batch(self, positions: np.ndarray) -> Batch:
-        batch = self._dataset.__getitems__((positions.tolist(), Shard.whole(len(positions))))
+        batch = self._dataset.__getitems__(positions.tolist())
         return batch.to(self._target.device)
 
 

@@ -31,7 +31,7 @@ from gat_lightning.figures.first_order import draw_first_order
 from gat_lightning.figures.gallery import attack_panels
 from gat_lightning.figures.loss_contour import loss_contour, loss_surface
 from gat_lightning.figures.robustness_curve import accuracy_against_eps
-from gat_lightning.randomness import ImageGenerator, Shard
+from gat_lightning.randomness import ImageGenerator
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, WORST
 from gat_lightning.runs.result import EvaluationResult
@@ -200,7 +200,7 @@ class Supplementary:
         return torch.from_numpy(groups)[torch.isin(torch.from_numpy(self._predictions.index), positions)]
 
     def _batch(self, positions: Tensor) -> Batch:
-        return self._dataset.__getitems__((positions.tolist(), Shard.whole(len(positions)))).to(self._target.device)
+        return self._dataset.__getitems__(positions.tolist()).to(self._target.device)
 
     def _labels(self, batch: Batch) -> Tensor:
         return batch.labels[self._target.task.name]
