@@ -190,7 +190,7 @@ def test_what_chest_x_ray_settings_mean_now(name):
 
 
 NEWER = (
-    Introduced("curvature.every", 1),
+    Introduced("curvature.power", 1),
     Introduced("validation.attack.margin", 1),
     Renamed("curvature.length", "curvature.step"),
     Renamed("gat_lightning.schedules.Cosine", "gat_lightning.training.schedules.cosine"),
@@ -206,7 +206,7 @@ def upgraded(config):
     """The same settings as a version after the changes of ``NEWER`` would compose them."""
     config = deepcopy(config)
     with open_dict(config):
-        config.curvature.every = 1
+        config.curvature.power = 1
         config.validation.attack.margin = 1
         config.curvature.length = config.curvature.pop("step")
         config.schedule._target_ = "gat_lightning.schedules.Cosine"
@@ -247,13 +247,13 @@ def test_an_upgrade_finds_the_run_of_the_same_settings(history, tmp_path):
     (directory / "result.json").write_text('{"status": "finished"}')
     assert skipped(newer) == directory
 
-    history(*NEWER, Redefined("curvature.every", unaffected=(1,)))
+    history(*NEWER, Redefined("curvature.power", unaffected=(1,)))
     assert skipped(newer) == directory
-    history(*NEWER, Redefined("curvature.every"))
+    history(*NEWER, Redefined("curvature.power"))
     assert skipped(newer) is None
     assert resumable() is None
     history(*NEWER)
-    newer.curvature.every = 2
+    newer.curvature.power = 2
     assert skipped(newer) is None
 
 

@@ -249,6 +249,7 @@ EXPECTED = {
     # Equal gains √2 along both, cut to norm 1.
     "nash_mtl": [0.5**0.5, 0.5**1.5],
     "upgrad": [0.5, 0.5],
+    "famo": [0.8, 0.2],  # by the losses 1 and 4
 }
 
 
@@ -259,7 +260,7 @@ def test_configurations(name: str) -> None:
     weighting = instantiate(config.weighting)
     names = ["age/clean+adv", "edema/clean+adv"]
     weighting.check(names)
-    weights = weighting(torch.diag(torch.tensor([1.0, 4.0])), None, names)
+    weights = weighting(torch.diag(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0]), names)
     assert weights.tolist() == pytest.approx(EXPECTED[name], rel=1e-6)
-    assert weighting.adaptive == (name not in ("equal", "fixed"))
+    assert weighting.adaptive == (name not in ("equal", "fixed", "famo"))
     assert getattr(weighting, "seed", 3) == 3

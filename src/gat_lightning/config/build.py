@@ -25,6 +25,7 @@ from gat_lightning.curvature import Curvature
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.gradients import GradientEngine
+from gat_lightning.gradients.checks import check_solving
 from gat_lightning.info import NO_TARGET, DataInfo
 from gat_lightning.loggers import CSVLogger
 from gat_lightning.methods import Method, WeightPerturbation
@@ -44,6 +45,7 @@ from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
 from gat_lightning.training.callbacks.numerics import Numerics
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
+from gat_lightning.training.second_pass import check_second_pass
 from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import Weighting
 
@@ -151,7 +153,7 @@ def build_module(
             micro_batch=micro_batch,
             compiled=resolved.compiled,
             channels_last=resolved.channels_last,
-            recompute=micro_batch is not None and engine.space == "representation",
+            recompute=micro_batch is not None and engine.keeps_graphs,
             needs_clean=method.needs_clean,
         ),
         method,
@@ -217,8 +219,11 @@ def check_objectives(
         augment.check(config.data.target != NO_TARGET)
     with naming(config, "weighting"):
         weighting.check([*method.names(tasks), *curvature.names(tasks)])
+        check_second_pass(weighting, WeightPerturbation(config.awp.gamma))
+    with naming(config, "engine"):
+        check_solving(weighting, config.engine.space, config.engine.solve_every)
     with naming(config, "curvature"):
-        curvature.check(tasks, config.engine.space)
+        curvature.check(tasks, config.engine.space, config.engine.solve_every)
 
 
 def scored_attacks(config: DictConfig) -> list[str]:

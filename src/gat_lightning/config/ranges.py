@@ -54,6 +54,7 @@ RANGES: dict[str, Check] = {
     "engine.tf32": check_bool,
     "trainer.deterministic": partial(check_bool, also=("warn", None)),
     "trainer.benchmark": partial(check_bool, also=(None,)),
+    "engine.solve_every": check_int,
     "engine.clip_norm": partial(_positive, also=(None,)),
     "validation.images": partial(check_int, also=(None,)),
     "validation.every": check_int,

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from gat_lightning.curvature.finite_difference import LossesAt, displaced
 from gat_lightning.curvature.measures import curvature_measure
+from gat_lightning.errors import SettingError
 from gat_lightning.gradients.objectives import Objective
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.tasks.forward import ForwardPass
-from gat_lightning.validate import check_option, check_real
+from gat_lightning.validate import check_int, check_option, check_real
 from gat_lightning.weighting.objective_names import ObjectiveName
 
 MODES = ("objective", "penalty", "off")
@@ -81,9 +82,12 @@ class Curvature:
         coefficient: λ of ``penalty``.
         step: h of ``finite_difference``, the length of a displacement of an image in L2 and pixels of [0, 1].
         scheme: ``forward`` or ``central`` differences.
+        every: number of steps from one with the terms to the next, the first one included. ``penalty`` multiplies λ by
+            it (lazy regularisation), so that the terms weigh as much over many steps; ``objective`` leaves the weights
+            to the weighting, so that the terms count for less.
 
     Raises:
-        SettingError: an unknown name, a negative coefficient, or a step that is not positive.
+        SettingError: an unknown name, a negative coefficient, a step that is not positive, or ``every`` below 1.
     """
 
     def __init__(
@@ -93,23 +97,36 @@ class Curvature:
         coefficient: float = 1.0,
         step: float = DEFAULT_STEP,
         scheme: str = "forward",
+        every: int = 1,
     ) -> None:
         self.mode = check_option("mode", mode, MODES)
         self.exact = check_option("derivative", derivative, DERIVATIVES) == "exact"
         self.coefficient = check_real("coefficient", coefficient, 0)
         self._step = check_real("step", step, 0, closed="neither", example=DEFAULT_STEP)
         self._central = check_option("scheme", scheme, SCHEMES) == "central"
+        self.every = check_int("every", every)
 
-    def enabled(self, tasks: Sequence[str]) -> bool:
-        """Whether a step on these tasks has curvature terms."""
-        return self.mode != "off" and len(tasks) > 1
+    def enabled(self, tasks: Sequence[str], step: int = 0) -> bool:
+        """Whether the step with this number, from 0, has curvature terms on these tasks; whether any has, for 0."""
+        return self.mode != "off" and len(tasks) > 1 and step % self.every == 0
 
-    def check(self, tasks: Sequence[str], space: str) -> None:
+    def check(self, tasks: Sequence[str], space: str, solve_every: int = 1) -> None:
         """Called before training.
 
+        Args:
+            tasks: names, the target's first.
+            space: of the gradients.
+            solve_every: number of steps from one solve of the weighting to the next.
+
         Raises:
-            ValueError: the terms cannot be had in this space of the gradients.
+            SettingError: a step with the terms would be none that solves the weighting.
+            ValueError: the terms cannot be had in this space.
         """
+        if self.enabled(tasks) and self.every % solve_every:
+            right = (
+                f"a multiple of engine.solve_every={solve_every}, since the terms need a step that solves the weighting"
+            )
+            raise SettingError("every", self.every, right)
         if space == "representation" and self.mode == "objective" and self.enabled(tasks):
             raise ValueError(
                 "mode=objective needs the engine's space=parameters: a curvature term has no gradient at the decoders'"
@@ -120,7 +137,9 @@ class Curvature:
         """Names of the objectives of these tasks, before any step is made."""
         return [str(ObjectiveName(task, "curvature")) for task in tasks[1:]] if self.mode == "objective" else []
 
-    def __call__(self, clean: ForwardPass | None, tasks: Sequence[str], losses_at: LossesAt) -> list[Objective]:
+    def __call__(
+        self, clean: ForwardPass | None, tasks: Sequence[str], losses_at: LossesAt, step: int = 0
+    ) -> list[Objective]:
         """The regularisation losses, computed outside autocast and without TF32.
 
         Args:
@@ -128,12 +147,13 @@ class Curvature:
             tasks: names, the target's first.
             losses_at: (clean pass, displaced images, task) -> loss of each sample ``[B]``; used by
                 ``finite_difference``.
+            step: number of the step, from 0.
 
         Returns:
-            ``j/curvature`` for every task j after the first, or one ``curvature/penalty`` with the weight λ, whose
-            gradient every parameter gets; none where no term is :meth:`enabled`.
+            ``j/curvature`` for every task j after the first, or one ``curvature/penalty`` with the weight λ (times
+            ``every``), whose gradient every parameter gets; none where no term is :meth:`enabled`.
         """
-        if clean is None or not self.enabled(tasks):
+        if clean is None or not self.enabled(tasks, step):
             return []
         with full_precision(clean.images.device):
             gradients = input_gradients(clean, tasks, self.exact)
@@ -148,8 +168,22 @@ class Curvature:
                     for task, term in terms.items()
                 }
         if self.mode == "penalty":
-            return [Objective(PENALTY, None, terms[PENALTY], weight=self.coefficient, ieee=True)]
+            return [Objective(PENALTY, None, terms[PENALTY], weight=self.coefficient * self.every, ieee=True)]
         return [
             Objective(str(ObjectiveName(task, "curvature")), task, term, decoder=False, ieee=True)
             for task, term in terms.items()
         ]
+
+    def values(self, clean: ForwardPass | None, tasks: Sequence[str], step: int = 0) -> dict[str, Tensor]:
+        """The objectives' values by name, without a graph; none but with ``mode="objective"``.
+
+        Args:
+            clean: as for a call.
+            tasks: names, the target's first.
+            step: number of the step, from 0.
+        """
+        if clean is None or self.mode != "objective" or not self.enabled(tasks, step):
+            return {}
+        with full_precision(clean.images.device):
+            terms = curvature_losses(clean, input_gradients(clean, tasks, differentiable=False))
+        return {str(ObjectiveName(task, "curvature")): term.detach() for task, term in terms.items()}

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gat_lightning.distributed import rank_count
 from gat_lightning.errors import ReentrantCheckpointingError, SettingError
 from gat_lightning.gradients.objectives import Objective
+from gat_lightning.weighting import Weighting
 
 
 def check_objectives(objectives: Sequence[Objective], tasks: Sequence[str]) -> None:
@@ -103,6 +104,21 @@ def check_world_size(world_size: int | None) -> None:
     if world_size not in (None, 1, ranks):
         several = f"1 or {ranks}, the number of processes in the process group"
         raise SettingError("world_size", world_size, several if ranks > 1 else "1 without a process group")
+
+
+def check_solving(weighting: Weighting, space: str, solve_every: int) -> None:
+    """See that a weighting without a Gramian is given no setting of how the Gramian is had.
+
+    Raises:
+        SettingError: it is.
+    """
+    if weighting.needs_gramian:
+        return
+    name = type(weighting).__name__
+    if solve_every != 1:
+        raise SettingError("solve_every", solve_every, f"1 with {name}, which takes one backward pass in every step")
+    if space != "parameters":
+        raise SettingError("space", space, f"parameters with {name}, which needs no gradients of single objectives")
 
 
 class UpdateWatch:

@@ -15,7 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.gradients.checks import UpdateWatch, check_objectives, check_reach, check_world_size
+from gat_lightning.gradients.checks import (
+    UpdateWatch,
+    check_objectives,
+    check_reach,
+    check_solving,
+    check_world_size,
+)
 from gat_lightning.gradients.kept_weights import KeptWeights
 from gat_lightning.gradients.objectives import GradientStep, Objective
 from gat_lightning.gradients.parameters import Trainable, TrainedParameters
@@ -63,7 +69,7 @@ class GradientEngine:
         SettingError: ``clip_norm`` is not positive, ``solve_every`` is below 1, or the space is unknown.
         ValueError: no parameters or no weighting are given where they belong, a generator was used before, weights
             are tied between the encoder and a decoder in the space ``representation``, or the weighting needs no
-            Gramian, so that there is nothing to solve and no space.
+            Gramian and so neither a solve nor a space.
 
     Example:
         >>> engine = GradientEngine(trunk.parameters(), {"class": head.parameters()}, MGDA())
@@ -87,18 +93,15 @@ class GradientEngine:
         self.clip_norm = check_real("clip_norm", clip_norm, 0, closed="neither", also=(None,))
         self.space = check_option("space", space, SPACES)
         self.world_size = check_int("world_size", world_size, also=(None,))
-        if not weighting.needs_gramian and (solve_every != 1 or space != "parameters"):
-            raise ValueError(
-                f"{type(weighting).__name__} follows the losses and needs no gradients of single objectives: leave"
-                " solve_every at 1 and space at parameters, which have no effect on it."
-            )
+        check_solving(weighting, space, solve_every)
         self._parameters = TrainedParameters(shared, decoders)
         if self._parameters.tied and space == "representation":
             raise ValueError(
                 f"space=representation is not defined for weights that are tied between the encoder and a decoder, here"
                 f" that of '{self._parameters.tied[0]}': use space=parameters."
             )
-        self._kept = KeptWeights(check_int("solve_every", solve_every))
+        self.solve_every = check_int("solve_every", solve_every)
+        self._kept = KeptWeights(solve_every)
         self._pending: PendingStep | None = None
         self._checked = False
         self._take_trainable()
@@ -165,6 +168,11 @@ class GradientEngine:
         """
         values = torch.stack([loss.detach().double() for loss in losses.values()]) / (self.world_size or 1)
         self.weighting.observe(sum_over_ranks(values).cpu(), list(losses))
+
+    @property
+    def keeps_graphs(self) -> bool:
+        """Whether the graphs of all parts are kept until :meth:`finish`."""
+        return self.space == "representation" or not self.weighting.needs_gramian
 
     @property
     def steps(self) -> int:

@@ -69,9 +69,13 @@ class Free(Adversarial):
     def objectives(
         self, tasks: Sequence[Task], clean: ForwardPass | None, adversarial: ForwardPass | None
     ) -> list[Objective]:
-        """The mean adversarial loss of each task, whose pass also moves this part's perturbation."""
+        """The mean adversarial loss of each task; the pass of a step also moves this part's perturbation.
+
+        That is one on images that :meth:`perturb` has made, which require a gradient.
+        """
         assert adversarial is not None
-        self._move(adversarial)
+        if adversarial.images.requires_grad:
+            self._move(adversarial)
         return super().objectives(tasks, clean, adversarial)
 
     def _move(self, adversarial: ForwardPass) -> None:

@@ -30,6 +30,8 @@ from gat_lightning.training.draws import StepDraws
 from gat_lightning.training.optimizers import checked_optimizer
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.schedules import steps_of_run
+from gat_lightning.training.second_pass import check_second_pass, losses_now
+from gat_lightning.training.traces import Traces
 from gat_lightning.training.validation import ScoredModule, Scores
 
 log = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ class GATModule(ScoredModule):
         origin: configuration and shape of the data, plain types, without which a checkpoint's weights mean nothing.
 
     Raises:
-        ValueError: the method or the curvature does not fit these tasks, or the engine's space.
+        ValueError: the method, the curvature or the weight perturbation does not fit these tasks, or the engine.
     """
 
     def __init__(
@@ -108,7 +110,8 @@ class GATModule(ScoredModule):
         self.draws = StepDraws()
         self.last_step: GradientStep | None = None
         self.method.check(self.tasks, self.attacked_tasks)
-        self.curvature.check(self.task_names, engine.space)
+        self.curvature.check(self.task_names, engine.space, engine.solve_every)
+        check_second_pass(engine.weighting, self.weight_perturbation)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make what the model itself draws (dropout) follow from seed, epoch and step, each process for its images."""
@@ -143,13 +146,13 @@ class GATModule(ScoredModule):
                 self.method.perturb(self.attack, problem, part, self._draws(part.shard, batch_idx)("attack"))
                 for problem, part in zip(problems, parts, strict=True)
             ]
-            before = self._traces()
+            step, before = self.engine.steps, Traces(self.model, self.method) if self.skip_non_finite else None
             try:
-                with self.weight_perturbation(self.model, partial(self._objective_sums, parts, perturbed)):
+                with self.weight_perturbation(self.model, partial(self._objective_sums, parts, perturbed, step)):
                     for part, adversarial_images in zip(parts, perturbed, strict=True):
-                        clean, adversarial = self.passes(part, adversarial_images)
+                        clean, adversarial = self.passes(part, adversarial_images, step)
                         losses = self.method.objectives(self.tasks, clean, adversarial)  # 2.3: l_x, l_x̂
-                        losses += self.curvature(clean, self.task_names, self.passes.losses_at)  # 2.3: l^(reg)
+                        losses += self.curvature(clean, self.task_names, self.passes.losses_at, step)  # 2.3: l^(reg)
                         self.engine.accumulate(losses, representation(clean, adversarial))
                         del clean, adversarial, losses  # and their graphs, before the next part needs the memory
                     self.last_step = self.engine.finish()  # 2.4: α <- MGDA(θ, l)
@@ -159,23 +162,27 @@ class GATModule(ScoredModule):
             self._skipped_in_a_row = 0
             self.optimizer.step()  # 2.5: θ <- θ - η Σ α_t ∇ l_t
             self.schedule.step()
+            self._look_back(parts, perturbed, step)
 
     def _draws(self, shard: Shard | None, batch_idx: int) -> Callable[[str], BatchGenerator]:
         """Makes the generator of a purpose within this step, for a part of the joined batch."""
         assert shard is not None
         return self.draws.generators(shard, (self.seed, self.current_epoch, batch_idx))
 
-    def _objective_sums(self, parts: Sequence[Views], perturbed: Sequence[Tensor | None]) -> Iterator[Tensor]:
+    def _objective_sums(
+        self, parts: Sequence[Views], perturbed: Sequence[Tensor | None], step: int
+    ) -> Iterator[Tensor]:
         """Each part's share of the sum of all objectives, which adversarial weights increase."""
         for part, images in zip(parts, perturbed, strict=True):
-            objectives = self.method.objectives(self.tasks, *self.passes(part, images))
+            objectives = self.method.objectives(self.tasks, *self.passes(part, images, step))
             yield torch.stack([objective.loss for objective in objectives]).sum()
 
-    def _traces(self) -> tuple[list[Tensor], dict[str, Tensor]] | None:
-        """What a batch changes before its step, where it may have to be left out: buffers and the method's state."""
-        return ([each.clone() for each in self.model.buffers()], self.method.state()) if self.skip_non_finite else None
+    def _look_back(self, parts: Sequence[Views], perturbed: Sequence[Tensor | None], step: int) -> None:
+        """Tell a weighting that follows the losses what they are now, by a second pass on the same images."""
+        if not self.engine.weighting.needs_gramian:
+            self.engine.observe(losses_now(self.passes, self.method, parts, perturbed, step))
 
-    def _leave_out(self, error: NonFiniteError, before: tuple[list[Tensor], dict[str, Tensor]] | None) -> None:
+    def _leave_out(self, error: NonFiniteError, before: Traces | None) -> None:
         """Undo what a non-finite batch has changed.
 
         Raises:
@@ -190,10 +197,7 @@ class GATModule(ScoredModule):
             ) from None
         self.skipped += 1
         log.warning("Step %d is left out, %d so far: %s.", self.global_step, self.skipped, error)
-        buffers, state = before
-        for buffer, value in zip(self.model.buffers(), buffers, strict=True):
-            buffer.copy_(value)
-        self.method.load_state(state)
+        before.undo()
         self.last_step = None
 
     @property
@@ -234,6 +238,7 @@ class GATModule(ScoredModule):
         """Add the configuration and the states that go with the weights, as plain types and tensors."""
         checkpoint["gat_lightning"] = self.origin
         checkpoint["skipped"] = [self.skipped, self._skipped_in_a_row]
+        checkpoint["engine"] = self.engine.state()
         checkpoint["weighting"] = self.engine.weighting.state()
         checkpoint["method"] = self.method.state()
         checkpoint["tasks"] = {task.name: task.state() for task in self.tasks}
@@ -241,8 +246,9 @@ class GATModule(ScoredModule):
         checkpoint["normalization"] = None if normalization is None else normalization._asdict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give the tasks, the method and the weighting their state back."""
+        """Give the tasks, the method, the engine and the weighting their state back."""
         self.skipped, self._skipped_in_a_row = checkpoint.get("skipped", (0, 0))
+        self.engine.load_state(checkpoint.get("engine", {}))
         self.engine.weighting.load_state(checkpoint["weighting"])
         self.method.load_state(checkpoint.get("method", {}))
         for task in self.tasks:

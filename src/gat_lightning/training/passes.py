@@ -62,11 +62,10 @@ class Passes:
         self.tasks = list(tasks)
         self.micro_batch = micro_batch
         self.curvature = curvature
-        self._with_curvature = curvature.enabled([task.name for task in tasks])
         self._compiled = compiled
         self._channels_last = channels_last
         self._recompute = recompute
-        self._needs_clean = needs_clean or self._with_curvature
+        self._needs_clean = needs_clean
 
     def setup(self, device: torch.device, training: bool) -> None:
         """Compile for training, in the process that trains.
@@ -85,14 +84,22 @@ class Passes:
             return batch
         return replace(batch, images=batch.images.contiguous(memory_format=torch.channels_last))
 
-    def __call__(self, part: Views, adversarial: Tensor | None) -> tuple[ForwardPass | None, ForwardPass | None]:
-        """The clean pass where it is needed, and that of adversarial images ``[B, C, H, W]`` where there are some."""
-        clean = self.clean(part) if self._needs_clean else None
+    def __call__(
+        self, part: Views, adversarial: Tensor | None, step: int = 0
+    ) -> tuple[ForwardPass | None, ForwardPass | None]:
+        """The clean pass where it is needed, and that of adversarial images ``[B, C, H, W]`` where there are some.
+
+        Args:
+            part: of the batch.
+            adversarial: adversarial images ``[B, C, H, W]``.
+            step: number of the step, from 0, which decides whether there are curvature terms.
+        """
+        clean = self.clean(part, step) if self._needs_clean or self._with_curvature(step) else None
         return clean, None if adversarial is None else self.run(adversarial, part)
 
-    def clean(self, part: Views) -> ForwardPass:
+    def clean(self, part: Views, step: int = 0) -> ForwardPass:
         """The pass on clean images, which require a gradient where the curvature is taken of it."""
-        if not self._with_curvature:
+        if not self._with_curvature(step):
             return self.run(part.images, part)
         images = part.images.detach().requires_grad_()
         with full_precision(images.device):
@@ -122,6 +129,9 @@ class Passes:
                 for part in pieces(len(images), self.micro_batch)
             ]
         return torch.cat(losses)
+
+    def _with_curvature(self, step: int) -> bool:
+        return self.curvature.enabled([task.name for task in self.tasks], step)
 
     @property
     def _encode(self) -> Encode:

@@ -6,6 +6,7 @@ from gat_lightning.weighting.cagrad import CAGrad
 from gat_lightning.weighting.diagnosis import adversarial_share, imbalance
 from gat_lightning.weighting.directional import DirectionalWeighting
 from gat_lightning.weighting.equal import Equal
+from gat_lightning.weighting.famo import FAMO
 from gat_lightning.weighting.fixed import Fixed
 from gat_lightning.weighting.gradvac import GradVac
 from gat_lightning.weighting.imtl import IMTL
@@ -18,6 +19,7 @@ from gat_lightning.weighting.surgery import GradientSurgery
 from gat_lightning.weighting.upgrad import UPGrad
 
 __all__ = [
+    "FAMO",
     "IMTL",
     "MGDA",
     "AlignedMTL",
