@@ -10,6 +10,7 @@ from gat_lightning.data.sampler import shard_of
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.gradients.objectives import Objective
 from gat_lightning.weighting import (
+    FAMO,
     IMTL,
     MGDA,
     AlignedMTL,
@@ -35,8 +36,25 @@ WEIGHTINGS = {
     "aligned_mtl": AlignedMTL,
     "nash_mtl": NashMTL,
     "upgrad": UPGrad,
+    "mgda every 2": MGDA,
+    "fixed every 2": lambda: Fixed(dict(zip(NAMES, (1.0, 0.5, 2.0, 0.1), strict=True))),
+    "famo": FAMO,
 }
 SIZES = (8, 8, 7)
+
+
+def taken(net, images, own, means):
+    """The objectives of a process on its images, and what the encoder handed to the decoders."""
+    objectives, representation = [], []
+    for view, seen in (("clean", images), ("adv", images.flip(1))):
+        features = net.encode(seen)
+        representation += [features.pooled, *features.stages]
+        for task, loss in net.losses(features, {t: label.clamp(min=0) for t, label in own.items()}).items():
+            valid = own[task] >= 0
+            count = valid.sum() if means else sum_over_ranks(valid.sum())
+            share = torch.where(valid, loss, 0.0).sum() / count
+            objectives.append(Objective(f"{task}/{view}", task, share))
+    return objectives, representation
 
 
 def train(weighting, space, rank=0, ranks=1, means=False):
@@ -47,7 +65,8 @@ def train(weighting, space, rank=0, ranks=1, means=False):
     """
     torch.manual_seed(0)
     net = Net().double()
-    engine = engine_for(net, WEIGHTINGS[weighting](), space, world_size=ranks if means else 1)
+    every = 2 if weighting.endswith("every 2") else 1
+    engine = engine_for(net, WEIGHTINGS[weighting](), space, world_size=ranks if means else 1, solve_every=every)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     weights = []
     for step, size in enumerate((12, 6, 12) if means else SIZES):
@@ -59,17 +78,10 @@ def train(weighting, space, rank=0, ranks=1, means=False):
         shard = shard_of(size, rank, ranks)
         part = slice(shard.offset, shard.offset + shard.size)
         own = {task: label[part] for task, label in labels.items()}
-        objectives, representation = [], []
-        for view, images in (("clean", joined[part]), ("adv", joined[part].flip(1))):
-            features = net.encode(images)
-            representation += [features.pooled, *features.stages]
-            for task, loss in net.losses(features, {t: label.clamp(min=0) for t, label in own.items()}).items():
-                valid = own[task] >= 0
-                count = valid.sum() if means else sum_over_ranks(valid.sum())
-                share = torch.where(valid, loss, 0.0).sum() / count
-                objectives.append(Objective(f"{task}/{view}", task, share))
-        weights.append(engine.step(objectives, representation=representation).weights)
+        weights.append(engine.step(*taken(net, joined[part], own, means)).weights)
         optimizer.step()
+        if weighting == "famo":
+            engine.observe({each.name: each.loss for each in taken(net, joined[part], own, means)[0]})
     return torch.stack(weights).tolist(), torch.cat([p.detach().flatten() for p in net.parameters()]).tolist()
 
 
@@ -78,8 +90,8 @@ def _rank(rank, ranks, port, queue):
     found = {
         (name, space, means): train(name, space, rank, ranks, means)
         for name in WEIGHTINGS
-        for space in SPACES
-        for means in ((False, True) if name in ("equal", "mgda") else (False,))
+        for space in (SPACES if name != "famo" else SPACES[:1])
+        for means in ((False, True) if name in ("equal", "mgda", "mgda every 2", "famo") else (False,))
     }
     queue.put((rank, found))
     dist.barrier()

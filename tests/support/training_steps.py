@@ -61,13 +61,15 @@ def toy_module(method, curvature, floor, separate, weighting=None, space="parame
         curvature = Curvature(curvature, coefficient=0.7)
     model = MultiTaskModel(net or classifier(), "class", INFO.image, tasks[1:]).double()
     decoders = {task.name: model.decoder_parameters(task.name) for task in tasks}
+    engine = {"solve_every": settings.pop("solve_every", 1), "space": space, "world_size": 1}
     run = {name: settings.pop(name) for name in ("micro_batch", "compiled", "channels_last") if name in settings}
-    recompute = space == "representation" and run.get("micro_batch") is not None
+    made = GradientEngine(model.shared_parameters(), decoders, weighting or MGDA(floor=floor), **engine)
+    recompute = made.keeps_graphs and run.get("micro_batch") is not None
     return GATModule(
         Passes(model, tasks, curvature, needs_clean=method.needs_clean, recompute=recompute, **run),
         method,
         attack,
-        GradientEngine(model.shared_parameters(), decoders, weighting or MGDA(floor=floor), space=space, world_size=1),
+        made,
         Optimization(partial(torch.optim.SGD, lr=LR, weight_decay=0.01), constant),
         Scores({"pgd": attack}, {"pgd": attack}, settings.pop("validation_images", None)),
         separate_views=separate,

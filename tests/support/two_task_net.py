@@ -43,6 +43,6 @@ class Net(nn.Module):
         return [*self.first.parameters(), *self.second.parameters()]
 
 
-def engine_for(net, weighting, space, world_size=1):
+def engine_for(net, weighting, space, world_size=1, **settings):
     decoders = {task: net.heads[task].parameters() for task in TASKS}
-    return GradientEngine(net.shared, decoders, weighting, space=space, world_size=world_size)
+    return GradientEngine(net.shared, decoders, weighting, space=space, world_size=world_size, **settings)

@@ -168,7 +168,7 @@ def test_a_step_is_one_backward_pass_of_the_weighted_sum_with_the_joined_losses(
     model.zero_grad()
     chunks = [objectives(rows) for rows in torch.arange(8).chunk(parts)]
     losses = [sum(chunk[k].loss for chunk in chunks) for k in range(2)]
-    assert step.losses.tolist() == pytest.approx([float(loss) for loss in losses], rel=1e-12)
+    assert step.losses.tolist() == pytest.approx([loss.item() for loss in losses], rel=1e-12)
     assert step.weights.tolist() == pytest.approx(Written(2).weights(step.losses.tolist()), rel=1e-12)
     total = sum(weight * loss for weight, loss in zip(step.weights.tolist(), losses, strict=True))
     (total + sum(0.5 * chunk[2].loss for chunk in chunks if fixed)).backward()

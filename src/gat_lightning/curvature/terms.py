@@ -122,9 +122,9 @@ class Curvature:
             SettingError: a step with the terms would be none that solves the weighting.
             ValueError: the terms cannot be had in this space.
         """
-        if self.enabled(tasks) and self.every % solve_every:
+        if self.enabled(tasks) and self.every > 1 and self.every % solve_every:
             right = (
-                f"a multiple of engine.solve_every={solve_every}, since the terms need a step that solves the weighting"
+                f"1 or a multiple of engine.solve_every={solve_every}, so that steps with the terms solve the weighting"
             )
             raise SettingError("every", self.every, right)
         if space == "representation" and self.mode == "objective" and self.enabled(tasks):
