@@ -43,9 +43,9 @@ from gat_lightning.tasks import (
 from gat_lightning.training.callbacks.catastrophic_overfitting import CatastrophicOverfittingGuard
 from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
 from gat_lightning.training.callbacks.numerics import Numerics
+from gat_lightning.training.extra_passes import check_second_pass
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
-from gat_lightning.training.second_pass import check_second_pass
 from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import Weighting
 

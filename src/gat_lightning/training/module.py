@@ -1,7 +1,7 @@
 """The LightningModule: a training step that reads like Algorithm 1 of the paper."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,10 +27,10 @@ from gat_lightning.tasks.forward import representation
 from gat_lightning.tasks.views import Views, prepare_views
 from gat_lightning.training.batch_statistics import check_parts
 from gat_lightning.training.draws import StepDraws
+from gat_lightning.training.extra_passes import check_second_pass, losses_now, objective_sums
 from gat_lightning.training.optimizers import checked_optimizer
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.schedules import steps_of_run
-from gat_lightning.training.second_pass import check_second_pass, losses_now
 from gat_lightning.training.traces import Traces
 from gat_lightning.training.validation import ScoredModule, Scores
 
@@ -148,7 +148,8 @@ class GATModule(ScoredModule):
             ]
             step, before = self.engine.steps, Traces(self.model, self.method) if self.skip_non_finite else None
             try:
-                with self.weight_perturbation(self.model, partial(self._objective_sums, parts, perturbed, step)):
+                sums = partial(objective_sums, self.passes, self.method, parts, perturbed, step)
+                with self.weight_perturbation(self.model, sums):
                     for part, adversarial_images in zip(parts, perturbed, strict=True):
                         clean, adversarial = self.passes(part, adversarial_images, step)
                         losses = self.method.objectives(self.tasks, clean, adversarial)  # 2.3: l_x, l_x̂
@@ -168,14 +169,6 @@ class GATModule(ScoredModule):
         """Makes the generator of a purpose within this step, for a part of the joined batch."""
         assert shard is not None
         return self.draws.generators(shard, (self.seed, self.current_epoch, batch_idx))
-
-    def _objective_sums(
-        self, parts: Sequence[Views], perturbed: Sequence[Tensor | None], step: int
-    ) -> Iterator[Tensor]:
-        """Each part's share of the sum of all objectives, which adversarial weights increase."""
-        for part, images in zip(parts, perturbed, strict=True):
-            objectives = self.method.objectives(self.tasks, *self.passes(part, images, step))
-            yield torch.stack([objective.loss for objective in objectives]).sum()
 
     def _look_back(self, parts: Sequence[Views], perturbed: Sequence[Tensor | None], step: int) -> None:
         """Tell a weighting that follows the losses what they are now, by a second pass on the same images."""

@@ -1,6 +1,6 @@
-"""A second pass on the images of a step, for weightings that follow the losses."""
+"""Passes of a step besides those of its gradient: for adversarial weights, and for weightings that follow losses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +11,18 @@ from gat_lightning.models.encoding import keep_generators
 from gat_lightning.tasks import Views
 from gat_lightning.training.passes import Passes
 from gat_lightning.weighting import Weighting
+
+
+def objective_sums(
+    passes: Passes, method: Method, parts: Sequence[Views], perturbed: Sequence[Tensor | None], step: int
+) -> Iterator[Tensor]:
+    """Each part's share of the sum of the method's objectives, which adversarial weights increase.
+
+    The arguments are those of :func:`losses_now`.
+    """
+    for part, images in zip(parts, perturbed, strict=True):
+        objectives = method.objectives(passes.tasks, *passes(part, images, step))
+        yield torch.stack([objective.loss for objective in objectives]).sum()
 
 
 def losses_now(
