@@ -1,5 +1,6 @@
 """Whether compiling pays, from counted operations."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,8 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gat_lightning.attacks import Attack, IterativeAttack
+from gat_lightning.attacks import APGDT, FAB, Attack, Ensemble, IterativeAttack, Square
+from gat_lightning.attacks.apgd import TARGETS
 from gat_lightning.attacks.guard import undisturbed
 from gat_lightning.config.length import count_steps
 from gat_lightning.methods import Method
@@ -19,8 +21,8 @@ _SAVED = 0.25
 _BACKWARD_TOO = 3
 # In a step, beside those of the attack: of the clean and of the adversarial images.
 _PASSES_OF_A_STEP = 2
-# Seconds to compile the passes of a training, for each module of the model without children; and floating-point
-# operations in a second, of a thread of a CPU and of a GPU.
+# Seconds to compile the passes of a training or an evaluation, for each module of the model without children; and
+# floating-point operations in a second, of a thread of a CPU and of a GPU.
 _SECONDS_PER_MODULE = 1.5
 _SPEED = {"cpu": 7e10, "cuda": 3e13, "mps": 3e12}
 
@@ -53,6 +55,34 @@ def work_of_training(config: DictConfig, model: MultiTaskModel, method: Method, 
     replayed = count_steps(config, batches, method.replays) * method.replays
     passes = (steps + _PASSES_OF_A_STEP) * replayed * config.data.batch_size
     return Work(passes * _BACKWARD_TOO * operations(model, model.features.image), leaves(model))
+
+
+def work_of_evaluation(
+    model: nn.Module, image: tuple[int, int, int], images: int, outputs: int, attacks: Iterable[Attack]
+) -> Work:
+    """The work of an evaluation.
+
+    Args:
+        model: the classifier.
+        image: ``(C, H, W)``.
+        images: how many are attacked.
+        outputs: of the classifier.
+        attacks: each is run on all images.
+    """
+    passes = sum(_passes(attack, outputs) for attack in attacks)
+    return Work(passes * images * operations(model, image), leaves(model))
+
+
+def _passes(attack: Attack, outputs: int) -> float:
+    """Forward passes of each image, where half of the images withstand the first attack of an ensemble."""
+    if isinstance(attack, Ensemble):
+        first, *others = (_passes(member, outputs) for member in attack.members)
+        return first + sum(others) / 2
+    if isinstance(attack, Square):
+        return attack.queries * attack.restarts
+    targeted = isinstance(attack, APGDT) or (isinstance(attack, FAB) and attack.targeted)
+    targets = min(TARGETS, max(outputs - 1, 1)) if targeted else 1
+    return _BACKWARD_TOO * targets * getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
 
 
 def operations(model: nn.Module, image: tuple[int, int, int]) -> int:

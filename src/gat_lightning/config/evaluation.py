@@ -17,7 +17,7 @@ SPLIT_SETTINGS = (
 )
 """Settings of ``data`` that decide which images a split has."""
 
-_DECISIVE = ("evaluation", "curve", "attack", "split", "images", "seed", "data", "paths")
+_DECISIVE = ("evaluation", "curve", "attack", "split", "images", "seed", "data", "engine", "paths")
 
 
 def data_settings(config: DictConfig) -> DictConfig | None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from gat_lightning.attacks import Attack, ExternalAttack, parse_budget
 from gat_lightning.commands.evaluate.display import bar, print_metrics
+from gat_lightning.commands.evaluate.engine import set_engine
 from gat_lightning.commands.evaluate.images import chosen_images
 from gat_lightning.commands.evaluate.loggers import build_loggers, log_evaluation
 from gat_lightning.commands.evaluate.record import record_scores, recorded
@@ -96,7 +97,7 @@ def _evaluate(config: DictConfig) -> EvaluationResult:
         **environment(device),
     )
     with only_run_in(directory), stopping_at_once(), recorded(result, directory, clock), tf32(False):
-        predictions = predict(config, subject, target, attacks, curve, directory)
+        predictions = predict(config, subject, target, attacks, curve, directory, result)
         result.files["predictions"] = RunDirectory(directory).predictions.name
         scores = score(predictions, config.split, config.seed)
         record_scores(result, subject, predictions, scores)
@@ -172,18 +173,24 @@ def predict(
     attacks: Mapping[str, Attack],
     curve: Sequence[CurvePoint],
     directory: Path,
+    result: EvaluationResult,
 ) -> Predictions:
-    """Every view, beginning where an earlier try of the same evaluation stopped."""
+    """Every view, beginning where an earlier try of the same evaluation stopped; ``result`` is told the engine."""
     subject.data.prepare_data()
     subject.data.setup("test")
+    split = subject.data.split(config.split)
     images = chosen_images(config.images, subject.data, config.split, target.task.name)
+    used = [*attacks.values(), *(point.attack for point in curve)]
+    engine = set_engine(config, target, subject.data.info.image, len(split if images is None else images), used)
+    result.engine = engine.plain()
     described = {view: sorted(vars(attack).items(), key=str) for view, attack in attacks.items()}
     positions = None if images is None else images.tolist()
-    mark = fingerprint(target.model, described, config.split, positions, config.batch_size, config.seed)
+    computed = (engine.compiled, engine.channels_last)
+    mark = fingerprint(target.model, described, config.split, positions, config.batch_size, config.seed, computed)
     journal = Journal(RunDirectory(directory).progress, mark, resume=config.resume == "auto")
     evaluation = Evaluation(
         target,
-        subject.data.split(config.split),
+        split,
         config.split,
         batch_size=config.batch_size,
         images=images,

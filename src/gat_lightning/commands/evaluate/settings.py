@@ -24,6 +24,8 @@ _RANGES: dict[str, Check] = {
     "vulnerability": check_bool,
     "pictures": check_bool,
     "device": partial(check_option, options=("auto", "cpu", "cuda", "mps")),
+    "engine.compile": partial(check_bool, also=("auto",)),
+    "engine.channels_last": partial(check_bool, also=("auto",)),
 }
 
 
