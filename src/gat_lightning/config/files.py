@@ -9,6 +9,7 @@ READ_ELSEWHERE = {
     "data": ("eps", "crop_padding", "flip", "affine", "views"),
     "attack": ("tasks",),
     "engine": ("micro_batch", "tf32", "channels_last", "compile", "precision", "deterministic", "benchmark"),
+    "trainer": ("precision",),
 }
 """Settings, by node, that others read than the constructor of the node: the attack, the augmentation, the module."""
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 _CUDNN: Any = torch.backends.cudnn
-_PRODUCTS: Any = torch.backends.cuda.matmul
-_OPERATIONS = (_CUDNN.conv, _CUDNN.rnn, _PRODUCTS)
+_MKLDNN: Any = torch.backends.mkldnn  # whose products on a CPU have the same setting as those on a GPU
+_OPERATIONS: tuple[Any, ...] = (_CUDNN.conv, _CUDNN.rnn, torch.backends.cuda.matmul)
 
 
 @contextmanager
@@ -17,41 +17,38 @@ def tf32(allowed: bool) -> Iterator[None]:
 
     The flags are those of the whole process, and a backward pass reads them when it runs. They are put back afterwards.
     """
-    word = "tf32" if allowed else "ieee"
-    before = [operation.fp32_precision for operation in _OPERATIONS]
-    if all((each == "tf32") == allowed for each in before):
+    if all((operation.fp32_precision == "tf32") == allowed for operation in _OPERATIONS):
         yield
         return
     flags = _flags()
+    before = [(operation, operation.fp32_precision) for operation in (*_OPERATIONS, _MKLDNN.matmul)]
     try:
         if flags is not None:
-            _set_flags(allowed, allowed, "")
+            _set_flags(allowed, "high" if allowed else "highest")
         for operation in _OPERATIONS:
             if (operation.fp32_precision == "tf32") != allowed:
-                operation.fp32_precision = word
+                operation.fp32_precision = "tf32" if allowed else "ieee"
         yield
     finally:
         if flags is not None:
             _set_flags(*flags)
-        for operation, precision in zip(_OPERATIONS, before, strict=True):
-            if (operation.fp32_precision == "tf32") != (precision == "tf32"):
+        for operation, precision in before:
+            if operation.fp32_precision != precision:
                 operation.fp32_precision = precision
 
 
-def _flags() -> tuple[bool, bool, str] | None:
-    """The flags of torch's older interface; None where the newer one has set what it cannot say.
+def _flags() -> tuple[bool, str] | None:
+    """What torch's older interface says of convolutions and products; None where it cannot say what the newer one set.
 
     The older one is used wherever it can be, since Inductor reads it and fails where the two disagree (PyTorch issue
     166387).
     """
     try:
-        return _CUDNN.allow_tf32, _PRODUCTS.allow_tf32, torch.get_float32_matmul_precision()
+        return _CUDNN.allow_tf32, torch.get_float32_matmul_precision()
     except RuntimeError:
         return None
 
 
-def _set_flags(convolutions: bool, products: bool, precision: str) -> None:
+def _set_flags(convolutions: bool, products: str) -> None:
     _CUDNN.allow_tf32 = convolutions
-    _PRODUCTS.allow_tf32 = products
-    if precision == "medium":  # which the flag alone would make "high"
-        torch.set_float32_matmul_precision(precision)
+    torch.set_float32_matmul_precision(products)

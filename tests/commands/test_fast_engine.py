@@ -1,0 +1,56 @@
+"""engine=fast through the command: what it became is said, kept, and taken up by a resumed run, which ends the same."""
+
+import json
+import logging
+
+import pytest
+import torch
+
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.errors import UserError
+from support.processes import only_run, start
+from support.training_runs import SHORT, assert_same_run, trained
+from support.interrupting import interrupted
+
+FAST = ("engine=fast", "encoder.width=16", "callbacks.last.minutes=0")
+
+
+def bf16_is_here(monkeypatch, here):
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: here)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_it_became_is_said_and_kept(monkeypatch, tmp_path, caplog):
+    bf16_is_here(monkeypatch, True)
+    with caplog.at_level(logging.INFO):
+        result = trained(tmp_path, *FAST, *SHORT, "task=none", "weighting=mgda")
+    engine = result["engine"]
+    assert {**engine, "reasons": sorted(engine["reasons"])} == {
+        "precision": "bf16-mixed",
+        "compiled": False,
+        "channels_last": True,
+        "tf32": False,
+        "reasons": ["channels_last", "compiled", "precision"],
+    }
+    assert "Engine: bf16-mixed (this CPU has bf16 instructions), channels-last (" in caplog.text
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["gat_lightning"]["engine"] == engine
+    assert result["config"]["engine"]["precision"] == result["config"]["trainer"]["precision"] == "auto"
+    last = load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    assert {value.dtype for value in last["state_dict"].values()} <= {torch.float32, torch.int64}
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_resumed_run_ends_the_same_and_is_refused_elsewhere(monkeypatch, tmp_path, caplog):
+    bf16_is_here(monkeypatch, True)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    trained(whole, *FAST)
+    interrupted(stopped, *FAST)
+    bf16_is_here(monkeypatch, False)
+    with pytest.raises(UserError, match="The run to resume was begun bf16-mixed, and this CPU lacks bf16"):
+        trained(stopped, *FAST, "resume=auto")
+    bf16_is_here(monkeypatch, True)
+    result = trained(stopped, *FAST, "resume=auto")
+    assert result["engine"]["reasons"] == dict.fromkeys(("precision", "channels_last", "compiled"), "as before")
+    assert_same_run(whole, stopped)
