@@ -1,16 +1,16 @@
 """engine=fast through the command: what it became is said, kept, and taken up by a resumed run, which ends the same."""
 
-import json
 import logging
+from functools import partial
 
 import pytest
 import torch
 
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.errors import UserError
-from support.processes import only_run, start
+from support.interrupting import interrupt
+from support.processes import assert_same_end, die_in, finished, only_run, start
 from support.training_runs import SHORT, assert_same_run, trained
-from support.interrupting import interrupted
 
 FAST = ("engine=fast", "encoder.width=16", "callbacks.last.minutes=0")
 
@@ -46,11 +46,40 @@ def test_a_resumed_run_ends_the_same_and_is_refused_elsewhere(monkeypatch, tmp_p
     bf16_is_here(monkeypatch, True)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     trained(whole, *FAST)
-    interrupted(stopped, *FAST)
+    interrupt(stopped, *FAST)
     bf16_is_here(monkeypatch, False)
-    with pytest.raises(UserError, match="The run to resume was begun bf16-mixed, and this CPU lacks bf16"):
+    with pytest.raises(UserError, match="The run to resume was begun in bf16-mixed, and this machine lacks bf16"):
         trained(stopped, *FAST, "resume=auto")
     bf16_is_here(monkeypatch, True)
     result = trained(stopped, *FAST, "resume=auto")
     assert result["engine"]["reasons"] == dict.fromkeys(("precision", "channels_last", "compiled"), "as before")
     assert_same_run(whole, stopped)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
+def test_digits_learn_under_attack_as_well_as_in_full_precision(tmp_path):
+    """One short training each; the bound is wide, since the seed and the rounding alone move the score."""
+    words = ["encoder.width=16", "data.fraction=1", "trainer.max_epochs=4", "task=none", "weighting=mgda"]
+    scores = [
+        trained(tmp_path / name, f"engine={name}", *words)["metrics"]["best"]["test/pgd2/accuracy"]
+        for name in ("exact", "fast")
+    ]
+    assert min(scores) > 0.5
+    assert abs(scores[0] - scores[1]) < 0.15
+
+
+def _finish(process, output):
+    assert finished(process, output) == 0, (output / "log.txt").read_text()[-3000:]
+
+
+@pytest.mark.slow
+def test_compiled_in_one_process_and_in_two_it_ends_the_same(tmp_path):
+    words = ["engine=fast", "engine.compile=true", "encoder.width=16", "task=none", "weighting=mgda"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    _finish(start(whole, *words), whole)
+    process = start(killed, *words, before=partial(die_in, "on_train_epoch_end", 1))
+    assert finished(process, killed) != 0
+    _finish(start(killed, *words, "resume=auto"), killed)
+    assert_same_end(only_run(whole), only_run(killed))
+    assert "Engine: bf16-mixed" in (killed / "log.txt").read_text()

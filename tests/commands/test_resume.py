@@ -6,7 +6,6 @@ import signal
 import time
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from gat_lightning.config.build import build_data, build_module
@@ -14,6 +13,7 @@ from gat_lightning.config.checkpoint import load_checkpoint, load_classifier
 from gat_lightning.config.resuming import find_resumable, initialise
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import run_name
+from support.interrupting import interrupt
 from support.processes import only_run, start_command
 from support.training_runs import SHORT, assert_same_run, tiny, trained
 
@@ -41,27 +41,10 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(tmp_path):
     assert_same_run(only_run(tmp_path / "whole"), only_run(tmp_path / "killed"))
 
 
-class Interrupt(pl.Callback):
-    """Ctrl-C before a batch."""
-
-    def __init__(self, epoch, batch):
-        self.at = (epoch, batch)
-
-    def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        if (trainer.current_epoch, batch_idx) == self.at:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.usefixtures("undrawn")
 def test_interrupted_in_the_middle_of_an_epoch_and_resumed(quickstart, tmp_path, caplog):
     every_step = "callbacks.last.minutes=0"
-    stop = "+callbacks.stop={_target_: test_resume.Interrupt, epoch: 1, batch: 3}"
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(SystemExit):
-            trained(tmp_path, "resume=auto", every_step, stop)
-    finally:
-        signal.signal(signal.SIGINT, handler)  # Lightning takes it away
+    interrupt(tmp_path, "resume=auto", every_step)
     interrupted = json.loads((tmp_path / "result.json").read_text())
     assert (interrupted["status"], interrupted["resumed"], interrupted["metrics"]) == ("interrupted", None, {})
     last = tmp_path / "checkpoints" / "last.ckpt"

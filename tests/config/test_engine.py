@@ -179,7 +179,7 @@ def test_a_resumed_run_keeps_what_auto_became():
 
 def test_a_resumed_run_is_refused_where_the_machine_lacks_what_it_needs():
     before = ResolvedEngine("bf16-mixed", compiled=True)
-    with pytest.raises(UserError, match=r"bf16-mixed, .*lacks bf16 instructions.*engine\.precision=32-true"):
+    with pytest.raises(UserError, match=r"begun in bf16-mixed, .*lacks bf16 instructions.*engine\.precision=32-true"):
         resolved(OLD, "engine=fast", before=before)
     with pytest.raises(UserError, match=r"begun compiled, .*lacks a compiler.*engine\.compile=false"):
         resolved(BARE, "engine=fast", before=before)

@@ -169,16 +169,16 @@ def _kept(config: DictConfig, now: ResolvedEngine, before: ResolvedEngine, machi
     }
     kept = {name: getattr(before, name) for name, value in asked.items() if value == AUTO}
     if kept.get("precision") == MIXED and not machine.bf16:
-        raise UserError(_not_here(MIXED, machine, "bf16 instructions", "engine.precision=32-true"))
+        raise UserError(_not_here(f"in {MIXED}", "bf16 instructions", "engine.precision=32-true"))
     if kept.get("compiled") is True and not machine.compiler:
-        raise UserError(_not_here("compiled", machine, "a compiler", "engine.compile=false"))
+        raise UserError(_not_here("compiled", "a compiler", "engine.compile=false"))
     return replace(now, **kept, reasons={**now.reasons, **dict.fromkeys(kept, "as before")})
 
 
-def _not_here(how: str, machine: Machine, part: str, setting: str) -> str:
+def _not_here(how: str, part: str, setting: str) -> str:
     return (
-        f"The run to resume was begun {how}, and this machine ({_name(machine)}) lacks {part}: resume it on one that"
-        f" has them, or with {setting}, with which its numbers will not be those of an undisturbed run."
+        f"The run to resume was begun {how}, and this machine lacks {part}: resume it on one like that on which it was"
+        f" begun, or set {setting}, with which its numbers will not be those of an undisturbed run."
     )
 
 
