@@ -7,10 +7,11 @@ from functools import partial
 from typing import Protocol
 
 from benchmarks.floor import Floor
-from benchmarks.ours import Ours
+from benchmarks.ours import Ours, Repeated
 from benchmarks.peers import LibMTLPeer, TorchJDPeer
 from benchmarks.work import Work
 from gat_lightning.methods import Adversarial, Madry
+from gat_lightning.weighting import FAMO
 
 
 class Contestant(Protocol):
@@ -31,6 +32,9 @@ ENGINES: dict[str, dict[str, bool]] = {
 """How passes are computed, by the beginning of a contestant's name: ``engine=exact``, and ``engine=fast`` without bf16
 and with it."""
 
+CYCLE = 10
+"""Number of steps from one solve of the weighting to the next, where it is not solved in each."""
+
 CONTESTANTS: dict[str, Callable[[Work], Contestant]] = {
     **{
         f"{engine}{curvature}": partial(Ours, derivative=derivative, **settings)
@@ -39,6 +43,15 @@ CONTESTANTS: dict[str, Callable[[Work], Contestant]] = {
     },
     "single task": partial(Ours, derivative="off", tasks=("class",), method=Madry("combined")),
     "single task, adversarial alone": partial(Ours, derivative="off", tasks=("class",), method=Adversarial()),
+    **{
+        f"two cycles{curvature}": partial(Repeated, count=2 * CYCLE, derivative=derivative, solve_every=CYCLE)
+        for curvature, derivative in DERIVATIVES.items()
+    },
+    "two cycles of a single task": partial(
+        Repeated, count=2 * CYCLE, derivative="off", tasks=("class",), method=Madry("combined")
+    ),
+    "FAMO": partial(Ours, weighting=FAMO),
+    "FAMO, without curvature": partial(Ours, weighting=FAMO, derivative="off"),
     "after the attack, parameters": partial(Ours, derivative="off", attack=False),
     "after the attack, representation": partial(Ours, derivative="off", attack=False, space="representation"),
     "LibMTL": LibMTLPeer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -20,7 +20,7 @@ from gat_lightning.methods import Madry, Method
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
-from gat_lightning.weighting import MGDA
+from gat_lightning.weighting import MGDA, Weighting
 
 
 class Noise:
@@ -61,6 +61,9 @@ class Ours:
         bf16: under autocast, as Lightning's ``bf16-mixed`` does it.
         tasks: names of the tasks, the target first.
         method: of the training; by default that of two objectives for each task.
+        weighting: makes that of the objectives.
+        solve_every: number of steps from one solve of the weighting to the next, and from one with curvature to the
+            next.
     """
 
     def __init__(
@@ -74,20 +77,22 @@ class Ours:
         bf16: bool = False,
         tasks: Sequence[str] = TASKS,
         method: Method | None = None,
+        weighting: Callable[[], Weighting] = MGDA,
+        solve_every: int = 1,
     ) -> None:
         self._work = work
         self._bf16 = bf16
         pgd: Any = PGD(
             eps=EPS, step_size=STEP_SIZE, steps=work.steps, random_start="uniform" if work.random_start else "none"
         )
-        curvature = Curvature("off") if derivative == "off" else Curvature("objective", derivative)
+        curvature = Curvature("off") if derivative == "off" else Curvature("objective", derivative, every=solve_every)
         model, chosen = work.model(tasks), work.tasks(tasks)
         decoders = {task.name: model.decoder_parameters(task.name) for task in chosen}
         self.module = _Standalone(
             Passes(model, chosen, curvature, compiled=compiled, channels_last=channels_last),
             method or Madry("separate"),
             pgd if attack else Noise(),  # type: ignore[arg-type]
-            GradientEngine(model.shared_parameters(), decoders, MGDA(), space=space),
+            GradientEngine(model.shared_parameters(), decoders, weighting(), space=space, solve_every=solve_every),
             Optimization(optimizer, lambda optimizer, steps: ConstantLR(optimizer, factor=1.0)),
             Scores({"pgd": pgd}, {"pgd": pgd}),
             seed=work.seed,
@@ -120,3 +125,22 @@ class Ours:
     def norm(self) -> float:
         """Of the combined gradient of the last step."""
         return float(torch.cat([p.grad.flatten() for p in self.module.engine.shared if p.grad is not None]).norm())
+
+
+class Repeated:
+    """Several steps of ours as one, so that every round has the same steps of a cycle.
+
+    Args:
+        work: the work.
+        count: number of steps.
+        **settings: of :class:`Ours`.
+    """
+
+    def __init__(self, work: Work, count: int, **settings: Any) -> None:
+        self._ours = Ours(work, **settings)
+        self._count = count
+
+    def step(self, index: int) -> None:
+        """The steps of round ``index``."""
+        for step in range(index * self._count, (index + 1) * self._count):
+            self._ours.step(step)
