@@ -44,6 +44,17 @@ def test_replays_and_missing_attacks_are_counted() -> None:
     assert free.attack_passes + free.forward_passes >= 4
 
 
+@pytest.mark.filterwarnings("ignore:The .srun. command is available")
+def test_steps_that_solve_nothing_and_second_passes_are_counted() -> None:
+    overrides = (*CHEAP, "task=macro+rotation", "trainer.max_epochs=1")
+    cycle = measure(composed("table2", *overrides, "engine.solve_every=3", "curvature.every=6"), "job")
+    assert cycle.measured == 6
+    assert (cycle.attack_passes, cycle.forward_passes) == (3, 2)
+    assert (cycle.objectives, cycle.curvature) == (pytest.approx((5 + 1 + 1 + 3 + 1 + 1) / 6), pytest.approx(2 / 6))
+    famo = measure(composed("table2", *overrides, "weighting=famo"), "job")
+    assert (famo.attack_passes, famo.forward_passes, famo.objectives, famo.curvature) == (3, 4, 1, 2)
+
+
 def test_steps_follow_from_epochs_and_limits() -> None:
     def steps(*overrides: str, replays: int = 1) -> int:
         config = compose("train", ["data=digits", "paths.run=run", "trainer.max_epochs=3", *overrides])

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, partialmethod
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import pytorch_lightning as pl
@@ -24,10 +24,12 @@ from gat_lightning.config.build import build_data, build_module
 from gat_lightning.config.length import count_steps, counted_batches, limited
 from gat_lightning.config.pretraining import compose_before
 from gat_lightning.data import ImageDataModule
+from gat_lightning.gradients import GradientStep
 from gat_lightning.models import Features
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.training.callbacks.numerics import Numerics
 from gat_lightning.training.module import GATModule
+from gat_lightning.weighting import ObjectiveName
 
 _WARM_UP, _MEASURED = 2, 5
 # Checkpoints that are tested after training: the best and the last.
@@ -45,10 +47,11 @@ class Cost:
         attack_passes: in one step, forward and backward through the encoder with fixed parameters, per batch.
         forward_passes: in one step, other forward passes of the encoder, per batch; differences for the curvature, and
             augmentations that look at the loss, among them.
-        objectives: in one step, gradients of the parameters: one per objective.
-        curvature: how many of them are of curvature terms, by a double backward unless differences take its place.
-        measured: how many steps were timed, after the first few.
-        step_seconds: their median, loading of the batch included.
+        objectives: in one step, gradients of the parameters: one per objective, or one of their weighted sum.
+        curvature: how many objectives are curvature terms, by a double backward unless differences take its place.
+        measured: how many steps were timed, after the first few: whole cycles of ``engine.solve_every`` and
+            ``curvature.every``, over which these figures are means.
+        step_seconds: their median, or the mean where a cycle has several steps; loading of the batch included.
         training_hours: all steps.
         scoring_hours: validations and tests; images of which nothing but the clean metric is taken count as nothing.
         peak_gib: most memory of the device in use, GiB; None on a CPU.
@@ -59,8 +62,8 @@ class Cost:
     steps: int
     attack_passes: float
     forward_passes: float
-    objectives: int
-    curvature: int
+    objectives: float
+    curvature: float
     measured: int
     step_seconds: float
     training_hours: float
@@ -74,17 +77,28 @@ class Cost:
 
 
 class PassCounter:
-    """Counts the encoder's passes while it is in place.
+    """Counts the encoder's passes and the gradients of the parameters while it is in place.
 
     Args:
-        module: what trains; its model's ``encode`` is replaced.
+        module: what trains; its model's ``encode`` and its engine's ``finish`` are replaced.
     """
 
     def __init__(self, module: GATModule) -> None:
-        self.attack = self.other = 0
+        self.begin()
+        setattr(module.engine, "finish", partial(self._finished, module.engine.finish))  # noqa: B010
         self._parameters = module.model.shared_parameters()
         for name in ("encode", "encode_eagerly"):
             setattr(module.model, name, partial(self._counted, getattr(module.model, name)))
+
+    def begin(self) -> None:
+        """Begin to count."""
+        self.attack = self.other = self.gradients = self.curvature = 0
+
+    def _finished(self, finish: Callable[[], GradientStep]) -> GradientStep:
+        step = finish()
+        self.gradients += 1 if step.gramian is None else len(step.names)
+        self.curvature += sum(ObjectiveName.parse(name).view == "curvature" for name in step.names)
+        return step
 
     def _counted(self, encode: Callable[[Tensor], Features], images: Tensor) -> Features:
         if any(parameter.requires_grad for parameter in self._parameters):
@@ -103,7 +117,7 @@ class Stopwatch(pl.Callback):
 
     def __init__(self, counter: PassCounter) -> None:
         self.seconds: dict[str, list[float]] = {"train": [], "val": [], "test": []}
-        self.passes: tuple[float, float] = (0.0, 0.0)
+        self.counts: list[tuple[float, ...]] = []
         self._counter = counter
         self._began = time.perf_counter()
 
@@ -111,15 +125,15 @@ class Stopwatch(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Begin to count."""
-        self._counter.attack = self._counter.other = 0
+        self._counter.begin()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: STEP_OUTPUT, batch: Batch, batch_idx: int
     ) -> None:
         """A step and its passes."""
         self._took("train")
-        size = len(batch.images)
-        self.passes = (self._counter.attack / size, self._counter.other / size)
+        size, counter = len(batch.images), self._counter
+        self.counts.append((counter.attack / size, counter.other / size, counter.gradients, counter.curvature))
 
     def _begin(self, *_: Any) -> None:
         self._began = _now()
@@ -158,6 +172,8 @@ def measure(config: DictConfig, job: str) -> Cost:
     module = build_module(config, data.info, counted_batches(config, data))
     counter = PassCounter(module)
     watch = Stopwatch(counter)
+    cycle = _cycle(module)
+    measured = cycle * math.ceil(_MEASURED / cycle)
     trainer: pl.Trainer = instantiate(
         config.trainer,
         precision=module.origin["engine"]["precision"],
@@ -165,7 +181,7 @@ def measure(config: DictConfig, job: str) -> Cost:
         callbacks=[watch, Numerics(config.engine.tf32)],
         max_epochs=1,
         check_val_every_n_epoch=1,
-        limit_train_batches=_WARM_UP + _MEASURED,
+        limit_train_batches=_WARM_UP + measured,
         limit_val_batches=1,
         limit_test_batches=1,
     )
@@ -176,17 +192,16 @@ def measure(config: DictConfig, job: str) -> Cost:
     trainer.test(module, datamodule=data, verbose=False)
     steps = count_steps(config, len(data.train_dataloader()), module.method.replays)
     timed = watch.seconds["train"][_WARM_UP:] or watch.seconds["train"]
-    step = median(timed)
-    assert module.last_step is not None
-    objectives = len(module.last_step.names)
+    step = median(timed) if cycle == 1 else mean(timed)
+    attack, other, gradients, curvature = (mean(each) for each in zip(*watch.counts[-len(timed) :], strict=True))
     return Cost(
         job=job,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper(),
         steps=steps,
-        attack_passes=watch.passes[0],
-        forward_passes=watch.passes[1],
-        objectives=objectives * module.method.replays,
-        curvature=len(module.curvature.names(module.task_names)) * module.method.replays,
+        attack_passes=attack,
+        forward_passes=other,
+        objectives=gradients,
+        curvature=curvature,
         measured=len(timed),
         step_seconds=step,
         training_hours=steps * step / 3600,
@@ -203,7 +218,7 @@ def show(cost: Cost) -> None:
         "steps": f"{cost.steps:,}",
         "passes of the attack in a step": f"{cost.attack_passes:g}",
         "other forward passes": f"{cost.forward_passes:g}",
-        "gradients, of which curvature terms": f"{cost.objectives}, {cost.curvature}",
+        "gradients, of which curvature terms": f"{cost.objectives:g}, {cost.curvature:g}",
         "seconds per step": f"{cost.step_seconds:.3g}",
         "peak memory (GiB)": None if cost.peak_gib is None else f"{cost.peak_gib:.1f}",
         "hours of training": f"{cost.training_hours:.3g}",
@@ -223,6 +238,13 @@ def show(cost: Cost) -> None:
 
 
 _shown: list[Cost] = []
+
+
+def _cycle(module: GATModule) -> int:
+    """Number of batches after which solves of the weighting and steps with curvature terms come as before."""
+    every = module.curvature.every if module.curvature.enabled(module.task_names) else 1
+    steps = math.lcm(module.engine.solve_every, every)
+    return math.lcm(steps, module.method.replays) // module.method.replays
 
 
 def _scoring_seconds(config: DictConfig, data: ImageDataModule, watch: Stopwatch) -> float:
