@@ -60,22 +60,22 @@ def test_a_signal_stops_epochs_of_one_batch_and_the_resumed_run_equals_the_undis
 def loader_that_dies(monkeypatch, batch):
     """Lets the process that loads a batch of training have its parent stopped, and die, once the others are used."""
     parent, used, loaded = os.getpid(), multiprocessing.Value("i", 0), itertools.count()
-    load, end = SplitDataset.__getitems__, LastCheckpoint.on_train_batch_end
+    load, end = SplitDataset.stored, LastCheckpoint.on_train_batch_end
 
-    def deadly(self, request):
+    def deadly(self, request, names=None):
         if os.getpid() != parent and len(request[0]) == 64 and next(loaded) == batch:
             while used.value < batch:
                 time.sleep(0.02)
             time.sleep(0.3)
             os.kill(parent, signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGKILL)
-        return load(self, request)
+        return load(self, request, names)
 
     def counted(self, *arguments):
         end(self, *arguments)
         used.value += 1
 
-    monkeypatch.setattr(SplitDataset, "__getitems__", deadly)
+    monkeypatch.setattr(SplitDataset, "stored", deadly)
     monkeypatch.setattr(LastCheckpoint, "on_train_batch_end", counted)
 
 
