@@ -56,6 +56,21 @@ def test_a_resumed_run_ends_the_same_and_is_refused_elsewhere(monkeypatch, tmp_p
     assert_same_run(whole, stopped)
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_where_compiling_fails_the_run_goes_on_and_its_record_says_so(monkeypatch, tmp_path, caplog):
+    def failing(*_):
+        raise OSError("g++: fatal error: no input files")
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", failing)
+    words = [*SHORT, "task=none", "weighting=mgda", "encoder.width=4"]
+    results = [trained(tmp_path / word, f"engine.compile={word}", *words) for word in ("true", "false")]
+    torch._dynamo.reset()
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[0]["engine"]["compiled"] is False
+    assert results[0]["engine"]["reasons"] == {"compiled": "compiling failed"}
+    assert caplog.text.count("Compiling failed, and the model runs uncompiled") == 1
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_digits_learn_under_attack_as_well_as_in_full_precision(tmp_path):

@@ -13,6 +13,7 @@ from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.errors import SettingError
 from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.models import Features, MultiTaskModel
+from gat_lightning.models.eager_fallback import fall_back_to_eager
 from gat_lightning.models.features import Encode
 
 # Of a 1x1 convolution with a stride in channels-last layout. oneDNN writes beyond its memory where they are fewer than
@@ -55,6 +56,7 @@ def compile_encoder(model: MultiTaskModel) -> None:
     """
     torch._functorch.config.donated_buffer = False
     model.encoder.compile()
+    fall_back_to_eager(model.encoder)
 
 
 def has_moving_statistics(model: MultiTaskModel) -> bool:

@@ -31,7 +31,8 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
         Stopped: another process of the run is lost after a signal to stop.
         NonFiniteError: an objective or a gradient is NaN or infinite; the message names the last good checkpoint.
         UserError: the disk is full, the port of the processes is taken, another process of the run is lost, memory ran
-            out, or the encoder cannot be differentiated twice, or checkpoints activations with reentry.
+            out, a backward pass cannot be compiled, or the encoder cannot be differentiated twice, or checkpoints
+            activations with reentry.
     """
     directory = RunDirectory(config.paths.run)
     try:
@@ -68,6 +69,11 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
             raise UserError(
                 f"This encoder has no second derivative, which curvature.derivative=exact needs ({error}). Set"
                 " curvature.derivative=finite_difference or curvature.mode=off."
+            ) from error
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise UserError(
+                f"Compiling a backward pass failed ({' '.join(str(error).split())[:200]}). Set engine.compile=false and"
+                " continue with resume=auto."
             ) from error
         if "use_reentrant=True" in str(error):
             raise UserError(str(ReentrantCheckpointingError())) from error

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from omegaconf import DictConfig
 
 from gat_lightning.commands.train.assembly import Assembly
+from gat_lightning.config.engine import ResolvedEngine
 from gat_lightning.config.files import plain
 from gat_lightning.loggers import close
+from gat_lightning.models.eager_fallback import compiling_failed
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.result import TrainingResult, write_result
@@ -38,7 +41,6 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: f
         started=started.isoformat(timespec="seconds"),
         files={"metrics": directory.relative(directory.metrics)},
         resumed=None if progress is None else str(progress.checkpoint),
-        engine=assembly.engine.plain(),
         **environment(trainer.strategy.root_device, trainer.world_size),
     )
     try:
@@ -52,9 +54,18 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: f
         raise
     finally:
         result.durations["total"] = time.perf_counter() - clock
+        result.engine = _as_run(assembly).plain()
         result.epochs, result.skipped_batches = trainer.current_epoch, assembly.module.skipped
         try:
             if trainer.is_global_zero:
                 write_result(directory.path, result)
         finally:
             close(trainer.loggers, result.status, result.metrics)
+
+
+def _as_run(assembly: Assembly) -> ResolvedEngine:
+    """How the passes were computed in the end."""
+    engine = assembly.engine
+    if not compiling_failed(assembly.module.model.encoder):
+        return engine
+    return replace(engine, compiled=False, reasons={**engine.reasons, "compiled": "compiling failed"})
