@@ -19,7 +19,7 @@ def fall_back_to_eager(module: nn.Module) -> None:
     It fails in the first pass of each kind, such as the first one in eval mode. Only a backward that torch compiles
     later, when it runs, still raises.
     """
-    compiled = module._compiled_call_impl
+    compiled: Any = module._compiled_call_impl
 
     def run(*arguments: Any, **named: Any) -> Any:
         try:
