@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -219,10 +221,32 @@ def solved(work: Work, rounds: int, tick: Tick) -> list[Row]:
 
 
 def attacked(work: Work, rounds: int, tick: Tick) -> list[Row]:
-    """AutoAttack of the digits' test images, after the check that the same images withstand it."""
-    times, detail = autoattack.compare(work, min(rounds, FEW), tick)
-    row = _row("autoattack", "AutoAttack: ours / torchattacks", times, "ours", "torchattacks", Bar(most=1.05))
-    return [replace(row, detail={**row.detail, **detail})]
+    """AutoAttack of test images, after the check that the same images withstand it.
+
+    The images of CIFAR-10 are read from the file that the variable ``CIFAR10`` names.
+    """
+    file = os.environ.get("CIFAR10")
+    subjects = {"digits": autoattack.digits(work)}
+    if file is not None:
+        subjects["CIFAR-10"] = autoattack.cifar10(work, Path(file))
+    found = []
+    for name, subject in subjects.items():
+        times, detail = autoattack.compare(subject, work, rounds, tick)
+        row, what = partial(_row, "autoattack", times=times), f"AutoAttack, {name}"
+        found += [
+            row(what=f"{what}: ours / torchattacks", numerator="ours", denominator="torchattacks", bar=Bar(most=1.05)),
+            row(
+                what=f"{what}: torchattacks / fast",
+                numerator="torchattacks",
+                denominator="ours, fast",
+                bar=Bar(least=1.3),
+            ),
+            row(what=f"{what}: ours / fast", numerator="ours", denominator="ours, fast"),
+        ]
+        found[-3:] = [replace(each, detail={**each.detail, **detail}) for each in found[-3:]]
+    if file is None:
+        found.append(Row("autoattack", "AutoAttack, CIFAR-10", detail={"not run": "CIFAR10=FILE.npz is not set"}))
+    return found
 
 
 def gpu(work: Work, rounds: int, tick: Tick) -> list[Row]:
