@@ -3,22 +3,25 @@
 import json
 import os
 import socket
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 
 from gat_lightning.augment import CutMix, Identity, MaxUp, Mixup
 from gat_lightning.distributed import to_device
-from gat_lightning.errors import UserError
 from gat_lightning.methods import Adversarial, Free, Madry, Trades
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
+from gat_lightning.training.callbacks import LastCheckpoint
 from support.commands import command, start
+from support.failing_ranks import MESSAGE, RANKS
 from support.joined_ranks import Joined
 from support.trainers import quiet_trainer
-from support.training_runs import TINY
+from support.training_runs import SHORT, TINY
 from support.training_steps import EPS, toy_module
 
 
@@ -87,30 +90,83 @@ def test_parameters_and_weights_equal_the_one_process_run(tmp_path, make, curvat
         assert (first["state"][name] - value).abs().max() < 1e-10, name
 
 
-class Fail(pl.Callback):
-    """One rank cannot go on."""
+class Count(pl.Callback):
+    """Writes the collectives of the first step, with all that follows it, on rank 0."""
 
-    def __init__(self, rank):
-        self.rank = rank
+    def __init__(self, directory):
+        self.path, self.called = directory / "collectives.json", []
+
+    def on_train_start(self, trainer, module):
+        for name in ("all_reduce", "broadcast", "broadcast_object_list", "all_gather_object", "barrier"):
+            setattr(dist, name, partial(self.count, name, getattr(dist, name)))
+
+    def count(self, name, collective, *arguments, **keywords):
+        self.called.append(name)
+        return collective(*arguments, **keywords)
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        if trainer.global_rank == self.rank and batch_idx == 1:
-            raise UserError(f"the disk of rank {self.rank} is full")
+        if batch_idx == 0:
+            self.called.clear()
+        elif batch_idx == 1 and trainer.is_global_zero:
+            self.path.write_text(json.dumps(self.called))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(("perturbation", "collectives"), [(None, 4), (0.02, 5)])
+def test_collectives_of_a_step(tmp_path, perturbation, collectives):
+    """Numbers of labels, adversarial weights, gradients, figures and the signal to stop, decoders."""
+    last = LastCheckpoint(str(tmp_path), minutes=10)
+    trainer = quiet_trainer(max_epochs=1, devices=2, strategy="ddp_spawn", callbacks=[Count(tmp_path), last])
+    perturbed = WeightPerturbation(perturbation)
+    trainer.fit(toy_module(Madry(), "off", None, False, weight_perturbation=perturbed), datamodule=Joined())
+    assert json.loads((tmp_path / "collectives.json").read_text()) == collectives * ["all_reduce"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", range(RANKS))
 def test_all_stop_with_the_message_of_the_rank_that_failed(tmp_path, rank, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     done = command(
-        "experiment=quickstart", *TINY, "trainer.devices=2",
-        f"+callbacks.fail={{_target_: test_distributed.Fail, rank: {rank}}}", cwd=tmp_path,
+        "experiment=quickstart", *TINY, f"trainer.devices={RANKS}",
+        f"+callbacks.fail={{_target_: support.failing_ranks.Fail, rank: {rank}, place: engine}}", cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode != 0
-    assert f"the disk of rank {rank} is full" in done.stderr
-    assert f"Process {1 - rank} of 2 lost another one" in done.stderr
+    assert done.returncode == 1
+    shown = MESSAGE if rank == 0 else f"Process {rank} of {RANKS}: {MESSAGE}"
+    assert done.stderr.count("Error: ") == 1
+    assert f"Error: {shown}\n" in done.stderr
     (result,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/result.json"))
-    assert result["status"] == "failed"
+    assert (result["status"], result["error"]) == ("failed", shown)
+    (recorded,) = tmp_path.glob("outputs/*/result.json")
+    assert time.time() - recorded.stat().st_mtime < 60
+
+
+@pytest.mark.slow
+def test_runs_of_a_sweep_have_two_processes_each(tmp_path):
+    done = command(
+        "-m", "experiment=quickstart", *TINY, *SHORT, "trainer.devices=2", "data.batch_size=50", "seed=0,1",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/result.json")]
+    assert sorted((each["seed"], each["status"], each["device"]["processes"]) for each in results) == [
+        (0, "finished", 2), (1, "finished", 2),
+    ]  # fmt: skip
+    assert all(each["checks"]["best"] for each in results)
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_begin_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    done = command(
+        "experiment=quickstart", *TINY, "trainer.devices=2",
+        "+callbacks.fail={_target_: support.failing_ranks.CannotBegin}", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    shown = "Process 1 of 2: it ended with status 1; its own message is above."
+    assert f"Error: {MESSAGE}" in done.stderr
+    assert f"Error: {shown}" in done.stderr
+    (result,) = (json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/result.json"))
+    assert (result["status"], result["error"]) == ("failed", shown)
 
 
 @pytest.mark.slow

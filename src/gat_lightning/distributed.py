@@ -33,6 +33,14 @@ def gather_from_ranks(value: _T) -> list[_T]:
     return gathered
 
 
+def of_rank_0(value: _T) -> _T:
+    """Rank 0's ``value``, on all ranks; it is pickled on the way."""
+    values = [value]
+    if several_ranks():
+        dist.broadcast_object_list(values, 0)
+    return values[0]
+
+
 def several_ranks() -> bool:
     """Whether the run has more than one process."""
     return rank_count() > 1

@@ -5,11 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.attacks import Attack, IterativeAttack
@@ -44,6 +40,7 @@ from gat_lightning.training.callbacks.catastrophic_overfitting import Catastroph
 from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
 from gat_lightning.training.callbacks.numerics import Numerics
 from gat_lightning.training.extra_passes import check_second_pass
+from gat_lightning.training.launcher import watch_ranks
 from gat_lightning.training.module import GATModule, Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
@@ -259,34 +256,23 @@ def build_trainer(config: DictConfig, precision: str = FULL) -> pl.Trainer:
         CheckpointPaths(),
         *([] if fall is None else [CatastrophicOverfittingGuard(fall)]),
     ]
-    return instantiate(
+    chosen = config.trainer.get("strategy", "auto")
+    trainer: pl.Trainer = instantiate(
         config.trainer,
         precision=precision,
         callbacks=[*(instantiate(callback) for callback in config.callbacks.values()), *own],
         logger=[CSVLogger(config.paths.run), *(instantiate(logger) for logger in config.logger.values())],
         plugins=[DurableCheckpointIO(), *process_plugins()],
         default_root_dir=config.paths.run,
-        strategy=_strategy(config),
+        strategy=instantiate(chosen) if isinstance(chosen, DictConfig) else chosen,
     )
+    watch_ranks(trainer)
+    return trainer
 
 
 def _own(config: DictConfig, node: str) -> dict[Any, Any]:
     """The settings of a node that its constructor takes."""
     return {key: config[node][key] for key in config[node] if key not in READ_ELSEWHERE[node]}
-
-
-def _strategy(config: DictConfig) -> Any:
-    """The configured strategy; in a sweep with several processes, one whose children do not repeat the sweep.
-
-    Ranks that ``srun`` has started need no children.
-    """
-    chosen = config.trainer.get("strategy", "auto")
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if chosen != "auto" or not sweeping or SLURMEnvironment.detect():
-        return instantiate(chosen) if isinstance(chosen, DictConfig) else chosen
-    devices = config.trainer.devices
-    several = devices > 1 if isinstance(devices, int) and devices > 0 else torch.cuda.device_count() > 1
-    return "ddp_spawn" if several else "auto"
 
 
 def _named(attack: Attack) -> Mapping[str, Attack]:

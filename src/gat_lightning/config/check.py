@@ -140,8 +140,16 @@ def _check_objectives(config: DictConfig) -> None:
 
 
 def _check_synchronised_statistics(config: DictConfig, double_backward: bool) -> None:
-    if not config.trainer.get("sync_batchnorm"):
+    import torch
+
+    if not config.trainer.sync_batchnorm:
         return
+    accelerator = config.trainer.accelerator
+    if accelerator in ("cpu", "mps") or (accelerator == "auto" and not torch.cuda.is_available()):
+        raise UserError(
+            "trainer.sync_batchnorm=true needs GPUs: on other devices torch cannot take BatchNorm's statistics from all"
+            " processes. Leave it at false."
+        )
     if double_backward:
         raise UserError(
             "trainer.sync_batchnorm=true works without a double backward only: set curvature.derivative="

@@ -55,6 +55,7 @@ RANGES: dict[str, Check] = {
     "trainer.deterministic": partial(check_bool, also=("warn", None)),
     "trainer.benchmark": partial(check_bool, also=(None,)),
     "engine.solve_every": check_int,
+    "trainer.sync_batchnorm": check_bool,
     "engine.clip_norm": partial(_positive, also=(None,)),
     "validation.images": partial(check_int, also=(None,)),
     "validation.every": check_int,

@@ -65,6 +65,10 @@ class GradientEngine:
             weights and :class:`~gat_lightning.gradients.WeightedStep` for the pass. The gradient that it writes is that
             of a solve with the same weights.
 
+    Attributes:
+        flag: a number of this process, 0 at first, that travels with the figures of a step.
+        joint_flag: its sum over the processes, as of the last step.
+
     Raises:
         SettingError: ``clip_norm`` is not positive, ``solve_every`` is below 1, or the space is unknown.
         ValueError: no parameters or no weighting are given where they belong, a generator was used before, weights
@@ -103,6 +107,7 @@ class GradientEngine:
         self.solve_every = check_int("solve_every", solve_every)
         self._kept = KeptWeights(solve_every)
         self._pending: PendingStep | None = None
+        self.flag = self.joint_flag = 0.0
         self._checked = False
         self._take_trainable()
 
@@ -154,6 +159,7 @@ class GradientEngine:
                 step, combined = self._pending.finish()
                 self._write(combined)
         finally:
+            self.joint_flag = self._pending.flag
             self._forget()
         self._kept.record(step)
         self._watch.after_step(self._named_parameters())
@@ -215,7 +221,7 @@ class GradientEngine:
             self.weighting.check(names)
             self._checked = True
         self._watch.before_step(self._named_parameters())
-        start = objectives, self._trained, self._parameters.device
+        start = objectives, self._trained, self._parameters.device, self.flag
         weights = self._kept.find(names)
         if weights is None and self.weighting.needs_gramian:
             return SolvingStep(*start, self._gradients, self.weighting)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.gradients.objectives import GradientStep, Objective
 from gat_lightning.gradients.parameters import Trainable
 from gat_lightning.gradients.spaces import FlatLayout
@@ -32,10 +33,17 @@ class PendingStep(ABC):
         objectives: of the first part.
         trained: what gets gradients.
         device: where the parameters are.
+        flag: a number of this process.
+
+    Attributes:
+        flag: likewise; the sum over the ranks once :meth:`joint` was called.
     """
 
-    def __init__(self, objectives: Sequence[Objective], trained: Trainable, device: torch.device) -> None:
+    def __init__(
+        self, objectives: Sequence[Objective], trained: Trainable, device: torch.device, flag: float = 0.0
+    ) -> None:
         self.trained = trained
+        self.flag = flag
         self.sums = StepSums(objectives, device)
 
     def accumulate(self, objectives: Sequence[Objective], representation: Sequence[Tensor]) -> None:
@@ -59,6 +67,18 @@ class PendingStep(ABC):
         Raises:
             NonFiniteError: an objective or a gradient is NaN or infinite.
         """
+
+    def joint(self, own: Sequence[Tensor], known: Sequence[Tensor] = ()) -> Tensor:
+        """Figures on the CPU, one after another; :attr:`flag` travels with them.
+
+        Args:
+            own: of this process, ``[n]`` each, to be summed over the ranks.
+            known: the same on all ranks, ``[m]`` each; they come before the others.
+        """
+        summed = sum_over_ranks(torch.cat([*own, own[0].new_full((1,), self.flag)]))
+        figures = torch.cat([*known, summed]).cpu()
+        self.flag = float(figures[-1])
+        return figures[:-1]
 
     @property
     def parameters(self) -> list[nn.Parameter]:

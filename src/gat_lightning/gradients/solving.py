@@ -24,6 +24,7 @@ class SolvingStep(PendingStep):
         objectives: of the first part.
         trained: what gets gradients.
         device: where the parameters are.
+        flag: see :class:`PendingStep`.
         space: where the gradients are taken.
         weighting: Gramian to weights.
     """
@@ -33,10 +34,11 @@ class SolvingStep(PendingStep):
         objectives: Sequence[Objective],
         trained: Trainable,
         device: torch.device,
+        flag: float,
         space: GradientSpace,
         weighting: Weighting,
     ) -> None:
-        super().__init__(objectives, trained, device)
+        super().__init__(objectives, trained, device, flag)
         self._space = space
         self._weighting = weighting
         self._weighed = [objective for objective in objectives if objective.weight is None]
@@ -64,9 +66,9 @@ class SolvingStep(PendingStep):
         products = self._space.gramian()
         count = len(products)
         entries = torch.stack([largest(each, sums.losses) for each in [*self._heads, sums.fixed_gradients]])
-        figures = sum_over_ranks(torch.cat([sums.losses, sums.fixed_losses, entries]))
+        figures = self.joint([sums.losses, sums.fixed_losses, entries], [products.flatten()])
         sizes = [products.numel(), count, len(sums.fixed_names), count + 1]
-        table, losses, fixed_losses, entries = torch.cat([products.flatten(), figures]).cpu().split(sizes)
+        table, losses, fixed_losses, entries = figures.split(sizes)
         products = table.view_as(products)
         self._check(losses, products.diagonal(), fixed_losses, entries)
         kept = products.diagonal().nonzero().flatten() if adaptive else torch.arange(count)

@@ -27,6 +27,7 @@ class WeightedStep(PendingStep):
         objectives: of the first part.
         trained: what gets gradients.
         device: where the parameters are.
+        flag: see :class:`PendingStep`.
         weights: ``[K]``; None where ``weighting`` finds them from the values of all parts. The graphs of the parts are
             then kept until :meth:`finish`.
         weighting: losses to weights.
@@ -37,10 +38,11 @@ class WeightedStep(PendingStep):
         objectives: Sequence[Objective],
         trained: Trainable,
         device: torch.device,
+        flag: float,
         weights: Tensor | None,
         weighting: Weighting,
     ) -> None:
-        super().__init__(objectives, trained, device)
+        super().__init__(objectives, trained, device, flag)
         self._weights = weights
         self._weighting = weighting
         self._waiting: list[Sequence[Objective]] = []
@@ -57,9 +59,9 @@ class WeightedStep(PendingStep):
     def finish(self) -> tuple[GradientStep, CombinedGradient]:
         """See :meth:`PendingStep.finish`."""
         sums, solved = self.sums, self._weights is None
-        values = torch.cat([sums.losses, sums.fixed_losses])
+        own = [sums.losses, sums.fixed_losses]
         if self._weights is None:
-            values = self._checked(sum_over_ranks(values).cpu())
+            values = self._checked(self.joint(own))
             losses = values[: len(sums.names)]
             weights = self._weighting(losses.new_empty(0, 0), losses, sums.names)
             for objectives in self._waiting:
@@ -67,7 +69,7 @@ class WeightedStep(PendingStep):
             (entry,) = sum_over_ranks(self._largest()).cpu()
         else:
             weights = self._weights
-            *_, entry = figures = sum_over_ranks(torch.cat([values, self._largest()])).cpu()
+            *_, entry = figures = self.joint([*own, self._largest()])
             values = self._checked(figures[:-1])
         if not entry < float("inf"):
             raise NonFiniteError(

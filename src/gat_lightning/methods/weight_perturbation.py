@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.distributed import sum_over_ranks
+from gat_lightning.gradients.spaces import FlatLayout
 from gat_lightning.validate import check_real
 
 
@@ -41,15 +42,18 @@ class WeightPerturbation:
             yield
             return
         weights = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.dim() > 1]
-        ascent = [torch.zeros_like(weight) for weight in weights]
+        layout = FlatLayout(weights)
+        joined = layout.zeros(next(model.parameters()).device)
+        ascent = list(layout.pieces(joined))
         with torch.enable_grad(), unchanged_buffers(model):
             for loss in losses():
                 found = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
                 torch._foreach_add_(ascent, list(found))
         kept = [weight.detach().clone() for weight in weights]
+        sum_over_ranks(joined)
         with torch.no_grad():
             for weight, direction in zip(weights, ascent, strict=True):
-                length = sum_over_ranks(direction).norm()
+                length = direction.norm()
                 weight.add_(direction * (self.gamma * weight.norm() / torch.where(length > 0, length, 1.0)))
         try:
             yield

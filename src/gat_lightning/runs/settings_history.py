@@ -169,6 +169,7 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Introduced("trainer.benchmark", False),
     Introduced("engine.solve_every", 1),
     Introduced("curvature.every", 1),
+    Introduced("trainer.sync_batchnorm", False),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

@@ -14,12 +14,14 @@ from gat_lightning.config.resuming import last_good
 from gat_lightning.distributed import several_ranks
 from gat_lightning.errors import NonFiniteError, ReentrantCheckpointingError, UserError, is_disk_full
 from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.ranks import LostRankError
 from gat_lightning.runs.signals import Stopped
 from gat_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
 
 log = logging.getLogger(__name__)
 
+_OF_COLLECTIVES = ("gloo", "NCCL", "nccl", "c10d")
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
@@ -30,9 +32,9 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
     Raises:
         Stopped: another process of the run is lost after a signal to stop.
         NonFiniteError: an objective or a gradient is NaN or infinite; the message names the last good checkpoint.
-        UserError: the disk is full, the port of the processes is taken, another process of the run is lost, memory ran
-            out, a backward pass cannot be compiled, or the encoder cannot be differentiated twice, or checkpoints
-            activations with reentry.
+        LostRankError: another process of the run is lost.
+        UserError: the disk is full, the port of the processes is taken, memory ran out, a backward pass cannot be
+            compiled, or the encoder cannot be differentiated twice, or checkpoints activations with reentry.
     """
     directory = RunDirectory(config.paths.run)
     try:
@@ -56,14 +58,14 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
                 " program on this node. Set the environment variable MASTER_PORT to a free one, the same for all"
                 " processes."
             ) from error
-        lost_rank = several_ranks() and (isinstance(error, dist.DistError) or "gloo" in str(error))
+        lost_rank = several_ranks() and is_of_collective(error) and not is_out_of_memory(error)
         lost_loader = "DataLoader worker" in str(error)
         if (lost_rank or lost_loader) and (number := _signal_to_stop(trainer)) is not None:
             raise Stopped(number) from error  # batch systems signal every process of a job
         if lost_rank:
-            raise UserError(
-                f"Process {dist.get_rank()} of {dist.get_world_size()} lost another one, whose own message says why; if"
-                f" it has none, it was killed, possibly out of memory ({str(error).strip().splitlines()[0]})."
+            raise LostRankError(
+                f"The processes of the run lost one another ({str(error).strip().splitlines()[0]}). If one of them was"
+                " killed, it was possibly out of memory; else NCCL_DEBUG=INFO shows more of NCCL."
             ) from error
         if "derivative for" in str(error) and "is not implemented" in str(error):
             raise UserError(
@@ -86,6 +88,11 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
 def _signal_to_stop(trainer: pl.Trainer) -> int | None:
     received = (callback.received for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
     return next(received, None)
+
+
+def is_of_collective(error: BaseException) -> bool:
+    """Whether gloo, NCCL or the store of the process group reports that communication failed."""
+    return isinstance(error, dist.DistError) or any(word in str(error) for word in _OF_COLLECTIVES)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

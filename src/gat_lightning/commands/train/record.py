@@ -69,3 +69,9 @@ def _as_run(assembly: Assembly) -> ResolvedEngine:
     if not compiling_failed(assembly.module.model.encoder):
         return engine
     return replace(engine, compiled=False, reasons={**engine.reasons, "compiled": "compiling failed"})
+
+
+def record_failure(config: DictConfig, result: TrainingResult, message: str) -> None:
+    """Write ``result.json`` of a training that is ended where it waits, by another thread."""
+    result.error = message
+    write_result(RunDirectory(config.paths.run).path, result)

@@ -3,14 +3,16 @@
 import logging
 import time
 from datetime import datetime, timezone
+from functools import partial
 
 from omegaconf import DictConfig
 from rich.console import Console
 
 from gat_lightning.commands.dry_run import estimate
 from gat_lightning.commands.train.assembly import assemble
+from gat_lightning.commands.train.ended_together import ended_together
 from gat_lightning.commands.train.faults import explained_faults
-from gat_lightning.commands.train.record import recorded
+from gat_lightning.commands.train.record import record_failure, recorded
 from gat_lightning.commands.train.selection import warn_of_selection
 from gat_lightning.commands.train.testing import (
     print_metrics,
@@ -28,6 +30,7 @@ from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.result import Result, read_result
 from gat_lightning.runs.signals import stopping_at_once
 from gat_lightning.runs.slurm import requeued_if_preempted
+from gat_lightning.training.launcher import own_ranks
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,12 @@ def run(config: DictConfig) -> Result | None:
             trained model answers NaN; the message says what to do.
         NonFiniteError: an objective or a gradient is NaN or infinite.
     """
+    with own_ranks():
+        return _run(config)
+
+
+def _run(config: DictConfig) -> Result | None:
+    """:func:`run`, whose ranks may go on with another training."""
     prepare_paper(config)
     if config.paper.dry_run:
         estimate(config)
@@ -66,9 +75,13 @@ def run(config: DictConfig) -> Result | None:
 def _train(config: DictConfig) -> Result:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = RunDirectory(config.paths.run)
-    assembly = assemble(config, init=pretrained(config, run))
+    assembly = assemble(config, init=pretrained(config, _run))
     data, module, trainer, progress, engine = assembly
-    with recorded(config, assembly, started, clock) as result, explained_faults(config, trainer):
+    with (
+        recorded(config, assembly, started, clock) as result,
+        ended_together(trainer, partial(record_failure, config, result)),
+        explained_faults(config, trainer),
+    ):
         if trainer.is_global_zero:
             log.info("Engine: %s.", engine)
         start(trainer.loggers, config, None if progress is None else progress.step)

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -10,10 +10,11 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from gat_lightning.distributed import gather_from_ranks
+from gat_lightning.distributed import gather_from_ranks, of_rank_0
+from gat_lightning.gradients import GradientEngine
 from gat_lightning.runs.signals import Stopped, StopSignals
 
-Value = TypeVar("Value")
+_SAVE = 1.0
 
 
 class LastCheckpoint(Checkpoint):
@@ -53,8 +54,10 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """From here on the state is that of no batch."""
+        """From here on the state is that of no batch. What rank 0 wants after it travels with the step's figures."""
         self._between_batches = False
+        if trainer.world_size > 1:
+            _engine(pl_module).flag = self._wanted() if trainer.is_global_zero else 0.0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -66,17 +69,16 @@ class LastCheckpoint(Checkpoint):
         if trainer.is_last_batch:
             return
         self._between_batches = True
-        due = time.monotonic() - self._saved > self._seconds
-        due, received = _of_rank_0(trainer, (due, self._signals.received))
-        if due or received is not None:
+        wanted = _engine(pl_module).joint_flag if trainer.world_size > 1 else self._wanted()
+        if wanted:
             self._save(trainer)
-        if received is not None:
-            raise Stopped(received)
+        if wanted > _SAVE:
+            raise Stopped(int(wanted - _SAVE))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save; a signal to stop waits for the other callbacks' work at the epoch's end."""
         self._save(trainer)
-        self._stop = _of_rank_0(trainer, self._signals.received)
+        self._stop = of_rank_0(self._signals.received)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop where a signal came before the last epoch was saved."""
@@ -107,7 +109,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen no longer; what was asked during the last epoch is done now."""
         self._signals.restore()
-        received = _of_rank_0(trainer, self._signals.received)
+        received = of_rank_0(self._signals.received)
         if received is not None:
             raise Stopped(received)
 
@@ -118,10 +120,17 @@ class LastCheckpoint(Checkpoint):
         if self.received is not None and alone and waited:
             self._save(trainer)
 
+    def _wanted(self) -> float:
+        """What is to happen after a batch, as one number: 0 for nothing, ``_SAVE``, or that and the signal to stop."""
+        if self._signals.received is not None:
+            return _SAVE + self._signals.received
+        return _SAVE * (time.monotonic() - self._saved > self._seconds)
+
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self._path)
         self._saved = time.monotonic()
 
 
-def _of_rank_0(trainer: pl.Trainer, value: Value) -> Value:
-    return trainer.strategy.broadcast(value) if trainer.world_size > 1 else value
+def _engine(module: pl.LightningModule) -> GradientEngine:
+    assert isinstance(module.engine, GradientEngine)
+    return module.engine
