@@ -56,7 +56,7 @@ def test_with_one_process_errors_are_as_they_were():
 
 
 def test_the_first_failure_counts():
-    ranks = Ranks()
+    ranks = Ranks(0, 1)
     ranks.report("of this rank")
     ranks.lost(1, "later")
     assert ranks.failure == (0, "of this rank")
@@ -66,7 +66,7 @@ def test_the_first_failure_counts():
 
 
 def test_whoever_has_said_goodbye_misses_nobody():
-    ranks = Ranks()
+    ranks = Ranks(0, 1)
     ranks.close()
     ranks.lost(1)
     ranks.check()

@@ -14,6 +14,7 @@ from support.failing_ranks import (
     NCCL,
     PLACES,
     RANKS,
+    STEP,
     die_at,
     fail_as_nccl,
     fail_at,
@@ -122,10 +123,10 @@ def test_a_fault_of_the_program_keeps_its_traceback(tmp_path, free_port):
 
 
 @pytest.mark.slow
-def test_a_signal_to_rank_0_stops_all_between_two_batches(tmp_path, free_port):
+def test_a_signal_to_rank_0_stops_all_after_the_next_batch(tmp_path, free_port):
     signalled = partial(fail_at, "forward", partial(signal.raise_signal, signal.SIGTERM))
-    processes = start_ranks(tmp_path, free_port, rank0=signalled)
+    processes = start_ranks(tmp_path, free_port, ["data.batch_size=16"], rank0=signalled)
     statuses, _ = ended(tmp_path, processes)
     assert statuses == RANKS * [128 + signal.SIGTERM]
     assert read_result(only_run(tmp_path)).status == "interrupted"
-    assert load_checkpoint(only_run(tmp_path) / "checkpoints" / "last.ckpt")["global_step"] == 2
+    assert load_checkpoint(only_run(tmp_path) / "checkpoints" / "last.ckpt")["global_step"] == STEP + 2

@@ -14,8 +14,6 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import NamedTuple
 
-import torch.distributed as dist
-
 from gat_lightning.distributed import of_rank_0
 from gat_lightning.errors import UserError
 
@@ -59,15 +57,20 @@ class Ranks:
     If the main thread does not end in time after a failure, since it waits within a collective, the process is ended
     by a thread of its own.
 
+    Args:
+        rank: of this process.
+        count: number of processes.
+
     Attributes:
-        rank: of this process; 0 until :meth:`connect`.
-        count: number of processes; 1 until then.
+        rank: likewise.
+        count: likewise.
+        connected: whether :meth:`connect` was called.
         failure: the first one; None while all is well.
         at_forced_end: called before this process is ended while its main thread waits.
     """
 
-    def __init__(self) -> None:
-        self.rank, self.count = 0, 1
+    def __init__(self, rank: int, count: int) -> None:
+        self.rank, self.count, self.connected = rank, count, False
         self.failure: Failure | None = None
         self.at_forced_end: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
@@ -78,7 +81,7 @@ class Ranks:
 
     def connect(self) -> None:
         """Connect the ranks of the process group. Called once on every rank."""
-        self.rank, self.count = dist.get_rank(), dist.get_world_size()
+        self.connected = True
         host = os.environ.get("MASTER_ADDR", "127.0.0.1")
         if self.rank == 0:
             key = secrets.token_bytes(32)

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from lightning_fabric.plugins import ClusterEnvironment
 from lightning_fabric.utilities.distributed import _set_num_threads_if_needed
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+from torch.distributed.distributed_c10d import _abort_process_group
 
 from gat_lightning.runs.ranks import PARENT, Ranks
 from gat_lightning.training.callbacks.rank_watch import RankWatch
@@ -37,11 +38,12 @@ class RankLauncher(_SubprocessScriptLauncher):
         environment: of the run's processes.
         processes: how many there are on this machine.
         nodes: how many machines there are.
+        ranks: all processes of the run.
     """
 
-    def __init__(self, environment: ClusterEnvironment, processes: int, nodes: int) -> None:
+    def __init__(self, environment: ClusterEnvironment, processes: int, nodes: int, ranks: Ranks) -> None:
         super().__init__(environment, processes, nodes)
-        self.ranks = Ranks()
+        self.ranks = ranks
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: pl.Trainer | None = None, **kwargs: Any) -> Any:
         """Start the others, unless SLURM or torchrun does or they are there already, and call the function."""
@@ -77,10 +79,9 @@ def watch_ranks(trainer: pl.Trainer) -> None:
     """Let the ranks of a trainer start, and watch one another, by a :class:`RankLauncher`, if each has a process."""
     strategy = trainer.strategy
     if isinstance(strategy.launcher, _SubprocessScriptLauncher):
-        before = strategy.launcher
-        launcher = RankLauncher(before.cluster_environment, before.num_processes, before.num_nodes)
-        strategy._launcher = launcher
-        trainer.callbacks.append(RankWatch(launcher.ranks))  # type: ignore[attr-defined]
+        before, ranks = strategy.launcher, Ranks(trainer.global_rank, trainer.world_size)
+        strategy._launcher = RankLauncher(before.cluster_environment, before.num_processes, before.num_nodes, ranks)
+        trainer.callbacks.append(RankWatch(ranks))  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -89,6 +90,10 @@ def own_ranks() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _VARIABLES}
     try:
         yield
+    except BaseException:
+        if dist.is_initialized() and dist.get_backend() == "nccl":
+            _abort_process_group()  # which destroy_process_group might wait in, where others are lost
+        raise
     finally:
         if _started:
             _end_others()

@@ -24,7 +24,7 @@ class RankWatch(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Connect. From here on no rank has data to prepare, so that collectives need not wait for long."""
-        if trainer.world_size > 1 and self._ranks.count == 1:
+        if trainer.world_size > 1 and not self._ranks.connected:
             _set_timeout(timedelta(minutes=MINUTES))
             self._ranks.connect()
 
