@@ -25,6 +25,13 @@ from support.training_runs import SHORT, TINY
 from support.training_steps import EPS, toy_module
 
 
+@pytest.fixture(autouse=True)
+def own_port():
+    """Lightning leaves the port of the last processes in the environment, where commands would take it from."""
+    yield
+    os.environ.pop("MASTER_PORT", None)
+
+
 class Shift(Identity):
     """Adds the same small number to all pixels of an image."""
 
@@ -115,8 +122,8 @@ class Count(pl.Callback):
 @pytest.mark.parametrize(("perturbation", "collectives"), [(None, 4), (0.02, 5)])
 def test_collectives_of_a_step(tmp_path, perturbation, collectives):
     """Numbers of labels, adversarial weights, gradients, figures and the signal to stop, decoders."""
-    last = LastCheckpoint(str(tmp_path), minutes=10)
-    trainer = quiet_trainer(max_epochs=1, devices=2, strategy="ddp_spawn", callbacks=[Count(tmp_path), last])
+    trainer = quiet_trainer(max_epochs=1, devices=2, strategy="ddp_spawn", callbacks=[Count(tmp_path)])
+    trainer.callbacks.append(LastCheckpoint(str(tmp_path), minutes=10))
     perturbed = WeightPerturbation(perturbation)
     trainer.fit(toy_module(Madry(), "off", None, False, weight_perturbation=perturbed), datamodule=Joined())
     assert json.loads((tmp_path / "collectives.json").read_text()) == collectives * ["all_reduce"]

@@ -8,6 +8,7 @@ import torch.distributed as dist
 
 from gat_lightning.data.sampler import shard_of
 from gat_lightning.distributed import sum_over_ranks
+from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients.objectives import Objective
 from gat_lightning.weighting import (
     FAMO,
@@ -145,3 +146,23 @@ def test_several_processes_need_a_world_size(monkeypatch):
     )
     assert refused(3) == "world_size=3: it must be 1 or 2, the number of processes in the process group."
     assert refused(1) is refused(2) is None
+
+
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_a_number_travels_with_the_figures_of_a_step_even_of_one_that_fails(monkeypatch, adaptive):
+    summed = []
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_reduce", lambda tensor: summed.append(tensor.mul_(2)))
+    net = Net().double()
+    labels = {task: torch.zeros(2, dtype=torch.long) for task in TASKS}
+    engine = engine_for(net, MGDA() if adaptive else Equal(), "parameters", 1)
+    for number in (0.0, 17.0):
+        engine.flag = number
+        engine.step(*net.objectives(torch.ones(2, 4, dtype=torch.float64), labels, 2))
+        assert engine.joint_flag == 2 * number
+    assert len(summed) == 2 * 3  # gradients, figures and those of the decoders
+    engine.flag = 4.0
+    with pytest.raises(NonFiniteError):
+        engine.step(*net.objectives(torch.full((2, 4), torch.nan, dtype=torch.float64), labels, 2))
+    assert engine.joint_flag == 8.0

@@ -15,6 +15,7 @@ from gat_lightning.gradients import GradientEngine
 from gat_lightning.runs.signals import Stopped, StopSignals
 
 _SAVE = 1.0
+"""Number that asks for a checkpoint; with the number of a signal added, for the end of the training as well."""
 
 
 class LastCheckpoint(Checkpoint):
@@ -46,6 +47,8 @@ class LastCheckpoint(Checkpoint):
         """Start the clock, and listen; what the strategy has copied from rank 0 is replaced by this rank's own."""
         self._saved = time.monotonic()
         self._signals.listen()
+        # Lightning's own way to agree on SIGTERM, which it does not get now: a collective in every step.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
         if isinstance(trainer.strategy.model, DistributedDataParallel):
             trainer.strategy.model.broadcast_buffers = False  # its first pass would copy them again
         for name, value in pl_module.named_buffers() if self._buffers else ():
@@ -129,6 +132,9 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self._path)
         self._saved = time.monotonic()
+
+
+def _nothing() -> None: ...
 
 
 def _engine(module: pl.LightningModule) -> GradientEngine:
