@@ -36,7 +36,9 @@ def ended(output, processes):
         time.sleep(0.02)
     first = time.monotonic()
     statuses = [finished(process, output, SECONDS) for process in processes]
-    return statuses, time.monotonic() - first
+    seconds = time.monotonic() - first
+    print(f"the last of {RANKS} processes ended {seconds:.1f} s after the first")
+    return statuses, seconds
 
 
 def assert_ended_with(output, processes, rank, message):
