@@ -68,6 +68,44 @@ def test_an_optimizer_that_wants_a_closure_is_refused(tmp_path):
         check(composed(tmp_path, *settings))
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["engine.solve_every=0"], r"engine\.solve_every=0: it must be a whole number of at least 1"),
+        (["curvature.every=1.5"], r"curvature\.every=1\.5: it must be a whole number"),
+        (
+            ["task=macro", "engine.solve_every=4", "curvature.every=6"],
+            r"curvature\.every=6: it must be 1 or a multiple of engine\.solve_every=4",
+        ),
+        (["weighting=famo", "engine.solve_every=2"], r"engine\.solve_every=2: it must be 1 with FAMO"),
+        (
+            ["weighting=famo", "engine.space=representation", "curvature.mode=off"],
+            r"engine\.space='representation': it must be parameters with FAMO",
+        ),
+        (["weighting=famo", "awp.gamma=0.01"], r"weighting: FAMO compares the losses.*awp\.gamma"),
+        (["weighting=famo", "weighting.lr=0"], r"weighting\.lr=0: it must be a number above 0"),
+    ],
+)
+def test_settings_of_cheaper_steps_that_do_not_fit_are_refused(settings, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        check(composed(tmp_path, *settings))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["engine.solve_every=10"],
+        ["engine.solve_every=5", "curvature.every=10"],
+        ["curvature.every=3"],
+        ["curvature.mode=off", "engine.solve_every=4", "curvature.every=6"],
+        ["weighting=famo", "curvature.every=10"],
+    ],
+    ids=" ".join,
+)
+def test_settings_of_cheaper_steps_that_fit_are_not(settings, tmp_path):
+    check(composed(tmp_path, "task=macro", *settings))
+
+
 def test_a_world_size_is_no_setting(tmp_path):
     with pytest.raises(UserError, match=r"engine\.world_size=2 does not work here"):
         check(composed(tmp_path, "+engine.world_size=2"))
