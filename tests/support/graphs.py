@@ -1,6 +1,7 @@
 """Compilation without a compiler: graphs are traced by AOTAutograd and run one operation after the other."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,11 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[torch.fx.GraphModule]:
     return graphs
 
 
+def without_graph_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``torch.compile`` use the backend ``aot_eager`` in this test, and raise where it would split a graph."""
+    _compile_by("aot_eager", monkeypatch, fullgraph=True)
+
+
 def fail_to_compile(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
     """Let the compiler of ``torch.compile`` fail in this test."""
 
@@ -30,7 +36,16 @@ def fail_to_compile(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
     _compile_by(fail, monkeypatch)
 
 
-def _compile_by(backend: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+def _compile_by(
+    backend: str | Callable[..., object], monkeypatch: pytest.MonkeyPatch, fullgraph: bool | None = None
+) -> None:
     compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda function, **settings: compile_(function, backend=backend, **settings))
+
+    def compiled(function: Callable[..., object], **settings: Any) -> Any:
+        settings.pop("options", None)  # Inductor's
+        if fullgraph is not None:
+            settings["fullgraph"] = fullgraph
+        return compile_(function, backend=backend, **settings)
+
+    monkeypatch.setattr(torch, "compile", compiled)
     torch._dynamo.reset()

@@ -85,6 +85,17 @@ def fit_one_step(module, batch=None, **settings):
     return trainer
 
 
+def gradients_after(module, batch=None, **settings):
+    """Of every parameter, by name, after one step."""
+    fit_one_step(module, batch, **settings)
+    return {name: parameter.grad.double() for name, parameter in module.model.named_parameters()}
+
+
+def largest_difference(first, second):
+    """Between tensors of the same names."""
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
 def minimum_norm(gramian, floor):
     """The QP by enumeration of supports: on each, the equality-constrained minimum by a linear solve."""
     count = len(gramian)

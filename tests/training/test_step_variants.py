@@ -1,4 +1,4 @@
-"""Other ways to compute a step: in parts, in another space, layout or precision, compiled."""
+"""Other ways to compute a step: in parts, in another space, layout or precision."""
 
 import pytest
 import torch
@@ -14,18 +14,17 @@ from gat_lightning.methods import Madry, Standard
 from gat_lightning.tasks.views import Views
 from gat_lightning.weighting import MGDA, Equal
 from support.trainers import quiet_trainer
-from support.training_steps import LR, classifier, fit_one_step, toy_batch, toy_module
+from support.training_steps import (
+    LR,
+    classifier,
+    fit_one_step,
+    gradients_after,
+    largest_difference,
+    toy_batch,
+    toy_module,
+)
 
 DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
-
-
-def gradients_after(module, batch=None, **settings):
-    fit_one_step(module, batch, **settings)
-    return {name: parameter.grad.double() for name, parameter in module.model.named_parameters()}
-
-
-def largest_difference(first, second):
-    return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
 @pytest.mark.parametrize(
@@ -191,27 +190,6 @@ def test_the_curvature_is_computed_in_full_precision_under_bf16():
         step = module.last_step
         values.append([step.losses[step.names.index(f"{task}/curvature")].item() for task in ("macro", "rotation")])
     assert values[1] == pytest.approx(values[0], rel=1e-5)
-
-
-def normalised():
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Softplus(), nn.Flatten(), nn.Linear(12, 4)
-    ).double()  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("net", [lambda: None, normalised], ids=["plain", "batchnorm"])
-@pytest.mark.parametrize("curvature", [Curvature("objective"), Curvature("objective", **DIFFERENCE), Curvature("off")])
-def test_a_compiled_step_equals_an_eager_one(curvature, net):
-    found = []
-    for compiled in (False, True):
-        classifier = net()
-        torch.manual_seed(1)
-        module = toy_module(Madry("separate"), curvature, None, True, net=classifier, compiled=compiled)
-        found.append(gradients_after(module, toy_batch(16)))
-    eager, compiled = found
-    assert largest_difference(eager, compiled) < 1e-9
 
 
 def test_a_missing_second_derivative_is_a_message_with_the_remedy(tmp_path):

@@ -143,7 +143,8 @@ class Curvature:
         """The regularisation losses, computed outside autocast and without TF32.
 
         Args:
-            clean: forward pass on clean images that require a gradient; None where no term is :meth:`enabled`.
+            clean: forward pass on clean images, which require a gradient, or with such a pass ``for_curvature``; None
+                where no term is :meth:`enabled`.
             tasks: names, the target's first.
             losses_at: (clean pass, displaced images, task) -> loss of each sample ``[B]``; used by
                 ``finite_difference``.
@@ -155,6 +156,7 @@ class Curvature:
         """
         if clean is None or not self.enabled(tasks, step):
             return []
+        clean = clean.for_curvature or clean
         with full_precision(clean.images.device):
             gradients = input_gradients(clean, tasks, self.exact)
             if not self.exact:
@@ -184,6 +186,7 @@ class Curvature:
         """
         if clean is None or self.mode != "objective" or not self.enabled(tasks, step):
             return {}
+        clean = clean.for_curvature or clean
         with full_precision(clean.images.device):
             terms = curvature_losses(clean, input_gradients(clean, tasks, differentiable=False))
         return {str(ObjectiveName(task, "curvature")): term.detach() for task, term in terms.items()}

@@ -6,19 +6,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.errors import SettingError
 from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.models import Features, MultiTaskModel
+from gat_lightning.models.batch_norm import FastDoubleBackward
 from gat_lightning.models.eager_fallback import fall_back_to_eager
 from gat_lightning.models.features import Encode
 
 # Of a 1x1 convolution with a stride in channels-last layout. oneDNN writes beyond its memory where they are fewer than
 # a block, which is 8 with AVX2 and 16 with AVX-512 (its issue 6035).
 _FEWEST_CHANNELS = 16
+_MOST_VERSIONS = 64
 
 
 @contextmanager
@@ -52,21 +55,52 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
 def compile_encoder(model: MultiTaskModel) -> None:
     """Compile the encoder in place; names of parameters, copies and checkpoints stay as they are.
 
-    A compiled backward may not reuse the memory of saved activations, since every objective's gradient needs them.
+    Compiled passes draw (dropout) what eager ones draw. They must run in :func:`compiler_settings`.
     """
-    torch._functorch.config.donated_buffer = False
-    model.encoder.compile()
+    model.encoder.compile(options={"fallback_random": True})
     fall_back_to_eager(model.encoder)
 
 
-def has_moving_statistics(model: MultiTaskModel) -> bool:
-    """Whether a pass in training mode changes buffers, as BatchNorm does.
+@contextmanager
+def compiler_settings() -> Iterator[None]:
+    """Settings of torch's compiler that the passes of a training step need, those of the whole process.
 
-    Two such passes before their backward cannot be compiled: the compiled backward of the first refers to the buffers.
+    The limit is of versions of the encoder: with and without a gradient of the images, in train and in eval mode, under
+    autocast and not, each in several sizes of a batch. A backward may not reuse the memory of saved activations, since
+    every objective's gradient needs them.
     """
-    return any(
-        isinstance(module, _BatchNorm) and module.track_running_stats and module.training for module in model.modules()
-    )
+    with (
+        torch._dynamo.config.patch(recompile_limit=_MOST_VERSIONS),
+        torch._functorch.config.patch(donated_buffer=False),
+    ):
+        yield
+
+
+def encode_compiled(model: MultiTaskModel, images: Tensor) -> Features:
+    """Features by a compiled encoder, also where a backward through an earlier pass follows.
+
+    A compiled pass in train mode writes BatchNorm's running statistics with operations that autograd counts, and eager
+    graphs refer to these buffers, though their backward in train mode does not read them: the count is put back.
+    """
+    statistics = [
+        buffer
+        for module in model.encoder.modules()
+        if isinstance(module, _NormBase) and module.training
+        for buffer in module.buffers(recurse=False)
+    ]
+    with _unsafe_preserve_version_counter(tuple(statistics)):
+        return model.encode(images)
+
+
+def encode_for_differences(model: MultiTaskModel, images: Tensor) -> Features:
+    """Compiled, but for images that require a gradient: a compiled backward would compute the parameters' too."""
+    return model.encoder.forward(images) if images.requires_grad else encode_compiled(model, images)
+
+
+def encode_for_double_backward(model: MultiTaskModel, images: Tensor) -> Features:
+    """Eagerly, with a BatchNorm whose double backward is fast."""
+    with FastDoubleBackward():
+        return model.encode_eagerly(images)
 
 
 def with_equal_draws(encode: Encode, device: torch.device) -> Encode:
@@ -88,10 +122,10 @@ def keep_generators(device: torch.device) -> AbstractContextManager[None]:
     return torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda")
 
 
-def recomputed(model: MultiTaskModel, images: Tensor) -> Features:
+def recomputed(model: MultiTaskModel, encode: Encode, images: Tensor) -> Features:
     """Encode and keep the images alone; the backward computes activations again, which BatchNorm does not count."""
     return checkpoint(
-        model.encode,
+        encode,
         images,
         use_reentrant=False,
         context_fn=lambda: (nullcontext(), _Uncounted(model)),

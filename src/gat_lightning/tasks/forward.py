@@ -1,5 +1,7 @@
 """Forward pass of all tasks, each on its own view of the images."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +30,7 @@ class ForwardPass:
         encode: how the encoder was run.
         representation: what the encoder handed to the decoders, the tensors at which gradients of ``engine.space:
             representation`` are taken.
+        for_curvature: another pass on the same images, which the curvature is taken of; this pass if None.
     """
 
     images: Tensor
@@ -37,6 +40,7 @@ class ForwardPass:
     views: Views
     encode: Encode
     representation: list[Tensor] = field(default_factory=list)
+    for_curvature: ForwardPass | None = None
 
     def mean_loss(self, task: str) -> Tensor:
         """This part's share of the task's loss, see :meth:`mean`."""

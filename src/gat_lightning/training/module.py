@@ -122,6 +122,10 @@ class GATModule(ScoredModule):
         """Compile, in the process that trains; refuse a memory layout that torch cannot keep."""
         self.passes.setup(self.trainer.strategy.root_device, stage == "fit")
 
+    def teardown(self, stage: str) -> None:
+        """Leave torch's compiler as it was."""
+        self.passes.teardown()
+
     def on_train_start(self) -> None:
         """Refuse batches that BatchNorm would fail on."""
         self.draws.start(self.trainer.strategy.root_device)

@@ -1,6 +1,7 @@
 """Passes of a training step: compiled, eager or recomputed, in full precision and with equal random draws."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -14,8 +15,11 @@ from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.encoding import (
     check_channels_last,
     compile_encoder,
+    compiler_settings,
+    encode_compiled,
+    encode_for_differences,
+    encode_for_double_backward,
     full_precision,
-    has_moving_statistics,
     keep_generators,
     recomputed,
     with_equal_draws,
@@ -33,11 +37,11 @@ class Passes:
         model: the multi-task model.
         tasks: the target first.
         curvature: the regularisation losses, which decide how the clean pass is run. Exact derivatives need it eager,
-            finite differences need passes at displaced images with equal draws, both in full precision.
+            finite differences need passes at displaced images with equal draws, both in full precision. Under
+            autocast the curvature has a clean pass of its own.
         micro_batch: most images that go through the model at once; a larger batch is split into parts, with the same
             gradients (BatchNorm takes its statistics from a part). All at once if None.
-        compiled: compile the encoder for attacks and, if the model has no BatchNorm, wherever no double backward
-            follows.
+        compiled: compile the encoder for attacks and wherever no double backward and no input gradient follows.
         channels_last: keep images and convolutions in that memory layout.
         recompute: keep the images of a pass alone, and compute its activations again in the backward.
         needs_clean: whether clean images go through the model even where no curvature is taken of them.
@@ -63,6 +67,7 @@ class Passes:
         self.micro_batch = micro_batch
         self.curvature = curvature
         self._compiled = compiled
+        self._settings = ExitStack()
         self._channels_last = channels_last
         self._recompute = recompute
         self._needs_clean = needs_clean
@@ -77,6 +82,11 @@ class Passes:
             check_channels_last(self.model, device)
         if self._compiled and training:
             compile_encoder(self.model)
+            self._settings.enter_context(compiler_settings())
+
+    def teardown(self) -> None:
+        """Put the compiler's settings back."""
+        self._settings.close()
 
     def in_layout(self, batch: Batch) -> Batch:
         """The batch with its images in the memory layout of the passes."""
@@ -98,19 +108,25 @@ class Passes:
         return clean, None if adversarial is None else self.run(adversarial, part)
 
     def clean(self, part: Views, step: int = 0) -> ForwardPass:
-        """The pass on clean images, which require a gradient where the curvature is taken of it."""
+        """The pass on clean images, with one for the curvature where it is taken; often they are the same."""
         if not self._with_curvature(step):
             return self.run(part.images, part)
+        device = part.images.device
+        if not self._needs_clean or not torch.is_autocast_enabled(device.type):
+            return self._differentiable(part)
+        with keep_generators(device), unchanged_buffers(self.model):
+            differentiable = self._differentiable(part)
+        return replace(self.run(part.images, part), for_curvature=differentiable)
+
+    def _differentiable(self, part: Views) -> ForwardPass:
+        """The pass on clean images that require a gradient, for the curvature, in full precision."""
         images = part.images.detach().requires_grad_()
         with full_precision(images.device):
-            encode = (
-                self.model.encode_eagerly if self.curvature.exact else with_equal_draws(self._encode, images.device)
-            )
-            return forward_pass(self.model, images, part, self.tasks, encode)
+            return forward_pass(self.model, images, part, self.tasks, self._encode_for_curvature(images.device))
 
     def run(self, images: Tensor, part: Views) -> ForwardPass:
         """The pass on ``images`` ``[B, C, H, W]``, the clean or the adversarial version of ``part.images``."""
-        encode = partial(recomputed, self.model) if self._recompute else self._encode
+        encode = partial(recomputed, self.model, self._encode) if self._recompute else self._encode
         return forward_pass(self.model, images, part, self.tasks, encode)
 
     def losses_at(self, clean: ForwardPass, images: Tensor, task: str) -> Tensor:
@@ -135,6 +151,10 @@ class Passes:
 
     @property
     def _encode(self) -> Encode:
-        """Compiled where that is possible."""
-        eager = self._compiled and has_moving_statistics(self.model)
-        return self.model.encode_eagerly if eager else self.model.encode
+        return partial(encode_compiled, self.model) if self._compiled else self.model.encode
+
+    def _encode_for_curvature(self, device: torch.device) -> Encode:
+        if self.curvature.exact:
+            return partial(encode_for_double_backward, self.model) if self._compiled else self.model.encode_eagerly
+        encode = partial(encode_for_differences, self.model) if self._compiled else self.model.encode
+        return with_equal_draws(encode, device)

@@ -1,0 +1,157 @@
+"""Training steps with a compiled encoder, against eager ones in float64."""
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.utils import counters
+from torch.utils.data import DataLoader
+
+from gat_lightning.curvature.terms import Curvature
+from gat_lightning.methods import (
+    Adversarial,
+    Fast,
+    FGSMTraining,
+    Free,
+    Friendly,
+    Madry,
+    Mart,
+    SelfSupervised,
+    Standard,
+    Trades,
+)
+from gat_lightning.models.encoding import compiler_settings
+from support.graphs import without_graph_breaks
+from support.trainers import quiet_trainer
+from support.training_steps import EPS, classifier, gradients_after, largest_difference, toy_batch, toy_module
+
+METHODS = {
+    "standard": Standard,
+    "adversarial": Adversarial,
+    "combined": Madry,
+    "separate": lambda: Madry("separate"),
+    "trades": lambda: Trades(eps=EPS, steps=2),
+    "mart": lambda: Mart(eps=EPS, steps=2, random_start="none"),
+    "fast": lambda: Fast(EPS),
+    "fgsm": lambda: FGSMTraining(eps=EPS),
+    "free": lambda: Free(EPS, replays=2),
+    "friendly": lambda: Friendly(eps=EPS, steps=2, random_start="none"),
+    "self-supervised": SelfSupervised,
+}
+DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
+CURVATURES = {
+    "off": lambda: Curvature("off"),
+    "objective": Curvature,
+    "penalty": lambda: Curvature("penalty"),
+    "forward": lambda: Curvature(**DIFFERENCE),
+    "central": lambda: Curvature(**DIFFERENCE, scheme="central"),
+    "penalty, forward": lambda: Curvature("penalty", **DIFFERENCE),
+}
+
+
+def normalised():
+    """Two BatchNorm layers, one of them of vectors."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Softplus(), nn.Flatten(), nn.Linear(12, 6), nn.BatchNorm1d(6),
+        nn.Tanh(), nn.Linear(6, 4),
+    ).double()  # fmt: skip
+
+
+def with_dropout():
+    """The same, and dropout of values and of feature maps."""
+    net = normalised()
+    return nn.Sequential(*net[:3], nn.Dropout2d(0.3), *net[3:7], nn.Dropout(0.5), net[7])
+
+
+def after_a_step(compiled, net, method, curvature, separate=False, **settings):
+    """Gradients and buffers."""
+    torch.manual_seed(1)
+    module = toy_module(method(), curvature(), None, separate, net=net(), compiled=compiled, **settings)
+    return gradients_after(module, toy_batch(16)), dict(module.model.named_buffers())
+
+
+def check_equal(*args, **settings):
+    (eager, statistics), (compiled, compiled_statistics) = (
+        after_a_step(compiled, *args, **settings) for compiled in (False, True)
+    )
+    assert largest_difference(eager, compiled) < 1e-9
+    assert not statistics or largest_difference(statistics, compiled_statistics) < 1e-12
+
+
+@pytest.mark.parametrize("curvature", ["off", "objective", "forward"])
+def test_a_compiled_step_with_batchnorm_equals_an_eager_one(monkeypatch, curvature):
+    without_graph_breaks(monkeypatch)
+    check_equal(normalised, METHODS["separate"], CURVATURES[curvature])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("separate", [False, True], ids=["shared", "separate views"])
+@pytest.mark.parametrize("curvature", CURVATURES)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_compiled_step_in_parts_equals_an_eager_one(monkeypatch, method, curvature, separate):
+    without_graph_breaks(monkeypatch)
+    check_equal(normalised, METHODS[method], CURVATURES[curvature], separate, micro_batch=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("space", ["parameters", "representation"])
+@pytest.mark.parametrize("micro_batch", [None, 8])
+@pytest.mark.parametrize("curvature", ["off", "penalty", "penalty, forward"])
+@pytest.mark.parametrize("net", [classifier, normalised, with_dropout])
+def test_a_compiled_step_in_either_space_equals_an_eager_one(monkeypatch, net, curvature, micro_batch, space):
+    """Whole batches and parts, whose activations are computed again in the space of representations."""
+    without_graph_breaks(monkeypatch)
+    check_equal(net, Madry, CURVATURES[curvature], micro_batch=micro_batch, space=space)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", [normalised, with_dropout])
+@pytest.mark.parametrize("curvature", ["off", "objective", "forward"])
+def test_a_step_compiled_by_inductor_equals_an_eager_one(net, curvature):
+    torch._dynamo.reset()
+    check_equal(net, METHODS["separate"], CURVATURES[curvature], separate=True)
+
+
+def test_batches_of_other_sizes_are_compiled_once(monkeypatch):
+    """Training and attack passes for the first size, and again for any other."""
+    without_graph_breaks(monkeypatch)
+    graphs = []
+    for sizes in ([16, 13], [16, 13, 9, 16, 11]):
+        torch._dynamo.reset()
+        counters.clear()
+        module = toy_module(Madry(), "off", None, False, net=normalised(), compiled=True)
+        batches = [toy_batch(size) for size in sizes]
+        quiet_trainer(max_steps=len(sizes)).fit(module, DataLoader(batches, batch_size=None))
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs == [4, 4]
+
+
+def test_the_settings_of_the_compiler_end_with_the_training(monkeypatch):
+    without_graph_breaks(monkeypatch)
+    before = torch._dynamo.config.recompile_limit, torch._functorch.config.donated_buffer
+    with compiler_settings():
+        assert torch._dynamo.config.recompile_limit > before[0]
+        assert not torch._functorch.config.donated_buffer
+    gradients_after(toy_module(Standard(), "off", None, False, compiled=True))
+    assert (torch._dynamo.config.recompile_limit, torch._functorch.config.donated_buffer) == before
+
+
+@pytest.mark.parametrize("derivative", ["exact", "finite_difference"])
+def test_under_autocast_the_curvature_is_taken_of_a_pass_in_full_precision_that_leaves_no_trace(derivative):
+    found = {}
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(1)
+        module = toy_module(Madry("separate"), Curvature(derivative=derivative), None, False, net=normalised()).float()
+        batch = toy_batch(16)
+        batch.images = batch.images.float()
+        gradients_after(module, batch, precision=precision)
+        counted = [int(value) for name, value in module.model.named_buffers() if name.endswith("tracked")]
+        assert counted == [2, 2]
+        found[precision] = dict(zip(module.last_step.names, module.last_step.losses.tolist(), strict=True))
+    full, mixed = found["32-true"], found["bf16-mixed"]
+    for name, value in full.items():
+        if name.endswith("curvature"):
+            assert mixed[name] == pytest.approx(value, rel=1e-5)
+        else:
+            assert mixed[name] == pytest.approx(value, rel=0.02)
+            assert mixed[name] != value
