@@ -41,15 +41,16 @@ CONTESTANTS: dict[str, Callable[[Work], Contestant]] = {
         for engine, settings in ENGINES.items()
         for curvature, derivative in DERIVATIVES.items()
     },
-    "single task": partial(Ours, derivative="off", tasks=("class",), method=Madry("combined")),
-    "single task, adversarial alone": partial(Ours, derivative="off", tasks=("class",), method=Adversarial()),
     **{
         f"two cycles{curvature}": partial(Repeated, count=2 * CYCLE, derivative=derivative, solve_every=CYCLE)
         for curvature, derivative in DERIVATIVES.items()
     },
-    "two cycles of a single task": partial(
-        Repeated, count=2 * CYCLE, derivative="off", tasks=("class",), method=Madry("combined")
-    ),
+    **{
+        f"as many steps of a single task{losses}": partial(
+            Repeated, count=2 * CYCLE, derivative="off", tasks=("class",), method=method
+        )
+        for losses, method in {"": Madry("combined"), ", adversarial losses alone": Adversarial()}.items()
+    },
     "FAMO": partial(Ours, weighting=FAMO),
     "FAMO, without curvature": partial(Ours, weighting=FAMO, derivative="off"),
     "after the attack, parameters": partial(Ours, derivative="off", attack=False),

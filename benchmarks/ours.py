@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
+from benchmarks.timing import repeated
 from benchmarks.work import EPS, STEP_SIZE, TASKS, Work, optimizer
 from gat_lightning.attacks import PGD
 from gat_lightning.batch import Batch
@@ -142,5 +143,4 @@ class Repeated:
 
     def step(self, index: int) -> None:
         """The steps of round ``index``."""
-        for step in range(index * self._count, (index + 1) * self._count):
-            self._ours.step(step)
+        repeated(self._ours.step, self._count)(index)

@@ -163,6 +163,17 @@ def compiled(work: Work, rounds: int, tick: Tick) -> list[Row]:
     return [_row("compiled", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
 
 
+def less(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Two cycles of ten steps with one solve and exact curvature each, against a single task; FAMO against MGDA."""
+    compared = [
+        *(("two cycles", single, Bar(most=1.25)) for single in CONTESTANTS if "single task" in single),
+        ("FAMO", "ours", None),
+        ("FAMO, without curvature", "ours, without curvature", None),
+    ]
+    times = _times(work, list(dict.fromkeys(name for a, b, _ in compared for name in (a, b))), rounds, tick)
+    return [_row("less", f"{a} / {b}", times, a, b, bar) for a, b, bar in compared]
+
+
 def memory(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """Peak memory, each contestant in a process of its own."""
     peaks = {}
@@ -282,6 +293,7 @@ GROUPS: dict[str, Callable[[Work, int, Tick], list[Row]]] = {
     "wide": wide,
     "fast": fast,
     "compiled": compiled,
+    "less": less,
     "memory": memory,
     "weighting": weights,
     "transforms": transformed,

@@ -36,6 +36,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "engine=fast": (TWO, "engine=fast"),
     "engine=fast, compiled": (TWO, "engine=fast", "engine.compile=true"),
     "TF32": (TWO, "engine.tf32=true"),
+    "solved every second step": (TWO, "curvature.every=2", "engine.solve_every=2"),
+    "FAMO": (TWO, "weighting=famo", "curvature.mode=off"),
     "float64": (TWO, "trainer.precision=64-true"),
     "weight perturbation, clipping, skipping": (TWO, "awp.gamma=0.01", "engine.clip_norm=1", "on_nan=skip"),
     "averages": (TWO, "callbacks=default+ema+swa", "callbacks.swa.rule.start=0"),
@@ -56,6 +58,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     },
 }  # fmt: skip
 EVALUATIONS = {
+    "engine=fast, compiled": (
+        "evaluation=pgd20+square+apgd_ce", "evaluation.square.attack.queries=50", "evaluation.apgd_ce.attack.steps=5",
+        "engine=fast", "engine.compile=true",
+    ),
     "attacks, audit, vulnerability": (
         "evaluation=pgd20+square+fab+apgd_ce+apgd_t", "evaluation.square.attack.queries=50",
         "evaluation.fab.attack.steps=5", "evaluation.apgd_ce.attack.steps=5", "evaluation.apgd_t.attack.steps=5",

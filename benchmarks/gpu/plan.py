@@ -43,7 +43,7 @@ def _commands(phase: str, machine: Machine) -> Iterator[Item]:
         yield _item(machine, phase, name, 8, limit, commands.training, overrides)
     yield _item(machine, phase, "resumed", 10, 60, commands.resumed)
     for name, overrides in commands.EVALUATIONS.items():
-        yield _item(machine, phase, name, 15, COMPILING, commands.evaluation, overrides)
+        yield _item(machine, phase, f"evaluation: {name}", 15, COMPILING, commands.evaluation, overrides)
 
 
 def _numerics(phase: str, machine: Machine) -> Iterator[Item]:

@@ -59,18 +59,42 @@ def test_the_peer_without_curvature_has_the_same_gradients_of_the_losses():
     assert agreement.difference(ours, losses) < 1e-6
 
 
-def test_single_task_adversarial_training_has_one_objective():
-    for name, objective in (("single task", "class/clean+adv"), ("single task, adversarial alone", "class/adv")):
-        contestant = CONTESTANTS[name](TINY)
-        contestant.step(0)
-        assert list(contestant.last.names) == [objective]
-
-
 def test_rows_of_bf16_are_not_run_on_a_processor_without_it(monkeypatch):
     monkeypatch.setattr(rows, "this_machine", lambda device: Machine(device, bf16=False, compiler=True))
     found = rows.fast(TINY, 1, lambda text: None)
     assert [str(row.bar) for row in found] == ["≥ 2.2", "≥ 1.7", "≥ 1.5", "≥ 2.5", "≥ 2", "≥ 1.8"]
     assert all(row.met is None and "AVX512" in row.detail["not run"] for row in found)
+
+
+def test_a_round_of_two_cycles_has_two_solves_with_curvature_and_as_many_steps_as_a_single_task(monkeypatch):
+    taken = {"two cycles": [], "as many steps of a single task": []}
+    for name, names in taken.items():
+        contestant = CONTESTANTS[name](replace(TINY, steps=1))
+        step = contestant._ours.step
+
+        def recorded(index, step=step, names=names, ours=contestant._ours):
+            step(index)
+            names.append(list(ours.last.names))
+
+        monkeypatch.setattr(contestant._ours, "step", recorded)
+        contestant.step(0)
+    curvature = [sum(name.endswith("curvature") for name in names) for names in taken["two cycles"]]
+    assert curvature == 2 * [2, *[0] * 9]
+    assert taken["as many steps of a single task"] == 20 * [["class/clean+adv"]]
+
+
+def test_two_cycles_have_a_bar_against_either_single_task(monkeypatch):
+    class Nothing:
+        def step(self, index):
+            pass
+
+    monkeypatch.setattr("benchmarks.timing.gc.collect", lambda: None)
+    for name in list(CONTESTANTS):
+        monkeypatch.setitem(CONTESTANTS, name, lambda work: Nothing())
+    bars = {row.what: str(row.bar) for row in rows.less(TINY, 2, lambda text: None)}
+    assert bars["two cycles / as many steps of a single task"] == "≤ 1.25"
+    assert bars["two cycles / as many steps of a single task, adversarial losses alone"] == "≤ 1.25"
+    assert bars["FAMO / ours"] == "None"
 
 
 @pytest.mark.slow
