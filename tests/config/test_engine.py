@@ -99,7 +99,10 @@ def test_both_pass_the_check(words):
         ("engine.compile=perhaps", r"engine\.compile='perhaps': it must be auto or true or false"),
         ("engine.channels_last=1", r"engine\.channels_last=1: it must be auto or true or false"),
         ("engine.tf32=auto", r"engine\.tf32='auto': it must be true or false"),
-        ("engine.precision=16-mixed", "16-mixed does not work here"),
+        (
+            "engine.precision=16-mixed",
+            r"engine\.precision=16-mixed does not work here.*set engine\.precision=bf16-mixed",
+        ),
         ("engine.deterministic=maybe", r"engine\.deterministic='maybe': it must be warn or null or true or false"),
         ("engine.benchmark=2", r"engine\.benchmark=2: it must be null or true or false"),
     ],

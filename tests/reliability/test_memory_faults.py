@@ -43,7 +43,7 @@ def test_what_the_allocator_says_is_understood():
 def test_the_advice(batch, micro, smaller):
     message = memory_advice(CPU, batch, micro)
     assert f"engine.micro_batch={smaller} " in message
-    for setting in ("engine.space=representation", "trainer.precision=bf16-mixed", "data.batch_size", "resume=auto"):
+    for setting in ("engine.space=representation", "engine.precision=bf16-mixed", "data.batch_size", "resume=auto"):
         assert setting in message
     assert f" {peak_memory(CPU) / GIB:.1f} GiB were in use" in message
 

@@ -82,7 +82,7 @@ FIXED = {
     "trainer.precision": Fixed(
         ("32-true", "32", 32, "64-true", "64", 64, "bf16-mixed", "auto", None),
         "weights and gradients are kept in full precision, and fp16 would need its losses scaled one by one",
-        "set trainer.precision=bf16-mixed, 32-true or 64-true",
+        "set engine.precision=bf16-mixed, 32-true or 64-true",
     ),
     "trainer.accumulate_grad_batches": Fixed(
         (1,),
@@ -110,7 +110,7 @@ def check_settings(config: DictConfig) -> None:
     for path, value in _present(config, FIXED):
         fixed = FIXED[path]
         if not any(type(value) is type(right) and value == right for right in fixed.values):
-            raise UserError(f"{path}={value} does not work here, since {fixed.why}: {fixed.remedy}.")
+            raise UserError(f"{origin_of(config, path)}={value} does not work here, since {fixed.why}: {fixed.remedy}.")
     check_ranges(config, RANGES)
 
 

@@ -107,6 +107,6 @@ def memory_advice(device: torch.device, batch_size: int, micro_batch: int | None
     used = "" if peak is None else f" {peak / GIB:.1f} GiB were in use at most."
     return (
         f"Out of memory on {device}.{used} engine.micro_batch={smaller} splits a batch into smaller parts, with the"
-        " same gradients; engine.space=representation, trainer.precision=bf16-mixed, a smaller encoder or a smaller"
+        " same gradients; engine.space=representation, engine.precision=bf16-mixed, a smaller encoder or a smaller"
         " data.batch_size also need less. Continue from the last checkpoint with resume=auto."
     )
