@@ -57,6 +57,7 @@ def checked(monkeypatch, variables, *overrides):
             "job has 1 .* --nodes=2 --ntasks-per-node=3",
         ),
         ({**JOB, **STEP}, [], "devices=1 needs a process .* has 2 in all"),
+        ({}, ["trainer.devices=2", "+trainer.strategy=ddp_spawn"], "strategy=ddp_spawn: each process of a run is a"),
         ({}, ["+trainer.num_nodes=0"], "trainer.num_nodes=0: it must be a whole number of at least 1"),
     ],
 )

@@ -16,6 +16,7 @@ from gat_lightning.runs.slurm import tasks_per_node
 
 # In the order in which Lightning looks for them.
 _LAUNCHERS = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment, LightningEnvironment)
+_WITHOUT_COMMAND = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 _SET_BY_HAND = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 
@@ -23,8 +24,13 @@ def check_processes(trainer: DictConfig) -> None:
     """Check that somebody starts the other processes of a run.
 
     Raises:
-        UserError: this process would wait for others that nobody starts.
+        UserError: this process would wait for others that nobody starts, or they would be no commands of their own.
     """
+    if str(trainer.get("strategy")).startswith(_WITHOUT_COMMAND):
+        raise UserError(
+            f"trainer.strategy={trainer.strategy}: each process of a run is a command of its own, so that all of them"
+            " train and test. Leave it out; trainer.devices=N starts them."
+        )
     launcher, nodes = _launcher(), trainer.get("num_nodes", 1)
     if launcher is LightningEnvironment and nodes > 1:
         missing = [name for name in _SET_BY_HAND if name not in os.environ]

@@ -53,14 +53,18 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: f
         result.error = str(error)
         raise
     finally:
-        result.durations["total"] = time.perf_counter() - clock
-        result.engine = _as_run(assembly).plain()
-        result.epochs, result.skipped_batches = trainer.current_epoch, assembly.module.skipped
+        _complete(result, assembly, clock)
         try:
             if trainer.is_global_zero:
                 write_result(directory.path, result)
         finally:
             close(trainer.loggers, result.status, result.metrics)
+
+
+def _complete(result: TrainingResult, assembly: Assembly, clock: float) -> None:
+    result.durations["total"] = time.perf_counter() - clock
+    result.engine = _as_run(assembly).plain()
+    result.epochs, result.skipped_batches = assembly.trainer.current_epoch, assembly.module.skipped
 
 
 def _as_run(assembly: Assembly) -> ResolvedEngine:
@@ -71,7 +75,8 @@ def _as_run(assembly: Assembly) -> ResolvedEngine:
     return replace(engine, compiled=False, reasons={**engine.reasons, "compiled": "compiling failed"})
 
 
-def record_failure(config: DictConfig, result: TrainingResult, message: str) -> None:
-    """Write ``result.json`` of a training that is ended where it waits, by another thread."""
+def record_failure(config: DictConfig, assembly: Assembly, result: TrainingResult, clock: float, message: str) -> None:
+    """Write ``result.json`` of a training that is ended where it waits, by another thread; loggers stay as they are."""
     result.error = message
+    _complete(result, assembly, clock)
     write_result(RunDirectory(config.paths.run).path, result)

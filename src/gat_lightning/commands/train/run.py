@@ -79,7 +79,7 @@ def _train(config: DictConfig) -> Result:
     data, module, trainer, progress, engine = assembly
     with (
         recorded(config, assembly, started, clock) as result,
-        ended_together(trainer, partial(record_failure, config, result)),
+        ended_together(trainer, partial(record_failure, config, assembly, result, clock)),
         explained_faults(config, trainer),
     ):
         if trainer.is_global_zero:
