@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
-from benchmarks.rows import GROUPS, USUAL, Row
+from benchmarks.row import Row
+from benchmarks.rows import GROUPS, USUAL
 from benchmarks.work import Work
 from gat_lightning.errors import UserError
 

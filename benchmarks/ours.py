@@ -29,7 +29,7 @@ class Noise:
 
     name = "noise"
 
-    def __call__(self, problem: Any, images: Tensor, generator: Any) -> Tensor:
+    def __call__(self, problem: Any, images: Tensor, generator: Any, in_range: bool = True) -> Tensor:
         """Perturb the images."""
         noise = 2 * generator.uniform(images.shape[1:], images.device).to(images.dtype) - 1
         return (images + EPS * noise).clamp(0, 1)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from benchmarks.rows import Row
+from benchmarks.row import Row
 from benchmarks.work import Work
 
 SCHEMA = 1

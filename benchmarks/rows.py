@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,6 +14,7 @@ from benchmarks import agreement, autoattack, commands, solvers, transforms, wei
 from benchmarks.arithmetic import operations
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.memory import peak_memory
+from benchmarks.row import Bar, Row, ratio_row
 from benchmarks.timing import Ratio, Tick, Times, interleaved
 from benchmarks.work import Work
 from gat_lightning.config.engine import this_machine
@@ -23,29 +23,6 @@ from gat_lightning.errors import UserError
 CHECK_BATCH, CHECK_STEPS = 8, 2
 PROBLEMS = 500
 FEW = 3
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What a ratio is meant to be.
-
-    Attributes:
-        least: it is at least this, or
-        most: at most this.
-        goal: whether missing it is no failure.
-    """
-
-    least: float | None = None
-    most: float | None = None
-    goal: bool = False
-
-    def met(self, ratio: Ratio) -> bool:
-        """By the median."""
-        return (self.least is None or ratio.median >= self.least) and (self.most is None or ratio.median <= self.most)
-
-    def __str__(self) -> str:
-        sign, value = ("≥", self.least) if self.least is not None else ("≤", self.most)
-        return f"{sign} {value:.7g}" + (" (goal)" if self.goal else "")
 
 
 FAST = (
@@ -66,38 +43,6 @@ COMPILED = (
 """The same without bf16."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table.
-
-    Attributes:
-        group: name by which ``--rows`` chooses it.
-        what: is compared.
-        ratio: of the clock's seconds, or of bytes; None where it was not run.
-        bar: what it is meant to be, if anything.
-        cpu_ratio: of the processors' seconds.
-        detail: figures behind it, plain types.
-    """
-
-    group: str
-    what: str
-    ratio: Ratio | None = None
-    bar: Bar | None = None
-    cpu_ratio: Ratio | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the bar is met; None without a bar or a figure."""
-        return None if self.bar is None or self.ratio is None else self.bar.met(self.ratio)
-
-
-def _row(group: str, what: str, times: Times, numerator: str, denominator: str, bar: Bar | None = None) -> Row:
-    detail = {name: seconds for name, seconds in times.seconds().items() if name in (numerator, denominator)}
-    ratio, cpu = times.ratio(numerator, denominator), times.cpu_ratio(numerator, denominator)
-    return Row(group, what, ratio, bar, cpu, detail)
-
-
 def _times(work: Work, names: list[str], rounds: int, tick: Tick) -> Times:
     return interleaved({name: CONTESTANTS[name](work).step for name in names}, rounds, tick)
 
@@ -108,7 +53,7 @@ def step(work: Work, rounds: int, tick: Tick) -> list[Row]:
     check = {"differences": agreement.check(checked, tick), "norms": agreement.step_norms(checked)}
     names = ["ours", "ours, finite differences", "LibMTL", "TorchJD", "floor"]
     times = _times(work, names, rounds, tick)
-    row = partial(_row, "step", times=times)
+    row = partial(ratio_row, "step", times=times)
     return [
         Row("step", "same gradients (in detail)", detail=check),
         row(what="LibMTL / ours, exact", numerator="LibMTL", denominator="ours", bar=Bar(least=1.25)),
@@ -140,9 +85,9 @@ def wide(work: Work, rounds: int, tick: Tick) -> list[Row]:
     times = _times(replace(work, width=2 * work.width), names, min(rounds, FEW), tick)
     width = f"width {2 * work.width}: "
     return [
-        _row("wide", width + "LibMTL / ours, exact", times, "LibMTL", "ours", Bar(least=1.25)),
-        _row("wide", width + "LibMTL / ours, finite differences", times, "LibMTL", names[1], Bar(least=1.5)),
-        _row("wide", width + "ours, exact / floor", times, "ours", "floor", Bar(most=1.1)),
+        ratio_row("wide", width + "LibMTL / ours, exact", times, "LibMTL", "ours", Bar(least=1.25)),
+        ratio_row("wide", width + "LibMTL / ours, finite differences", times, "LibMTL", names[1], Bar(least=1.5)),
+        ratio_row("wide", width + "ours, exact / floor", times, "ours", "floor", Bar(most=1.1)),
     ]
 
 
@@ -153,14 +98,14 @@ def fast(work: Work, rounds: int, tick: Tick) -> list[Row]:
         lacking = {"not run": "no AVX512-BF16 or AMX"}
         return [Row("fast", f"{a} (fp32 eager) / {b}", bar=bar, detail=lacking) for (a, b), bar in bars.items()]
     times = _times(work, list(dict.fromkeys(name for pair in bars for name in pair)), rounds, tick)
-    return [_row("fast", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
+    return [ratio_row("fast", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
 
 
 def compiled(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """Our step compiled and channels-last, in fp32, against the peer; the first, uncounted round compiles."""
     bars = {(peer, ours): bar for peer, ours, bar in COMPILED}
     times = _times(work, list(dict.fromkeys(name for pair in bars for name in pair)), rounds, tick)
-    return [_row("compiled", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
+    return [ratio_row("compiled", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
 
 
 def less(work: Work, rounds: int, tick: Tick) -> list[Row]:
@@ -171,7 +116,7 @@ def less(work: Work, rounds: int, tick: Tick) -> list[Row]:
         ("FAMO, without curvature", "ours, without curvature", None),
     ]
     times = _times(work, list(dict.fromkeys(name for a, b, _ in compared for name in (a, b))), rounds, tick)
-    return [_row("less", f"{a} / {b}", times, a, b, bar) for a, b, bar in compared]
+    return [ratio_row("less", f"{a} / {b}", times, a, b, bar) for a, b, bar in compared]
 
 
 def memory(work: Work, rounds: int, tick: Tick) -> list[Row]:
@@ -206,7 +151,7 @@ def transformed(work: Work, rounds: int, tick: Tick) -> list[Row]:
     steps = _times(work, ["ours"], min(rounds, FEW), tick)
     found = []
     for task, least in (("rotation", 3.0), ("jigsaw", 5.0)):
-        found.append(_row("transforms", f"{task}: loop / ours", times, f"{task}, loop", task, Bar(least=least)))
+        found.append(ratio_row("transforms", f"{task}: loop / ours", times, f"{task}, loop", task, Bar(least=least)))
         share = Ratio.of([seconds / transforms.REPEATS for seconds in times.wall(task)], steps.wall("ours"))
         found.append(Row("transforms", f"{task} / step", share, Bar(most=0.005), None, steps.seconds()))
     return found
@@ -217,7 +162,7 @@ def representation(work: Work, rounds: int, tick: Tick) -> list[Row]:
     parameters, ours = "after the attack, parameters", "after the attack, representation"
     times = _times(work, [parameters, ours], rounds, tick)
     what = "parameters / representation, after the attack"
-    return [_row("representation", what, times, parameters, ours, Bar(least=2))]
+    return [ratio_row("representation", what, times, parameters, ours, Bar(least=2))]
 
 
 def solved(work: Work, rounds: int, tick: Tick) -> list[Row]:
@@ -243,7 +188,7 @@ def attacked(work: Work, rounds: int, tick: Tick) -> list[Row]:
     found = []
     for name, subject in subjects.items():
         times, detail = autoattack.compare(subject, work, rounds, tick)
-        row, what = partial(_row, "autoattack", times=times), f"AutoAttack, {name}"
+        row, what = partial(ratio_row, "autoattack", times=times), f"AutoAttack, {name}"
         found += [
             row(what=f"{what}: ours / torchattacks", numerator="ours", denominator="torchattacks", bar=Bar(most=1.05)),
             row(
@@ -271,7 +216,7 @@ def gpu(work: Work, rounds: int, tick: Tick) -> list[Row]:
     peaks = {name: peak_memory(name, big) for name in names}
     found = []
     for name, each in ((names[1], bar), (names[2], None)):
-        row = _row("gpu", f"GPU: fp32 eager / {name}", times, "ours", name, each)
+        row = ratio_row("gpu", f"GPU: fp32 eager / {name}", times, "ours", name, each)
         found.append(replace(row, detail={**row.detail, "peak memory (MiB)": {n: peaks[n] for n in ("ours", name)}}))
     return found
 
@@ -282,7 +227,7 @@ def command(work: Work, rounds: int, tick: Tick) -> list[Row]:
     for name, least in (("quickstart", 1.0), ("long", 1.5)):
         times, detail = commands.compare(name, work, tick)
         what = f"{commands.TRAININGS[name].what}: engine=exact / engine=fast"
-        row = _row("command", what, times, "exact", "fast", Bar(least=least))
+        row = ratio_row("command", what, times, "exact", "fast", Bar(least=least))
         found.append(replace(row, detail={**row.detail, **detail}))
     return found
 

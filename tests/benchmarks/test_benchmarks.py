@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 from benchmarks.arithmetic import operations  # noqa: E402
 from benchmarks.contestants import CONTESTANTS  # noqa: E402
+from benchmarks.row import Bar, Row  # noqa: E402
 from benchmarks.timing import Ratio  # noqa: E402
 from benchmarks.work import Work  # noqa: E402
 
@@ -57,6 +58,19 @@ def test_the_peer_without_curvature_has_the_same_gradients_of_the_losses():
     assert len(losses) == 6
     assert agreement.difference(losses, both[:6]) == 0
     assert agreement.difference(ours, losses) < 1e-6
+
+
+EAGER = [name for name in CONTESTANTS if "fast" not in name and "compiled" not in name]
+
+
+@pytest.mark.parametrize("name", EAGER)
+def test_every_eager_contestant_changes_its_weights(name):
+    contestant = CONTESTANTS[name](replace(TINY, steps=1))
+    model = contestant.model if hasattr(contestant, "model") else getattr(contestant, "_ours", contestant).module.model
+    before = [parameter.clone() for parameter in model.parameters()]
+    contestant.step(0)
+    changed = not all(map(torch.equal, before, model.parameters()))
+    assert changed is (name != "floor")
 
 
 def test_rows_of_bf16_are_not_run_on_a_processor_without_it(monkeypatch):
@@ -122,10 +136,10 @@ def test_whole_commands_are_timed(name, tmp_path, monkeypatch):
 
 
 def test_a_bar_is_met_by_the_median():
-    row = rows.Row("step", "a / b", Ratio(1.3, 1.1, 1.5), rows.Bar(least=1.25))
+    row = Row("step", "a / b", Ratio(1.3, 1.1, 1.5), Bar(least=1.25))
     assert row.met
-    assert not rows.Row("step", "a / b", Ratio(1.2, 1.1, 1.5), rows.Bar(least=1.25)).met
-    assert rows.Row("gpu", "not run", bar=rows.Bar(least=2)).met is None
+    assert not Row("step", "a / b", Ratio(1.2, 1.1, 1.5), Bar(least=1.25)).met
+    assert Row("gpu", "not run", bar=Bar(least=2)).met is None
     document = report.document(TINY, 1, [row], report.environment(), 1.0)
     assert document["rows"][0]["ratio"]["median"] == 1.3
     assert "1.30" in report.markdown(document)
