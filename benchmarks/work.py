@@ -88,6 +88,7 @@ class Work:
             {"class": classes, "macro": macro},
             torch.arange(self.batch),
             Shard.whole(self.batch),
+            in_range=True,
         ).to(self.device)
 
     def turns(self, index: int) -> Tensor:
