@@ -16,7 +16,7 @@ from support.configurations import composed
 MODERN, OLD = Machine("cpu", bf16=True, compiler=True), Machine("cpu", bf16=False, compiler=True)
 GPU, OLD_GPU = Machine("cuda", bf16=True, compiler=True), Machine("cuda", bf16=False, compiler=True)
 BARE = Machine("cpu", bf16=True, compiler=False)
-LONG, BRIEF = Work(1e18, 50), Work(1e9, 50)
+LONG, BRIEF = Work(1e18, 50, 6), Work(1e9, 50, 6)
 
 
 def convolutional(stride=1, channels=3):
@@ -126,16 +126,19 @@ def test_the_layout_by_model():
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_compiling_pays_for_long_runs_of_small_models(device):
-    pays = [compiling_pays(Work(10.0**power, 50), device, 2)[0] for power in range(8, 20)]
+    pays = [compiling_pays(Work(10.0**power, 50, 6), device, 2, bf16=False)[0] for power in range(8, 20)]
     assert pays == sorted(pays)
     assert set(pays) == {False, True}
     number = pays.index(True) + 8
-    assert not compiling_pays(Work(10.0**number, 5_000), device, 2)[0]
+    assert not compiling_pays(Work(10.0**number, 5_000, 6), device, 2, bf16=False)[0]
 
 
-def test_more_threads_make_compiling_pay_later():
-    first = next(power for power in range(60, 200) if compiling_pays(Work(10 ** (power / 10), 50), "cpu", 1)[0])
-    assert not compiling_pays(Work(10 ** (first / 10), 50), "cpu", 16)[0]
+def test_the_faster_passes_are_the_later_compiling_pays():
+    def least(threads, bf16):
+        works = (Work(10 ** (power / 10), 50, 6) for power in range(60, 220))
+        return next(work.operations for work in works if compiling_pays(work, "cpu", threads, bf16)[0])
+
+    assert least(1, bf16=False) < least(1, bf16=True) < least(16, bf16=True)
 
 
 def test_without_known_work_or_a_compiler_passes_stay_eager():

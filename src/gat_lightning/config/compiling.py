@@ -17,14 +17,16 @@ from gat_lightning.models import MultiTaskModel
 
 # Of an eager pass, what a compiled one saves.
 _SAVED = 0.25
-# Cost of a forward and its backward, in forward passes.
-_BACKWARD_TOO = 3
-# In a step, beside those of the attack: of the clean and of the adversarial images.
+# Cost of a pass with the gradient of the images, and with that of the parameters too, in forward passes.
+_INPUT_GRADIENT, _ALL_GRADIENTS = 2, 3
+# Of a step with parameter gradients: of the clean and of the adversarial images.
 _PASSES_OF_A_STEP = 2
-# Seconds to compile the passes of a training or an evaluation, for each module of the model without children; and
-# floating-point operations in a second, of a thread of a CPU and of a GPU.
-_SECONDS_PER_MODULE = 1.5
-_SPEED = {"cpu": 7e10, "cuda": 3e13, "mps": 3e12}
+# Programs that are compiled: forward and backward of the attack, of the step and of validation; of an attack alone.
+_OF_TRAINING, _OF_EVALUATION = 6, 2
+# Seconds to compile a program, for each module of the model without children (measured on two cores).
+_SECONDS = 0.3
+# Floating-point operations in a second, of a thread of a CPU and of a GPU, in float32 and in bf16.
+_SPEED = {"cpu": (8e10, 1.2e11), "cuda": (1e13, 3e13), "mps": (3e12, 3e12)}
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Work:
     Attributes:
         operations: floating-point operations of all passes.
         modules: number of modules without children, which the duration of a compilation is proportional to.
+        programs: how many kinds of passes there are to compile.
     """
 
     operations: float
     modules: int
+    programs: int
 
 
 def work_of_training(config: DictConfig, model: MultiTaskModel, method: Method, attack: Attack, batches: int) -> Work:
@@ -53,8 +57,9 @@ def work_of_training(config: DictConfig, model: MultiTaskModel, method: Method, 
     used = method.attack or attack
     steps = (used.steps if isinstance(used, IterativeAttack) else 1) if method.needs_adversarial else 0
     replayed = count_steps(config, batches, method.replays) * method.replays
-    passes = (steps + _PASSES_OF_A_STEP) * replayed * config.data.batch_size
-    return Work(passes * _BACKWARD_TOO * operations(model, model.features.image), leaves(model))
+    passes = _INPUT_GRADIENT * steps + _ALL_GRADIENTS * _PASSES_OF_A_STEP
+    images = replayed * config.data.batch_size
+    return Work(passes * images * operations(model, model.features.image), leaves(model), _OF_TRAINING)
 
 
 def work_of_evaluation(
@@ -70,7 +75,7 @@ def work_of_evaluation(
         attacks: each is run on all images.
     """
     passes = sum(_passes(attack, outputs) for attack in attacks)
-    return Work(passes * images * operations(model, image), leaves(model))
+    return Work(passes * images * operations(model, image), leaves(model), _OF_EVALUATION)
 
 
 def _passes(attack: Attack, outputs: int) -> float:
@@ -82,7 +87,7 @@ def _passes(attack: Attack, outputs: int) -> float:
         return attack.queries * attack.restarts
     targeted = isinstance(attack, APGDT) or (isinstance(attack, FAB) and attack.targeted)
     targets = min(TARGETS, max(outputs - 1, 1)) if targeted else 1
-    return _BACKWARD_TOO * targets * getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
+    return _INPUT_GRADIENT * targets * getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
 
 
 def operations(model: nn.Module, image: tuple[int, int, int]) -> int:
@@ -98,16 +103,17 @@ def leaves(model: nn.Module) -> int:
     return sum(not any(module.children()) for module in model.modules())
 
 
-def compiling_pays(work: Work | None, device: str, threads: int) -> tuple[bool, str]:
+def compiling_pays(work: Work | None, device: str, threads: int, bf16: bool) -> tuple[bool, str]:
     """Whether compiled passes save more than their compilation costs, both in operations, and why.
 
     Args:
         work: None where it is not known: then it does not.
         device: type of the device.
         threads: torch's on a CPU.
+        bf16: whether most passes are in bf16.
     """
     if work is None:
         return False, "the length of the run is not known"
-    speed = _SPEED.get(device, _SPEED["cpu"]) * (threads if device == "cpu" else 1)
-    saved, cost = _SAVED * work.operations, _SECONDS_PER_MODULE * work.modules * speed
+    speed = _SPEED.get(device, _SPEED["cpu"])[bf16] * (threads if device == "cpu" else 1)
+    saved, cost = _SAVED * work.operations, _SECONDS * work.programs * work.modules * speed
     return saved > cost, f"it saves about {saved:.0e} operations and costs as much as {cost:.0e}"

@@ -139,7 +139,7 @@ def _passes(
     if compiled and not machine.compiler:
         compiled, reasons["compiled"] = False, "there is no compiler: install g++, or Triton for a GPU"
     if compiled == AUTO:
-        compiled, reasons["compiled"] = compiling_pays(work, machine.device, machine.threads)
+        compiled, reasons["compiled"] = compiling_pays(work, machine.device, machine.threads, precision == MIXED)
     return layout, compiled
 
 
