@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -5,9 +6,10 @@ import torch
 from torch import nn
 
 from gat_lightning.errors import NonFiniteError, SettingError
-from gat_lightning.gradients import GradientEngine, Objective
+from gat_lightning.gradients import GradientEngine, Objective, spaces
 from gat_lightning.gradients.spaces import gramian
 from gat_lightning.weighting import MGDA, Equal, Fixed
+from support.stand_in_device import DEVICE, StandInDevice
 
 
 class Model(nn.Module):
@@ -161,6 +163,18 @@ def test_gramian_of_float32_gradients_keeps_its_range(scale, columns):
     expected = gradients.double() @ gradients.double().T
     assert torch.allclose(gramian(gradients), expected, rtol=1e-12, atol=0)
     assert (gramian(gradients).diagonal() > 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1.0, 1e150])
+def test_the_gramian_on_a_gpu_sums_blocks_of_many_products_in_float64(scale, monkeypatch):
+    monkeypatch.setattr(spaces, "_GPU_BLOCK", (1 << 14, 1 << 12))
+    torch.manual_seed(0)
+    gradients = (torch.randn(2, 3 * (1 << 14) + (1 << 12) + 7, dtype=torch.float64) + 0.1) * scale
+    first, second = gradients.numpy() / scale
+    exact = [[math.fsum(a * b) for b in (first, second)] for a in (first, second)]
+    with StandInDevice():
+        computed = gramian(gradients.to(DEVICE)).cpu() / scale / scale
+    assert torch.allclose(computed, torch.tensor(exact, dtype=torch.float64), rtol=1e-13, atol=0)
 
 
 def test_the_buffer_is_kept_between_steps():

@@ -6,6 +6,8 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import nn
 
+from gat_lightning.attacks.snapshot import Snapshot
+
 MODES = ("eval", "train")
 """Modes in which a model can be attacked."""
 
@@ -13,20 +15,17 @@ MODES = ("eval", "train")
 @contextmanager
 def unchanged_buffers(module: nn.Module) -> Iterator[None]:
     """Lets a block run ``module`` in training mode and puts back all buffers afterwards, also when the block raises."""
-    buffers = [
-        (part, name, buffer, buffer.detach().clone())
-        for part in module.modules()
-        for name, buffer in part.named_buffers(recurse=False)
-    ]
+    buffers = [(part, name, buffer) for part in module.modules() for name, buffer in part.named_buffers(recurse=False)]
+    # Through .data, because a graph built before the block may hold a buffer: a change of its version would make that
+    # graph's backward fail, although the value is the same.
+    values = Snapshot(buffer.data for _, _, buffer in buffers)
     try:
         yield
     finally:
-        for part, name, buffer, value in buffers:
+        for part, name, buffer in buffers:
             if getattr(part, name) is not buffer:
                 setattr(part, name, buffer)
-            # Through .data, because a graph built before the block may hold the buffer: a change of its version would
-            # make that graph's backward fail, although the value is the same.
-            buffer.data.copy_(value)
+        values.restore()
 
 
 @contextmanager

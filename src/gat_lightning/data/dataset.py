@@ -13,6 +13,7 @@ from gat_lightning.batch import MISSING, Batch
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.data.sampler import Request
 from gat_lightning.data.stored import StoredBatch
+from gat_lightning.distributed import to_device
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import Shard
 
@@ -47,7 +48,7 @@ class SplitDataset(Dataset[Batch], ABC):
         if isinstance(request, list):
             request = Request(request, Shard.whole(len(request)))
         positions, shard, visits = Request(*request)
-        index = torch.tensor(positions, dtype=torch.long, device=self.rows.device)
+        index = to_device(torch.tensor(positions, dtype=torch.long), self.rows.device)
         labels = {name: label[index] for name, label in self.labels.items() if names is None or name in names}
         before = torch.tensor(visits) if any(visits) else None
         return StoredBatch(self.pixels(self.rows[index], labels), labels, index, shard, before)

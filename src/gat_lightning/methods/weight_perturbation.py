@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks.guard import unchanged_buffers
+from gat_lightning.attacks.snapshot import Snapshot
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.gradients.spaces import FlatLayout
 from gat_lightning.validate import check_real
@@ -49,15 +50,15 @@ class WeightPerturbation:
             for loss in losses():
                 found = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
                 torch._foreach_add_(ascent, list(found))
-        kept = [weight.detach().clone() for weight in weights]
+        kept = Snapshot(weights)
         sum_over_ranks(joined)
         with torch.no_grad():
             for weight, direction in zip(weights, ascent, strict=True):
                 length = direction.norm()
                 weight.add_(direction * (self.gamma * weight.norm() / torch.where(length > 0, length, 1.0)))
+        torch.clear_autocast_cache()  # of the weights as they were, in which the block would run otherwise
         try:
             yield
         finally:
-            with torch.no_grad():
-                for weight, value in zip(weights, kept, strict=True):
-                    weight.copy_(value)
+            kept.restore()
+            torch.clear_autocast_cache()

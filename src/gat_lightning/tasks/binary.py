@@ -78,7 +78,7 @@ class BinaryClassification(Task):
             logit,
             positive,
             reduction="none",
-            pos_weight=None if self._weight == 1 else logit.new_tensor(self._weight),
+            pos_weight=None if self._weight == 1 else logit.new_full((), self._weight),
         )
         return masked(loss, label)
 

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from gat_lightning.attacks.snapshot import Snapshot
 from gat_lightning.methods import Method
 
 
@@ -14,12 +15,11 @@ class Traces:
     """
 
     def __init__(self, model: nn.Module, method: Method) -> None:
-        self._model, self._method = model, method
-        self._buffers = [buffer.clone() for buffer in model.buffers()]
+        self._method = method
+        self._buffers = Snapshot(model.buffers())
         self._state = method.state()
 
     def undo(self) -> None:
         """Put them back."""
-        for buffer, value in zip(self._model.buffers(), self._buffers, strict=True):
-            buffer.copy_(value)
+        self._buffers.restore()
         self._method.load_state(self._state)
