@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import time
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import torch
 import torch.distributed as dist
 
 from gat_lightning.augment import CutMix, Identity, MaxUp, Mixup
+from gat_lightning.curvature import Curvature
 from gat_lightning.distributed import to_device
 from gat_lightning.methods import Adversarial, Free, Madry, Trades
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
 from gat_lightning.training.callbacks import LastCheckpoint
+from gat_lightning.weighting import FAMO
 from support.commands import command, start
 from support.failing_ranks import MESSAGE, RANKS
 from support.joined_ranks import Joined
@@ -61,7 +64,7 @@ def record(directory, devices, method, curvature, separate, **settings):
     trainer = quiet_trainer(
         max_epochs=1, devices=devices, strategy="ddp_spawn" if devices > 1 else "auto", callbacks=[Record(directory)]
     )
-    trainer.fit(toy_module(method, curvature, None, separate, **settings), datamodule=Joined())
+    trainer.fit(toy_module(method, curvature, None, separate, **deepcopy(settings)), datamodule=Joined())
     return [torch.load(directory / f"rank{rank}.pt", weights_only=True) for rank in range(devices)]
 
 
@@ -79,6 +82,8 @@ def record(directory, devices, method, curvature, separate, **settings):
             {"augment": CutMix(Identity()), "weight_perturbation": WeightPerturbation(0.02)},
             id="trades-cutmix-awp",
         ),
+        pytest.param(Madry, Curvature(every=2), True, {"solve_every": 2}, id="madry-every-second-step"),
+        pytest.param(Madry, "off", True, {"weighting": FAMO(), "micro_batch": 2}, id="madry-famo"),
         pytest.param(Madry, "off", True, {"augment": MaxUp(Shift(), 3), "micro_batch": 2}, id="madry-maxup"),
     ],
 )

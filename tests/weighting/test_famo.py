@@ -128,6 +128,14 @@ def test_a_state_of_plain_types_goes_on(cut):
     assert first.state() == FAMO().state()
 
 
+def test_its_remedy_is_to_leave_out_the_curvature_where_there_is_one():
+    rule = FAMO()
+    rule.check(NAMES)
+    assert rule.remedies() == ["weighting=mgda_floor"]
+    rule.check([*NAMES, "b/curvature"])
+    assert rule.remedies() == ["curvature.mode=off", "weighting=mgda_floor"]
+
+
 def test_what_it_cannot_weigh_is_refused():
     with pytest.raises(ValueError, match=r"'b/clean' is -0\.5"):
         FAMO()(NOTHING, torch.tensor([1.0, -0.5]), NAMES[:2])

@@ -8,6 +8,7 @@ from torch import Tensor, float64, nn
 
 from gat_lightning.validate import check_real
 from gat_lightning.weighting.base import Weighting, names_or_positions
+from gat_lightning.weighting.objective_names import ObjectiveName
 
 _EPSILON = 1e-8  # of the authors' code, added to every loss
 _ROUNDING = 1e-6  # what a divergence may be below 0
@@ -25,6 +26,9 @@ class FAMO(Weighting):
     So an objective whose loss has fallen faster than the others gets less weight. No gradient of a single objective is
     taken: a step costs one backward pass and, for l', one more forward pass on the same batch. As in the paper the
     whole model is trained by Σ w_k l_k, decoders included; the weights sum to 1.
+
+    The rule lowers the logarithms of the losses, so that a loss which can fall to 0 takes the weight of all others. A
+    curvature term is one: on digits the classes were hardly trained with ``curvature.mode=objective``.
 
     Losses must be at least 0, which is the lower bound of all losses here; 1e-8 is added to each, as in the authors'
     code. An objective that is missing from a step, or whose loss is exactly 0 (no label in the batch), gets no weight
@@ -46,7 +50,16 @@ class FAMO(Weighting):
         self.lr = float(check_real("lr", lr, 0, closed="neither", example=0.025))
         self.gamma = float(check_real("gamma", gamma, 0, example=0.001))
         self._before: dict[str, float] = {}
+        self._curved = False
         self._begin()
+
+    def check(self, names: Sequence[str]) -> None:
+        """See :meth:`Weighting.check`: all objectives fit."""
+        self._curved = any(ObjectiveName.parse(name).view == "curvature" for name in names)
+
+    def remedies(self) -> list[str]:
+        """See :meth:`Weighting.remedies`: a curvature term, which can fall to 0, takes the weight of all others."""
+        return [*(["curvature.mode=off"] if self._curved else []), *super().remedies()]
 
     def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
         """Weights ``[K]``, float64 on the CPU; 0 for losses that are 0.
