@@ -37,65 +37,62 @@ class _Proposals:
         return torch.clamp(found, low, high).flatten(0, 1)
 
 
-class SearchInLinf:
-    """The search in L-infinity, with the parts of ``torchattacks.Square`` that it is made of.
+@torch.no_grad()
+def search_in_linf(square: Any, images: Tensor, labels: Tensor, looks_ahead: bool) -> Tensor:
+    """Perturbed images of the search in L-infinity; one that is misclassified is done.
 
     Andriushchenko et al. (ECCV 2020), algorithms 1 and 2. A query changes the best perturbation so far, so the queries
     of an image depend on each other only through those that were accepted, of which there are few. Where fewer images
     are left than a pass can take, it is filled with the next queries of each, as if all were rejected; those after an
     accepted one are discarded and made again. The images are those of one query at a time.
+
+    Args:
+        square: a ``torchattacks.Square``.
+        images: ``[B, C, H, W]``.
+        labels: ``[B]``.
+        looks_ahead: whether ``square.margin_and_loss`` takes any images with their labels; else all are queried in
+            every pass.
     """
+    count, channels, _, width = images.shape
+    best = (images + square.eps * square.random_choice([count, channels, 1, width])).clamp(0, 1)
+    margin, loss = square.margin_and_loss(best, labels)
+    proposals = _draw(square, images)
+    query = torch.zeros(count, dtype=torch.long, device=images.device)
+    pace = _Pace(min(_IMAGES, _VALUES // images[0].numel()) if looks_ahead else 1)
+    while len(rows := ((margin > 0) & (query < square.n_queries)).nonzero().flatten()):
+        ahead = pace.ahead(len(rows))
+        queries = query[rows, None] + torch.arange(ahead, device=images.device)
+        left = queries < square.n_queries
+        found = proposals.moved(images[rows], best[rows], queries.clamp(max=square.n_queries - 1), square.eps)
+        several = labels[rows].repeat_interleave(ahead)
+        new_margin, new_loss = (each.view(-1, ahead) for each in square.margin_and_loss(found, several))
+        lower = new_loss < loss[rows, None]
+        accepted = (lower | (new_margin <= 0)) & left
+        first, some = accepted.int().argmax(1), accepted.any(1)
+        made = torch.where(some, first + 1, left.sum(1))
+        query[rows] += made
+        pace.note(int(some.sum()), int(made.sum()))
+        taken = (some.nonzero().flatten(), first[some])
+        changed = rows[taken[0]]
+        best[changed] = found.view(len(rows), ahead, *images.shape[1:])[taken]
+        margin[changed] = new_margin[taken]
+        loss[changed] = torch.minimum(new_loss[taken], loss[changed])
+    return best
 
-    eps: float
-    n_queries: int
-    random_choice: Any
-    margin_and_loss: Any
-    p_selection: Any
-    looks_ahead = True
-    """Whether ``margin_and_loss`` takes any images with their labels."""
 
-    @torch.no_grad()
-    def search_in_linf(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Perturbed images; one that is misclassified is done."""
-        count, channels, _, width = images.shape
-        best = (images + self.eps * self.random_choice([count, channels, 1, width])).clamp(0, 1)
-        margin, loss = self.margin_and_loss(best, labels)
-        proposals = self._draw(images)
-        query = torch.zeros(count, dtype=torch.long, device=images.device)
-        pace = _Pace(min(_IMAGES, _VALUES // images[0].numel()) if self.looks_ahead else 1)
-        while len(rows := ((margin > 0) & (query < self.n_queries)).nonzero().flatten()):
-            ahead = pace.ahead(len(rows))
-            queries = query[rows, None] + torch.arange(ahead, device=images.device)
-            left = queries < self.n_queries
-            found = proposals.moved(images[rows], best[rows], queries.clamp(max=self.n_queries - 1), self.eps)
-            several = labels[rows].repeat_interleave(ahead)
-            new_margin, new_loss = (each.view(-1, ahead) for each in self.margin_and_loss(found, several))
-            lower = new_loss < loss[rows, None]
-            accepted = (lower | (new_margin <= 0)) & left
-            first, some = accepted.int().argmax(1), accepted.any(1)
-            made = torch.where(some, first + 1, left.sum(1))
-            query[rows] += made
-            pace.note(int(some.sum()), int(made.sum()))
-            taken = (some.nonzero().flatten(), first[some])
-            changed = rows[taken[0]]
-            best[changed] = found.view(len(rows), ahead, *images.shape[1:])[taken]
-            margin[changed] = new_margin[taken]
-            loss[changed] = torch.minimum(new_loss[taken], loss[changed])
-        return best
-
-    def _draw(self, images: Tensor) -> _Proposals:
-        """The squares of all queries, drawn in their order."""
-        channels, height, width = images.shape[1:]
-        sides, tops, lefts, changes = [], [], [], []
-        for query in range(self.n_queries):
-            sides.append(max(round(math.sqrt(self.p_selection(query) * height * width)), 1))
-            tops.append((height - sides[-1]) * torch.rand(1))
-            lefts.append((width - sides[-1]) * torch.rand(1))
-            changes.append(torch.rand(channels, 1, 1))
-        change = 2 * self.eps * torch.sign(2 * torch.stack(changes) - 1)
-        side, top, left = torch.tensor(sides), torch.cat(tops).long(), torch.cat(lefts).long()
-        device = images.device
-        return _Proposals(side.to(device), top.to(device), left.to(device), change.to(images))
+def _draw(square: Any, images: Tensor) -> _Proposals:
+    """The squares of all queries, drawn in their order."""
+    channels, height, width = images.shape[1:]
+    sides, tops, lefts, changes = [], [], [], []
+    for query in range(square.n_queries):
+        sides.append(max(round(math.sqrt(square.p_selection(query) * height * width)), 1))
+        tops.append((height - sides[-1]) * torch.rand(1))
+        lefts.append((width - sides[-1]) * torch.rand(1))
+        changes.append(torch.rand(channels, 1, 1))
+    change = 2 * square.eps * torch.sign(2 * torch.stack(changes) - 1)
+    side, top, left = torch.tensor(sides), torch.cat(tops).long(), torch.cat(lefts).long()
+    device = images.device
+    return _Proposals(side.to(device), top.to(device), left.to(device), change.to(images))
 
 
 class _Pace:

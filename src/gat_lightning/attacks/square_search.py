@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gat_lightning.attacks.square_linf import SearchInLinf
+from gat_lightning.attacks.square_linf import search_in_linf
 
 LEAST_SIDE = 5
 """Least height and width in L2, whose first perturbation is made of five tiles a side."""
@@ -20,19 +20,22 @@ def square_search() -> Any:
     Andriushchenko et al. (ECCV 2020), algorithms 2 (L-infinity) and 3 (L2). Version 3.5.1 of torchattacks draws squares
     larger than the shorter side, and in L2 tiles that overlap the border, for some square pictures too (12 or 14
     pixels); where it works, the images are the same. In L-infinity several queries of an image are made in one pass,
-    see :class:`~gat_lightning.attacks.square_linf.SearchInLinf`.
+    see :func:`~gat_lightning.attacks.square_linf.search_in_linf`.
     """
     import torchattacks
 
-    class SquareSearch(_SearchInL2, SearchInLinf, torchattacks.Square):
+    class SquareSearch(_SearchInL2, torchattacks.Square):
+        looks_ahead = True
+
         def p_selection(self, it: int) -> float:
             """The share of pixels in a square, at most that of the largest square in the picture."""
             height, width = self.orig_dim[1:]
             return min(super().p_selection(it), min(height, width) ** 2 / (height * width))
 
         def attack_single_run(self, x: Tensor, y: Tensor) -> tuple[Any, Tensor]:
-            search = self.search_in_linf if self.norm == "Linf" else self._search_in_l2
-            return None, search(x, y)
+            if self.norm == "Linf":
+                return None, search_in_linf(self, x, y, self.looks_ahead)
+            return None, self._search_in_l2(x, y)
 
         def margin_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
             """The margin of the logits, which is the loss too."""

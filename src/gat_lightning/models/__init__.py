@@ -1,6 +1,7 @@
 """Encoders, decoders and the multi-task model."""
 
 from gat_lightning.models.attach import attach_tasks
+from gat_lightning.models.compiled import FastClassifier
 from gat_lightning.models.encoder import Encoder, cut
 from gat_lightning.models.encoders.preact_resnet import (
     BasicBlock,
@@ -26,6 +27,7 @@ __all__ = [
     "Block",
     "Bottleneck",
     "Encoder",
+    "FastClassifier",
     "FeatureInfo",
     "Features",
     "LinearDecoder",
