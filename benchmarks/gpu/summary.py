@@ -59,11 +59,8 @@ def goals(journal: Journal) -> list[Goal]:
 
 def summary(journal: Journal) -> str:
     """The goals, then every phase: the figures of its items, and what failed or was not measured."""
-    parts = [
-        "# What a GPU shows",
-        "",
-        _table(["goal", "figure", "at least", "met"], [g.cells() for g in goals(journal)]),
-    ]
+    cells = [goal.cells() for goal in goals(journal)]
+    parts = ["# What a GPU shows", *_machine(journal), "", _table(["figure", "value", "goal", "met"], cells)]
     phases: dict[str, dict[str, Mapping[str, Any]]] = {}
     for (phase, name), line in journal.lines.items():
         phases.setdefault(phase, {})[name] = line
@@ -80,7 +77,8 @@ def _machine(journal: Journal) -> list[str]:
     if line is None:
         return []
     versions = ", ".join(f"{package} {version}" for package, version in line["versions"].items())
-    return [f"{line['device']['name']}, {versions}.", ""]
+    rehearsed = ["", "**A rehearsal on a CPU: the figures mean nothing.**"] if line["device"]["type"] == "cpu" else []
+    return ["", f"{line['device']['name']}, {versions}.", *rehearsed]
 
 
 def _figures(lines: Mapping[str, Mapping[str, Any]]) -> str:

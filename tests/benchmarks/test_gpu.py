@@ -106,7 +106,10 @@ def test_the_summary_has_the_goals_beside_the_figures(tmp_path):
     assert by_name["images per second, engine=fast, finite differences"] == ["1,600", "≥ 1,800", "no"]
     assert by_name[f"{steps.BEFORE} / engine=fast, without curvature"] == ["2.4", "≥ 2.5", "no"]
     assert by_name[f"{steps.BEFORE} / engine=fast, exact curvature"] == ["not measured", "≥ 2.5", ""]
+    journal.say("environment", "machine", ok=True, device={"name": "a GPU", "type": "cuda"}, versions={"torch": "2.11"})
     text = summary(journal)
+    assert "\na GPU, torch 2.11.\n" in text
+    assert "rehearsal" not in text
     assert "- **fp32** failed after 3.0 s: RuntimeError: no\n" in text
     assert "- task=none, seed 0: not measured, needs --data FILE\n" in text
 
@@ -121,7 +124,7 @@ def test_packages_that_the_machine_lacks_are_named(monkeypatch):
 @pytest.mark.slow
 def test_findings_of_another_machine_are_refused(tmp_path):
     Journal(tmp_path / "gpu.jsonl").say(
-        "environment", "machine", ok=True, device={"name": "a GPU"}, versions={"torch": "2.11.0"}
+        "environment", "machine", ok=True, device={"name": "a GPU", "type": "cuda"}, versions={"torch": "2.11.0"}
     )
     done, lines = rehearse(tmp_path, "--phases", "gramian", code=1)
     assert "the findings are of a GPU, torch 2.11.0, and this is" in done.stderr
@@ -149,6 +152,7 @@ def test_the_whole_rehearsal_finds_everything_and_a_second_call_nothing_more(tmp
     _, lines = rehearse(out, "--minutes", "60", "--data", str(data))
     assert [line for line in lines.values() if line.get("ok") is not True] == []
     assert {phase for phase, _ in lines} == set(PHASES)
+    assert "the figures mean nothing" in (out / "summary.md").read_text()
     for derivative in ("exact", "finite_difference"):
         for precision, bar in (("float64", 1e-12), ("fp32", 1e-4)):
             line = lines["numerics", f"{derivative}, {precision}"]
