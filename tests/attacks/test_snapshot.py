@@ -2,7 +2,7 @@
 
 import torch
 
-from gat_lightning.attacks.snapshot import Snapshot
+from gat_lightning.attacks.snapshot import snapshot
 
 
 def test_tensors_of_all_kinds_get_their_values_back_in_place():
@@ -15,15 +15,15 @@ def test_tensors_of_all_kinds_get_their_values_back_in_place():
         torch.tensor([True, False]),
     ]
     values = [tensor.tolist() for tensor in tensors]
-    snapshot = Snapshot(tensors)
+    put_back = snapshot(tensors)
     with torch.no_grad():
         for tensor in tensors:
             tensor.zero_()
-    snapshot.restore()
+    put_back()
     assert [tensor.tolist() for tensor in tensors] == values
     assert tensors[1].is_contiguous(memory_format=torch.channels_last)
     assert tensors[0].requires_grad
 
 
 def test_there_may_be_none():
-    Snapshot([]).restore()
+    snapshot([])()

@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import nn
 
-from gat_lightning.attacks.snapshot import Snapshot
+from gat_lightning.attacks.snapshot import snapshot
 
 MODES = ("eval", "train")
 """Modes in which a model can be attacked."""
@@ -18,14 +18,14 @@ def unchanged_buffers(module: nn.Module) -> Iterator[None]:
     buffers = [(part, name, buffer) for part in module.modules() for name, buffer in part.named_buffers(recurse=False)]
     # Through .data, because a graph built before the block may hold a buffer: a change of its version would make that
     # graph's backward fail, although the value is the same.
-    values = Snapshot(buffer.data for _, _, buffer in buffers)
+    put_back = snapshot(buffer.data for _, _, buffer in buffers)
     try:
         yield
     finally:
         for part, name, buffer in buffers:
             if getattr(part, name) is not buffer:
                 setattr(part, name, buffer)
-        values.restore()
+        put_back()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks.guard import unchanged_buffers
-from gat_lightning.attacks.snapshot import Snapshot
+from gat_lightning.attacks.snapshot import snapshot
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.gradients.spaces import FlatLayout
 from gat_lightning.validate import check_real
@@ -50,7 +50,7 @@ class WeightPerturbation:
             for loss in losses():
                 found = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
                 torch._foreach_add_(ascent, list(found))
-        kept = Snapshot(weights)
+        put_back = snapshot(weights)
         sum_over_ranks(joined)
         with torch.no_grad():
             for weight, direction in zip(weights, ascent, strict=True):
@@ -60,5 +60,5 @@ class WeightPerturbation:
         try:
             yield
         finally:
-            kept.restore()
+            put_back()
             torch.clear_autocast_cache()

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from gat_lightning.attacks.snapshot import Snapshot
+from gat_lightning.attacks.snapshot import snapshot
 from gat_lightning.methods import Method
 
 
@@ -16,10 +16,10 @@ class Traces:
 
     def __init__(self, model: nn.Module, method: Method) -> None:
         self._method = method
-        self._buffers = Snapshot(model.buffers())
+        self._put_back = snapshot(model.buffers())
         self._state = method.state()
 
     def undo(self) -> None:
         """Put them back."""
-        self._buffers.restore()
+        self._put_back()
         self._method.load_state(self._state)
