@@ -17,6 +17,7 @@ from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE
 from gat_lightning.config.naming import naming
 from gat_lightning.config.radius_checks import check_radii
 from gat_lightning.config.ranges import check_settings
+from gat_lightning.config.unlabeled import check_unlabeled
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import NO_TARGET
 from gat_lightning.methods import Method
@@ -65,6 +66,7 @@ def _check_training(config: DictConfig) -> None:
                 " another here, such as pgd, and after training run python -m gat_lightning.evaluate"
                 f" checkpoint=RUN/checkpoints/best.ckpt evaluation={attack.name}."
             )
+    check_unlabeled(config, method, attacks)
     check_training_attack(config, attacks, method)
     check_radius_above_zero(config, [(path, attacks[path]) for path in build.scored_attacks(config)])
     build.build_test_attacks(config)

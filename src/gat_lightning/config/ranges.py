@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.config.constructors import origin_of
+from gat_lightning.config.unlabeled import UNLABELED_MODES, check_teacher
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.gradients.spaces import SPACES
 from gat_lightning.tasks import ATTACKED
@@ -61,6 +62,16 @@ RANGES: dict[str, Check] = {
     "validation.every": check_int,
     "target_task.pos_weight": partial(_positive, also=(None, "balanced")),
     "target_task.label_smoothing": partial(check_real, low=0, high=1, closed="left", example=0.1),
+    "unlabeled.mode": partial(check_option, options=UNLABELED_MODES),
+    "unlabeled.images": partial(check_option, options=("missing", "all")),
+    "unlabeled.coefficient": partial(check_real, low=0, example=3),
+    "unlabeled.ramp": partial(check_real, low=0, high=1, example=0.25),
+    "unlabeled.detach": check_bool,
+    "unlabeled.weight": partial(_positive, example=0.5),
+    "unlabeled.teacher": check_teacher,
+    "unlabeled.teacher_epochs": partial(check_int, also=(None,)),
+    "unlabeled.confidence": partial(check_real, low=0, high=1, example=0.9),
+    "unlabeled.soft": check_bool,
     "awp.gamma": partial(_positive, high=1, closed="right", example=0.01, also=(None,)),
     "optimizer.lr": partial(_positive, example=0.1),
     "optimizer.momentum": partial(check_real, low=0, high=1, closed="left", example=0.9),

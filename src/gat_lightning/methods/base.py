@@ -21,6 +21,7 @@ class Method(ABC):
         selection: the validation view, ``clean`` or ``robust``, whose score chooses the best checkpoint.
         attack: the inner maximisation, where the method prescribes one; None for the configured one.
         replays: steps that are made of one batch.
+        needs_classes: whether the labels of a task with classes have to be classes, and cannot be probabilities.
         largest_fall: of the robust validation accuracy from one validation to the next, in (0, 1), above which training
             stops with the weights before; None where nothing is watched.
     """
@@ -30,6 +31,7 @@ class Method(ABC):
     selection: str = "robust"
     attack: Attack | None = None
     replays: int = 1
+    needs_classes: bool = False
     largest_fall: float | None = None
 
     @abstractmethod

@@ -24,6 +24,8 @@ class Friendly(Adversarial):
         SettingError: an argument is out of its range, or a name is unknown.
     """
 
+    needs_classes = True
+
     def __init__(self, *, tau: int = 1, **settings: Unpack[AscentSettings]) -> None:
         self.attack = FriendlyPGD(tau=tau, **settings)
 

@@ -37,6 +37,7 @@ class Mart(Paired):
     """
 
     views = ("bce", "kl")
+    needs_classes = True
 
     def __init__(
         self, *, coefficient: float = 5.0, pairing: str = "combined", **settings: Unpack[AscentSettings]
