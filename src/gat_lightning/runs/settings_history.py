@@ -126,6 +126,19 @@ def _unlabeled_before(data: Any) -> Any:
     return {**others, "unlabeled": False} if data.get("_target_") == "gat_lightning.data.STL10" else others
 
 
+_UNLABELED = {
+    "mode": "auto",
+    "images": "missing",
+    "coefficient": 3,
+    "ramp": 0.25,
+    "detach": False,
+    "weight": 1,
+    "teacher": "standard",
+    "teacher_epochs": None,
+    "confidence": 0,
+    "soft": False,
+}
+
 HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.training.schedules.cosine"),
     Redefined("gat_lightning.training.schedules.cyclic"),
@@ -170,13 +183,7 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Introduced("engine.solve_every", 1),
     Introduced("curvature.every", 1),
     Introduced("trainer.sync_batchnorm", False),
-    Introduced(
-        "unlabeled",
-        {
-            **{"mode": "auto", "images": "missing", "coefficient": 3, "ramp": 0.25, "detach": False, "weight": 1},
-            **{"teacher": "standard", "teacher_epochs": None, "confidence": 0, "soft": False},
-        },
-    ),
+    Introduced("unlabeled", _UNLABELED),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""
