@@ -94,7 +94,7 @@ def check_unlabeled(config: DictConfig, method: Method, attacks: Mapping[str, At
         raise UserError("unlabeled.teacher=ema takes its labels from the average of callbacks=default+ema: set that.")
     if settings.soft and (hard := _needs_classes(method, attacks["attack"])):
         raise UserError(
-            f"unlabeled.soft=true: {hard} compares classes, and labels would be probabilities: set unlabeled.soft=false."
+            f"unlabeled.soft=true: {hard} compares classes and takes no probabilities: set unlabeled.soft=false."
         )
 
 
