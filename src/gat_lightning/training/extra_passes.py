@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gat_lightning.attacks.guard import unchanged_buffers
+from gat_lightning.gradients import GradientEngine
 from gat_lightning.methods import Method, WeightPerturbation
 from gat_lightning.models.encoding import keep_generators
 from gat_lightning.tasks import Views
@@ -23,6 +24,22 @@ def objective_sums(
     for part, images in zip(parts, perturbed, strict=True):
         objectives = method.objectives(passes.tasks, *passes(part, images, step))
         yield torch.stack([objective.loss for objective in objectives]).sum()
+
+
+def observe(
+    engine: GradientEngine,
+    passes: Passes,
+    method: Method,
+    parts: Sequence[Views],
+    perturbed: Sequence[Tensor | None],
+    step: int,
+) -> None:
+    """Tell a weighting that follows the losses what the optimizer's step has made of them; others cost nothing.
+
+    The other arguments are those of :func:`losses_now`.
+    """
+    if not engine.weighting.needs_gramian:
+        engine.observe(losses_now(passes, method, parts, perturbed, step))
 
 
 def losses_now(

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -24,10 +23,10 @@ from gat_lightning.models.normalize import normalization_of
 from gat_lightning.randomness import BatchGenerator, Shard, generator_for
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.forward import representation
-from gat_lightning.tasks.views import Views, prepare_views
+from gat_lightning.tasks.views import prepare_views
 from gat_lightning.training.batch_statistics import check_parts
 from gat_lightning.training.draws import StepDraws
-from gat_lightning.training.extra_passes import check_second_pass, losses_now, objective_sums
+from gat_lightning.training.extra_passes import check_second_pass, objective_sums, observe
 from gat_lightning.training.optimizers import checked_optimizer
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.schedules import steps_of_run
@@ -167,17 +166,12 @@ class GATModule(ScoredModule):
             self._skipped_in_a_row = 0
             self.optimizer.step()  # 2.5: θ <- θ - η Σ α_t ∇ l_t
             self.schedule.step()
-            self._look_back(parts, perturbed, step)
+            observe(self.engine, self.passes, self.method, parts, perturbed, step)
 
     def _draws(self, shard: Shard | None, batch_idx: int) -> Callable[[str], BatchGenerator]:
         """Makes the generator of a purpose within this step, for a part of the joined batch."""
         assert shard is not None
         return self.draws.generators(shard, (self.seed, self.current_epoch, batch_idx))
-
-    def _look_back(self, parts: Sequence[Views], perturbed: Sequence[Tensor | None], step: int) -> None:
-        """Tell a weighting that follows the losses what they are now, by a second pass on the same images."""
-        if not self.engine.weighting.needs_gramian:
-            self.engine.observe(losses_now(self.passes, self.method, parts, perturbed, step))
 
     def _leave_out(self, error: NonFiniteError, before: Traces | None) -> None:
         """Undo what a non-finite batch has changed.
