@@ -160,9 +160,11 @@ def test_the_readme_has_the_details_of_the_kept_runs():
 @pytest.mark.slow
 def test_autoattack_leaves_the_same_images_standing_as_torchattacks(monkeypatch):
     traced(monkeypatch)
+    monkeypatch.setattr(autoattack, "compiling_pays", lambda work, device, threads, bf16: (True, "in this test"))
     times, detail = autoattack.compare(autoattack.digits(TINY, images=30), TINY, 1, lambda text: None)
     assert set(times.spans) == {"ours", "ours, fast", "torchattacks"}
     assert detail["images"] == 30
+    assert detail["compiled"]
     assert detail["ties of rounding"] <= 1
     assert 0 < detail["robust accuracy"] < 1
 

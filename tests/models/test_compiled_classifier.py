@@ -139,6 +139,7 @@ def test_a_compiler_that_fails_leaves_the_classifier_as_it_is(monkeypatch: pytes
     reason = fast.try_to_compile(images(8))
     assert reason is not None
     assert "g++: not found" in reason
+    assert not fast.is_compiled
     assert_equal_to_rounding(fast, network(), [1, 5])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_IMAGES, _VALUES = 256, 2**20
+_IMAGES, _VALUES = 1024, 2**20
 """Most images and most pixel values that look-ahead fills a pass with."""
 _WASTE = 0.25
 """Accepted queries of an image to expect in a pass, at most."""

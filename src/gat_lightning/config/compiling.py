@@ -92,7 +92,7 @@ def _passes(attack: Attack, outputs: int) -> float:
 
 def operations(model: nn.Module, image: tuple[int, int, int]) -> int:
     """Floating-point operations of the forward pass of an image ``(C, H, W)``."""
-    parameter = next(model.parameters())
+    parameter = next(model.parameters(), torch.zeros(0))
     with undisturbed(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *image, dtype=parameter.dtype, device=parameter.device))
     return counter.get_total_flops()

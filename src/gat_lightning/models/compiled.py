@@ -43,6 +43,11 @@ class FastClassifier(nn.Module):
         self._least = 2
         self.eval()
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether its passes are compiled."""
+        return self._compiled is not None
+
     def try_to_compile(self, images: Tensor) -> str | None:
         """Compile both passes, and use them if they give what the classifier gives.
 

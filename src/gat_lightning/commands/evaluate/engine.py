@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from gat_lightning.attacks import Attack
 from gat_lightning.config.compiling import work_of_evaluation
-from gat_lightning.config.engine import ResolvedEngine, resolved_evaluation, this_machine
+from gat_lightning.config.engine import AUTO, ResolvedEngine, resolved_evaluation, this_machine
 from gat_lightning.config.naming import naming
 from gat_lightning.evaluation.target import Target
 from gat_lightning.models.compiled import FastClassifier
@@ -38,7 +38,9 @@ def set_engine(
         UserError: the layout is asked for and would corrupt memory.
     """
     warn_of_unread()
-    work = work_of_evaluation(target.model, image, images, target.task.outputs, attacks)
+    work = None
+    if config.engine.compile == AUTO:
+        work = work_of_evaluation(target.model, image, images, target.task.outputs, attacks)
     engine = resolved_evaluation(config, target.model, this_machine(target.device.type), work)
     if engine.compiled and target.attacked:
         engine = _not_compiled(engine, "attack.tasks names more than the target")
