@@ -75,7 +75,7 @@ def test_models_that_need_no_second_image_are_not_refused(layer):
 
 class Toy(torch.utils.data.Dataset):
     def __getitems__(self, request):
-        positions, shard = request
+        positions, shard, _ = request
         batch = toy_batch(8)
         batch = batch[slice(0, len(positions))]
         batch.shard = shard
