@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gat_lightning.models.eager_fallback import compiling_failed, fall_back_to_eager
+from gat_lightning.models.eager_fallback import compile_only, compiling_failed, fall_back_to_eager
 
 
 def net():
@@ -69,4 +69,22 @@ def test_an_error_of_the_model_is_its_own():
     module = compiled(net().eval(), "eager")
     with pytest.raises(RuntimeError, match=r"channels"):
         module(torch.rand(4, 3, 4, 4))
+    torch._dynamo.reset()
+
+
+def test_batches_of_other_sizes_run_eagerly():
+    calls = []
+
+    def counting(graph, inputs):
+        calls.append(len(inputs))
+        return graph.forward
+
+    module = compiled(net().eval(), counting)
+    compile_only(module, {4})
+    x = torch.rand(7, 1, 4, 4)
+    for size in (7, 3):
+        assert torch.equal(module(x[:size]), net().eval()(x[:size]))
+    assert not calls
+    assert torch.equal(module(x[:4]), net().eval()(x[:4]))
+    assert len(calls) == 1
     torch._dynamo.reset()

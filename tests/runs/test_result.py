@@ -35,6 +35,7 @@ def test_keys_of_a_training(tmp_path):
         "git",
         "versions",
         "device",
+        "engine",
     }
     assert set(content) == common | {"resumed", "epochs", "skipped_batches"}
     assert content["schema"] == 1

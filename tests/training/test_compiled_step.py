@@ -155,3 +155,19 @@ def test_under_autocast_the_curvature_is_taken_of_a_pass_in_full_precision_that_
         else:
             assert mixed[name] == pytest.approx(value, rel=0.02)
             assert mixed[name] != value
+
+
+@pytest.mark.parametrize("micro_batch", [None, pytest.param(7, marks=pytest.mark.slow)])
+def test_what_a_run_compiles_does_not_depend_on_the_order_of_sizes(monkeypatch, micro_batch):
+    """Only parts of the usual batch are compiled, each size for itself, whichever comes first."""
+    without_graph_breaks(monkeypatch)
+    graphs = []
+    for sizes in ([16, 13], [13, 16], [16]):
+        torch._dynamo.reset()
+        counters.clear()
+        module = toy_module(Madry(), "off", None, False, net=normalised(), compiled=True, micro_batch=micro_batch)
+        monkeypatch.setattr(module, "on_train_start", lambda module=module: module.passes.compile_only(16))
+        batches = [toy_batch(size) for size in sizes]
+        quiet_trainer(max_steps=len(sizes)).fit(module, DataLoader(batches, batch_size=None))
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[1] == graphs[2] > 0

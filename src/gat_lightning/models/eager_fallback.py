@@ -1,6 +1,7 @@
-"""A compiled module that runs eagerly from the first failure of a compiler on."""
+"""A compiled module that runs eagerly where compiling it fails, and on batches of other sizes than it is meant for."""
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -10,7 +11,26 @@ log = logging.getLogger(__name__)
 
 _SHOWN = 200
 """Most characters of a compiler's message."""
-_FAILED = "compiling_failed"
+
+
+class _Call:
+    """What calls of a compiled module go to."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._compiled: Any = module._compiled_call_impl
+        self.sizes: Collection[int] | None = None
+        self.failed = False
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self.failed or (self.sizes is not None and len(arguments[0]) not in self.sizes):
+            return self._module._call_impl(*arguments)
+        try:
+            return self._compiled(*arguments)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            self.failed = True
+            log.warning("Compiling failed, and the model runs uncompiled: %s", " ".join(str(error).split())[:_SHOWN])
+            return self._module._call_impl(*arguments)
 
 
 def fall_back_to_eager(module: nn.Module) -> None:
@@ -19,20 +39,16 @@ def fall_back_to_eager(module: nn.Module) -> None:
     It fails in the first pass of each kind, such as the first one in eval mode. Only a backward that torch compiles
     later, when it runs, still raises.
     """
-    compiled: Any = module._compiled_call_impl
+    module._compiled_call_impl = _Call(module)
 
-    def run(*arguments: Any, **named: Any) -> Any:
-        try:
-            return compiled(*arguments, **named)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            module._compiled_call_impl = None
-            setattr(module, _FAILED, True)
-            log.warning("Compiling failed, and the model runs uncompiled: %s", " ".join(str(error).split())[:_SHOWN])
-            return module(*arguments, **named)
 
-    module._compiled_call_impl = run
+def compile_only(module: nn.Module, sizes: Collection[int]) -> None:
+    """Let a module of :func:`fall_back_to_eager` run eagerly on batches of other sizes than these."""
+    call: Any = module._compiled_call_impl
+    call.sizes = sizes
 
 
 def compiling_failed(module: nn.Module) -> bool:
     """Whether a module of :func:`fall_back_to_eager` runs eagerly by now."""
-    return getattr(module, _FAILED, False)
+    call = module._compiled_call_impl
+    return isinstance(call, _Call) and call.failed

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from gat_lightning.attacks import Attack
 from gat_lightning.augment import Augmentation, Identity
 from gat_lightning.batch import Batch
-from gat_lightning.data.sampler import JointBatchSampler
+from gat_lightning.data.sampler import JointBatchSampler, shard_of
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Method, WeightPerturbation
@@ -126,12 +126,13 @@ class GATModule(ScoredModule):
         self.passes.teardown()
 
     def on_train_start(self) -> None:
-        """Refuse batches that BatchNorm would fail on."""
+        """Refuse batches that BatchNorm would fail on; tell the compiled passes the size of the usual batch."""
         self.draws.start(self.trainer.strategy.root_device)
         sampler = getattr(self.trainer.train_dataloader, "batch_sampler", None)
         if isinstance(sampler, JointBatchSampler):
             sizes = sampler.sizes[: int(self.trainer.num_training_batches)]
             check_parts(self.model, self.model.features.image, sizes, sampler.ranks, self.micro_batch)
+            self.passes.compile_only(shard_of(max(sizes), sampler.rank, sampler.ranks).size)
 
     def on_train_end(self) -> None:
         """Forget the random numbers of the step that does not come."""

@@ -12,6 +12,7 @@ from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.batch import Batch, pieces
 from gat_lightning.curvature import Curvature
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.models.eager_fallback import compile_only
 from gat_lightning.models.encoding import (
     check_channels_last,
     compile_encoder,
@@ -21,6 +22,7 @@ from gat_lightning.models.encoding import (
     encode_for_double_backward,
     full_precision,
     keep_generators,
+    one_size_at_a_time,
     recomputed,
     with_equal_draws,
 )
@@ -83,6 +85,17 @@ class Passes:
         if self._compiled and training:
             compile_encoder(self.model)
             self._settings.enter_context(compiler_settings())
+
+    def compile_only(self, images: int) -> None:
+        """Compile for the parts of a batch of so many images alone; others, such as the last batch, run eagerly.
+
+        Otherwise torch would compile the second size that comes for any size, and what it compiles, and so the
+        rounding, would depend on the batch with which a run begins or resumes.
+        """
+        if self._compiled:
+            sizes = {part.stop - part.start for part in pieces(images, self.micro_batch)}
+            compile_only(self.model.encoder, sizes)
+            self._settings.enter_context(one_size_at_a_time())
 
     def teardown(self) -> None:
         """Put the compiler's settings back."""
