@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_IMAGES, _VALUES = 1024, 2**20
-"""Most images and most pixel values that look-ahead fills a pass with."""
+_IMAGES = 1024
+"""Most images that look-ahead fills a pass with."""
+_VALUES = {"cpu": 2**16, "other": 2**20}
+"""Most pixel values of these images, by the device: more fall out of a CPU's cache, and a pass takes longer an image."""
 _WASTE = 0.25
 """Accepted queries of an image to expect in a pass, at most."""
 _MEMORY = 0.9
@@ -58,7 +60,8 @@ def search_in_linf(square: Any, images: Tensor, labels: Tensor, looks_ahead: boo
     margin, loss = square.margin_and_loss(best, labels)
     proposals = _draw(square, images)
     query = torch.zeros(count, dtype=torch.long, device=images.device)
-    pace = _Pace(min(_IMAGES, _VALUES // images[0].numel()) if looks_ahead else 1)
+    values = _VALUES["cpu" if images.device.type == "cpu" else "other"]
+    pace = _Pace(min(_IMAGES, values // images[0].numel()) if looks_ahead else 1)
     while len(rows := ((margin > 0) & (query < square.n_queries)).nonzero().flatten()):
         ahead = pace.ahead(len(rows))
         queries = query[rows, None] + torch.arange(ahead, device=images.device)
