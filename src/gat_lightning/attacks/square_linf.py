@@ -10,7 +10,7 @@ from torch import Tensor
 _IMAGES = 1024
 """Most images that look-ahead fills a pass with."""
 _VALUES = {"cpu": 2**16, "other": 2**20}
-"""Most pixel values of these images, by the device: more fall out of a CPU's cache, and a pass takes longer an image."""
+"""Most pixel values of these images, by device; more do not fit in the cache of a CPU, and take longer an image."""
 _WASTE = 0.25
 """Accepted queries of an image to expect in a pass, at most."""
 _MEMORY = 0.9
