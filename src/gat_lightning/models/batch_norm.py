@@ -8,11 +8,9 @@ r, the weight γ and the output's gradient g, the input's gradient is
 
 For a gradient v of u, and a = m(v x̂), b = m(g x̂), q = m(v g) - m(v) m(g) - a b, the derivatives of Σ v u are
 
-.. math::
+.. math:: \partial_g = \gamma r \, (v - m(v) - \hat x a), \qquad \partial_\gamma = N r q,
 
-    \partial_g &= \gamma r \, (v - m(v) - \hat x a) \\
-    \partial_x &= -r b \, \partial_g - \gamma r^2 a \, (g - m(g)) + \gamma r^2 (a b - q) \, \hat x \\
-    \partial_\gamma &= N r q,
+.. math:: \partial_x = -r b \, \partial_g - \gamma r^2 a \, (g - m(g)) + \gamma r^2 (a b - q) \, \hat x,
 
 of which the first is the backward of v.
 """

@@ -55,9 +55,10 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
 def compile_encoder(model: MultiTaskModel) -> None:
     """Compile the encoder in place; names of parameters, copies and checkpoints stay as they are.
 
-    Compiled passes draw (dropout) what eager ones draw. They must run in :func:`compiler_settings`.
+    Compiled passes draw (dropout) what eager ones draw. Each size of a batch is compiled for itself, so that a run that
+    resumes rounds as before, whichever size comes first. The passes must run in :func:`compiler_settings`.
     """
-    model.encoder.compile(options={"fallback_random": True})
+    model.encoder.compile(dynamic=False, options={"fallback_random": True})
     fall_back_to_eager(model.encoder)
 
 

@@ -43,7 +43,7 @@ class Passes:
             autocast the curvature has a clean pass of its own.
         micro_batch: most images that go through the model at once; a larger batch is split into parts, with the same
             gradients (BatchNorm takes its statistics from a part). All at once if None.
-        compiled: compile the encoder for attacks and wherever no double backward and no input gradient follows.
+        compiled: compile the encoder for every pass but the clean one that the curvature is taken of.
         channels_last: keep images and convolutions in that memory layout.
         recompute: keep the images of a pass alone, and compute its activations again in the backward.
         needs_clean: whether clean images go through the model even where no curvature is taken of them.
