@@ -1,8 +1,8 @@
 r"""BatchNorm in train mode with a double backward of few operations.
 
-That of torch is a composition of dozens of operations on whole feature maps, and takes two fifths of the time that exact
-curvature costs on a CPU. With the means m(.) over the N values of a channel, x̂ = (x - m(x)) r, the deviation's inverse
-r, the weight γ and the output's gradient g, the input's gradient is
+That of torch is a composition of dozens of operations on whole feature maps, and takes two fifths of the time that
+exact curvature costs on a CPU. With the means m(.) over the N values of a channel, x̂ = (x - m(x)) r, the deviation's
+inverse r, the weight γ and the output's gradient g, the input's gradient is
 
 .. math:: u = \gamma r \, (g - m(g) - \hat x \, m(g \hat x)).
 
