@@ -77,12 +77,6 @@ def compiler_settings() -> Iterator[None]:
         yield
 
 
-def one_size_at_a_time() -> AbstractContextManager[None]:
-    """In the block torch compiles for the size of a batch alone, also if it has compiled for another one before."""
-    patched: AbstractContextManager[None] = torch._dynamo.config.patch(automatic_dynamic_shapes=False)
-    return patched
-
-
 def encode_compiled(model: MultiTaskModel, images: Tensor) -> Features:
     """Features by a compiled encoder, also where a backward through an earlier pass follows.
 

@@ -22,7 +22,6 @@ from gat_lightning.models.encoding import (
     encode_for_double_backward,
     full_precision,
     keep_generators,
-    one_size_at_a_time,
     recomputed,
     with_equal_draws,
 )
@@ -89,13 +88,11 @@ class Passes:
     def compile_only(self, images: int) -> None:
         """Compile for the parts of a batch of so many images alone; others, such as the last batch, run eagerly.
 
-        Otherwise torch would compile the second size that comes for any size, and what it compiles, and so the
-        rounding, would depend on the batch with which a run begins or resumes.
+        Compiling for another size takes longer than the few batches of that size.
         """
         if self._compiled:
             sizes = {part.stop - part.start for part in pieces(images, self.micro_batch)}
             compile_only(self.model.encoder, sizes)
-            self._settings.enter_context(one_size_at_a_time())
 
     def teardown(self) -> None:
         """Put the compiler's settings back."""
