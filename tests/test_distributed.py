@@ -16,7 +16,7 @@ import torch.distributed as dist
 from gat_lightning.augment import CutMix, Identity, MaxUp, Mixup
 from gat_lightning.curvature import Curvature
 from gat_lightning.distributed import to_device
-from gat_lightning.methods import Adversarial, Free, Madry, Trades
+from gat_lightning.methods import Adversarial, Consistency, Free, Madry, Trades
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
 from gat_lightning.training.callbacks import LastCheckpoint
 from gat_lightning.weighting import FAMO
@@ -84,6 +84,16 @@ def record(directory, devices, method, curvature, separate, **settings):
         ),
         pytest.param(Madry, Curvature(every=2), True, {"solve_every": 2}, id="madry-every-second-step"),
         pytest.param(Madry, "off", True, {"weighting": FAMO(), "micro_batch": 2}, id="madry-famo"),
+        pytest.param(
+            partial(Consistency, Madry("separate"), 3.0, 0.5), "objective", True, {"micro_batch": 2}, id="consistency"
+        ),
+        pytest.param(
+            partial(Consistency, Trades(eps=EPS, steps=2), 3.0, 0.5, False, "all"),
+            "off",
+            False,
+            {"solve_every": 2},
+            id="consistency-trades-every-second-step",
+        ),
         pytest.param(Madry, "off", True, {"augment": MaxUp(Shift(), 3), "micro_batch": 2}, id="madry-maxup"),
     ],
 )

@@ -52,6 +52,8 @@ class Batch:
         shard: which part of the joined batch this is.
         mixed: what else the images were made of, if each is a mixture of two.
         in_range: whether the images are known to be in [0, 1], so that attacks need not look, which waits for a GPU.
+        unlabelled: which samples have no label of the target of their own, bool ``[B]``, where a teacher has given them
+            one; None where a missing label says it.
         visits: how often each sample came before in the epoch, ``[B]`` long on the CPU; None if none did.
     """
 
@@ -62,6 +64,7 @@ class Batch:
     mixed: Mixed | None = None
     in_range: bool = False
     visits: Tensor | None = None
+    unlabelled: Tensor | None = None
 
     def __getitem__(self, rows: slice) -> Batch:
         """Some of its samples: a slice with a start and a stop."""
@@ -73,6 +76,7 @@ class Batch:
             shard=self.shard.piece(rows),
             mixed=None if self.mixed is None else self.mixed[rows],
             visits=None if self.visits is None else self.visits[rows],
+            unlabelled=None if self.unlabelled is None else self.unlabelled[rows],
         )
 
     def to(self, device: torch.device | str) -> Batch:
@@ -80,7 +84,8 @@ class Batch:
         labels = {name: to_device(label, device) for name, label in self.labels.items()}
         images, index = to_device(self.images, device), to_device(self.index, device)
         mixed = None if self.mixed is None else self.mixed.to(device)
-        return replace(self, images=images, labels=labels, index=index, mixed=mixed)
+        unlabelled = None if self.unlabelled is None else to_device(self.unlabelled, device)
+        return replace(self, images=images, labels=labels, index=index, mixed=mixed, unlabelled=unlabelled)
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Batch:
         """A copy whose images and dense labels ``[B, c, h, w]`` are what ``move`` makes of them."""

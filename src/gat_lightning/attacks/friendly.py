@@ -45,9 +45,8 @@ class FriendlyPGD(PGD):
         misclassified = getattr(problem, "success", None)
         if misclassified is None:
             raise ValueError(f"{self.name} needs a target with classes: it stops where an image is misclassified")
+        adversarial = self._start(problem, images, generator, self.random_start)
         problem = self.with_loss(problem)
-        start = images + self.norm.random(images, self.eps, self.random_start, generator)
-        adversarial = start.clamp(0, 1)
         left = torch.full((len(images),), self.tau, device=images.device)
         moving = torch.ones_like(left, dtype=torch.bool)
         for _ in range(self.steps):

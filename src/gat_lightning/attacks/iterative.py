@@ -68,8 +68,17 @@ class IterativeAttack(Attack):
         return self.eps / self.steps
 
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
-        """Ascends from the images."""
-        return self._ascend(problem, images, images)
+        """Ascends from the images, or from what the problem prescribes."""
+        return self._ascend(problem, images, self._start(problem, images, generator))
+
+    def _start(self, problem: Problem, images: Tensor, generator: BatchGenerator, kind: str = "none") -> Tensor:
+        """A starting point of a kind of :data:`~gat_lightning.attacks.norms.STARTS`, or the problem's."""
+        start = self.norm.random(images, self.eps, kind, generator)
+        gaussian: Tensor | None = getattr(problem, "gaussian", None)
+        if gaussian is not None:
+            other = self.norm.random(images, self.eps, "gaussian", generator)
+            start = torch.where(gaussian[:, None, None, None], other, start)
+        return (images + start).clamp(0, 1)
 
     def _ascend(self, problem: Problem, images: Tensor, start: Tensor) -> Tensor:
         """The point reached from ``start`` in the ball around ``images`` after all steps."""

@@ -75,8 +75,7 @@ class PGD(IterativeAttack):
         return torch.zeros_like(loss, dtype=torch.bool) if success is None else success(images), loss
 
     def _one_start(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
-        start = images + self.norm.random(images, self.eps, self.random_start, generator)
-        return self._ascend(problem, images, start.clamp(0, 1))
+        return self._ascend(problem, images, self._start(problem, images, generator, self.random_start))
 
     def _default_step_size(self) -> float:
         return self.eps / 4

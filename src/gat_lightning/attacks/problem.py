@@ -19,7 +19,8 @@ class Problem(Protocol):
 
     ``module`` is what must come out of the attack as it went in (modes, ``requires_grad``, BatchNorm statistics).
     Classifiers also offer ``logits(x)``, ``labels``, ``decision_loss(x, loss) -> [B]`` and ``success(x) -> bool [B]``,
-    see :class:`ClassifierProblem`.
+    see :class:`ClassifierProblem`. ``gaussian``, bool ``[B]``, says which images steepest ascent begins at a Gaussian
+    point of the ball, whatever the attack's own start is.
     """
 
     module: nn.Module | None

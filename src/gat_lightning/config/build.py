@@ -17,6 +17,7 @@ from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
 from gat_lightning.config.naming import naming
 from gat_lightning.config.normalization import normalization_for
 from gat_lightning.config.processes import process_plugins
+from gat_lightning.config.unlabeled import unlabeled_mode, with_consistency
 from gat_lightning.curvature import Curvature
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
@@ -125,8 +126,8 @@ def build_module(
             task.begin()
     warn_of_lost_orientation(info, tasks, config.data.views == "separate")
     attack = build_attack(config, "attack")
-    method, curvature = instantiate(config.method), instantiate(config.curvature)
-    weighting = instantiate(config.weighting)
+    method = with_consistency(config, instantiate(config.method), unlabeled_mode(config, info))
+    curvature, weighting = instantiate(config.curvature), instantiate(config.weighting)
     names = [task.name for task in tasks]
     augment = instantiate(config.augment)
     with naming(config, "attack"):

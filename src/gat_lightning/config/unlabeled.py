@@ -7,9 +7,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gat_lightning.attacks import Attack
+from gat_lightning.config.naming import naming
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import NO_TARGET, DataInfo
-from gat_lightning.methods import Method
+from gat_lightning.methods import Consistency, Method
 
 AUTO, OFF, PSEUDO_LABEL, CONSISTENCY, BOTH = "auto", "off", "pseudo_label", "consistency", "both"
 UNLABELED_MODES = (AUTO, PSEUDO_LABEL, CONSISTENCY, BOTH, OFF)
@@ -76,8 +77,17 @@ def unlabeled_mode(config: DictConfig, info: DataInfo) -> UnlabeledMode:
     return found
 
 
+def with_consistency(config: DictConfig, method: Method, mode: UnlabeledMode) -> Method:
+    """The method of a training, which has the objective ``TARGET/consistency`` in the modes with consistency."""
+    if not mode.consistency:
+        return method
+    settings = config.unlabeled
+    with naming(config, "unlabeled"):
+        return Consistency(method, settings.coefficient, settings.ramp, settings.detach, settings.images)
+
+
 def check_unlabeled(config: DictConfig, method: Method, attacks: Mapping[str, Attack]) -> None:
-    """See that pseudo-labels, where there may be some, go together with the rest of a training.
+    """See that consistency and pseudo-labels, where there may be some, go together with the rest of a training.
 
     Args:
         config: of the training.
@@ -88,6 +98,12 @@ def check_unlabeled(config: DictConfig, method: Method, attacks: Mapping[str, At
         UserError: they do not.
     """
     settings = config.unlabeled
+    if settings.mode in (CONSISTENCY, BOTH) and not method.needs_adversarial:
+        raise UserError(
+            f"unlabeled.mode={settings.mode} compares outputs on clean and adversarial images, and"
+            f" method={type(method).__name__.lower()} makes none of these: choose another method, such as madry, or"
+            " unlabeled.mode=pseudo_label or off."
+        )
     if not (settings.mode in (PSEUDO_LABEL, BOTH) or (settings.mode == AUTO and _given(config))):
         return
     if settings.teacher == EMA and not config.callbacks.get("ema"):

@@ -15,14 +15,20 @@ def check_objectives(objectives: Sequence[Objective], tasks: Sequence[str]) -> N
     """See that the objectives of a step have names of their own and tasks that the engine knows.
 
     Raises:
-        ValueError: they have not, or all have a fixed weight.
+        ValueError: they have not, all have a fixed weight, or one follows an objective that is not weighed.
     """
     names = [objective.name for objective in objectives]
     if all(objective.weight is not None for objective in objectives):
         raise ValueError("A step needs at least one objective without a fixed weight.")
     if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise ValueError(f"Several objectives are called '{repeated[0]}'; weights and floors go by the names.")
+    weighed = [objective.name for objective in objectives if objective.weight is None]
     for objective in objectives:
+        if strange := [name for name in objective.follows if name not in weighed]:
+            raise ValueError(
+                f"Objective '{objective.name}' follows '{strange[0]}', which is no objective without a fixed weight;"
+                f" there are {', '.join(weighed)}."
+            )
         if objective.task is not None and objective.task not in tasks:
             raise ValueError(
                 f"Objective '{objective.name}' is of the task '{objective.task}', which has no decoder in the engine"

@@ -39,7 +39,8 @@ class GradientEngine:
 
     Shared parameters get Σ w_k ∇ l_k with w from the weighting. Decoders get the gradient of their own task's
     objectives with unit weight under an adaptive weighting; under a static one they get w_k as well, so that the step
-    equals ``.backward()`` on Σ w_k l_k. An objective with a fixed weight w adds w ∇ l to every parameter's gradient.
+    equals ``.backward()`` on Σ w_k l_k. An objective with a fixed weight w adds w ∇ l to every parameter's gradient;
+    one that follows weighed objectives adds w (Σ w_k) ∇ l, with the w_k that the parameter's gradient is made with.
     Everything is computed outside autocast; the Gramian and the combination never use TF32.
 
     Weights tied between the encoder and a decoder are shared parameters. Frozen parameters get no gradient; they may

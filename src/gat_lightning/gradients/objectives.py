@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -20,11 +21,14 @@ class Objective:
         decoder: whether an adaptive weighting lets it train its decoder.
         weight: a fixed coefficient, with which the objective stays out of the Gramian and the weighting, and every
             parameter gets its gradient; None for a weight that the weighting finds.
+        follows: names of weighed objectives, the sum of whose weights multiplies ``weight``; for decoders that get unit
+            weights, their number does. Without names, ``weight`` stands alone.
         ieee: whether its gradient is wrong by percents in TF32, as second derivatives are: no gradient of its step is
             then taken in TF32.
 
     Raises:
-        ValueError: the arguments are in another order, or the loss is no scalar.
+        ValueError: the arguments are in another order, the loss is no scalar, or the objective follows others without a
+            ``weight``.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Objective:
     decoder: bool = True
     weight: float | None = None
     ieee: bool = False
+    follows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         named = isinstance(self.name, str) and (self.task is None or isinstance(self.task, str))
@@ -52,6 +57,22 @@ class Objective:
                 f"The loss of objective '{self.name}' has the shape {list(self.loss.shape)}; it must be a scalar, such"
                 " as loss.mean()."
             )
+        if self.follows and self.weight is None:
+            raise ValueError(
+                f"Objective '{self.name}' follows the weights of {', '.join(self.follows)} and needs a coefficient for"
+                " their sum: give it a weight, such as weight=1.0."
+            )
+
+    def coefficient(self, weights: Mapping[str, float]) -> float:
+        """What the loss is multiplied with, given the weights of the weighed objectives by name."""
+        if self.weight is None:
+            return weights[self.name]
+        return self.weight * followed(self.follows, weights)
+
+
+def followed(follows: Sequence[str], weights: Mapping[str, float]) -> float:
+    """The sum of the weights of these objectives; 1 without names."""
+    return sum(weights[name] for name in follows) if follows else 1.0
 
 
 @dataclass
@@ -69,6 +90,7 @@ class GradientStep:
         empty: names of the objectives whose gradient is known to be exactly zero, which get weight 0 under an adaptive
             weighting; none where the encoder has no trainable parameter.
         penalty: Σ w l of the objectives with a fixed weight w.
+        followers: value and coefficient, by name, of the objectives whose weight follows that of others.
         solved: whether the weighting was asked; otherwise the weights are those of an earlier step.
     """
 
@@ -79,6 +101,7 @@ class GradientStep:
     empty: list[str] = field(default_factory=list)
     penalty: float = 0.0
     solved: bool = True
+    followers: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def stationarity(self) -> float:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.distributed import sum_over_ranks
-from gat_lightning.gradients.objectives import GradientStep, Objective
+from gat_lightning.gradients.objectives import GradientStep, Objective, followed
 from gat_lightning.gradients.parameters import Trainable
 from gat_lightning.gradients.spaces import FlatLayout
-from gat_lightning.gradients.sums import StepSums
+from gat_lightning.gradients.sums import StepSums, add
 
 
 class CombinedGradient(NamedTuple):
@@ -79,6 +79,20 @@ class PendingStep(ABC):
         figures = torch.cat([*known, summed]).cpu()
         self.flag = float(figures[-1])
         return figures[:-1]
+
+    def add_unweighed(self, shared: list[Tensor], heads: list[Tensor], weights: Tensor) -> None:
+        """Add the gradients of the objectives that are not weighed, with their coefficients.
+
+        Args:
+            shared: gradients of the shared parameters, to add to.
+            heads: of the decoders.
+            weights: ``[K]``, of the weighed objectives.
+        """
+        of_shared = dict(zip(self.sums.names, weights.tolist(), strict=True))
+        of_heads = dict.fromkeys(self.sums.names, 1.0) if self.trained.unit else of_shared
+        for follows, gradients in self.sums.added_gradients.items():
+            add(shared, gradients[: len(shared)], followed(follows, of_shared))
+            add(heads, gradients[len(shared) :], followed(follows, of_heads))
 
     @property
     def parameters(self) -> list[nn.Parameter]:

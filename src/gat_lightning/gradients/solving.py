@@ -50,11 +50,11 @@ class SolvingStep(PendingStep):
         weighed = [objective for objective in objectives if objective.weight is None]
         space.begin_part(len(weighed), representation, sums.losses.device)
         for row, objective in enumerate(weighed):
-            keep = row + 1 < len(weighed) or bool(sums.fixed_names) or space.backward_follows
+            keep = row + 1 < len(weighed) or bool(sums.added_names) or space.backward_follows
             gradients = gradients_of(objective.loss, [*space.inputs, *self.trained.head_of(objective)], keep)
             space.put(row, gradients[: len(space.inputs)])
             add(self._heads[row], gradients[len(space.inputs) :])
-        sums.add_fixed_gradients(objectives, self.parameters, space.backward_follows)
+        sums.add_gradients(objectives, self.parameters, space.backward_follows)
 
     def finish(self) -> tuple[GradientStep, CombinedGradient]:
         """Weigh the objectives, and combine their gradients."""
@@ -65,27 +65,28 @@ class SolvingStep(PendingStep):
         sums, names, adaptive = self.sums, self.sums.names, self._weighting.adaptive
         products = self._space.gramian()
         count = len(products)
-        entries = torch.stack([largest(each, sums.losses) for each in [*self._heads, sums.fixed_gradients]])
-        figures = self.joint([sums.losses, sums.fixed_losses, entries], [products.flatten()])
-        sizes = [products.numel(), count, len(sums.fixed_names), count + 1]
-        table, losses, fixed_losses, entries = figures.split(sizes)
+        entries = torch.stack([largest(each, sums.losses) for each in [*self._heads, sums.tensors]])
+        figures = self.joint([sums.losses, sums.added_losses, entries], [products.flatten()])
+        sizes = [products.numel(), count, len(sums.added_names), count + 1]
+        table, losses, added_losses, entries = figures.split(sizes)
         products = table.view_as(products)
-        self._check(losses, products.diagonal(), fixed_losses, entries)
+        self._check(losses, products.diagonal(), added_losses, entries)
         kept = products.diagonal().nonzero().flatten() if adaptive else torch.arange(count)
         weights = torch.zeros_like(losses)
         if len(kept):
             weights[kept] = self._weighting(products[kept][:, kept], losses[kept], [names[k] for k in kept])
         squares = products.diagonal().tolist() if self.trained.shared else []
         empty = [name for name, square in zip(names, squares, strict=False) if square == 0]
-        return GradientStep(names, losses, weights, products, empty, float(fixed_losses.sum()))
+        followers = sums.followers(added_losses, weights)
+        return GradientStep(names, losses, weights, products, empty, sums.penalty(added_losses), followers=followers)
 
-    def _check(self, losses: Tensor, squares: Tensor, fixed_losses: Tensor, entries: Tensor) -> None:
-        names, fixed = self.sums.names, self.sums.fixed_names
+    def _check(self, losses: Tensor, squares: Tensor, added_losses: Tensor, entries: Tensor) -> None:
+        names, added = self.sums.names, self.sums.added_names
         for name, loss, square in zip(names, losses.tolist(), squares.tolist(), strict=True):
             if not (abs(loss) < float("inf") and square < float("inf")):
                 raise NonFiniteError(f"objective '{name}' is not finite (value {loss:g}, gradient norm² {square:g})")
-        check_finite(fixed, fixed_losses)
-        for name, entry in zip([*names, " + ".join(fixed)], entries, strict=True):
+        check_finite(added, added_losses)
+        for name, entry in zip([*names, " + ".join(added)], entries, strict=True):
             if not entry < float("inf"):
                 raise NonFiniteError(
                     f"the gradient of objective '{name}' is not finite in a decoder (largest entry {entry:g})"
@@ -99,8 +100,8 @@ class SolvingStep(PendingStep):
         for objective, gradients, weight in zip(self._weighed, self._heads, weights.tolist(), strict=True):
             for parameter, gradient in zip(self.trained.head_of(objective), gradients, strict=True):
                 by_parameter[parameter].add_(gradient, alpha=1.0 if self.trained.unit else weight)
-        if self.sums.fixed_gradients:
-            of_fixed = torch.zeros_like(of_shared)
-            add([*shared.pieces(of_fixed), *heads.pieces(of_heads)], self.sums.fixed_gradients)
-            of_shared += sum_over_ranks(of_fixed)
+        if self.sums.added_names:
+            of_added = torch.zeros_like(of_shared)
+            self.add_unweighed(list(shared.pieces(of_added)), list(heads.pieces(of_heads)), weights)
+            of_shared += sum_over_ranks(of_added)
         return CombinedGradient(of_shared, sum_over_ranks(of_heads))

@@ -6,24 +6,26 @@ import torch
 from torch import Tensor
 
 from gat_lightning.errors import NonFiniteError
-from gat_lightning.gradients.objectives import Objective
+from gat_lightning.gradients.objectives import Objective, followed
 
 
 class StepSums:
-    """The values of a step's objectives, and the gradients of those with a fixed weight, of its parts so far.
+    """The values of a step's objectives, and the gradients of those that are not weighed, of its parts so far.
 
     Attributes:
         losses: ``[K]``, of the objectives that the weighting weighs, float64.
-        fixed_losses: w l of those with a fixed weight w, float64.
-        fixed_gradients: of Σ w l of the latter.
+        added_losses: of the others, float64: w l of one with a fixed weight w, l of one that follows weighed ones.
+        added_gradients: of Σ w l over the others, by the names of the objectives that they follow.
     """
 
     def __init__(self, objectives: Sequence[Objective], device: torch.device) -> None:
         self.names = [objective.name for objective in objectives if objective.weight is None]
-        self.fixed_names = [objective.name for objective in objectives if objective.weight is not None]
+        added = _added(objectives)
+        self.added_names = [objective.name for _, objective in added]
         self.losses = torch.zeros(len(self.names), dtype=torch.float64, device=device)
-        self.fixed_losses = self.losses.new_zeros(len(self.fixed_names))
-        self.fixed_gradients: list[Tensor] = []
+        self.added_losses = self.losses.new_zeros(len(added))
+        self.added_gradients: dict[tuple[str, ...], list[Tensor]] = {objective.follows: [] for _, objective in added}
+        self._of_added = [(objective.name, weight, objective.follows) for weight, objective in added]
         self._all_names = [objective.name for objective in objectives]
 
     def check_part(self, objectives: Sequence[Objective]) -> None:
@@ -42,19 +44,47 @@ class StepSums:
     def add_losses(self, objectives: Sequence[Objective]) -> None:
         """Add a part's values."""
         self.losses += torch.stack([each.loss.double() for each in objectives if each.weight is None])
-        if fixed := _fixed(objectives):
-            self.fixed_losses += torch.stack([weight * loss for weight, loss in fixed]).double()
+        if added := _added(objectives):
+            values = [each.loss if each.follows else weight * each.loss for weight, each in added]
+            self.added_losses += torch.stack(values).double()
 
-    def add_fixed_gradients(self, objectives: Sequence[Objective], inputs: Sequence[Tensor], keep_graph: bool) -> None:
-        """Add a part's gradients of Σ w l over the objectives with a fixed weight w."""
-        if fixed := _fixed(objectives):
+    def add_gradients(self, objectives: Sequence[Objective], inputs: Sequence[Tensor], keep_graph: bool) -> None:
+        """Add a part's gradients of Σ w l over objectives that are not weighed, a pass for each key."""
+        added = _added(objectives)
+        groups = list(dict.fromkeys(each.follows for _, each in added))
+        for follows in groups:
             with torch.enable_grad():
-                total = torch.stack([weight * loss for weight, loss in fixed]).sum()
-            add(self.fixed_gradients, gradients_of(total, inputs, keep_graph))
+                total = torch.stack([weight * each.loss for weight, each in added if each.follows == follows]).sum()
+            gradients = gradients_of(total, inputs, keep_graph or follows != groups[-1])
+            add(self.added_gradients[follows], gradients)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All gradients of objectives that are not weighed."""
+        return [gradient for gradients in self.added_gradients.values() for gradient in gradients]
+
+    def penalty(self, added_losses: Tensor) -> float:
+        """Σ w l over the objectives with a fixed weight; ``added_losses`` are those of all processes."""
+        fixed = [place for place, (_, _, follows) in enumerate(self._of_added) if not follows]
+        return float(added_losses[fixed].sum())
+
+    def followers(self, added_losses: Tensor, weights: Tensor) -> dict[str, tuple[float, float]]:
+        """Value and coefficient of each objective that follows others.
+
+        Args:
+            added_losses: of all processes.
+            weights: ``[K]``, of the weighed objectives.
+        """
+        by_name = dict(zip(self.names, weights.tolist(), strict=True))
+        return {
+            name: (loss, weight * followed(follows, by_name))
+            for (name, weight, follows), loss in zip(self._of_added, added_losses.tolist(), strict=True)
+            if follows
+        }
 
 
-def _fixed(objectives: Sequence[Objective]) -> list[tuple[float, Tensor]]:
-    return [(each.weight, each.loss) for each in objectives if each.weight is not None]
+def _added(objectives: Sequence[Objective]) -> list[tuple[float, Objective]]:
+    return [(each.weight, each) for each in objectives if each.weight is not None]
 
 
 def largest(gradients: Sequence[Tensor], like: Tensor) -> Tensor:
@@ -82,9 +112,9 @@ def gradients_of(loss: Tensor, inputs: Sequence[Tensor], keep_graph: bool) -> Se
     return torch.autograd.grad(loss, inputs, retain_graph=keep_graph, allow_unused=True, materialize_grads=True)
 
 
-def add(totals: list[Tensor], gradients: Sequence[Tensor]) -> None:
-    """Add to the totals in place; there are none before the first gradients."""
+def add(totals: list[Tensor], gradients: Sequence[Tensor], times: float = 1.0) -> None:
+    """Add ``times`` the gradients to the totals in place; there are none before the first gradients."""
     if not totals:
-        totals.extend(gradient.clone() for gradient in gradients)
+        totals.extend(gradient * times for gradient in gradients)
     elif gradients:
-        torch._foreach_add_(totals, list(gradients))
+        torch._foreach_add_(totals, list(gradients), alpha=times)

@@ -21,7 +21,8 @@ class WeightedStep(PendingStep):
 
     Where decoders get unit weight, their own gradient is that of the plain sum Σ l_k. It is a pass of its own, which
     autograd ends at the decoders' inputs; so it costs one more backward pass of the decoders alone, and is right where
-    one objective depends on several passes, and for tied weights. Objectives with a fixed weight add their pass.
+    one objective depends on several passes, and for tied weights. Objectives with a fixed weight add their pass;
+    those that follow weighed ones are in both sums.
 
     Args:
         objectives: of the first part.
@@ -59,7 +60,7 @@ class WeightedStep(PendingStep):
     def finish(self) -> tuple[GradientStep, CombinedGradient]:
         """See :meth:`PendingStep.finish`."""
         sums, solved = self.sums, self._weights is None
-        own = [sums.losses, sums.fixed_losses]
+        own = [sums.losses, sums.added_losses]
         if self._weights is None:
             values = self._checked(self.joint(own))
             losses = values[: len(sums.names)]
@@ -73,24 +74,28 @@ class WeightedStep(PendingStep):
             values = self._checked(figures[:-1])
         if not entry < float("inf"):
             raise NonFiniteError(
-                f"the gradient of the weighted sum of {', '.join([*sums.names, *sums.fixed_names])} is not finite"
+                f"the gradient of the weighted sum of {', '.join([*sums.names, *sums.added_names])} is not finite"
                 f" (largest entry {entry:g})"
             )
-        losses, fixed_losses = values.split([len(sums.names), len(sums.fixed_names)])
-        step = GradientStep(sums.names, losses, weights, None, [], float(fixed_losses.sum()), solved)
-        return step, self._combined()
+        losses, added = values.split([len(sums.names), len(sums.added_names)])
+        followers = sums.followers(added, weights)
+        step = GradientStep(sums.names, losses, weights, None, [], sums.penalty(added), solved, followers)
+        return step, self._combined(weights)
 
     def _differentiate(self, objectives: Sequence[Objective], weights: Tensor) -> None:
-        weighed, heads = [each for each in objectives if each.weight is None], self.trained.heads
+        unit, heads = self.trained.unit, self.trained.heads
+        fixed = [each for each in objectives if each.weight is not None and not each.follows]
+        others = [each for each in objectives if each.weight is None or each.follows]
+        by_name = dict(zip(self.sums.names, weights.tolist(), strict=True))
+        ones = dict.fromkeys(self.sums.names, 1.0)
         with torch.enable_grad():
-            terms = [weight * each.loss for weight, each in zip(weights.tolist(), weighed, strict=True)]
-            if not self.trained.unit:
-                terms += [each.weight * each.loss for each in objectives if each.weight is not None]
-            total = torch.stack(terms).sum()
-            own = torch.stack([each.loss for each in weighed if each.decoder] or [total.new_zeros(())]).sum()
-        if self.trained.unit:
+            summed = others if unit else [*others, *fixed]
+            total = torch.stack([each.coefficient(by_name) * each.loss for each in summed]).sum()
+            terms = [each.coefficient(ones) * each.loss for each in others if each.decoder]
+            own = torch.stack(terms or [total.new_zeros(())]).sum()
+        if unit:
             add(self._heads, gradients_of(own, heads, True))
-            self.sums.add_fixed_gradients(objectives, self.parameters, True)
+            self.sums.add_gradients(fixed, self.parameters, True)
             add(self._shared, gradients_of(total, self.trained.shared, False))
         else:
             gradients = gradients_of(total, self.parameters, False)
@@ -98,19 +103,18 @@ class WeightedStep(PendingStep):
             add(self._heads, gradients[len(self.trained.shared) :])
 
     def _checked(self, values: Tensor) -> Tensor:
-        check_finite([*self.sums.names, *self.sums.fixed_names], values)
+        check_finite([*self.sums.names, *self.sums.added_names], values)
         return values
 
     def _largest(self) -> Tensor:
-        gradients = [*self._shared, *self._heads, *self.sums.fixed_gradients]
+        gradients = [*self._shared, *self._heads, *self.sums.tensors]
         return largest(gradients, self.sums.losses).view(1)
 
-    def _combined(self) -> CombinedGradient:
+    def _combined(self, weights: Tensor) -> CombinedGradient:
         flat = [layout.zeros(self.sums.losses.device) for layout in self.layouts]
-        pieces = [list(layout.pieces(each)) for layout, each in zip(self.layouts, flat, strict=True)]
-        for totals, gradients in zip(pieces, (self._shared, self._heads), strict=True):
+        shared, heads = (list(layout.pieces(each)) for layout, each in zip(self.layouts, flat, strict=True))
+        for totals, gradients in ((shared, self._shared), (heads, self._heads)):
             if totals:
                 add(totals, gradients)
-        if self.sums.fixed_gradients:
-            add([*pieces[0], *pieces[1]], self.sums.fixed_gradients)
+        self.add_unweighed(shared, heads, weights)
         return CombinedGradient(*(sum_over_ranks(each) for each in flat))

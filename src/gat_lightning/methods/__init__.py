@@ -12,10 +12,13 @@ from gat_lightning.methods.paired import Paired
 from gat_lightning.methods.self_supervised import SelfSupervised
 from gat_lightning.methods.standard import Standard
 from gat_lightning.methods.trades import DivergenceProblem, Trades
+from gat_lightning.methods.unlabeled import Consistency, ConsistencyProblem
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
 
 __all__ = [
     "Adversarial",
+    "Consistency",
+    "ConsistencyProblem",
     "DivergenceProblem",
     "FGSMTraining",
     "Fast",

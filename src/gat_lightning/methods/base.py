@@ -10,6 +10,7 @@ from gat_lightning.gradients.objectives import Objective
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.tasks import ForwardPass, Task, TaskProblem, Views
+from gat_lightning.weighting.objective_names import ObjectiveName
 
 
 class Method(ABC):
@@ -22,6 +23,8 @@ class Method(ABC):
         attack: the inner maximisation, where the method prescribes one; None for the configured one.
         replays: steps that are made of one batch.
         needs_classes: whether the labels of a task with classes have to be classes, and cannot be probabilities.
+        has_divergence: whether the divergence of clean and adversarial outputs on labelled images is part of its
+            objectives.
         largest_fall: of the robust validation accuracy from one validation to the next, in (0, 1), above which training
             stops with the weights before; None where nothing is watched.
     """
@@ -32,6 +35,7 @@ class Method(ABC):
     attack: Attack | None = None
     replays: int = 1
     needs_classes: bool = False
+    has_divergence: bool = False
     largest_fall: float | None = None
 
     @abstractmethod
@@ -49,6 +53,12 @@ class Method(ABC):
     @abstractmethod
     def names(self, tasks: Sequence[str]) -> list[str]:
         """Names of the objectives of these tasks, before any step is made."""
+
+    def adversarial_names(self, tasks: Sequence[Task]) -> tuple[str, ...]:
+        """Names of the target's objectives that are taken of adversarial images; the target is the first task."""
+        names = self.names([task.name for task in tasks])
+        parsed = {name: ObjectiveName.parse(name) for name in names}
+        return tuple(name for name, each in parsed.items() if each.task == tasks[0].name and each.is_adversarial)
 
     def check(self, tasks: Sequence[Task], attacked: Sequence[Task]) -> None:  # noqa: B027
         """Called before training.
@@ -69,8 +79,16 @@ class Method(ABC):
         """The tasks whose losses :meth:`problem` adds up: the chosen ones, unless the method prescribes others."""
         return chosen
 
-    def replay(self, views: Views) -> Iterator[None]:
-        """Yield once for each step on a batch, :attr:`replays` times, on every rank alike."""
+    def begin(self, steps: int) -> None:  # noqa: B027
+        """Called before training, and before it goes on, with the number of steps of the whole training."""
+
+    def replay(self, views: Views, step: int = 0) -> Iterator[None]:
+        """Yield once for each step on a batch, :attr:`replays` times, on every rank alike.
+
+        Args:
+            views: the prepared batch.
+            step: number of steps before it.
+        """
         yield
 
     def perturb(self, attack: Attack, problem: Problem, views: Views, generator: BatchGenerator) -> Tensor | None:

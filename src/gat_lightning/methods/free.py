@@ -1,7 +1,6 @@
 """Free adversarial training: replays each batch, and updates perturbation and weights together."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,9 +9,9 @@ from gat_lightning.attacks import Attack, Problem, as_norm, parse_budget
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.gradients import Objective
 from gat_lightning.methods.adversarial import Adversarial
-from gat_lightning.models import MultiTaskModel
+from gat_lightning.methods.unlabeled import ConsistencyProblem
 from gat_lightning.randomness import BatchGenerator
-from gat_lightning.tasks import ForwardPass, Task, Views
+from gat_lightning.tasks import ForwardPass, OutputsProblem, Task, Views
 from gat_lightning.validate import check_int
 
 
@@ -38,9 +37,9 @@ class Free(Adversarial):
         self.replays = check_int("replays", replays)
         self._perturbation: Tensor | None = None
         self._moved: Tensor | None = None
-        self._attacked: list[Task] = []
+        self._problems: dict[int, Problem] = {}
 
-    def replay(self, views: Views) -> Iterator[None]:
+    def replay(self, views: Views, step: int = 0) -> Iterator[None]:
         """Yield for each step, and move the perturbations after it.
 
         Every rank gets those of the joined batch, since the next batch may deal positions out differently.
@@ -51,20 +50,26 @@ class Free(Adversarial):
             kept = views.images.new_zeros(0, *shape)
         missing = views.images.new_zeros(max(total - len(kept), 0), *shape)
         self._perturbation = torch.cat([kept.to(views.images), missing])
+        self._problems = {}
         for _ in range(self.replays):
             self._moved = torch.zeros_like(self._perturbation[:total])
             yield
             if self._moved is not None:
                 self._perturbation[:total] = sum_over_ranks(self._moved)
 
-    def problem(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task], attacked: Sequence[Task]) -> Problem:
-        """The summed losses of the attacked tasks, whose gradient moves the perturbation."""
-        self._attacked = list(attacked)
-        return super().problem(model, views, tasks, attacked)
-
     def perturb(self, attack: Attack, problem: Problem, views: Views, generator: BatchGenerator) -> Tensor:
-        """The images with the perturbation of their positions, to be differentiated by."""
-        return (views.images + self._of(views)).clamp(0, 1).detach().requires_grad_()
+        """The images with the perturbation of their positions, to be differentiated by.
+
+        The gradient of the problem's loss, the attacked tasks', moves the perturbation. Images that begin at a Gaussian
+        point have a Gaussian perturbation added to that.
+        """
+        assert views.shard is not None
+        self._problems[views.shard.offset] = problem
+        perturbation = self._of(views)
+        if (gaussian := getattr(problem, "gaussian", None)) is not None:
+            moved = perturbation + self.norm.random(views.images, self.eps, "gaussian", generator)
+            perturbation = torch.where(gaussian[:, None, None, None], self.norm.project(moved, self.eps), perturbation)
+        return (views.images + perturbation).clamp(0, 1).detach().requires_grad_()
 
     def objectives(
         self, tasks: Sequence[Task], clean: ForwardPass | None, adversarial: ForwardPass | None
@@ -75,16 +80,19 @@ class Free(Adversarial):
         """
         assert adversarial is not None
         if adversarial.images.requires_grad:
-            self._move(adversarial)
+            self._move(clean, adversarial)
         return super().objectives(tasks, clean, adversarial)
 
-    def _move(self, adversarial: ForwardPass) -> None:
+    def _move(self, clean: ForwardPass | None, adversarial: ForwardPass) -> None:
         views, images = adversarial.views, adversarial.images
         assert views.shard is not None
         assert self._moved is not None
-        outputs = adversarial.outputs
-        losses = [views.loss(task.name, partial(task.attack_loss, outputs[task.name])).sum() for task in self._attacked]
-        loss = torch.stack(losses).sum()
+        problem = self._problems[views.shard.offset]
+        if isinstance(problem, ConsistencyProblem):
+            assert clean is not None
+            problem.refer(clean.outputs)
+        assert isinstance(problem, OutputsProblem)
+        loss = problem.loss_of(adversarial.outputs).sum()
         (gradient,) = torch.autograd.grad(loss, images, retain_graph=True)
         with torch.no_grad():
             moved = self._of(views) + self.eps * self.norm.steepest(gradient, images)

@@ -1,6 +1,6 @@
 """TRADES: the loss on clean images plus the divergence of clean and adversarial outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class Trades(Paired):
     """
 
     views = ("clean", "kl")
+    has_divergence = True
 
     def __init__(self, *, beta: float = 6.0, pairing: str = "combined", **settings: Unpack[IterativeSettings]) -> None:
         super().__init__(pairing)
@@ -60,17 +61,32 @@ class DivergenceProblem:
 
     def __init__(self, model: MultiTaskModel, views: Views, tasks: Sequence[Task]) -> None:
         self.module: nn.Module | None = model
-        self._tasks = tasks
+        self.tasks: Sequence[Task] = tasks
         self._images = views.images
         self._problem = TaskProblem(model, views, tasks)
-        self._reference: dict[str, Tensor] | None = None
+        self._reference: Mapping[str, Tensor] | None = None
 
     def loss(self, images: Tensor) -> Tensor:
         """Sum of the tasks' divergences for each sample, ``[B]``."""
-        if self._reference is None:  # here, so that the model is in the mode of the attack
+        reference = self.reference()
+        return self._summed(reference, self._problem.outputs(images))
+
+    def loss_of(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """That of images with these outputs."""
+        return self._summed(self.reference(), outputs)
+
+    def refer(self, outputs: Mapping[str, Tensor]) -> None:
+        """Take these outputs for those on clean images, which need no pass of their own then."""
+        self._reference = {task.name: outputs[task.name].detach() for task in self.tasks}
+
+    def reference(self) -> Mapping[str, Tensor]:
+        """The outputs on clean images, in the mode in which the model is when they are first asked for."""
+        if self._reference is None:
             with torch.no_grad():
                 self._reference = self._problem.outputs(self._images)
-        outputs, reference = self._problem.outputs(images), self._reference
+        return self._reference
+
+    def _summed(self, reference: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Tensor:
         return torch.stack(
-            [task.attack_divergence(reference[task.name], outputs[task.name]) for task in self._tasks]
+            [task.attack_divergence(reference[task.name], outputs[task.name]) for task in self.tasks]
         ).sum(0)

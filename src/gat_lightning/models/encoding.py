@@ -55,10 +55,9 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
 def compile_encoder(model: MultiTaskModel) -> None:
     """Compile the encoder in place; names of parameters, copies and checkpoints stay as they are.
 
-    Compiled passes draw (dropout) what eager ones draw. Each size of a batch is compiled for itself, so that a run that
-    resumes rounds as before, whichever size comes first. The passes must run in :func:`compiler_settings`.
+    Compiled passes draw (dropout) what eager ones draw. They must run in :func:`compiler_settings`.
     """
-    model.encoder.compile(dynamic=False, options={"fallback_random": True})
+    model.encoder.compile(options={"fallback_random": True})
     fall_back_to_eager(model.encoder)
 
 
@@ -75,6 +74,12 @@ def compiler_settings() -> Iterator[None]:
         torch._functorch.config.patch(donated_buffer=False),
     ):
         yield
+
+
+def one_size_at_a_time() -> AbstractContextManager[None]:
+    """In the block torch compiles for the size of a batch alone, also if it has compiled for another one before."""
+    patched: AbstractContextManager[None] = torch._dynamo.config.patch(automatic_dynamic_shapes=False)
+    return patched
 
 
 def encode_compiled(model: MultiTaskModel, images: Tensor) -> Features:

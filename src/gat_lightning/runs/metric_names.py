@@ -18,8 +18,9 @@ SELECTION = "val/selection"
 TARGET_SHARE = "weight/target_adversarial"
 """Share of the weight that the target's adversarial objectives have together, after each epoch."""
 
-Figure = Literal["objective", "weight", "norm", "cosine"]
-"""Of an objective: its value, its weight, the norm of its gradient; of two: the cosine between their gradients."""
+Figure = Literal["objective", "weight", "coefficient", "norm", "cosine"]
+"""Of an objective: its value, its weight or, where it follows the weights of others, its coefficient, the norm of its
+gradient; of two: the cosine between their gradients."""
 
 _FORM = re.compile(rf"(?P<split>{'|'.join(SPLITS)})/(?P<view>[^/]+)/((?P<task>[^/]+)/)?(?P<metric>[^/]+)")
 

@@ -6,7 +6,7 @@ from gat_lightning.tasks.binary import BinaryClassification
 from gat_lightning.tasks.classification import Classification, Macro, MulticlassTask
 from gat_lightning.tasks.dense import DenseTask
 from gat_lightning.tasks.depth import Depth, MiDaS
-from gat_lightning.tasks.forward import DecisionProblem, ForwardPass, TaskProblem
+from gat_lightning.tasks.forward import DecisionProblem, ForwardPass, OutputsProblem, TaskProblem
 from gat_lightning.tasks.hog import HOG, histograms_of_gradients
 from gat_lightning.tasks.jigsaw import Jigsaw
 from gat_lightning.tasks.pixel_permutation import PixelPermutationTask
@@ -29,6 +29,7 @@ __all__ = [
     "Macro",
     "MiDaS",
     "MulticlassTask",
+    "OutputsProblem",
     "PixelPermutationTask",
     "Regression",
     "Rotation",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks.losses import DecisionLoss
+from gat_lightning.attacks.problem import Problem
 from gat_lightning.batch import decide, has_label
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.features import Encode
@@ -94,6 +96,21 @@ def representation(*passes: ForwardPass | None) -> list[Tensor]:
     return [tensor for each in passes if each is not None for tensor in each.representation]
 
 
+@runtime_checkable
+class OutputsProblem(Problem, Protocol):
+    """A problem whose loss follows from the outputs of tasks.
+
+    Attributes:
+        tasks: whose outputs the loss needs.
+    """
+
+    tasks: Sequence[Task]
+
+    def loss_of(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Loss of each sample, ``[B]``, of images with these outputs."""
+        ...
+
+
 class TaskProblem:
     """The inner maximisation of a training step: the summed loss of the attacked tasks, of each image.
 
@@ -116,18 +133,22 @@ class TaskProblem:
         self.module: nn.Module | None = model
         self._model = model
         self._views = views
-        self._tasks = tasks
+        self.tasks: Sequence[Task] = tasks
         self._weights = weights or {}
         self._encode = encode or model.encode
 
     def outputs(self, images: Tensor) -> dict[str, Tensor]:
         """Outputs of the attacked tasks."""
-        names = [task.name for task in self._tasks]
+        names = [task.name for task in self.tasks]
         return task_outputs(self._encode, self._model, images, self._views, names)[0]
 
     def loss(self, images: Tensor) -> Tensor:
         """Loss of each sample, ``[B]``, see :meth:`~gat_lightning.tasks.base.Task.attack_loss`."""
-        return self._summed(images, lambda task, output: partial(task.attack_loss, output))
+        return self.loss_of(self.outputs(images))
+
+    def loss_of(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """That of images with these outputs."""
+        return self._summed(outputs, lambda task, output: partial(task.attack_loss, output))
 
     def decision_loss(self, images: Tensor, loss: DecisionLoss) -> Tensor:
         """Another loss than the tasks' own of each sample, ``[B]``.
@@ -135,13 +156,18 @@ class TaskProblem:
         Raises:
             ValueError: an attacked task has no classes.
         """
-        return self._summed(images, lambda task, output: partial(loss, class_logits(task, output)))
+        return self.decision_loss_of(self.outputs(images), loss)
 
-    def _summed(self, images: Tensor, loss_of: Callable[[Task, Tensor], Callable[[Tensor], Tensor]]) -> Tensor:
-        outputs = self.outputs(images)
+    def decision_loss_of(self, outputs: Mapping[str, Tensor], loss: DecisionLoss) -> Tensor:
+        """That of images with these outputs."""
+        return self._summed(outputs, lambda task, output: partial(loss, class_logits(task, output)))
+
+    def _summed(
+        self, outputs: Mapping[str, Tensor], loss_of: Callable[[Task, Tensor], Callable[[Tensor], Tensor]]
+    ) -> Tensor:
         losses = [
             self._weights.get(task.name, 1.0) * self._views.loss(task.name, loss_of(task, outputs[task.name]))
-            for task in self._tasks
+            for task in self.tasks
         ]
         return torch.stack(losses).sum(0)
 

@@ -9,11 +9,14 @@ from itertools import combinations_with_replacement
 import torch
 from torch import Tensor
 
-from gat_lightning.batch import Batch, Mixed, has_label, pieces
+from gat_lightning.batch import MISSING, Batch, Mixed, has_label, pieces
 from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Task
 from gat_lightning.tasks.base import check_set_up
+
+UNLABELLED = "/unlabelled"
+"""In the place of a task's name: having no label of the target."""
 
 
 @dataclass
@@ -24,8 +27,9 @@ class Views:
         images: x, ``[B, C, H, W]``: plain with separate views, transformed by every f_t with a shared one.
         labels: labels of every task.
         own: the tasks that see their own copy f_t(x); the others see x itself.
+        unlabelled: which samples have no label of the target of their own, bool ``[B]``.
         counts: samples of the *joined* batch that have the labels of all these tasks, a scalar of at least 1: for every
-            task and every pair of tasks.
+            task and every pair of tasks. For :data:`UNLABELLED`, those without a label of the target of their own.
         shard: which part of the joined batch this is.
         mixed: what else the images were made of, if each is a mixture of two.
         in_range: whether the images are known to be in [0, 1].
@@ -38,6 +42,7 @@ class Views:
     shard: Shard | None = None
     mixed: Mixed | None = None
     in_range: bool = False
+    unlabelled: Tensor | None = None
 
     def of(self, task: str, images: Tensor) -> Tensor:
         """What a task sees of ``images``, the clean or the adversarial version of :attr:`images`."""
@@ -65,7 +70,10 @@ class Views:
             labels = {name: label[piece] for name, label in self.labels.items()}
             mixed = None if self.mixed is None else self.mixed[piece]
             part = self.shard.piece(piece)
-            yield replace(self, images=self.images[piece], labels=labels, shard=part, mixed=mixed)
+            unlabelled = None if self.unlabelled is None else self.unlabelled[piece]
+            yield replace(
+                self, images=self.images[piece], labels=labels, shard=part, mixed=mixed, unlabelled=unlabelled
+            )
 
 
 def prepare_views(
@@ -79,8 +87,10 @@ def prepare_views(
         generators: makes the generator of a purpose, here the task's name.
         separate: give each self-supervised task its own copy f_t(x), and the others the plain x.
     """
-    views = views_of(batch, tasks, generators, separate)
-    views.counts = joint_counts(views.labels, [task.name for task in tasks], views.images.dtype)
+    views, names = views_of(batch, tasks, generators, separate), [task.name for task in tasks]
+    assert views.unlabelled is not None
+    labels = {**views.labels, UNLABELLED: torch.where(views.unlabelled, 0, MISSING)}
+    views.counts = joint_counts(labels, [*names, UNLABELLED], views.images.dtype)
     return views
 
 
@@ -110,7 +120,10 @@ def views_of(batch: Batch, tasks: Sequence[Task], generators: Callable[[str], Ba
             images = task.transform(images, label)
             labels = {name: task.transform(each, label) if each.dim() == 4 else each for name, each in labels.items()}
         labels[task.name] = label
-    return Views(images, labels, own, shard=batch.shard, mixed=batch.mixed, in_range=batch.in_range)
+    unlabelled = ~has_label(labels[tasks[0].name]) if batch.unlabelled is None else batch.unlabelled
+    return Views(
+        images, labels, own, shard=batch.shard, mixed=batch.mixed, in_range=batch.in_range, unlabelled=unlabelled
+    )
 
 
 def joint_counts(labels: dict[str, Tensor], tasks: Sequence[str], dtype: torch.dtype) -> dict[frozenset[str], Tensor]:

@@ -19,11 +19,14 @@ def objective_sums(
 ) -> Iterator[Tensor]:
     """Each part's share of the sum of the method's objectives, which adversarial weights increase.
 
+    One that follows others is in it as if each of them had the weight 1.
+
     The arguments are those of :func:`losses_now`.
     """
     for part, images in zip(parts, perturbed, strict=True):
         objectives = method.objectives(passes.tasks, *passes(part, images, step))
-        yield torch.stack([objective.loss for objective in objectives]).sum()
+        ones = {each.name: 1.0 for each in objectives}
+        yield torch.stack([each.coefficient(ones) * each.loss for each in objectives]).sum()
 
 
 def observe(

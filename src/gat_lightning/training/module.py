@@ -144,7 +144,7 @@ class GATModule(ScoredModule):
         batch = self.augment.at_step(self.passes.in_layout(batch), draws, self.passes.target_losses)
         views = prepare_views(batch, self.tasks, draws, self.separate_views)  # 2.1: x <- f_t(x)
         parts = list(views.parts(self.micro_batch))
-        for _ in self.method.replay(views):
+        for _ in self.method.replay(views, self.engine.steps):
             problems = [self.method.problem(self.model, part, self.tasks, self.attacked_tasks) for part in parts]
             perturbed = [  # 2.2: x̂ <- PGD(x, y_1, ε_step, ε, S)
                 self.method.perturb(self.attack, problem, part, self._draws(part.shard, batch_idx)("attack"))
@@ -223,7 +223,9 @@ class GATModule(ScoredModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The configured optimiser over all parameters, and its schedule."""
         optimizer = self.new_optimizer()
-        schedule = self.optimization.schedule(optimizer, steps_of_run(self.trainer, self.method.replays))
+        steps = steps_of_run(self.trainer, self.method.replays)
+        self.method.begin(steps)
+        schedule = self.optimization.schedule(optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

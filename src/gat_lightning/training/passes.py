@@ -22,6 +22,7 @@ from gat_lightning.models.encoding import (
     encode_for_double_backward,
     full_precision,
     keep_generators,
+    one_size_at_a_time,
     recomputed,
     with_equal_draws,
 )
@@ -42,7 +43,7 @@ class Passes:
             autocast the curvature has a clean pass of its own.
         micro_batch: most images that go through the model at once; a larger batch is split into parts, with the same
             gradients (BatchNorm takes its statistics from a part). All at once if None.
-        compiled: compile the encoder for every pass but the clean one that the curvature is taken of.
+        compiled: compile the encoder for attacks and wherever no double backward and no input gradient follows.
         channels_last: keep images and convolutions in that memory layout.
         recompute: keep the images of a pass alone, and compute its activations again in the backward.
         needs_clean: whether clean images go through the model even where no curvature is taken of them.
@@ -88,11 +89,13 @@ class Passes:
     def compile_only(self, images: int) -> None:
         """Compile for the parts of a batch of so many images alone; others, such as the last batch, run eagerly.
 
-        Compiling for another size takes longer than the few batches of that size.
+        Otherwise torch would compile the second size that comes for any size, and what it compiles, and so the
+        rounding, would depend on the batch with which a run begins or resumes.
         """
         if self._compiled:
             sizes = {part.stop - part.start for part in pieces(images, self.micro_batch)}
             compile_only(self.model.encoder, sizes)
+            self._settings.enter_context(one_size_at_a_time())
 
     def teardown(self) -> None:
         """Put the compiler's settings back."""

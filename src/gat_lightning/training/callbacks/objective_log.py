@@ -20,12 +20,13 @@ class ObjectiveLog(pl.Callback):
     """Logs, every few steps, what the last steps computed.
 
     Columns: ``objective/NAME``, ``weight/NAME``, ``norm/NAME``, ``cosine/A|B``, ``stationarity``, ``penalty``,
-    ``empty_objectives``, ``lr``, ``images_per_second``, and ``skipped_batches`` where batches may be left out. Each
-    figure is that of the last step that had it: with ``engine.solve_every`` above 1, norms, cosines and stationarity
-    are those of the last solve since the row before, and empty if there was none; with ``curvature.every`` above 1, the
-    same holds for all columns of the curvature terms. A weighting without a Gramian leaves these three empty. After
-    each epoch: ``weight/target_adversarial``, the share of the epoch's weight that the target's adversarial objectives
-    had, and one warning about unbalanced weights.
+    ``coefficient/NAME`` of an objective that is added with the weights of others, ``empty_objectives``, ``lr``,
+    ``images_per_second``, and ``skipped_batches`` where batches may be left out. Each figure is that of the last step
+    that had it: with ``engine.solve_every`` above 1, norms, cosines and stationarity are those of the last solve since
+    the row before, and empty if there was none; with ``curvature.every`` above 1, the same holds for all columns of the
+    curvature terms. A weighting without a Gramian leaves these three empty. After each epoch:
+    ``weight/target_adversarial``, the share of the epoch's weight that the target's adversarial objectives had, and one
+    warning about unbalanced weights.
 
     Args:
         every_n_steps: how many steps lie between two rows, or as many more as it takes to finish a batch.
@@ -116,6 +117,8 @@ def describe(step: GradientStep) -> dict[str, float]:
     values: dict[str, float] = {}
     for name, loss, weight in zip(step.names, step.losses.tolist(), step.weights.tolist(), strict=True):
         values |= {objective_column("objective", name): loss, objective_column("weight", name): weight}
+    for name, (loss, coefficient) in step.followers.items():
+        values |= {objective_column("objective", name): loss, objective_column("coefficient", name): coefficient}
     if step.penalty:
         values["penalty"] = step.penalty
     if step.gramian is not None:
