@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ class Batch:
     Attributes:
         images: float32 ``[B, C, H, W]`` in [0, 1]; normalisation is the model's first layer.
         labels: ``{name: tensor}``; class index ``[B]`` long, regression ``[B]`` float, dense ``[B, c, h, w]`` float.
-            A missing label is -1 (long) or NaN (float) and contributes to no loss and no metric.
+            Pseudo-labels may be probabilities of the classes, ``[B, K]`` float, or ``[B]`` of a binary label. A missing label is -1 (long) or NaN (float) and contributes to no loss and no metric.
         index: position of each sample in its split, ``[B]`` long.
         shard: which part of the joined batch this is.
         mixed: what else the images were made of, if each is a mixture of two.
@@ -55,6 +55,7 @@ class Batch:
         unlabelled: which samples have no label of the target of their own, bool ``[B]``, where a teacher has given them
             one; None where a missing label says it.
         visits: how often each sample came before in the epoch, ``[B]`` long on the CPU; None if none did.
+        weights: of the samples in the losses by a label, ``{name: tensor [B]}``; 1 each by those that are not named.
     """
 
     images: Tensor
@@ -65,6 +66,7 @@ class Batch:
     in_range: bool = False
     visits: Tensor | None = None
     unlabelled: Tensor | None = None
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, rows: slice) -> Batch:
         """Some of its samples: a slice with a start and a stop."""
@@ -77,6 +79,7 @@ class Batch:
             mixed=None if self.mixed is None else self.mixed[rows],
             visits=None if self.visits is None else self.visits[rows],
             unlabelled=None if self.unlabelled is None else self.unlabelled[rows],
+            weights={name: weight[rows] for name, weight in self.weights.items()},
         )
 
     def to(self, device: torch.device | str) -> Batch:
@@ -85,7 +88,10 @@ class Batch:
         images, index = to_device(self.images, device), to_device(self.index, device)
         mixed = None if self.mixed is None else self.mixed.to(device)
         unlabelled = None if self.unlabelled is None else to_device(self.unlabelled, device)
-        return replace(self, images=images, labels=labels, index=index, mixed=mixed, unlabelled=unlabelled)
+        weights = {name: to_device(weight, device) for name, weight in self.weights.items()}
+        return replace(
+            self, images=images, labels=labels, index=index, mixed=mixed, unlabelled=unlabelled, weights=weights
+        )
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Batch:
         """A copy whose images and dense labels ``[B, c, h, w]`` are what ``move`` makes of them."""

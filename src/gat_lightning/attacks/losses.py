@@ -23,12 +23,14 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: z, ``[B, K]``.
         target: classes y, ``[B]`` long, where a missing one (-1) has loss 0; or probabilities that sum to 1, ``[B, K]``
-            float (mixed or smoothed labels).
+            float (mixed or smoothed labels), where missing ones (NaN) have loss 0.
     """
     logits = _at_least_float32(logits)
     if target.is_floating_point():
-        reference, others = _against(logits, target.argmax(1))
-        return reference - (target * others).sum(1)
+        known = has_label(target)
+        probabilities = torch.where(known[:, None], target, 0)
+        reference, others = _against(logits, probabilities.argmax(1))
+        return torch.where(known, reference - (probabilities * others).sum(1), 0.0)
     loss, _ = _against(logits, target.clamp(min=0))
     return torch.where(has_label(target), loss, 0.0)
 

@@ -18,7 +18,7 @@ class PairMixing(Augmentation):
     """Mixes each image with another one of the joined batch; the labels of both count, in the images' shares.
 
     All labels that come with the data are mixed, those of auxiliary tasks too. A sample has no label where one of the
-    two is missing, and no dense label. Labels that tasks make themselves (rotation, jigsaw, HOG) are of the mixture.
+    two is missing, and no dense label. Weights of samples in a loss are mixed like the labels. Labels that tasks make themselves (rotation, jigsaw, HOG) are of the mixture.
 
     Args:
         base: augmentation of the single images before.
@@ -67,9 +67,13 @@ class PairMixing(Augmentation):
         own, others = {}, {}
         for name, label in batch.labels.items():
             other = _joined(label, batch.shard)[partner]
-            keep = (has_label(label) & has_label(other) & (label.dim() == 1)) | (share == 1)
+            keep = (has_label(label) & has_label(other) & (label.dim() < 4)) | (share == 1)
             own[name], others[name] = _where(keep, label), _where(keep & has_label(other), other)
-        return replace(batch, images=images, labels=own, mixed=Mixed(others, share))
+        weights = {
+            name: share * weight + (1 - share) * _joined(weight, batch.shard)[partner]
+            for name, weight in batch.weights.items()
+        }
+        return replace(batch, images=images, labels=own, mixed=Mixed(others, share), weights=weights)
 
 
 def _joined(part: Tensor, shard: Shard) -> Tensor:

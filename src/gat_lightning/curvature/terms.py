@@ -63,9 +63,7 @@ def curvature_losses(clean: ForwardPass, gradients: Mapping[str, Tensor]) -> dic
 def _term(clean: ForwardPass, gradients: Mapping[str, Tensor], task: str, others: Sequence[str]) -> Tensor:
     term = clean.images.new_zeros(())
     for other in others:
-        measure = curvature_measure(gradients[task], gradients[other])
-        both = clean.valid[task] & clean.valid[other]
-        term = term + torch.where(both, measure, 0.0).sum() / clean.views.counts[frozenset((task, other))]
+        term = term + clean.joint_mean((task, other), curvature_measure(gradients[task], gradients[other]))
     return term
 
 

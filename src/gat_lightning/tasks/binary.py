@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import losses
+from gat_lightning.batch import has_label
 from gat_lightning.errors import SettingError
 from gat_lightning.info import DataInfo
 from gat_lightning.models.features import FeatureInfo, LinearDecoder
@@ -69,9 +70,12 @@ class BinaryClassification(Task):
         return LinearDecoder(features.dim, 1)
 
     def loss(self, output: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy of logits ``[B, 1]`` against 0 and 1 ``[B]``; ``[B]``, 0 where the label is missing."""
+        """Cross-entropy of logits ``[B, 1]`` against 0 and 1 ``[B]``; ``[B]``, 0 where the label is missing.
+
+        Labels may be probabilities of 1 too, ``[B]`` float, NaN where they are missing.
+        """
         logit = output.squeeze(1)
-        positive = label.clamp(min=0).to(logit.dtype)
+        positive = torch.where(has_label(label), label, 0).to(logit.dtype)
         if self.label_smoothing:
             positive = positive * (1 - self.label_smoothing) + self.label_smoothing / 2
         loss = nn.functional.binary_cross_entropy_with_logits(

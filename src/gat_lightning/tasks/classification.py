@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import losses
-from gat_lightning.batch import MISSING
+from gat_lightning.batch import MISSING, has_label
 from gat_lightning.errors import MissingLabelError
 from gat_lightning.info import DataInfo, LabelInfo, LabelKind
 from gat_lightning.models.features import FeatureInfo, LinearDecoder
-from gat_lightning.tasks.base import Task
+from gat_lightning.tasks.base import Task, masked
 from gat_lightning.validate import check_real
 
 if TYPE_CHECKING:
@@ -36,7 +37,14 @@ class MulticlassTask(Task):
         return LinearDecoder(features.dim, self.num_classes)
 
     def loss(self, output: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy of logits ``[B, K]`` against classes ``[B]``; ``[B]``, 0 where the label is missing."""
+        """Cross-entropy of logits ``[B, K]`` against classes ``[B]``; ``[B]``, 0 where the label is missing.
+
+        Labels may be probabilities of the classes too, ``[B, K]`` float, NaN where they are missing.
+        """
+        if label.is_floating_point():
+            known = torch.where(has_label(label)[:, None], label, 0)
+            smoothed = known * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
+            return masked(-(smoothed * output.log_softmax(1)).sum(1), label)
         return nn.functional.cross_entropy(
             output, label, reduction="none", ignore_index=MISSING, label_smoothing=self.label_smoothing
         )

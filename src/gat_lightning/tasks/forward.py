@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -50,7 +50,15 @@ class ForwardPass:
 
     def mean(self, task: str, values: Tensor) -> Tensor:
         """This part's share of the mean of ``values`` ``[B]`` over the joined batch's samples that have the label."""
-        return torch.where(self.valid[task], values, 0.0).sum() / self.views.counts[frozenset((task,))]
+        return self.joint_mean([task], values)
+
+    def joint_mean(self, tasks: Collection[str], values: Tensor) -> Tensor:
+        """:meth:`mean` over the samples that have the labels of all these tasks, by their weights."""
+        for task in dict.fromkeys(tasks):
+            values = torch.where(self.valid[task], values, 0.0)
+            if task in self.views.weights:
+                values = self.views.weights[task] * values
+        return values.sum() / self.views.counts[frozenset(tasks)]
 
 
 def task_outputs(

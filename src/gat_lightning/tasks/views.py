@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations_with_replacement
 
@@ -28,11 +28,13 @@ class Views:
         labels: labels of every task.
         own: the tasks that see their own copy f_t(x); the others see x itself.
         unlabelled: which samples have no label of the target of their own, bool ``[B]``.
-        counts: samples of the *joined* batch that have the labels of all these tasks, a scalar of at least 1: for every
-            task and every pair of tasks. For :data:`UNLABELLED`, those without a label of the target of their own.
+        counts: samples of the *joined* batch that have the labels of all these tasks, each by its weights, a scalar; 1
+            if none has: for every task and every pair of tasks. For :data:`UNLABELLED`, those without a label of the
+            target of their own.
         shard: which part of the joined batch this is.
         mixed: what else the images were made of, if each is a mixture of two.
         in_range: whether the images are known to be in [0, 1].
+        weights: of the samples in the losses of a task, ``{name: tensor [B]}``; 1 each in those of the others.
     """
 
     images: Tensor
@@ -43,6 +45,7 @@ class Views:
     mixed: Mixed | None = None
     in_range: bool = False
     unlabelled: Tensor | None = None
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     def of(self, task: str, images: Tensor) -> Tensor:
         """What a task sees of ``images``, the clean or the adversarial version of :attr:`images`."""
@@ -71,8 +74,15 @@ class Views:
             mixed = None if self.mixed is None else self.mixed[piece]
             part = self.shard.piece(piece)
             unlabelled = None if self.unlabelled is None else self.unlabelled[piece]
+            weights = {name: weight[piece] for name, weight in self.weights.items()}
             yield replace(
-                self, images=self.images[piece], labels=labels, shard=part, mixed=mixed, unlabelled=unlabelled
+                self,
+                images=self.images[piece],
+                labels=labels,
+                shard=part,
+                mixed=mixed,
+                unlabelled=unlabelled,
+                weights=weights,
             )
 
 
@@ -90,7 +100,7 @@ def prepare_views(
     views, names = views_of(batch, tasks, generators, separate), [task.name for task in tasks]
     assert views.unlabelled is not None
     labels = {**views.labels, UNLABELLED: torch.where(views.unlabelled, 0, MISSING)}
-    views.counts = joint_counts(labels, [*names, UNLABELLED], views.images.dtype)
+    views.counts = joint_counts(labels, [*names, UNLABELLED], views.images.dtype, views.weights)
     return views
 
 
@@ -122,13 +132,30 @@ def views_of(batch: Batch, tasks: Sequence[Task], generators: Callable[[str], Ba
         labels[task.name] = label
     unlabelled = ~has_label(labels[tasks[0].name]) if batch.unlabelled is None else batch.unlabelled
     return Views(
-        images, labels, own, shard=batch.shard, mixed=batch.mixed, in_range=batch.in_range, unlabelled=unlabelled
+        images,
+        labels,
+        own,
+        shard=batch.shard,
+        mixed=batch.mixed,
+        in_range=batch.in_range,
+        unlabelled=unlabelled,
+        weights=batch.weights,
     )
 
 
-def joint_counts(labels: dict[str, Tensor], tasks: Sequence[str], dtype: torch.dtype) -> dict[frozenset[str], Tensor]:
-    """How many samples of the joined batch have the label of a task, or of both tasks of a pair; at least 1 each."""
+def joint_counts(
+    labels: dict[str, Tensor], tasks: Sequence[str], dtype: torch.dtype, weights: Mapping[str, Tensor] | None = None
+) -> dict[frozenset[str], Tensor]:
+    """How many samples of the joined batch have the label of a task, or of both tasks of a pair; 1 where none has.
+
+    A sample counts by its weight in the losses of the task, or the product of both tasks' weights.
+    """
+    weights = weights or {}
     valid = torch.stack([has_label(labels[task]) for task in tasks]).double()
-    table = sum_over_ranks(valid @ valid.T).clamp(min=1).to(dtype)
+    weighted = torch.stack([row * weights.get(task, 1) for task, row in zip(tasks, valid, strict=True)])
+    table = weighted @ weighted.T
+    table.diagonal().copy_((weighted * valid).sum(1))
+    table = sum_over_ranks(table)
+    table = torch.where(table > 0, table, 1).to(dtype)
     pairs = combinations_with_replacement(range(len(tasks)), 2)
     return {frozenset((tasks[j], tasks[k])): table[j, k] for j, k in pairs}
