@@ -18,7 +18,8 @@ from gat_lightning.batch import Batch
 from gat_lightning.curvature.terms import Curvature
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Madry, Method
-from gat_lightning.training.module import GATModule, Optimization
+from gat_lightning.training.module import GATModule
+from gat_lightning.training.optimizers import Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import MGDA, Weighting

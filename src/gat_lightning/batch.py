@@ -47,7 +47,8 @@ class Batch:
     Attributes:
         images: float32 ``[B, C, H, W]`` in [0, 1]; normalisation is the model's first layer.
         labels: ``{name: tensor}``; class index ``[B]`` long, regression ``[B]`` float, dense ``[B, c, h, w]`` float.
-            Pseudo-labels may be probabilities of the classes, ``[B, K]`` float, or ``[B]`` of a binary label. A missing label is -1 (long) or NaN (float) and contributes to no loss and no metric.
+            Pseudo-labels may be probabilities, ``[B, K]`` float of classes and ``[B]`` float of a binary label. A
+            missing label is -1 (long) or NaN (float) and contributes to no loss and no metric.
         index: position of each sample in its split, ``[B]`` long.
         shard: which part of the joined batch this is.
         mixed: what else the images were made of, if each is a mixture of two.

@@ -20,7 +20,8 @@ from gat_lightning.methods import Adversarial
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Classification, Macro, Rotation
-from gat_lightning.training.module import GATModule, Optimization
+from gat_lightning.training.module import GATModule
+from gat_lightning.training.optimizers import Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import MGDA

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from gat_lightning.config.files import find_conf
 from gat_lightning.errors import SettingError
 from gat_lightning.methods import Free, Standard
-from gat_lightning.training.module import Optimization
+from gat_lightning.training.optimizers import Optimization
 from gat_lightning.training.schedules import constant, cosine, cyclic, multistep, one_cycle
 from support.trainers import quiet_trainer
 from support.training_steps import toy_batch, toy_module

@@ -18,7 +18,8 @@ class PairMixing(Augmentation):
     """Mixes each image with another one of the joined batch; the labels of both count, in the images' shares.
 
     All labels that come with the data are mixed, those of auxiliary tasks too. A sample has no label where one of the
-    two is missing, and no dense label. Weights of samples in a loss are mixed like the labels. Labels that tasks make themselves (rotation, jigsaw, HOG) are of the mixture.
+    two is missing, and no dense label. The weights of samples in a loss are mixed as well. Labels that tasks make
+    themselves (rotation, jigsaw, HOG) are of the mixture.
 
     Args:
         base: augmentation of the single images before.

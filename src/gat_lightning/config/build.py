@@ -42,7 +42,8 @@ from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
 from gat_lightning.training.callbacks.numerics import Numerics
 from gat_lightning.training.extra_passes import check_second_pass
 from gat_lightning.training.launcher import watch_ranks
-from gat_lightning.training.module import GATModule, Optimization
+from gat_lightning.training.module import GATModule
+from gat_lightning.training.optimizers import Optimization
 from gat_lightning.training.passes import Passes
 from gat_lightning.training.validation import Scores
 from gat_lightning.weighting import Weighting

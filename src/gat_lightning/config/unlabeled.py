@@ -43,6 +43,10 @@ class UnlabeledMode:
         """Whether the outputs on such images are to stay the same under attack."""
         return self.name in (CONSISTENCY, BOTH)
 
+    def plain(self) -> dict[str, str]:
+        """As plain types, for ``result.json``."""
+        return {"mode": self.name, **({} if self.reason is None else {"reason": self.reason})}
+
     def __str__(self) -> str:
         """The name, with the reason."""
         return self.name if self.reason is None else f"{self.name} ({self.reason})"

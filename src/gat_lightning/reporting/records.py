@@ -170,9 +170,9 @@ def _candidates(folders: Iterable[str | Path]) -> Iterator[Path]:
 
 
 def _comes_before(directory: Path) -> bool:
-    """Whether the directory is the pre-training stage of a run, which is a part of that run."""
+    """Whether the directory is a stage before the training of a run, which is a part of that run."""
     parent = RunDirectory(directory.parent)
-    return directory == parent.pretraining and (parent.result.exists() or parent.hydra.exists())
+    return directory in (parent.pretraining, parent.teacher) and (parent.result.exists() or parent.hydra.exists())
 
 
 def _read(directory: Path) -> Record | str:

@@ -27,6 +27,8 @@ class RunDirectory:
         hydra: folder of what was typed, and of the configuration that it gave.
         log: warnings and messages.
         pretraining: run directory of the pre-training stage.
+        teacher: run directory of the stage that trains the teacher of pseudo-labels.
+        pseudo_labels: ``pseudo_labels.npz``, what the teacher said of the images without a label.
         wandb_id: the id of a training's W&B run, with ``logger=wandb``.
         wandb_rows: number of rows of ``metrics.csv`` that W&B has.
         wandb_evaluations: figures of evaluations that are in the summary of that W&B run.
@@ -44,6 +46,8 @@ class RunDirectory:
         self.hydra = self.path / ".hydra"
         self.log = self.path / "gat.log"
         self.pretraining = self.path / "pretraining"
+        self.teacher = self.path / "teacher"
+        self.pseudo_labels = self.path / "pseudo_labels.npz"
         self.wandb_id = self.path / "wandb_id.txt"
         self.wandb_rows = self.path / "wandb_rows.txt"
         self.wandb_evaluations = self.path / "wandb_evaluations.json"

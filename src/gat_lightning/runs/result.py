@@ -85,11 +85,15 @@ class TrainingResult(Result):
         resumed: the checkpoint that it went on from; None if it began anew.
         epochs: how many are done.
         skipped_batches: how many were left out by ``on_nan=skip``.
+        unlabeled: what the target learned from images without its label: the ``mode``, and a ``reason`` where nobody
+            chose it; of pseudo-labels the ``teacher``, the ``digest`` of its weights, its ``validation_accuracy`` and
+            mean ``confidence``, and how many of the ``images`` it ``labelled``.
     """
 
     resumed: str | None = None
     epochs: int = 0
     skipped_batches: int = 0
+    unlabeled: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,8 +26,9 @@ from gat_lightning.tasks.views import prepare_views
 from gat_lightning.training.batch_statistics import check_parts
 from gat_lightning.training.draws import StepDraws
 from gat_lightning.training.extra_passes import check_second_pass, objective_sums, observe
-from gat_lightning.training.optimizers import checked_optimizer
+from gat_lightning.training.optimizers import Optimization, checked_optimizer
 from gat_lightning.training.passes import Passes
+from gat_lightning.training.pseudo_labels import PseudoLabels
 from gat_lightning.training.schedules import steps_of_run
 from gat_lightning.training.traces import Traces
 from gat_lightning.training.validation import ScoredModule, Scores
@@ -37,19 +37,6 @@ log = logging.getLogger(__name__)
 
 MOST_SKIPPED = 10
 """Number of non-finite batches in a row that ends a training which leaves them out."""
-
-
-@dataclass(frozen=True)
-class Optimization:
-    """How gradients move the weights.
-
-    Attributes:
-        optimizer: trainable parameters -> optimiser.
-        schedule: (optimiser, number of steps) -> learning-rate schedule, stepped after every batch.
-    """
-
-    optimizer: Callable[[Any], Optimizer]
-    schedule: Callable[[Optimizer, int], LRScheduler]
 
 
 class GATModule(ScoredModule):
@@ -67,6 +54,7 @@ class GATModule(ScoredModule):
         separate_views: give each self-supervised task its own copy of the image, and the others the plain one.
         augment: the data's augmentation, of which a part may need the whole batch (CutMix).
         weight_perturbation: adversarial weights, at which gradients are taken; none if None.
+        pseudo_labels: labels in place of the target's missing ones; none if None.
         skip_non_finite: leave out batches with a NaN or infinite objective instead of stopping; ten in a row stop.
         seed: of everything that is drawn in a step.
         origin: configuration and shape of the data, plain types, without which a checkpoint's weights mean nothing.
@@ -87,6 +75,7 @@ class GATModule(ScoredModule):
         separate_views: bool = False,
         augment: Augmentation | None = None,
         weight_perturbation: WeightPerturbation | None = None,
+        pseudo_labels: PseudoLabels | None = None,
         skip_non_finite: bool = False,
         seed: int = 0,
         origin: dict[str, Any] | None = None,
@@ -103,6 +92,7 @@ class GATModule(ScoredModule):
         self.separate_views = separate_views
         self.augment = augment or Identity()
         self.weight_perturbation = weight_perturbation or WeightPerturbation(None)
+        self.pseudo_labels = pseudo_labels or PseudoLabels()
         self.skip_non_finite = skip_non_finite
         self.origin = origin or {}
         self.skipped = self._skipped_in_a_row = 0
@@ -118,8 +108,10 @@ class GATModule(ScoredModule):
         torch.manual_seed(generator_for(*key).initial_seed())
 
     def setup(self, stage: str) -> None:
-        """Compile, in the process that trains; refuse a memory layout that torch cannot keep."""
+        """Compile, in the process that trains; refuse a memory layout that torch cannot keep; get pseudo-labels."""
         self.passes.setup(self.trainer.strategy.root_device, stage == "fit")
+        if stage == "fit":
+            self.pseudo_labels.setup(self.trainer)
 
     def teardown(self, stage: str) -> None:
         """Leave torch's compiler as it was."""
@@ -141,7 +133,7 @@ class GATModule(ScoredModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Step 2 of Algorithm 1 on one batch, by the paper's numbers; ``parts`` are its micro-batches."""
         draws = self._draws(batch.shard, batch_idx)
-        batch = self.augment.at_step(self.passes.in_layout(batch), draws, self.passes.target_losses)
+        batch = self.augment.at_step(self.pseudo_labels(self.passes.in_layout(batch)), draws, self.passes.target_losses)
         views = prepare_views(batch, self.tasks, draws, self.separate_views)  # 2.1: x <- f_t(x)
         parts = list(views.parts(self.micro_batch))
         for _ in self.method.replay(views, self.engine.steps):
@@ -235,12 +227,14 @@ class GATModule(ScoredModule):
         checkpoint["engine"] = self.engine.state()
         checkpoint["weighting"] = self.engine.weighting.state()
         checkpoint["method"] = self.method.state()
+        checkpoint["pseudo_labels"] = self.pseudo_labels.state()
         checkpoint["tasks"] = {task.name: task.state() for task in self.tasks}
         normalization = normalization_of(self.model)
         checkpoint["normalization"] = None if normalization is None else normalization._asdict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give the tasks, the method, the engine and the weighting their state back."""
+        self.pseudo_labels.check_state(checkpoint.get("pseudo_labels", ""))
         self.skipped, self._skipped_in_a_row = checkpoint.get("skipped", (0, 0))
         self.engine.load_state(checkpoint.get("engine", {}))
         self.engine.weighting.load_state(checkpoint["weighting"])

@@ -1,11 +1,26 @@
-"""What an optimizer must be for a step on gradients that were weighed before."""
+"""The optimiser of a training, which must be one for a step on gradients that were weighed before."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How gradients move the weights.
+
+    Attributes:
+        optimizer: trainable parameters -> optimiser.
+        schedule: (optimiser, number of steps) -> learning-rate schedule, stepped after every batch.
+    """
+
+    optimizer: Callable[[Any], Optimizer]
+    schedule: Callable[[Optimizer, int], LRScheduler]
 
 
 def checked_optimizer(

@@ -1,16 +1,15 @@
 """Pseudo-labels: a teacher's labels in place of the target's missing ones, in training batches alone."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from gat_lightning.batch import MISSING, Batch, has_label, pieces
-from gat_lightning.distributed import to_device
-from gat_lightning.errors import UserError
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.tasks import Task
@@ -63,15 +62,41 @@ class Labelling:
         return replace(batch, labels={**batch.labels, target.name: filled}, weights={**batch.weights, **weights})
 
 
-class PseudoLabels(ABC):
-    """Fills in the target's missing labels of training batches.
+class PseudoLabels:
+    """Labels that stand in for missing ones in a training; these are none.
+
+    Attributes:
+        summary: what is known of the teacher and its labels, for ``result.json``.
+    """
+
+    def __init__(self) -> None:
+        self.summary: dict[str, Any] = {}
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch with the labels in the places of missing ones."""
+        return batch
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        """Called at the beginning of a training, on every rank."""
+
+    def state(self) -> str:
+        """What a checkpoint keeps to tell these labels from others."""
+        return ""
+
+    def check_state(self, state: str) -> None:
+        """Raise `UserError` if the training of a checkpoint had other labels."""
+
+
+class TargetLabels(PseudoLabels, ABC):
+    """Labels of the target.
 
     Args:
         target: with classes.
-        labelling: how the teacher's outputs become labels.
+        labelling: how a teacher's outputs become labels.
     """
 
     def __init__(self, target: Task, labelling: Labelling) -> None:
+        super().__init__()
         self.target, self.labelling = target, labelling
 
     def __call__(self, batch: Batch) -> Batch:
@@ -82,54 +107,8 @@ class PseudoLabels(ABC):
     def labels(self, batch: Batch) -> Tensor:
         """A label of every sample, see :meth:`Labelling.labels`."""
 
-    def state(self) -> str:
-        """What a checkpoint keeps to tell these labels from others."""
-        return ""
 
-    def check_state(self, state: str) -> None:  # noqa: B027
-        """Raise `UserError` if a checkpoint's training had other labels."""
-
-
-class StoredLabels(PseudoLabels):
-    """Labels that a teacher gave before the training.
-
-    Args:
-        target: with classes.
-        labelling: how the teacher's probabilities become labels.
-        index: positions of the labelled samples in the training split, long ``[n]``.
-        probabilities: of the classes, ``[n, K]``.
-        samples: number of samples in the training split.
-        digest: of the teacher and its labels.
-    """
-
-    def __init__(
-        self, target: Task, labelling: Labelling, index: Tensor, probabilities: Tensor, samples: int, digest: str
-    ) -> None:
-        super().__init__(target, labelling)
-        found = labelling.labels(probabilities)
-        self._table = found.new_full((samples, *found.shape[1:]), torch.nan if labelling.soft else MISSING)
-        self._table[index] = found
-        self._digest = digest
-
-    def labels(self, batch: Batch) -> Tensor:
-        """Those of the samples' positions."""
-        self._table = to_device(self._table, batch.index.device)
-        return self._table[batch.index]
-
-    def state(self) -> str:
-        """The digest."""
-        return self._digest
-
-    def check_state(self, state: str) -> None:
-        """Compare the digests."""
-        if state and state != self._digest:
-            raise UserError(
-                "The run to resume was trained on pseudo-labels of another teacher: go on with the teacher and the"
-                " images that it had, or begin a new run."
-            )
-
-
-class AverageLabels(PseudoLabels):
+class AverageLabels(TargetLabels):
     """Labels of the average of the weights in training, given anew in each step, for the images of the step.
 
     The average is in eval mode, with the running statistics that the model in training has then, so that labels follow
@@ -139,9 +118,11 @@ class AverageLabels(PseudoLabels):
         target: with classes.
         labelling: how the average's probabilities become labels.
         model: the model in training.
-        averages: its averages by name, once the training has begun.
         name: of the average.
         micro_batch: most images that go through the model at once; all of a batch if None.
+
+    Attributes:
+        averages: the model's averages by name, which a training puts here when it begins.
     """
 
     def __init__(
@@ -149,17 +130,18 @@ class AverageLabels(PseudoLabels):
         target: Task,
         labelling: Labelling,
         model: MultiTaskModel,
-        averages: Mapping[str, nn.Module],
         name: str = "ema",
         micro_batch: int | None = None,
     ) -> None:
         super().__init__(target, labelling)
-        self._model, self._averages, self._name, self._micro_batch = model, averages, name, micro_batch
+        self.summary = {"teacher": name}
+        self.averages: dict[str, nn.Module] = {}
+        self._model, self._name, self._micro_batch = model, name, micro_batch
 
     @torch.no_grad()
     def labels(self, batch: Batch) -> Tensor:
         """What the average says of the augmented images."""
-        average, buffers = self._averages[self._name], dict(self._model.named_buffers())
+        average, buffers = self.averages[self._name], dict(self._model.named_buffers())
         with full_precision(batch.images.device):
             outputs = [
                 functional_call(average, buffers, (batch.images[rows], [self.target.name]))[self.target.name]

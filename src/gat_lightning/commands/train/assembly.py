@@ -8,6 +8,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from gat_lightning.commands.train.scored_labels import check_scored_labels
+from gat_lightning.commands.train.teacher import pseudo_labels
 from gat_lightning.config.attack_strength import doubts_about_training
 from gat_lightning.config.build import build_data, build_module, build_trainer, build_training_attacks
 from gat_lightning.config.check import without_effect
@@ -29,6 +30,7 @@ from gat_lightning.config.resuming import (
     set_aside,
     warn_of_threads,
 )
+from gat_lightning.config.unlabeled import OFF, UnlabeledMode, unlabeled_mode
 from gat_lightning.data import ImageDataModule
 from gat_lightning.methods import Method
 from gat_lightning.runs.directory import typed_overrides
@@ -48,6 +50,7 @@ class Assembly(NamedTuple):
         trainer: Lightning's, with callbacks and loggers.
         progress: of the checkpoint to resume from; None where the training starts anew.
         engine: how it is computed.
+        unlabeled: what the target learns from images without its label.
     """
 
     data: ImageDataModule
@@ -55,6 +58,7 @@ class Assembly(NamedTuple):
     trainer: pl.Trainer
     progress: Progress | None
     engine: ResolvedEngine
+    unlabeled: UnlabeledMode
 
 
 def assemble(config: DictConfig, init: str | None) -> Assembly:
@@ -74,6 +78,9 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     resumed = find_resumable("auto" if goes_on else config.resume, directory.path)
     before = None if resumed is None else engine_before(resumed)
     module = build_module(config, data.info, counted_batches(config, data), before)
+    unlabeled = unlabeled_mode(config, data.info)
+    if unlabeled.labels:
+        module.pseudo_labels = pseudo_labels(config, data, module)
     engine = ResolvedEngine.from_plain(module.origin["engine"])
     if (start := resumed or init) is not None:
         check_held_out(start, data.patient_split, ["val", "test"])
@@ -89,6 +96,8 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     check_scored_labels(data, module.tasks[0], module.selection_limit)
     if trainer.is_global_zero:
         _comment(config, module.method)
+        if unlabeled.name != OFF or unlabeled.reason is not None:
+            log.info("Images without the target's label: unlabeled.mode=%s.", unlabeled)
     progress = None if resumed is None else progress_of(resumed)
     if progress is not None:
         check_unfinished(config, progress)
@@ -96,7 +105,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     elif trainer.is_global_zero:
         set_aside(directory)
     announce(config, progress)  # last, since a refused command leaves its directory where something was logged
-    return Assembly(data, module, trainer, progress, engine)
+    return Assembly(data, module, trainer, progress, engine, unlabeled)
 
 
 def _comment(config: DictConfig, method: Method) -> None:

@@ -64,6 +64,7 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: f
 def _complete(result: TrainingResult, assembly: Assembly, clock: float) -> None:
     result.durations["total"] = time.perf_counter() - clock
     result.engine = _as_run(assembly).plain()
+    result.unlabeled = {**assembly.unlabeled.plain(), **assembly.module.pseudo_labels.summary}
     result.epochs, result.skipped_batches = assembly.trainer.current_epoch, assembly.module.skipped
 
 

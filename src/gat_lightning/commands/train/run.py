@@ -14,6 +14,7 @@ from gat_lightning.commands.train.ended_together import ended_together
 from gat_lightning.commands.train.faults import explained_faults
 from gat_lightning.commands.train.record import record_failure, recorded
 from gat_lightning.commands.train.selection import warn_of_selection
+from gat_lightning.commands.train.teacher import taught
 from gat_lightning.commands.train.testing import (
     print_metrics,
     refuse_non_finite,
@@ -75,8 +76,9 @@ def _run(config: DictConfig) -> Result | None:
 def _train(config: DictConfig) -> Result:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     directory = RunDirectory(config.paths.run)
+    taught(config, _run)
     assembly = assemble(config, init=pretrained(config, _run))
-    data, module, trainer, progress, engine = assembly
+    data, module, trainer, progress, engine, _ = assembly
     with (
         recorded(config, assembly, started, clock) as result,
         ended_together(trainer, partial(record_failure, config, assembly, result, clock)),

@@ -18,6 +18,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.training.averaging import AveragingRule, WeightAverage, recompute_batchnorm
 from gat_lightning.training.module import GATModule
+from gat_lightning.training.pseudo_labels import AverageLabels
 from gat_lightning.training.schedules import steps_of_run
 from gat_lightning.training.validation import Scoring
 
@@ -85,6 +86,8 @@ class WeightAveraging(pl.Callback):
         self.average = WeightAverage(pl_module.model, self._rule)
         if state:
             self.average.load_state_dict(state)
+        if isinstance(pl_module.pseudo_labels, AverageLabels):
+            pl_module.pseudo_labels.averages[self._rule.name] = self.average.model
         self._statistics_of = -1
         replays = pl_module.method.replays
         taking = partial(self._take_in, trainer, steps_of_run(trainer, replays), replays)

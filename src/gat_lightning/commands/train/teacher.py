@@ -1,0 +1,162 @@
+"""The teacher of pseudo-labels: trained in a stage before the training, given, or the average of the run's weights."""
+
+import copy
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lightning_utilities.core.rank_zero import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+
+from gat_lightning.commands.evaluate.subject import load_subject
+from gat_lightning.config.build import build_data, build_tasks
+from gat_lightning.config.check import check
+from gat_lightning.config.held_out import check_held_out
+from gat_lightning.config.unlabeled import EMA, OFF, STANDARD, unlabeled_mode
+from gat_lightning.data import ImageDataModule
+from gat_lightning.errors import UserError
+from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.training.labelling import Teacher, TeacherLabels, lacking
+from gat_lightning.training.module import GATModule
+from gat_lightning.training.pseudo_labels import AverageLabels, Labelling, PseudoLabels
+
+log = logging.getLogger(__name__)
+
+LABEL_SMOOTHING = 0.1
+"""Of the teacher that a stage trains."""
+
+# Callbacks that the stage does without.
+_OF_THE_RUN = ("ema", "swa", "early_stopping", "pictures")
+
+
+def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> None:
+    """Train the teacher in ``RUN/teacher`` if the run needs one and it is not finished; an interrupted one goes on.
+
+    Args:
+        config: of the run.
+        train: runs a configuration.
+
+    Raises:
+        UserError: pseudo-labels do not fit the run, or the configuration of the stage is refused.
+    """
+    stage = teacher_stage(config)
+    if stage is None or RunDirectory(stage.paths.run).is_finished:
+        return
+    check(stage)
+    log.info("First the teacher of the pseudo-labels, by standard training on the labels alone, in %s", stage.paths.run)
+    Path(stage.paths.run).mkdir(parents=True, exist_ok=True)
+    train(stage)
+
+
+def teacher_stage(config: DictConfig) -> DictConfig | None:
+    """Configuration of the training of ``unlabeled.teacher=standard``; None where none is needed.
+
+    It is the run's own, with the standard method on the target alone, without unlabelled images and with label
+    smoothing. An epoch has as many steps as one of the run. The scores under attack are by FGSM, which costs little.
+
+    Raises:
+        UserError: the target cannot have pseudo-labels, or no training image lacks its label.
+    """
+    if config.unlabeled.teacher != STANDARD or config.unlabeled.mode == OFF:
+        return None
+    data = build_data(config)
+    if not unlabeled_mode(config, data.info).labels:
+        return None
+    directory = RunDirectory(config.paths.run).teacher
+    stage = copy.deepcopy(config)
+    for name, value in {
+        **_changed(config, directory),
+        "data.epoch_images": _epoch_images(config, data, RunDirectory(directory)),
+    }.items():
+        OmegaConf.update(stage, name, value, merge=False, force_add=True)
+    return stage
+
+
+def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule) -> PseudoLabels:
+    """The labels that a run fills in.
+
+    Args:
+        config: of the run.
+        data: of the run.
+        module: of the run.
+
+    Raises:
+        UserError: the teacher cannot be loaded, does not fit the data, or has seen validation or test patients.
+    """
+    settings, target = config.unlabeled, module.tasks[0]
+    labelling = Labelling(settings.confidence, settings.soft, settings.weight)
+    if settings.teacher == EMA:
+        return AverageLabels(target, labelling, module.model, micro_batch=module.micro_batch)
+    path = RunDirectory(config.paths.run).pseudo_labels
+    return TeacherLabels(target, labelling, _teacher(config, data), path, module.micro_batch)
+
+
+def _changed(config: DictConfig, directory: Path) -> dict[str, Any]:
+    """Settings in which the stage differs from the run."""
+    epochs = config.unlabeled.teacher_epochs
+    changed: dict[str, Any] = {
+        "method": {"_target_": "gat_lightning.methods.Standard"},
+        "weighting": {"_target_": "gat_lightning.weighting.Equal"},
+        "task": {},
+        "attack.tasks": "target",
+        "target_task.label_smoothing": LABEL_SMOOTHING,
+        "unlabeled.mode": OFF,
+        "curvature.mode": "off",
+        "curvature.every": 1,
+        "engine.solve_every": 1,
+        "awp.gamma": None,
+        "test.also": {},
+        "paper.table": None,
+        "logger": {},
+        "init": None,
+        "pretraining": None,
+        "resume": "auto" if directory.is_dir() else None,
+        "skip_finished": False,
+        "callbacks": {name: each for name, each in config.callbacks.items() if name not in _OF_THE_RUN},
+        "paths.run": str(directory.absolute()),
+    }
+    for node in ("validation.attack", "test.attack"):
+        attack = OmegaConf.select(config, node)
+        changed[node] = {"_target_": "gat_lightning.attacks.FGSM", "norm": attack.norm, "eps": attack.eps}
+    if "unlabeled" in config.data:
+        changed["data.unlabeled"] = True if config.data.unlabeled is True else None
+    if epochs is not None:
+        changed |= {"trainer.max_epochs": epochs, "validation.every": min(config.validation.every, epochs)}
+    return changed
+
+
+def _epoch_images(config: DictConfig, data: ImageDataModule, stage: RunDirectory) -> int | None:
+    """As many as an epoch of the run has, whose unlabelled images the stage leaves out."""
+    if stage.is_finished:
+        return config.data.get("epoch_images")
+    rank_zero_only(data.prepare_data)()
+    data.setup()
+    lacking(data, build_tasks(config, data.info)[0])
+    if config.data.get("epoch_images") is not None or data.unlabeled is None:
+        return config.data.get("epoch_images")
+    return len(data.training_sampler()) * data.batch_size
+
+
+def _teacher(config: DictConfig, data: ImageDataModule) -> Teacher:
+    settings: dict[str, Any] = dict.fromkeys(("checkpoint", "model", "weights", "normalize"))
+    given, directory = config.unlabeled.teacher, RunDirectory(config.paths.run)
+    if isinstance(given, DictConfig):
+        settings |= {str(key): given[key] for key in given}
+        name = str(given.model._target_)
+    else:
+        settings["checkpoint"] = str(_checkpoint(directory.teacher if given == STANDARD else Path(given)))
+        name = given
+    own = OmegaConf.to_container(config.data, resolve=True)
+    try:
+        subject = load_subject(OmegaConf.create({**settings, "data": own, "split": "test"}))
+        if settings["checkpoint"] is not None and subject.multitask is not None:
+            check_held_out(settings["checkpoint"], data.patient_split, ["val", "test"])
+    except UserError as error:
+        raise UserError(f"unlabeled.teacher: {error}") from error
+    return Teacher(name, subject.model)
+
+
+def _checkpoint(path: Path) -> Path:
+    """The last checkpoint of a run directory, or the file itself."""
+    return RunDirectory(path).last if path.is_dir() else path
