@@ -37,7 +37,7 @@ def test_keys_of_a_training(tmp_path):
         "device",
         "engine",
     }
-    assert set(content) == common | {"resumed", "epochs", "skipped_batches"}
+    assert set(content) == common | {"resumed", "epochs", "skipped_batches", "unlabeled"}
     assert content["schema"] == 1
     assert content["resumed"] is None
     assert content["git"] is None

@@ -20,6 +20,7 @@ from rich.table import Table
 from torch import Tensor
 
 from gat_lightning.batch import Batch
+from gat_lightning.commands.train.teacher import teacher_stage
 from gat_lightning.config.build import build_data, build_module
 from gat_lightning.config.length import count_steps, counted_batches, limited
 from gat_lightning.config.pretraining import compose_before
@@ -152,9 +153,11 @@ def estimate(config: DictConfig) -> list[Cost]:
     """Print what the configured run would cost. Nothing is kept: no weights, no result, no run directory of its own.
 
     Returns:
-        The cost of ``pretraining``, where there is one, and that of the run.
+        The cost of the teacher's stage and that of ``pretraining``, where there are such, and that of the run.
     """
     directory, costs = RunDirectory(config.paths.run), []
+    if (stage := teacher_stage(config)) is not None:
+        costs.append(measure(stage, "before: the teacher of the pseudo-labels"))
     if config.pretraining is not None:
         before = compose_before(list(config.pretraining), directory.pretraining)
         costs.append(measure(before, "before: " + " ".join(config.pretraining)))

@@ -84,12 +84,20 @@ class TeacherLabels(TargetLabels):
         teacher: a classifier of the target.
         path: the file that the run keeps them in.
         micro_batch: most images that go through the model at once; the size of a batch if None.
+        resumed: whether the training goes on, and so has to have the labels of the file if there is one.
     """
 
     def __init__(
-        self, target: Task, labelling: Labelling, teacher: Teacher, path: Path, micro_batch: int | None = None
+        self,
+        target: Task,
+        labelling: Labelling,
+        teacher: Teacher,
+        path: Path,
+        micro_batch: int | None = None,
+        resumed: bool = False,
     ) -> None:
         super().__init__(target, labelling)
+        self._resumed = resumed
         self._teacher, self._path, self._micro_batch = teacher, path, micro_batch
         self._table = torch.empty(0)
         self._digest = ""
@@ -136,7 +144,7 @@ class TeacherLabels(TargetLabels):
         kept = read_labels(self._path) if self._path.is_file() else None
         if kept is not None and kept.teacher == self._teacher.digest and torch.equal(kept.index, index):
             return kept
-        if kept is not None and trainer.ckpt_path is not None:
+        if kept is not None and self._resumed:
             raise UserError(
                 f"{self._path} has labels of another teacher, or of other images: a run resumes with those that it has"
                 " been trained on. Give unlabeled.teacher and data.unlabeled the files that they named then, or begin a"

@@ -80,7 +80,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     module = build_module(config, data.info, counted_batches(config, data), before)
     unlabeled = unlabeled_mode(config, data.info)
     if unlabeled.labels:
-        module.pseudo_labels = pseudo_labels(config, data, module)
+        module.pseudo_labels = pseudo_labels(config, data, module, resumed is not None)
     engine = ResolvedEngine.from_plain(module.origin["engine"])
     if (start := resumed or init) is not None:
         check_held_out(start, data.patient_split, ["val", "test"])

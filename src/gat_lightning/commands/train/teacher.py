@@ -73,13 +73,14 @@ def teacher_stage(config: DictConfig) -> DictConfig | None:
     return stage
 
 
-def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule) -> PseudoLabels:
+def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule, resumed: bool) -> PseudoLabels:
     """The labels that a run fills in.
 
     Args:
         config: of the run.
         data: of the run.
         module: of the run.
+        resumed: whether the training goes on from a checkpoint.
 
     Raises:
         UserError: the teacher cannot be loaded, does not fit the data, or has seen validation or test patients.
@@ -89,7 +90,7 @@ def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule) 
     if settings.teacher == EMA:
         return AverageLabels(target, labelling, module.model, micro_batch=module.micro_batch)
     path = RunDirectory(config.paths.run).pseudo_labels
-    return TeacherLabels(target, labelling, _teacher(config, data), path, module.micro_batch)
+    return TeacherLabels(target, labelling, _teacher(config, data), path, module.micro_batch, resumed)
 
 
 def _changed(config: DictConfig, directory: Path) -> dict[str, Any]:

@@ -1,0 +1,189 @@
+"""Trainings on pseudo-labels: where the labels come from, what is kept, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import support
+from gat_lightning.commands.train.run import run
+from gat_lightning.config.checkpoint import load_checkpoint
+from gat_lightning.data import base
+from gat_lightning.errors import UserError
+from gat_lightning.training.labelling import read_labels
+from support.commands import command
+from support.interrupting import interrupt
+from support.training_runs import TINY, assert_equal_runs, assert_same_run, equal, leave_out_picture, tiny, trained
+
+PLAIN = (
+    *("task=none", "weighting=equal", "curvature.mode=off", "+trainer.limit_test_batches=1", "validation.images=16"),
+    *("trainer.max_epochs=1", "data.epoch_images=192"),
+)
+REST = (*PLAIN, "data.unlabeled=rest")
+KNOWING = "unlabeled.teacher={model: {_target_: support.nearest_digits.NearestDigit}, normalize: data}"
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    leave_out_picture(monkeypatch)
+
+
+def weights(directory):
+    return load_checkpoint(directory / "checkpoints" / "last.ckpt")["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def standard(tmp_path_factory):
+    """A run with the default teacher."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_picture(patch)
+        directory = tmp_path_factory.mktemp("pseudo") / "run"
+        return directory, trained(directory, *REST)
+
+
+def test_the_teacher_is_a_stage_of_the_run(standard):
+    directory, result = standard
+    stage = json.loads((directory / "teacher" / "result.json").read_text())
+    config = stage["config"]
+    assert stage["status"] == "finished"
+    assert config["method"]["_target_"].endswith("Standard")
+    assert (config["data"]["unlabeled"], config["data"]["epoch_images"]) == (None, 192)
+    assert config["target_task"]["label_smoothing"] == 0.1
+    assert config["encoder"] == result["config"]["encoder"]
+    told = result["unlabeled"]
+    kept = read_labels(directory / "pseudo_labels.npz")
+    assert (told["mode"], told["teacher"], told["digest"]) == ("pseudo_label", "standard", kept.teacher)
+    assert told["labelled"] == told["images"] == len(kept.index)
+    assert told["confidence"] == pytest.approx(float(kept.probabilities.amax(1).mean()))
+    clean = [row for row in (directory / "teacher" / "metrics.csv").read_text().splitlines()[1:] if row]
+    assert clean
+    assert 0 <= told["validation_accuracy"] <= 1
+    assert torch.allclose(kept.probabilities.sum(1), torch.ones(len(kept.index)))
+
+
+def test_true_labels_of_the_rest_are_never_used(standard, tmp_path, monkeypatch):
+    """With other ones the run is the same."""
+    original = base.with_unlabeled
+
+    def scrambled(train, images, *others):
+        images.labels["class"] = 9 - images.labels["class"]
+        return original(train, images, *others)
+
+    monkeypatch.setattr(base, "with_unlabeled", scrambled)
+    trained(tmp_path / "run", *REST)
+    assert_equal_runs(standard[0], tmp_path / "run")
+    assert read_labels(tmp_path / "run" / "pseudo_labels.npz").digest == (
+        read_labels(standard[0] / "pseudo_labels.npz").digest
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("method=trades",), ("augment=cutmix",)])
+def test_labels_of_a_teacher_that_is_right_train_like_true_ones(tmp_path, monkeypatch, words):
+    trained(tmp_path / "pseudo", *REST, KNOWING, *words)
+
+    def known(train, images, test, target, source):
+        return base.JoinedDataset(train, images, images.labels)
+
+    monkeypatch.setattr(base, "with_unlabeled", known)
+    result = trained(tmp_path / "true", *REST, "unlabeled.mode=off", *words)
+    assert result["unlabeled"] == {"mode": "off"}
+    assert_equal_runs(tmp_path / "pseudo", tmp_path / "true")
+
+
+@pytest.mark.parametrize("words", [("unlabeled.soft=true",), ("unlabeled.weight=0.5",), ("unlabeled.confidence=0.12",)])
+def test_settings_of_the_labels_change_the_training(standard, tmp_path, words):
+    shutil.copytree(standard[0] / "teacher", tmp_path / "run" / "teacher")
+    result = trained(tmp_path / "run", *REST, *words)
+    assert not equal(weights(standard[0]), weights(tmp_path / "run"))
+    told = result["unlabeled"]
+    kept = read_labels(tmp_path / "run" / "pseudo_labels.npz")
+    sure = kept.probabilities.amax(1) >= 0.12 if "confidence" in words[0] else kept.index >= 0
+    assert told["labelled"] == int(sure.sum())
+    assert kept.digest == read_labels(standard[0] / "pseudo_labels.npz").digest
+
+
+def test_the_average_of_the_run_teaches(tmp_path):
+    result = trained(tmp_path / "run", *REST, "unlabeled.teacher=ema", "callbacks=default+ema")
+    assert result["unlabeled"]["teacher"] == "ema"
+    assert not (tmp_path / "run" / "teacher").exists()
+    trained(tmp_path / "off", *REST, "unlabeled.mode=off")
+    assert not equal(weights(tmp_path / "run"), weights(tmp_path / "off"))
+
+
+def test_a_run_teaches_another(standard, tmp_path):
+    result = trained(tmp_path / "run", *REST, f"unlabeled.teacher={standard[0] / 'teacher'}")
+    assert result["unlabeled"]["digest"] == standard[1]["unlabeled"]["digest"]
+    assert equal(weights(standard[0]), weights(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("unlabeled.mode=pseudo_label",), "all training images have the label 'class'"),
+        (("data.unlabeled=rest", "unlabeled.teacher=nothing.ckpt"), r"unlabeled.teacher: There is no checkpoint"),
+        (("data.unlabeled=rest", "unlabeled.teacher={model: {_target_: torch.nn.Flatten}}"), "must give 10 outputs"),
+    ],
+)
+def test_refused_before_any_training(tmp_path, words, message):
+    with pytest.raises(UserError, match=message):
+        run(tiny(tmp_path / "run", *PLAIN, *words))
+    assert not (tmp_path / "run" / "teacher").exists()
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_resumed_run_keeps_its_labels(standard, tmp_path):
+    own, other = (f"unlabeled.teacher={standard[0] / name}" for name in ("teacher", "checkpoints/last.ckpt"))
+    longer = (*REST, "trainer.max_epochs=2")
+    interrupt(tmp_path / "run", *longer, own, epoch=1, batch=1)
+    resumed = (*longer, "resume=auto")
+    with pytest.raises(UserError, match=r"pseudo_labels.npz has labels of another teacher"):
+        trained(tmp_path / "run", *resumed, other)
+    (tmp_path / "run" / "pseudo_labels.npz").unlink()
+    with pytest.raises(UserError, match="trained on other pseudo-labels"):
+        trained(tmp_path / "run", *resumed, other)
+    (tmp_path / "run" / "pseudo_labels.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match="is damaged"):
+        trained(tmp_path / "run", *resumed, own)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [(), ("unlabeled.soft=true", "method=trades"), ("unlabeled.teacher=ema",)])
+def test_a_run_interrupted_in_mid_epoch_goes_on(tmp_path, words):
+    ours = (*REST, "trainer.max_epochs=2", "unlabeled.teacher_epochs=1", "callbacks=default+ema", *words)
+    trained(tmp_path / "whole", *ours)
+    interrupt(tmp_path / "run", *ours, epoch=1, batch=1)
+    trained(tmp_path / "run", *ours, "resume=auto")
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_run_interrupted_in_the_teachers_stage_goes_on(tmp_path):
+    ours = (*REST, "unlabeled.teacher_epochs=2", "unlabeled.weight=0.5")
+    trained(tmp_path / "whole", *ours)
+    interrupt(tmp_path / "run", *ours, epoch=1, batch=1)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    trained(tmp_path / "run", *ours, "resume=auto")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "run")
+    assert_same_run(tmp_path / "whole" / "teacher", tmp_path / "run" / "teacher")
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    own = ("~encoder.width", "encoder._target_=support.plain_encoder.plain_encoder", "engine.precision=64-true")
+    given = [word for word in TINY if not word.startswith("encoder.")]
+    words = ("experiment=quickstart", *given, *REST, *own, "unlabeled.weight=0.5", "augment=cutmix")
+    tests = str(Path(support.__file__).parents[1])
+    for name, ranks in (("one", 1), ("two", 2)):
+        run_of = (f"paths.run={tmp_path / name}", f"trainer.devices={ranks}")
+        done = command(*words, *run_of, cwd=tmp_path, PYTHONPATH=tests)
+        assert done.returncode == 0, done.stderr
+    one, two = (weights(tmp_path / name) for name in ("one", "two"))
+    labels = [read_labels(tmp_path / name / "pseudo_labels.npz") for name in ("one", "two")]
+    torch.testing.assert_close(labels[0].probabilities, labels[1].probabilities)
+    assert torch.equal(labels[0].index, labels[1].index)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-7)
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two")]
+    assert [result["device"]["processes"] for result in results] == [1, 2]
