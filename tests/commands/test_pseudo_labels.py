@@ -149,7 +149,14 @@ def test_a_resumed_run_keeps_its_labels(standard, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [(), ("unlabeled.soft=true", "method=trades"), ("unlabeled.teacher=ema",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("unlabeled.soft=true", "method=trades", "unlabeled.mode=both", "unlabeled.confidence=0.11"),
+        ("unlabeled.teacher=ema", "augment=cutmix"),
+    ],
+)
 def test_a_run_interrupted_in_mid_epoch_goes_on(tmp_path, words):
     ours = (*REST, "trainer.max_epochs=2", "unlabeled.teacher_epochs=1", "callbacks=default+ema", *words)
     trained(tmp_path / "whole", *ours)

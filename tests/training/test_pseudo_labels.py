@@ -68,6 +68,7 @@ def test_labels_are_filled_where_they_are_missing_and_the_teacher_is_sure(seed, 
     for n in range(40):
         row, known = probabilities[n], int(own[n]) != -1
         assert float(weights[n]) == (1 if known else 0.25)
+        assert bool(batch.unlabelled[n]) != known
         sure = known or (n > 0 and float(row.max()) >= 0.6)
         if not soft:
             assert int(found[n]) == (int(own[n]) if known else int(row.argmax()) if sure else -1)
@@ -183,11 +184,14 @@ def test_mixtures_have_mixed_weights_and_soft_labels():
     label[3] = torch.nan
     images = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     weight = torch.tensor([1.0, 0.5, 0.25, 1.0])
-    batch = Batch(images, {"class": label}, torch.arange(4), Shard.whole(4), weights={"class": weight})
+    lacking = torch.tensor([False, True, False, False])
+    given = {"unlabelled": lacking, "weights": {"class": weight}}
+    batch = Batch(images, {"class": label}, torch.arange(4), Shard.whole(4), **given)
     mixed = Mixup(Identity()).at_step(batch, lambda purpose: BatchGenerator(batch.shard, purpose), None)
     partner = BatchGenerator(batch.shard, "mixing").permutation()
     share = mixed.mixed.share
     torch.testing.assert_close(mixed.weights["class"], share * weight + (1 - share) * weight[partner])
+    assert torch.equal(mixed.unlabelled, lacking | lacking[partner])
     both = ~(label.isnan().any(1) | label[partner].isnan().any(1))
     assert int(both.sum()) >= 2
     assert torch.equal(mixed.labels["class"][both], label[both])

@@ -74,7 +74,11 @@ class PairMixing(Augmentation):
             name: share * weight + (1 - share) * _joined(weight, batch.shard)[partner]
             for name, weight in batch.weights.items()
         }
-        return replace(batch, images=images, labels=own, mixed=Mixed(others, share), weights=weights)
+        unlabelled = batch.unlabelled
+        if unlabelled is not None:
+            unlabelled = unlabelled | (_joined(unlabelled.long(), batch.shard)[partner].bool() & (share != 1))
+        mixed = Mixed(others, share)
+        return replace(batch, images=images, labels=own, mixed=mixed, unlabelled=unlabelled, weights=weights)
 
 
 def _joined(part: Tensor, shard: Shard) -> Tensor:

@@ -59,7 +59,8 @@ class Labelling:
         else:
             filled = torch.where(lacking, labels.to(own), own)
         weights = {} if self.weight == 1 else {target.name: torch.where(lacking, self.weight, 1.0).to(batch.images)}
-        return replace(batch, labels={**batch.labels, target.name: filled}, weights={**batch.weights, **weights})
+        labels = {**batch.labels, target.name: filled}
+        return replace(batch, labels=labels, unlabelled=lacking, weights={**batch.weights, **weights})
 
 
 class PseudoLabels:
