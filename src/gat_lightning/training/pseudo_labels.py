@@ -59,8 +59,8 @@ class Labelling:
         else:
             filled = torch.where(lacking, labels.to(own), own)
         weights = {} if self.weight == 1 else {target.name: torch.where(lacking, self.weight, 1.0).to(batch.images)}
-        labels = {**batch.labels, target.name: filled}
-        return replace(batch, labels=labels, unlabelled=lacking, weights={**batch.weights, **weights})
+        every = {**batch.labels, target.name: filled}
+        return replace(batch, labels=every, unlabelled=lacking, weights={**batch.weights, **weights})
 
 
 class PseudoLabels:
