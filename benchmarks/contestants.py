@@ -10,7 +10,7 @@ from benchmarks.floor import Floor
 from benchmarks.ours import Ours, Repeated
 from benchmarks.peers import LibMTLPeer, TorchJDPeer
 from benchmarks.work import Work
-from gat_lightning.methods import Adversarial, Madry
+from gat_lightning.methods import Adversarial, Consistency, Madry
 from gat_lightning.weighting import FAMO
 
 
@@ -35,6 +35,12 @@ and with it."""
 CYCLE = 10
 """Number of steps from one solve of the weighting to the next, where it is not solved in each."""
 
+HALF_LABELLED = {
+    "half without labels": Madry("separate"),
+    "half without labels, consistency": Consistency(Madry("separate"), ramp=0.0),
+}
+"""Methods of contestants with the target's label for half of the images, by the beginning of their names."""
+
 CONTESTANTS: dict[str, Callable[[Work], Contestant]] = {
     **{
         f"{engine}{curvature}": partial(Ours, derivative=derivative, **settings)
@@ -50,6 +56,11 @@ CONTESTANTS: dict[str, Callable[[Work], Contestant]] = {
             Repeated, count=2 * CYCLE, derivative="off", tasks=("class",), method=method
         )
         for losses, method in {"": Madry("combined"), ", adversarial losses alone": Adversarial()}.items()
+    },
+    **{
+        f"{name}{curvature}": partial(Ours, derivative=derivative, method=method, labelled=0.5)
+        for name, method in HALF_LABELLED.items()
+        for curvature, derivative in DERIVATIVES.items()
     },
     "FAMO": partial(Ours, weighting=FAMO),
     "FAMO, without curvature": partial(Ours, weighting=FAMO, derivative="off"),

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 from benchmarks.timing import repeated
 from benchmarks.work import EPS, STEP_SIZE, TASKS, Work, optimizer
 from gat_lightning.attacks import PGD
-from gat_lightning.batch import Batch
+from gat_lightning.batch import MISSING, Batch
 from gat_lightning.curvature.terms import Curvature
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Madry, Method
@@ -66,6 +66,7 @@ class Ours:
         weighting: makes that of the objectives.
         solve_every: number of steps from one solve of the weighting to the next, and from one with curvature to the
             next.
+        labelled: fraction of the images that have the target's label; the macro classes are missing with it.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class Ours:
         method: Method | None = None,
         weighting: Callable[[], Weighting] = MGDA,
         solve_every: int = 1,
+        labelled: float = 1.0,
     ) -> None:
         self._work = work
+        self._labelled = round(labelled * work.batch)
         self._bf16 = bf16
         pgd: Any = PGD(
             eps=EPS, step_size=STEP_SIZE, steps=work.steps, random_start="uniform" if work.random_start else "none"
@@ -110,7 +113,10 @@ class Ours:
 
     def batch(self, index: int) -> Batch:
         """What the step is given."""
-        return self._work.data(index)
+        batch = self._work.data(index)
+        for label in batch.labels.values():
+            label[self._labelled :] = MISSING
+        return batch
 
     @property
     def last(self) -> GradientStep:

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import agreement, autoattack, commands, solvers, transforms, weighting
 from benchmarks.arithmetic import operations
-from benchmarks.contestants import CONTESTANTS
+from benchmarks.contestants import CONTESTANTS, DERIVATIVES, HALF_LABELLED
 from benchmarks.memory import peak_memory
 from benchmarks.row import Bar, Row, ratio_row
 from benchmarks.timing import Ratio, Tick, Times, interleaved
@@ -117,6 +117,15 @@ def less(work: Work, rounds: int, tick: Tick) -> list[Row]:
     ]
     times = _times(work, list(dict.fromkeys(name for a, b, _ in compared for name in (a, b))), rounds, tick)
     return [ratio_row("less", f"{a} / {b}", times, a, b, bar) for a, b, bar in compared]
+
+
+def consistency(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """Consistency on the half of the images that has no label of the target, against a step without it on as many."""
+    before, after = HALF_LABELLED
+    compared = [(f"{after}{curvature}", f"{before}{curvature}") for curvature in DERIVATIVES]
+    times = _times(work, [name for pair in compared for name in pair], rounds, tick)
+    row = partial(ratio_row, "consistency", times=times, bar=Bar(most=1.15))
+    return [row(what=f"{a} / {b}", numerator=a, denominator=b) for a, b in compared]
 
 
 def memory(work: Work, rounds: int, tick: Tick) -> list[Row]:
@@ -239,6 +248,7 @@ GROUPS: dict[str, Callable[[Work, int, Tick], list[Row]]] = {
     "fast": fast,
     "compiled": compiled,
     "less": less,
+    "consistency": consistency,
     "memory": memory,
     "weighting": weights,
     "transforms": transformed,

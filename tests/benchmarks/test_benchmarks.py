@@ -16,7 +16,7 @@ if not all(map(find_spec, ("LibMTL", "torchjd"))):
 ROOT = Path(__file__).parents[2]
 
 from benchmarks.arithmetic import operations  # noqa: E402
-from benchmarks.contestants import CONTESTANTS  # noqa: E402
+from benchmarks.contestants import CONTESTANTS, HALF_LABELLED  # noqa: E402
 from benchmarks.row import Bar, Row  # noqa: E402
 from benchmarks.timing import Ratio  # noqa: E402
 from benchmarks.work import Work  # noqa: E402
@@ -109,6 +109,20 @@ def test_two_cycles_have_a_bar_against_either_single_task(monkeypatch):
     assert bars["two cycles / as many steps of a single task"] == "≤ 1.25"
     assert bars["two cycles / as many steps of a single task, adversarial losses alone"] == "≤ 1.25"
     assert bars["FAMO / ours"] == "None"
+
+
+def test_steps_with_and_without_consistency_have_as_many_images_without_labels():
+    found = {}
+    for name in HALF_LABELLED:
+        contestant = CONTESTANTS[f"{name}, without curvature"](TINY)
+        batch = contestant.batch(0)
+        assert (batch.labels["class"] == -1).tolist() == [False] * (TINY.batch // 2) + [True] * (TINY.batch // 2)
+        contestant.step(0)
+        found[name] = contestant.last
+    with_it, without = found["half without labels, consistency"], found["half without labels"]
+    assert with_it.names == without.names
+    assert list(with_it.followers) == ["class/consistency"]
+    assert without.followers == {}
 
 
 @pytest.mark.slow

@@ -29,7 +29,8 @@ class Consistency(Method):
     divergence KL(f(x) || f(x̂)) is that of :class:`~gat_lightning.methods.trades.Trades`: of the two classes for a
     binary target, the absolute difference for a number. Its mean is over the images of the joined batch that have no
     label of the target. For these x̂ maximises the divergence from a Gaussian start, for all others the method's loss,
-    in one attack on the batch. Where a teacher has given an image a label, x̂ is that of a labelled image.
+    in one attack on the batch. Images with a teacher's label (``unlabeled.mode=both``) take part too, under TRADES as
+    well; each image has one x̂, and theirs is that of a labelled image, which maximises the loss of that label.
 
     The objective is not weighed, since a minimum-norm point would give most of the weight to it while it is small: its
     weight is ``coefficient`` times the ramp times the sum of the weights that the target's adversarial objectives get
