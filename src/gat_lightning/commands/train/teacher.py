@@ -65,10 +65,10 @@ def teacher_stage(config: DictConfig) -> DictConfig | None:
         return None
     directory = RunDirectory(config.paths.run).teacher
     stage = copy.deepcopy(config)
-    for name, value in {
-        **_changed(config, directory),
-        "data.epoch_images": _epoch_images(config, data, RunDirectory(directory)),
-    }.items():
+    changed = _changed(config, directory)
+    if (images := _epoch_images(config, data, RunDirectory(directory))) is not None:
+        changed["data.epoch_images"] = images
+    for name, value in changed.items():
         OmegaConf.update(stage, name, value, merge=False, force_add=True)
     return stage
 
