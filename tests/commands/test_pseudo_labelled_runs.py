@@ -8,14 +8,18 @@ import pytest
 import torch
 
 import support
+from gat_lightning.batch import has_label
 from gat_lightning.commands.train.run import run
+from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.data import base
 from gat_lightning.errors import UserError
 from gat_lightning.training.labelling import read_labels
 from support.commands import command
+from support.configurations import composed
 from support.interrupting import interrupt
 from support.training_runs import TINY, assert_equal_runs, assert_same_run, equal, leave_out_picture, tiny, trained
+from support.xray_folders import chexpert_folder
 
 PLAIN = (
     *("task=none", "weighting=equal", "curvature.mode=off", "+trainer.limit_test_batches=1", "validation.images=16"),
@@ -146,6 +150,27 @@ def test_a_resumed_run_keeps_its_labels(standard, tmp_path):
     (tmp_path / "run" / "pseudo_labels.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match="is damaged"):
         trained(tmp_path / "run", *resumed, own)
+
+
+def test_blanks_of_a_medical_table_are_labelled(tmp_path):
+    chexpert_folder(tmp_path / "chexpert", patients=60)
+    words = (
+        *("data=chexpert", f"data.root={tmp_path / 'chexpert'}", "data.target=edema", "data.size=16"),
+        *("data.workers=0", "data.batch_size=16", "encoder=preact_resnet_small", "encoder.width=4", "attack.steps=2"),
+        *("trainer.max_epochs=1", "trainer.accelerator=cpu", "unlabeled.mode=pseudo_label", "weighting=equal"),
+        *("curvature.mode=off", "unlabeled.soft=true", "test.attack.steps=2", "validation.attack.steps=2"),
+    )
+    run(composed("train", *words, f"paths.run={tmp_path / 'run'}"))
+    told = json.loads((tmp_path / "run" / "result.json").read_text())["unlabeled"]
+    kept = read_labels(tmp_path / "run" / "pseudo_labels.npz")
+    data = build_data(composed("train", *words, "paths.run=x"))
+    data.setup()
+    blank = ~has_label(data.split("train").labels["edema"])
+    assert 0 < len(kept.index) < len(blank)
+    assert kept.index.tolist() == blank.nonzero().flatten().tolist()
+    assert kept.probabilities.shape == (len(kept.index), 2)
+    assert told["labelled"] == len(kept.index)
+    assert all(value.isfinite().all() for value in weights(tmp_path / "run").values())
 
 
 @pytest.mark.slow

@@ -98,6 +98,10 @@ def test_every_option_of_ours_is_shown_but_for_places_and_columns(words):
 @pytest.mark.parametrize(
     ("override", "public"),
     [
+        ("unlabeled.teacher=ema", "unlabeled.teacher=ema"),
+        ("unlabeled.teacher=doe.ckpt", "unlabeled.teacher=<hidden>"),
+        ("data.unlabeled=rest", "data.unlabeled=rest"),
+        ("data.unlabeled=clinic", "data.unlabeled=<hidden>"),
         ("+encoder.api_token=hunter2hunter2", "+encoder.api_token=<hidden>"),
         ("++credentials.user='ada and more'", "++credentials.user=<hidden>"),
         ("+encoder={width:4,password:hunter2}", "+encoder={'width': 4, 'password': '<hidden>'}"),

@@ -30,9 +30,13 @@ _TEXT = (
     "split", "device", "*attack.loss", "*attack.norm", "*attack.mode", "*attack.tasks", "*attack.random_start",
     "method.norm", "method.mode", "method.pairing",
     "curvature.mode", "curvature.derivative", "curvature.scheme", "weighting.normalize", "weighting.target",
+    "unlabeled.mode", "unlabeled.images",
     "callbacks.*.mode", "trainer.accelerator", "trainer.devices", "trainer.strategy",
     "trainer.precision", "trainer.deterministic", "paper.table", "paper.scale", "paper.data", "paper.encoder",
 )  # fmt: skip
+
+# Settings whose text is one of these words, or a place.
+_WORDS = {"data.unlabeled": ("own", "rest"), "unlabeled.teacher": ("standard", "ema")}
 
 # Groups of which an override chooses an option by its name.
 _GROUPS = (
@@ -78,6 +82,8 @@ def _public(setting: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_public(setting, item) for item in value]
     if value is None or isinstance(value, bool | int | float):
+        return value
+    if value in _WORDS.get(setting, ()):
         return value
     if setting in _OVERRIDES:
         return public_override(value)
