@@ -19,7 +19,7 @@ PRIVATE = [
 ]  # fmt: skip
 HARMLESS = [3, 0.5, True, None, "8/255", "1e-3", "-4", "0.25"]
 GROUPS = ["attack", "augment", "callbacks", "data", "encoder", "method", "optimizer", "schedule", "task", "weighting"]
-NOT_SHOWN = {"dirpath", "filename", "root", "monitor"}
+NOT_SHOWN = {"dirpath", "filename", "root", "monitor", "teacher"}
 
 
 @pytest.mark.parametrize("text", PRIVATE)

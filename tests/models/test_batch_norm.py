@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gat_lightning.models.batch_norm import FastDoubleBackward
+from gat_lightning.models.batch_norm import fast_double_backward
 
 
 def net(*shape):
@@ -38,7 +38,7 @@ def test_first_and_second_derivatives_and_statistics_are_those_of_torch(shape, l
     for model, fast in ((expected, False), (found, True)):
         parameters = list(model.parameters())
         if fast:
-            with FastDoubleBackward():
+            with fast_double_backward():
                 value = squared_input_gradient(model, x, *parameters)
         else:
             value = squared_input_gradient(model, x, *parameters)
@@ -51,12 +51,12 @@ def test_first_and_second_derivatives_and_statistics_are_those_of_torch(shape, l
 
 def test_derivatives_are_those_of_finite_differences():
     model, x = net(4, 2, 5, 6), torch.rand(4, 2, 5, 6, dtype=torch.float64, requires_grad=True)
-    with FastDoubleBackward():
+    with fast_double_backward():
         assert torch.autograd.gradcheck(lambda *given: squared_input_gradient(model, *given), (x, *model.parameters()))
 
 
 def test_eval_mode_is_left_alone():
     model, x = net(7, 3).eval(), torch.rand(7, 3, dtype=torch.float64)
-    with FastDoubleBackward():
+    with fast_double_backward():
         found = model(x)
     assert torch.equal(found, model(x))

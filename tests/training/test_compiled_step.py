@@ -19,7 +19,7 @@ from gat_lightning.methods import (
     Standard,
     Trades,
 )
-from gat_lightning.models.encoding import compiler_settings
+from gat_lightning.models.compiler import compiler_settings
 from support.graphs import without_graph_breaks
 from support.trainers import quiet_trainer
 from support.training_steps import EPS, classifier, gradients_after, largest_difference, toy_batch, toy_module

@@ -28,7 +28,7 @@ _TEXT = (
     "encoder.name", "encoder.pretrained", "encoder.stages", "encoder.head_paths",
     "task.*.name", "target_task.name", "task.*.pos_weight", "target_task.pos_weight",
     "split", "device", "*attack.loss", "*attack.norm", "*attack.mode", "*attack.tasks", "*attack.random_start",
-    "method.norm", "method.mode", "method.pairing",
+    "unlabeled.mode", "unlabeled.images", "method.norm", "method.mode", "method.pairing",
     "curvature.mode", "curvature.derivative", "curvature.scheme", "weighting.normalize", "weighting.target",
     "unlabeled.mode", "unlabeled.images",
     "callbacks.*.mode", "trainer.accelerator", "trainer.devices", "trainer.strategy",

@@ -27,12 +27,15 @@ from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
 
-class FastDoubleBackward(TorchFunctionMode):
-    """Inside, ``torch.nn.functional.batch_norm`` in train mode has a fast double backward.
+def fast_double_backward() -> TorchFunctionMode:
+    """A block in which ``torch.nn.functional.batch_norm`` in train mode has a fast double backward.
 
     It is the double backward of input gradients: derivatives of the gradients of weight and bias are not available.
     """
+    return _FastDoubleBackward()
 
+
+class _FastDoubleBackward(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

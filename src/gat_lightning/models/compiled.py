@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_CLASSIFIERS = 64
-"""How many classifiers of a process are compiled, each for its own passes."""
+from gat_lightning.models.compiler import compiler_settings
+
 _FEW = 16
 """From so many images on torch convolves in another way on a CPU, and Dynamo compiles anew."""
 _MESSAGE = 200
@@ -59,8 +59,6 @@ class FastClassifier(nn.Module):
         """
         if (reason := coupling(self.classifier, images)) is not None:
             return reason
-        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _CLASSIFIERS)
-        torch._functorch.config.donated_buffer = False  # attacks may go backward through one pass several times
         self._least = _FEW if images.device.type == "cpu" and len(images) >= _FEW else 2
         self._compiled = torch.compile(self._run, fullgraph=True)
         try:
@@ -85,8 +83,9 @@ class FastClassifier(nn.Module):
         if self._compiled is None or self.training or len(images) < self._least:
             return self._run(images.contiguous(memory_format=self._layout))
         if torch.is_grad_enabled() and images.requires_grad:
-            return self._compiled(self._padded(images))[: len(images)]
-        with torch.no_grad():
+            with compiler_settings():
+                return self._compiled(self._padded(images))[: len(images)]
+        with torch.no_grad(), compiler_settings():
             return self._compiled(self._padded(images.detach()))[: len(images)]
 
     def _run(self, images: Tensor) -> Tensor:

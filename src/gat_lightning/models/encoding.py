@@ -14,14 +14,13 @@ from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.errors import SettingError
 from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.models import Features, MultiTaskModel
-from gat_lightning.models.batch_norm import FastDoubleBackward
+from gat_lightning.models.batch_norm import fast_double_backward
 from gat_lightning.models.eager_fallback import fall_back_to_eager
 from gat_lightning.models.features import Encode
 
 # Of a 1x1 convolution with a stride in channels-last layout. oneDNN writes beyond its memory where they are fewer than
 # a block, which is 8 with AVX2 and 16 with AVX-512 (its issue 6035).
 _FEWEST_CHANNELS = 16
-_MOST_VERSIONS = 64
 
 
 @contextmanager
@@ -55,31 +54,11 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
 def compile_encoder(model: MultiTaskModel) -> None:
     """Compile the encoder in place; names of parameters, copies and checkpoints stay as they are.
 
-    Compiled passes draw (dropout) what eager ones draw. They must run in :func:`compiler_settings`.
+    Compiled passes draw (dropout) what eager ones draw. They must run in
+    :func:`~gat_lightning.models.compiler.compiler_settings`.
     """
     model.encoder.compile(options={"fallback_random": True})
     fall_back_to_eager(model.encoder)
-
-
-@contextmanager
-def compiler_settings() -> Iterator[None]:
-    """Settings of torch's compiler that the passes of a training step need, those of the whole process.
-
-    The limit is of versions of the encoder: with and without a gradient of the images, in train and in eval mode, under
-    autocast and not, each in several sizes of a batch. A backward may not reuse the memory of saved activations, since
-    every objective's gradient needs them.
-    """
-    with (
-        torch._dynamo.config.patch(recompile_limit=_MOST_VERSIONS),
-        torch._functorch.config.patch(donated_buffer=False),
-    ):
-        yield
-
-
-def one_size_at_a_time() -> AbstractContextManager[None]:
-    """In the block torch compiles for the size of a batch alone, also if it has compiled for another one before."""
-    patched: AbstractContextManager[None] = torch._dynamo.config.patch(automatic_dynamic_shapes=False)
-    return patched
 
 
 def encode_compiled(model: MultiTaskModel, images: Tensor) -> Features:
@@ -105,7 +84,7 @@ def encode_for_differences(model: MultiTaskModel, images: Tensor) -> Features:
 
 def encode_for_double_backward(model: MultiTaskModel, images: Tensor) -> Features:
     """Eagerly, with a BatchNorm whose double backward is fast."""
-    with FastDoubleBackward():
+    with fast_double_backward():
         return model.encode_eagerly(images)
 
 

@@ -12,17 +12,16 @@ from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.batch import Batch, pieces
 from gat_lightning.curvature import Curvature
 from gat_lightning.models import MultiTaskModel
+from gat_lightning.models.compiler import compiler_settings, one_size_at_a_time
 from gat_lightning.models.eager_fallback import compile_only
 from gat_lightning.models.encoding import (
     check_channels_last,
     compile_encoder,
-    compiler_settings,
     encode_compiled,
     encode_for_differences,
     encode_for_double_backward,
     full_precision,
     keep_generators,
-    one_size_at_a_time,
     recomputed,
     with_equal_draws,
 )
