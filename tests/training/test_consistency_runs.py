@@ -8,7 +8,7 @@ from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.errors import UserError
 from gat_lightning.methods import Consistency, Madry
 from support.interrupting import interrupt
-from support.training_runs import equal, leave_out_picture, rows, tiny, trained
+from support.training_runs import SHORT, equal, leave_out_picture, rows, tiny, trained
 from support.xray_folders import chexpert_folder
 
 REST = ("data.unlabeled=rest", "unlabeled.mode=consistency", "data.fraction=0.05")
@@ -41,6 +41,19 @@ def test_a_method_without_adversarial_images_is_refused(tmp_path, mode):
     ) as error:
         check(config)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_without_such_images_ends_before_its_first_step(tmp_path):
+    with pytest.raises(UserError, match="all training images have the label 'class'"):
+        trained(tmp_path / "run", "unlabeled.mode=consistency")
+    assert not any((tmp_path / "run").glob("checkpoints/*.ckpt"))
+
+
+def test_all_images_need_none_without_a_label(tmp_path, monkeypatch):
+    leave_out_picture(monkeypatch)
+    settings = ["unlabeled.mode=consistency", "unlabeled.images=all", "unlabeled.ramp=0", "curvature.mode=off", *SHORT]
+    trained(tmp_path / "run", *settings)
+    assert all(float(row[name]) > 0 for row in rows(tmp_path / "run") for name in COLUMNS if row[name])
 
 
 def test_a_table_with_blanks_in_the_target_trains(tmp_path, monkeypatch):

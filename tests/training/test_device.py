@@ -39,6 +39,8 @@ DIGITS = [
     " attack.loss=dlr attack.mode=train",
     "weighting=famo task=rotation curvature.mode=off",
     "engine.solve_every=2 curvature.every=2",
+    "unlabeled.mode=consistency data.unlabeled=rest data.target=class task=rotation engine.micro_batch=4",
+    "unlabeled.mode=consistency unlabeled.images=all method=free method.replays=2 weighting=equal curvature.mode=off",
     "task=rotation trainer.precision=bf16-mixed engine.channels_last=true",
 ]
 XRAYS = (

@@ -179,10 +179,14 @@ class ConsistencyProblem:
         others = [task for task in problem.tasks if task is not target]
         self.tasks = [target, *others]
         self._joined = TaskProblem(model, views, self.tasks)
+        self._images, self._referred = views.images, False
 
     def refer(self, outputs: Mapping[str, Tensor]) -> None:
         """Take these outputs of the tasks for those on clean images, which need no pass of their own then."""
+        self._referred = True
         self._divergence.refer(outputs)
+        if isinstance(self.problem, DivergenceProblem):
+            self.problem.refer(outputs)
 
     def loss(self, images: Tensor) -> Tensor:
         """Loss of each sample, ``[B]``."""
@@ -193,7 +197,9 @@ class ConsistencyProblem:
         return torch.where(self.gaussian, self._divergence.loss_of(outputs), self.problem.loss_of(outputs))
 
     def _outputs(self, images: Tensor) -> Mapping[str, Tensor]:
-        self._divergence.reference()
+        if not self._referred:  # here, so that the model is in the mode of the attack
+            with torch.no_grad():
+                self.refer(self._joined.outputs(self._images))
         return self._joined.outputs(images)
 
 
