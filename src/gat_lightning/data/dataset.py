@@ -107,10 +107,12 @@ class JoinedDataset(SplitDataset):
 
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Those of both splits, on the first one's device."""
-        beyond = rows >= len(self.first)
+        positions = rows.cpu()  # how many are of which split decides on shapes
+        beyond = positions >= len(self.first)
         both = torch.empty(0)
-        for split, start, here in ((self.first, 0, ~beyond), (self.second, len(self.first), beyond)):
-            wanted = split.rows[(rows[here] - start).to(split.rows.device)]
+        for split, start, part in ((self.first, 0, ~beyond), (self.second, len(self.first), beyond)):
+            wanted = split.rows[to_device(positions[part] - start, split.rows.device)]
+            here = to_device(part.nonzero().flatten(), rows.device)
             marked = {name: label[here] for name, label in labels.items()}
             found = split.pixels(wanted, marked).to(rows.device)
             if not start:
