@@ -181,6 +181,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "runs_left": partial(_listing, "left"),
     "runs_after": partial(_listing, "after"),
     "cpu": partial(_benchmark, "cpu"),
+    "fast": partial(_benchmark, "fast"),
     "autoattack": partial(_benchmark, "autoattack"),
 }
 """What generates each part."""
