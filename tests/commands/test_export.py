@@ -15,104 +15,23 @@ import timm
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from gat_lightning.commands.evaluate.run import run as evaluate
 from gat_lightning.commands.evaluate.subject import load_subject
-from gat_lightning.commands.export import check_same, run
-from gat_lightning.config.build import build_data, build_module
+from gat_lightning.commands.export import run
 from gat_lightning.config.checkpoint import load_classifier, load_described
 from gat_lightning.errors import UserError
-from gat_lightning.formats import ONNX, Description, Format, Safetensors, TorchScript
+from gat_lightning.formats import ONNX, Format, Safetensors, TorchScript
 from gat_lightning.formats.safetensors import read_classifier
-from gat_lightning.models import normalized, preact_resnet18
+from gat_lightning.models import preact_resnet18
 from support.configurations import composed
-
-
-class Own(nn.Module):
-    """Somebody's classifier: a head under two names, one buffer, and no normalisation of its own."""
-
-    def __init__(self, num_classes: int, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, width, 3, padding=1)
-        self.norm = nn.BatchNorm2d(width)
-        self.register_buffer("scale", torch.full((1,), 2.0))
-        self.head = self.alias = nn.Linear(width, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.alias(self.scale * torch.relu(self.norm(self.conv(x))).mean((2, 3)))
-
-
-def own(*, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, width: int = 4) -> nn.Module:
-    return normalized(Own(num_classes, width), mean, std)
-
-
-class Branching(nn.Module):
-    """Somebody's classifier whose code asks how bright a batch is, or how large."""
-
-    def __init__(self, num_classes: int, when: str) -> None:
-        super().__init__()
-        self.when, self.fc = when, nn.Linear(64, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        taken = {
-            "bright": lambda: x.mean() > 0.8,
-            "dark": lambda: x.amax() < 0.2,
-            "one": lambda: len(x) == 1,
-            "several": lambda: len(x) > 4,
-            "never": lambda: x.amax() > 2,
-        }[self.when]()
-        return self.fc(-x.flatten(1) if taken else x.flatten(1))
-
-
-def branching(*, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, when: str) -> nn.Module:
-    return Branching(num_classes, when)
-
-
-class Weighted(nn.Module):
-    """Somebody's classifier with an argument called ``weights``, which is no file, and no normalisation of ours."""
-
-    def __init__(
-        self, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, weights: list[float]
-    ) -> None:
-        super().__init__()
-        self.shift, self.weights, self.fc = 2 * mean[0], list(weights), nn.Linear(64 * len(weights), num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(torch.cat([weight * (x - self.shift).flatten(1) for weight in self.weights], 1))
-
-
-def precise(*, num_classes: int, image: tuple[int, int, int], mean: Any, std: Any, dtype: str) -> nn.Module:
-    return own(num_classes=num_classes, image=image, mean=mean, std=std).to(getattr(torch, dtype))
-
+from support.own_classifiers import Own, checkpoint, encoder, exported
 
 TIMM = ("encoder=timm", "encoder.name=test_resnet")
 TORCHVISION = ("encoder=torchvision", "encoder.name=shufflenet_v2_x0_5")
-OWN = (f"encoder._target_={__name__}.own",)
-
-
-def checkpoint(directory: Path, *overrides: str) -> Path:
-    """Of a model that was not trained, but whose parameters and statistics are all of their own."""
-    config = composed("train", "experiment=quickstart", "task=macro+rotation", "paths.run=.", *overrides)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = build_module(config, build_data(config).info)
-        with torch.no_grad():
-            for name, tensor in module.model.state_dict().items():
-                if tensor.is_floating_point():
-                    tensor.mul_(1 + 0.1 * torch.rand_like(tensor)).add_(0.01 * torch.rand_like(tensor))
-                assert torch.isfinite(tensor).all(), name
-    content: dict[str, Any] = {"state_dict": module.state_dict(), "epoch": 0, "global_step": 0}
-    module.on_save_checkpoint(content)
-    path = directory / "checkpoints" / "best.ckpt"
-    path.parent.mkdir(parents=True)
-    torch.save(content, path)
-    return path
-
-
-def exported(path: Path, *overrides: str) -> Path:
-    return run(composed("export", f"checkpoint={path}", *overrides))
+OWN = (encoder("own"),)
 
 
 @pytest.fixture(scope="module")
@@ -263,91 +182,12 @@ def test_nothing_is_overwritten(small: Path, tmp_path: Path) -> None:
     assert file.read_text() == "precious"
 
 
-class Wrong(Safetensors):
-    """Spoils one weight."""
-
-    def write(self, classifier: nn.Module, description: Description, path: Path) -> None:
-        super().write(classifier, description, path)
-        tensors = load_file(path)
-        tensors["fc.bias"][3] += 1e-3
-        save_file(tensors, path, {"gat_lightning": description.to_json()})
-
-
-class OneBatch(Safetensors):
-    """Works for one size of batches, like a careless trace."""
-
-    def read(self, path: Path) -> Any:
-        classifier = read_classifier(path)[0]
-        return lambda images: classifier(images.view(7, 1, 8, 8))
-
-
-@pytest.mark.parametrize(("form", "message"), [(Wrong, "differs by 1.0e-03"), (OneBatch, "fails on a batch of 1")])
-def test_a_wrong_file_is_not_left_behind(form: type[Format], message: str, small: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=message):
-        exported(small, f"format._target_={__name__}.{form.__name__}", f"output={tmp_path / 'mine.safetensors'}")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("when", "batch"),
-    [
-        ("bright", r"a batch of 7 \(bright images\)"),
-        ("dark", r"a batch of 7 \(dark images\)"),
-        ("one", r"a batch of 1 \(noise\)"),
-        ("several", r"a batch of 7 \(noise\)"),
-    ],
-)
-def test_a_trace_with_a_branch_baked_in_is_refused(when: str, batch: str, tmp_path: Path) -> None:
-    path = checkpoint(
-        tmp_path / "run", f"encoder._target_={__name__}.branching", "~encoder.width", f"+encoder.when={when}"
-    )
-    with pytest.raises(UserError, match=rf"differs by .* on {batch}: its architecture cannot be exported this way"):
-        exported(path, "format=torchscript")
-    assert not list((tmp_path / "run" / "export").iterdir())
-    assert exported(path).is_file()  # safetensors keeps no trace
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("when", "message"),
-    [("bright", "Branching cannot be exported"), ("one", "fails on a batch of 7")],
-)
-def test_onnx_refuses_branches_too(when: str, message: str, tmp_path: Path) -> None:
-    path = checkpoint(
-        tmp_path / "run", f"encoder._target_={__name__}.branching", "~encoder.width", f"+encoder.when={when}"
-    )
-    with pytest.raises(UserError, match=message):
-        exported(path, "format=onnx")
-    assert not list((tmp_path / "run" / "export").iterdir())
-
-
-def test_the_tracer_s_warnings_are_shown_once(small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    exported(small, "format=torchscript", f"output={tmp_path / 'small.pt'}")
-    assert not caplog.records
-    path = checkpoint(
-        tmp_path / "run", f"encoder._target_={__name__}.branching", "~encoder.width", "+encoder.when=never"
-    )
-    exported(path, "format=torchscript")
-    (record,) = caplog.records
-    assert record.levelname == "WARNING"
-    assert "Converting a tensor to a Python boolean might cause the trace to be incorrect" in record.getMessage()
-    assert Path(__file__).name in record.getMessage()
-
-
-class Overflowing(nn.Module):
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.where(images.mean((1, 2, 3)) > 0.9, torch.inf, 0).unsqueeze(1)
-
-
-def test_logits_that_are_not_finite_are_no_standard(small: Path) -> None:
-    description, model = load_described(small)[1], Overflowing()
-    with pytest.raises(UserError, match=r"gives logits that are not finite on a batch of 7 \(bright images\)"):
-        check_same(model, model, description, 1e-6)
-
-
 def test_an_own_encoder_keeps_its_argument_called_weights(tmp_path: Path) -> None:
     path = checkpoint(
-        tmp_path / "run", f"encoder._target_={__name__}.Weighted", "~encoder.width", "+encoder.weights=[1,-2]"
+        tmp_path / "run",
+        encoder("Weighted"),
+        "~encoder.width",
+        "+encoder.weights=[1,-2]",
     )
     classifier, description = read_classifier(exported(path))
     assert torch.equal(classifier(IMAGES), load_classifier(path)(IMAGES))
@@ -359,7 +199,10 @@ def test_an_own_encoder_keeps_its_argument_called_weights(tmp_path: Path) -> Non
 @pytest.mark.parametrize("form", ["safetensors", "torchscript", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_own_encoders_of_other_types_are_trained_and_exported_in_float32(form: str, dtype: str, tmp_path: Path) -> None:
     path = checkpoint(
-        tmp_path / "run", f"encoder._target_={__name__}.precise", "~encoder.width", f"+encoder.dtype={dtype}"
+        tmp_path / "run",
+        encoder("precise"),
+        "~encoder.width",
+        f"+encoder.dtype={dtype}",
     )
     classifier = load_classifier(path)
     assert {value.dtype for value in classifier.state_dict().values() if value.is_floating_point()} == {torch.float32}
