@@ -30,7 +30,6 @@ _TEXT = (
     "split", "device", "*attack.loss", "*attack.norm", "*attack.mode", "*attack.tasks", "*attack.random_start",
     "unlabeled.mode", "unlabeled.images", "method.norm", "method.mode", "method.pairing",
     "curvature.mode", "curvature.derivative", "curvature.scheme", "weighting.normalize", "weighting.target",
-    "unlabeled.mode", "unlabeled.images",
     "callbacks.*.mode", "trainer.accelerator", "trainer.devices", "trainer.strategy",
     "trainer.precision", "trainer.deterministic", "paper.table", "paper.scale", "paper.data", "paper.encoder",
 )  # fmt: skip
