@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from gat_lightning.data import duplicates
+from gat_lightning.data.dataset import ArrayDataset
 from gat_lightning.data.duplicates import equal_files, equal_images
 
 
@@ -31,9 +33,12 @@ def test_files_are_equal_if_all_their_bytes_are(tmp_path, length):
     assert equal_files([str(tmp_path / "absent"), *map(str, paths[:1]), str(tmp_path / "absent")]) == []
 
 
-@pytest.mark.parametrize("batch", [1, 7, 100])
-def test_images_are_equal_if_all_their_pixels_are(batch):
+@pytest.mark.parametrize("hashed", [1, 7, 1024])
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_images_are_equal_if_all_their_pixels_are(monkeypatch, size, hashed):
+    monkeypatch.setattr(duplicates, "_HASHED", hashed)
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (100, 1, 2, 2)).astype(np.uint8))
-    assert sorted(equal_images(images.split(batch))) == by_content([image.tolist() for image in images])
     last = images.contiguous(memory_format=torch.channels_last)
-    assert equal_images(last.split(batch)) == equal_images(images.split(batch))
+    for stored in (images, last):
+        splits = [ArrayDataset(stored, {}, rows) for rows in torch.arange(100).split(size)]
+        assert sorted(equal_images(splits)) == by_content([image.tolist() for image in images])

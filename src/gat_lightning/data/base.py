@@ -28,9 +28,6 @@ from gat_lightning.validate import check_int, check_real
 Macro = Mapping[str, Sequence[int | str]]
 """``{macro class: [class indices or names]}``."""
 
-# Images that are hashed at a time.
-_HASHED = 1024
-
 
 class ImageDataModule(pl.LightningDataModule, ABC):
     """Data module of batches of images in [0, 1] with labels: all of them, or those that the trainer's module reads.
@@ -149,8 +146,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.setup()
         splits = self._compared()
         places = [Place(name, position) for name, split in splits.items() for position in range(len(split))]
-        batches = (split.pixels(rows, {}) for split in splits.values() for rows in split.rows.split(_HASHED))
-        return [[places[position] for position in group] for group in equal_images(batches)]
+        return [[places[position] for position in group] for group in equal_images(splits.values())]
 
     def _compared(self) -> dict[str, SplitDataset]:
         return self._datasets

@@ -7,8 +7,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from torch import Tensor
-
 from gat_lightning.data.dataset import FileDataset, SplitDataset
 from gat_lightning.data.listing import shorten
 from gat_lightning.errors import UserError
@@ -40,14 +38,11 @@ def equal_files(paths: Sequence[str]) -> list[list[int]]:
     return _divided(groups, lambda position: _hash_of(paths[position], _BEGINNING))
 
 
-def equal_images(batches: Iterable[Tensor]) -> list[list[int]]:
-    """Positions of equal images, in groups of at least two.
-
-    Args:
-        batches: images uint8 ``[B, C, H, W]``; positions count through all batches.
-    """
+def equal_images(splits: Iterable[SplitDataset]) -> list[list[int]]:
+    """Positions of equal images, in groups of at least two; they count through all splits."""
     positions = defaultdict(list)
-    hashes = (blake2b(image.numpy().tobytes(), digest_size=16).digest() for batch in batches for image in batch.cpu())
+    batches = (split.pixels(rows, {}).cpu() for split in splits for rows in split.rows.split(_HASHED))
+    hashes = (blake2b(image.numpy().tobytes(), digest_size=16).digest() for batch in batches for image in batch)
     for position, found in enumerate(hashes):
         positions[found].append(position)
     return [group for group in positions.values() if len(group) > 1]
@@ -69,8 +64,7 @@ def refuse_test_images(images: SplitDataset, test: SplitDataset, what: str) -> N
             "%s: whether test images are among them is not looked at, as pictures are decoded for each batch", what
         )
         return
-    batches = (split.pixels(rows, {}) for split in (test, images) for rows in split.rows.split(_HASHED))
-    found = [group for group in equal_images(batches) if group[0] < len(test) <= group[-1]]
+    found = [group for group in equal_images((test, images)) if group[0] < len(test) <= group[-1]]
     if found:
         named = [f"image {group[-1] - len(test)} (test image {group[0]})" for group in found]
         raise UserError(f"{what}: {len(found):,} test images are among them: {shorten(named)}; take them out")
