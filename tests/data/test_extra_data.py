@@ -42,7 +42,7 @@ def mixtures(draw):
 @given(mixtures(), st.integers(1, 5), st.integers(0, 9))
 def test_every_joined_batch_has_its_fraction_and_every_rank_its_share(mixture, ranks, epoch):
     samples, _, fraction, batch_size, seed = mixture
-    samplers = [MixedBatchSampler(*mixture, rank, ranks) for rank in range(ranks)]
+    samplers = [MixedBatchSampler(*mixture, rank=rank, ranks=ranks) for rank in range(ranks)]
     for sampler in samplers:
         sampler.set_epoch(epoch)
     for step in zip(*samplers, strict=True):

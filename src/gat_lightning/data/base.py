@@ -18,7 +18,13 @@ from gat_lightning.data.dataset import JoinedDataset, SplitDataset
 from gat_lightning.data.duplicates import Place, equal_images
 from gat_lightning.data.loader import BatchLoader, TrainingLoader
 from gat_lightning.data.macro import macro_label, macro_of_class
-from gat_lightning.data.sampler import EvaluationBatchSampler, JointBatchSampler, MixedBatchSampler, steps_of_longer
+from gat_lightning.data.sampler import (
+    EvaluationBatchSampler,
+    JointBatchSampler,
+    MixedBatchSampler,
+    OrderSettings,
+    steps_of_longer,
+)
 from gat_lightning.data.settings import check_target
 from gat_lightning.data.unlabeled import OWN, REST, read_unlabeled, unlabeled_source, with_unlabeled
 from gat_lightning.errors import SettingError, UserError
@@ -218,11 +224,15 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """
         labelled, steps = len(self.split("train")), self._steps()
         further = len(self.training_split()) - labelled
-        settings = self.batch_size, self.seed, *self._ranks(), reshuffle, steps
+        rank, ranks = self._ranks()
+        settings: OrderSettings = {"rank": rank, "ranks": ranks, "reshuffle": reshuffle, "steps": steps}
         if not further:
-            return JointBatchSampler(labelled, *settings)
+            return JointBatchSampler(labelled, self.batch_size, self.seed, **settings)
         setting = self._further_fraction
-        return MixedBatchSampler(labelled, further, getattr(self, setting), *settings, setting=f"data.{setting}")
+        fraction = getattr(self, setting)
+        return MixedBatchSampler(
+            labelled, further, fraction, self.batch_size, self.seed, setting=f"data.{setting}", **settings
+        )
 
     _further_fraction = "unlabeled_fraction"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
+from typing_extensions import Unpack
 
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import Shard, generator_for
@@ -68,6 +69,15 @@ def steps_of_longer(samples: int, extra: int, fraction: float, batch_size: int) 
     """Joined batches of which each has ``fraction`` extra samples, until both kinds have had a whole pass."""
     drawn = min(max(round(batch_size * fraction), 1), batch_size - 1)
     return max(-(-samples // (batch_size - drawn)), -(-extra // drawn))
+
+
+class OrderSettings(TypedDict, total=False):
+    """The optional arguments of :class:`JointBatchSampler`, which its subclass passes on to it."""
+
+    rank: int
+    ranks: int
+    reshuffle: bool
+    steps: int | None
 
 
 class JointBatchSampler(Sampler[Request]):
@@ -174,11 +184,8 @@ class MixedBatchSampler(JointBatchSampler):
         fraction: fraction of extra samples in a joined batch, in (0, 1).
         batch_size: size of the joined batch of all ranks, extra samples included.
         seed: seed of the run.
-        rank: rank of this process.
-        ranks: number of processes.
-        reshuffle: whether the order and the extra samples change every epoch.
-        steps: as for :class:`JointBatchSampler`.
         setting: name of the setting that ``fraction`` is, for messages.
+        **settings: those of :class:`JointBatchSampler`.
 
     Raises:
         UserError: as for :class:`JointBatchSampler`, or a batch would hold no real or no extra sample.
@@ -191,13 +198,11 @@ class MixedBatchSampler(JointBatchSampler):
         fraction: float,
         batch_size: int,
         seed: int,
-        rank: int = 0,
-        ranks: int = 1,
-        reshuffle: bool = True,
-        steps: int | None = None,
+        *,
         setting: str = "data.extra_fraction",
+        **settings: Unpack[OrderSettings],
     ) -> None:
-        super().__init__(samples, batch_size, seed, rank, ranks, reshuffle, steps)
+        super().__init__(samples, batch_size, seed, **settings)
         self.extra, self.fraction = extra, fraction
         drawn = self._extra_of(batch_size)
         if not 0 < drawn < batch_size:
