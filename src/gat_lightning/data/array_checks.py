@@ -1,11 +1,16 @@
 """Checks of the images and labels in a file of arrays; each message says what to save instead."""
 
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gat_lightning.errors import UserError
+from gat_lightning.info import DataInfo
 
 _SAMPLE = 1000
 """Most images whose range is checked: an array may be mapped from a file that is larger than the memory."""
@@ -57,6 +62,34 @@ def check_label_dtype(array: NDArray[Any], where: str) -> None:
         )
 
 
+def checked_images(path: Path, key: str, array: NDArray[Any], info: DataInfo, setting: str) -> Tensor:
+    """Images of an array uint8 ``[N, H, W, C]``, or ``[N, H, W]`` for grey levels, as ``[N, C, H, W]``.
+
+    Args:
+        path: the file that the array is from.
+        key: its name there.
+        array: of images.
+        info: description of the data set that the images are added to.
+        setting: that names the file.
+
+    Raises:
+        UserError: the images do not match the data set, or there are none.
+    """
+    channels, height, width = info.image
+    check_image_dtype(array, f"{path}: {key}")
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.shape[1:] != (height, width, channels):
+        raise UserError(
+            f"{path}: {key} has shape {list(array.shape)}; the images of {info.name} need"
+            f" [N, {height}, {width}, {channels}]"
+        )
+    if not len(array):
+        raise UserError(f"{path} holds no images; set {setting}=null to train without them")
+    check_image_range(array, f"{path}: {key}")
+    return _as_tensor(array).permute(0, 3, 1, 2)
+
+
 def _to_uint8(array: NDArray[Any]) -> str:
     if array.dtype.kind == "b":
         return "Save array.astype(np.uint8) * 255"
@@ -99,3 +132,9 @@ def _to_indices(array: NDArray[Any]) -> str:
     if array.ndim == 1 and (array.dtype.kind == "b" or (array.dtype.kind == "f" and (array == np.rint(array)).all())):
         return ": save array.astype(np.int64)"
     return ""
+
+
+def _as_tensor(array: NDArray[Any]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and nobody writes
+        return torch.from_numpy(array)

@@ -5,9 +5,6 @@ unlabelled photographs with the labels of a standard classifier; Gowal et al. (2
 generative model.
 """
 
-import struct
-import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gat_lightning.data.array_checks import check_image_dtype, check_image_range, check_label_dtype
-from gat_lightning.data.npz import HEADERS, check_member
+from gat_lightning.data.array_checks import check_label_dtype, checked_images
+from gat_lightning.data.npz import npz_arrays
 from gat_lightning.data.pickled import pickled_arrays
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo
@@ -65,41 +62,11 @@ def read_extra(path: Path, info: DataInfo) -> tuple[Tensor, Tensor]:
     if missing:
         found = ", ".join(arrays) or "none at all"
         raise UserError(f"{path} has no array {', '.join(missing)}; it has {found}. It must have {image} and {label}")
-    images, labels = (
-        check_images(path, image, arrays[image], info, "data.extra"),
-        _labels(path, label, arrays[label], info),
-    )
+    images = checked_images(path, image, arrays[image], info, "data.extra")
+    labels = _labels(path, label, arrays[label], info)
     if len(images) != len(labels):
         raise UserError(f"{path}: {len(images):,} images ({image}) but {len(labels):,} labels ({label})")
     return images, labels
-
-
-def check_images(path: Path, key: str, array: NDArray[Any], info: DataInfo, setting: str) -> Tensor:
-    """Images of an array uint8 ``[N, H, W, C]``, or ``[N, H, W]`` for grey levels, as ``[N, C, H, W]``.
-
-    Args:
-        path: the file that the array is from.
-        key: its name there.
-        array: of images.
-        info: description of the data set that the images are added to.
-        setting: that names the file.
-
-    Raises:
-        UserError: the images do not match the data set, or there are none.
-    """
-    channels, height, width = info.image
-    check_image_dtype(array, f"{path}: {key}")
-    if array.ndim == 3:
-        array = array[..., None]
-    if array.shape[1:] != (height, width, channels):
-        raise UserError(
-            f"{path}: {key} has shape {list(array.shape)}; the images of {info.name} need"
-            f" [N, {height}, {width}, {channels}]"
-        )
-    if not len(array):
-        raise UserError(f"{path} holds no images; set {setting}=null to train without them")
-    check_image_range(array, f"{path}: {key}")
-    return _as_tensor(array).permute(0, 3, 1, 2)
 
 
 def _labels(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor:
@@ -110,45 +77,3 @@ def _labels(path: Path, key: str, array: NDArray[Any], info: DataInfo) -> Tensor
             f"{path}: {key} goes from {array.min()} to {array.max()}; {info.name} has the classes 0 to {classes - 1}"
         )
     return torch.from_numpy(array.astype(np.int64))
-
-
-def _as_tensor(array: NDArray[Any]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and nobody writes
-        return torch.from_numpy(array)
-
-
-def npz_arrays(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
-    """Arrays of a file by name: those of ``keys``, mapped into memory where that can be, and nothing of others.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
-            return {
-                key: _array_of(path, archive.getinfo(f"{key}.npy"), file) if key in keys else np.empty(0)
-                for key in file.files
-            }
-    except (MemoryError, UserError):
-        raise
-    except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
-        reason = str(error).split(". ")[0]  # what NumPy says after it is how to load the file unsafely
-        raise UserError(f"{path} cannot be read (damaged, or not an .npz of plain arrays): {reason}") from error
-
-
-def _array_of(path: Path, member: zipfile.ZipInfo, file: Any) -> NDArray[Any]:
-    """Map the array from the file if it is stored uncompressed; otherwise read it."""
-    if member.compress_type == zipfile.ZIP_STORED:
-        with path.open("rb") as raw:
-            raw.seek(member.header_offset + 26)  # a zip entry's fixed header ends with the lengths of name and extra
-            raw.seek(sum(struct.unpack("<HH", raw.read(4))), 1)
-            read_header = HEADERS.get(np.lib.format.read_magic(raw))
-            if read_header is not None:
-                shape, by_columns, dtype = read_header(raw)
-                if not dtype.hasobject and 0 not in shape:
-                    # Copy on write: torch takes no read-only array without a warning, and nobody writes.
-                    return np.memmap(path, dtype, "c", raw.tell(), shape, "F" if by_columns else "C")
-    check_member(file.zip, member.filename.removesuffix(".npy"))
-    array: NDArray[Any] = file[member.filename]
-    return array

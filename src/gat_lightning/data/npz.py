@@ -1,15 +1,38 @@
-"""Headers of .npz files, checked before memory is allocated."""
+"""Arrays of .npz files, whose headers are checked before memory is allocated."""
 
 import math
+import struct
 import zipfile
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gat_lightning.data.memory import check_memory
+from gat_lightning.errors import UserError
 
-HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-"""Readers of an array's header, by version."""
+# Readers of an array's header, by version.
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def npz_arrays(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
+    """Arrays of a file by name: those of ``keys``, mapped into memory where that can be, and nothing of others.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
+            return {
+                key: _array_of(path, archive.getinfo(f"{key}.npy"), file) if key in keys else np.empty(0)
+                for key in file.files
+            }
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
+        reason = str(error).split(". ")[0]  # what NumPy says after it is how to load the file unsafely
+        raise UserError(f"{path} cannot be read (damaged, or not an .npz of plain arrays): {reason}") from error
 
 
 def check_member(archive: zipfile.ZipFile, key: str) -> None:
@@ -34,9 +57,26 @@ def check_member(archive: zipfile.ZipFile, key: str) -> None:
         raise ValueError(f"{key} has {stored:,} bytes, and its header says {claimed:,}")
 
 
+def _array_of(path: Path, member: zipfile.ZipInfo, file: Any) -> NDArray[Any]:
+    """Map the array from the file if it is stored uncompressed; otherwise read it."""
+    if member.compress_type == zipfile.ZIP_STORED:
+        with path.open("rb") as raw:
+            raw.seek(member.header_offset + 26)  # a zip entry's fixed header ends with the lengths of name and extra
+            raw.seek(sum(struct.unpack("<HH", raw.read(4))), 1)
+            read_header = _HEADERS.get(np.lib.format.read_magic(raw))
+            if read_header is not None:
+                shape, by_columns, dtype = read_header(raw)
+                if not dtype.hasobject and 0 not in shape:
+                    # Copy on write: torch takes no read-only array without a warning, and nobody writes.
+                    return np.memmap(path, dtype, "c", raw.tell(), shape, "F" if by_columns else "C")
+    check_member(file.zip, member.filename.removesuffix(".npy"))
+    array: NDArray[Any] = file[member.filename]
+    return array
+
+
 def _claimed_bytes(file: IO[bytes]) -> int | None:
     """Size that an array claims, in bytes; None if unknown."""
-    read = HEADERS.get(np.lib.format.read_magic(file))
+    read = _HEADERS.get(np.lib.format.read_magic(file))
     if read is None:
         return None
     shape, _, dtype = read(file)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 
+from gat_lightning.data.array_checks import checked_images
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, JoinedDataset, SplitDataset, missing
 from gat_lightning.data.duplicates import refuse_test_images
-from gat_lightning.data.extra import check_images, npz_arrays
 from gat_lightning.data.listing import is_picture, list_files, shorten
 from gat_lightning.data.memory import available_memory
+from gat_lightning.data.npz import npz_arrays
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import DataInfo
@@ -82,7 +83,7 @@ def read_unlabeled(source: Path, info: DataInfo, progress: bool = False) -> Spli
     if key is None:
         found = ", ".join(arrays) or "none at all"
         raise UserError(f"{source} has no array {' or '.join(KEYS)}; it has {found}")
-    images = check_images(source, key, arrays[key], info, "data.unlabeled")
+    images = checked_images(source, key, arrays[key], info, "data.unlabeled")
     return ArrayDataset(images, {}, torch.arange(len(images)))
 
 
