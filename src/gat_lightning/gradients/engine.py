@@ -27,7 +27,8 @@ from gat_lightning.gradients.objectives import GradientStep, Objective
 from gat_lightning.gradients.parameters import Trainable, TrainedParameters
 from gat_lightning.gradients.pending import CombinedGradient, PendingStep
 from gat_lightning.gradients.solving import SolvingStep
-from gat_lightning.gradients.spaces import SPACES, FlatLayout
+from gat_lightning.gradients.spaces import SPACES
+from gat_lightning.gradients.sums import StepSums
 from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.gradients.weighted import WeightedStep
 from gat_lightning.validate import check_int, check_option, check_real
@@ -160,7 +161,7 @@ class GradientEngine:
                 step, combined = self._pending.finish()
                 self._write(combined)
         finally:
-            self.joint_flag = self._pending.flag
+            self.joint_flag = self._pending.sums.flag
             self._forget()
         self._kept.record(step)
         self._watch.after_step(self._named_parameters())
@@ -222,11 +223,11 @@ class GradientEngine:
             self.weighting.check(names)
             self._checked = True
         self._watch.before_step(self._named_parameters())
-        start = objectives, self._trained, self._parameters.device, self.flag
+        start = StepSums(objectives, self._parameters.device, self.flag), self._trained, self.weighting
         weights = self._kept.find(names)
         if weights is None and self.weighting.needs_gramian:
-            return SolvingStep(*start, self._gradients, self.weighting)
-        return WeightedStep(*start, weights, self.weighting)
+            return SolvingStep(*start, self._gradients)
+        return WeightedStep(*start, weights)
 
     def _forget(self) -> None:
         self._pending = None
@@ -240,9 +241,8 @@ class GradientEngine:
             return [replace(each, loss=each.loss / self.world_size) for each in objectives]
 
     def _write(self, combined: CombinedGradient) -> None:
-        layouts = FlatLayout(self.shared), FlatLayout(self._trained.heads)
+        layouts, trained = self._trained.layouts, self._trained.parameters
         pieces = [piece for layout, flat in zip(layouts, combined, strict=True) for piece in layout.pieces(flat)]
-        trained = [*self.shared, *self._trained.heads]
         for parameter, gradient in zip(trained, pieces, strict=True):
             parameter.grad = gradient.to(parameter.dtype)
         for parameter in self._parameters.frozen:

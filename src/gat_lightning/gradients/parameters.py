@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.gradients.objectives import Objective
+from gat_lightning.gradients.spaces import FlatLayout
 
 
 class TrainedParameters:
@@ -88,6 +89,16 @@ class Trainable:
     def heads(self) -> list[nn.Parameter]:
         """The parameters of all decoders, each once."""
         return _distinct([parameter for own in self.decoders.values() for parameter in own])
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that get gradients: the shared ones, then those of the decoders."""
+        return [*self.shared, *self.heads]
+
+    @property
+    def layouts(self) -> tuple[FlatLayout, FlatLayout]:
+        """Of the shared parameters and of the decoders'."""
+        return FlatLayout(self.shared), FlatLayout(self.heads)
 
     def head_of(self, objective: Objective) -> list[nn.Parameter]:
         """The decoder parameters that an objective trains."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gat_lightning.distributed import sum_over_ranks
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients.objectives import Objective, followed
 
@@ -12,13 +13,20 @@ from gat_lightning.gradients.objectives import Objective, followed
 class StepSums:
     """The values of a step's objectives, and the gradients of those that are not weighed, of its parts so far.
 
+    Args:
+        objectives: of the first part.
+        device: where the parameters are.
+        flag: a number of this process.
+
     Attributes:
+        flag: likewise; its sum over the ranks once :meth:`joint` was called.
         losses: ``[K]``, of the objectives that the weighting weighs, float64.
         added_losses: of the others, float64: w l of one with a fixed weight w, l of one that follows weighed ones.
         added_gradients: of Σ w l over the others, by the names of the objectives that they follow.
     """
 
-    def __init__(self, objectives: Sequence[Objective], device: torch.device) -> None:
+    def __init__(self, objectives: Sequence[Objective], device: torch.device, flag: float = 0.0) -> None:
+        self.flag = flag
         self.names = [objective.name for objective in objectives if objective.weight is None]
         added = _added(objectives)
         self.added_names = [objective.name for _, objective in added]
@@ -57,6 +65,18 @@ class StepSums:
                 total = torch.stack([weight * each.loss for weight, each in added if each.follows == follows]).sum()
             gradients = gradients_of(total, inputs, keep_graph or follows != groups[-1])
             add(self.added_gradients[follows], gradients)
+
+    def joint(self, own: Sequence[Tensor], known: Sequence[Tensor] = ()) -> Tensor:
+        """Figures on the CPU, one after another; :attr:`flag` travels with them.
+
+        Args:
+            own: of this process, ``[n]`` each, to be summed over the ranks.
+            known: the same on all ranks, ``[m]`` each; they come before the others.
+        """
+        summed = sum_over_ranks(torch.cat([*own, own[0].new_full((1,), self.flag)]))
+        figures = torch.cat([*known, summed]).cpu()
+        self.flag = float(figures[-1])
+        return figures[:-1]
 
     @property
     def tensors(self) -> list[Tensor]:

@@ -12,7 +12,7 @@ from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients.objectives import GradientStep, Objective
 from gat_lightning.gradients.parameters import Trainable
 from gat_lightning.gradients.pending import CombinedGradient, PendingStep
-from gat_lightning.gradients.sums import add, check_finite, gradients_of, largest
+from gat_lightning.gradients.sums import StepSums, add, check_finite, gradients_of, largest
 from gat_lightning.weighting import Weighting
 
 
@@ -25,27 +25,16 @@ class WeightedStep(PendingStep):
     those that follow weighed ones are in both sums.
 
     Args:
-        objectives: of the first part.
-        trained: what gets gradients.
-        device: where the parameters are.
-        flag: see :class:`PendingStep`.
+        sums: see :class:`PendingStep`.
+        trained: likewise.
+        weighting: losses to weights.
         weights: ``[K]``; None where ``weighting`` finds them from the values of all parts. The graphs of the parts are
             then kept until :meth:`finish`.
-        weighting: losses to weights.
     """
 
-    def __init__(
-        self,
-        objectives: Sequence[Objective],
-        trained: Trainable,
-        device: torch.device,
-        flag: float,
-        weights: Tensor | None,
-        weighting: Weighting,
-    ) -> None:
-        super().__init__(objectives, trained, device, flag)
+    def __init__(self, sums: StepSums, trained: Trainable, weighting: Weighting, weights: Tensor | None) -> None:
+        super().__init__(sums, trained, weighting)
         self._weights = weights
-        self._weighting = weighting
         self._waiting: list[Sequence[Objective]] = []
         self._shared: list[Tensor] = []
         self._heads: list[Tensor] = []
@@ -62,15 +51,15 @@ class WeightedStep(PendingStep):
         sums, solved = self.sums, self._weights is None
         own = [sums.losses, sums.added_losses]
         if self._weights is None:
-            values = self._checked(self.joint(own))
+            values = self._checked(sums.joint(own))
             losses = values[: len(sums.names)]
-            weights = self._weighting(losses.new_empty(0, 0), losses, sums.names)
+            weights = self.weighting(losses.new_empty(0, 0), losses, sums.names)
             for objectives in self._waiting:
                 self._differentiate(objectives, weights)
             (entry,) = sum_over_ranks(self._largest()).cpu()
         else:
             weights = self._weights
-            *_, entry = figures = self.joint([*own, self._largest()])
+            *_, entry = figures = sums.joint([*own, self._largest()])
             values = self._checked(figures[:-1])
         if not entry < float("inf"):
             raise NonFiniteError(
@@ -95,10 +84,10 @@ class WeightedStep(PendingStep):
             own = torch.stack(terms or [total.new_zeros(())]).sum()
         if unit:
             add(self._heads, gradients_of(own, heads, True))
-            self.sums.add_gradients(fixed, self.parameters, True)
+            self.sums.add_gradients(fixed, self.trained.parameters, True)
             add(self._shared, gradients_of(total, self.trained.shared, False))
         else:
-            gradients = gradients_of(total, self.parameters, False)
+            gradients = gradients_of(total, self.trained.parameters, False)
             add(self._shared, gradients[: len(self.trained.shared)])
             add(self._heads, gradients[len(self.trained.shared) :])
 
@@ -111,8 +100,9 @@ class WeightedStep(PendingStep):
         return largest(gradients, self.sums.losses).view(1)
 
     def _combined(self, weights: Tensor) -> CombinedGradient:
-        flat = [layout.zeros(self.sums.losses.device) for layout in self.layouts]
-        shared, heads = (list(layout.pieces(each)) for layout, each in zip(self.layouts, flat, strict=True))
+        layouts = self.trained.layouts
+        flat = [layout.zeros(self.sums.losses.device) for layout in layouts]
+        shared, heads = (list(layout.pieces(each)) for layout, each in zip(layouts, flat, strict=True))
         for totals, gradients in ((shared, self._shared), (heads, self._heads)):
             if totals:
                 add(totals, gradients)
