@@ -12,25 +12,13 @@ from gat_lightning.attacks import FGSM, PGD
 from gat_lightning.batch import Batch
 from gat_lightning.curvature import Curvature
 from gat_lightning.errors import SettingError
-from gat_lightning.methods import (
-    Adversarial,
-    Consistency,
-    Fast,
-    FGSMTraining,
-    Free,
-    Friendly,
-    Madry,
-    Mart,
-    SelfSupervised,
-    Standard,
-    Trades,
-    WeightPerturbation,
-)
+from gat_lightning.methods import Adversarial, Consistency, Free, Madry, Standard, WeightPerturbation
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import Regression
 from gat_lightning.tasks.binary import BinaryClassification
 from gat_lightning.tasks.views import prepare_views
-from gat_lightning.weighting import FAMO, MGDA, Equal, Fixed
+from gat_lightning.weighting import FAMO, MGDA, Equal, Fixed, UPGrad
+from support.methods import ATTACKED
 from support.trainers import quiet_trainer
 from support.training_steps import (
     EPS,
@@ -48,17 +36,6 @@ from support.training_steps import (
 
 MISSING = (1, 4, 5)
 FOLLOWER = "class/consistency"
-METHODS = {
-    "madry": partial(Madry, "separate"),
-    "adversarial": Adversarial,
-    "trades": partial(Trades, eps=EPS, steps=STEPS),
-    "mart": partial(Mart, eps=EPS, steps=STEPS),
-    "fgsm": partial(FGSMTraining, eps=EPS),
-    "fast": partial(Fast, EPS, guard=False),
-    "free": partial(Free, EPS, replays=3),
-    "friendly": partial(Friendly, eps=EPS, steps=STEPS),
-    "self_supervised": SelfSupervised,
-}
 
 
 def batch_of(size=SIZE, missing=MISSING):
@@ -127,15 +104,15 @@ def test_the_step_is_that_of_the_objectives_and_the_divergence(weighting, images
             torch.testing.assert_close(computed.grad, gradient, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ATTACKED)
 @pytest.mark.parametrize(
     ("weighting", "settings"),
-    [(MGDA, {}), (FAMO, {}), (MGDA, {"space": "representation"}), (Equal, {"solve_every": 2})],
-    ids=["mgda", "famo", "representation", "between"],
+    [(UPGrad, {}), (FAMO, {}), (UPGrad, {"space": "representation"}), (Equal, {"solve_every": 2})],
+    ids=["upgrad", "famo", "representation", "between"],
 )
 def test_micro_batches_equal_the_whole_batch_with_every_method(name, weighting, settings):
     def after(**parts):
-        module = module_for(Consistency(METHODS[name](), ramp=0.0), weighting(), **settings, **parts)
+        module = module_for(Consistency(ATTACKED[name](), ramp=0.0), weighting(), **settings, **parts)
         gradients = gradients_after(module, batch_of(20, (0, 3, 4, 11, 19)))
         (follower,) = module.last_step.followers.values()
         return gradients, follower
@@ -147,11 +124,11 @@ def test_micro_batches_equal_the_whole_batch_with_every_method(name, weighting, 
     assert largest_difference(whole, parts) < 1e-9
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ATTACKED)
 def test_a_coefficient_of_0_leaves_the_gradients_of_the_labelled_images(name):
     """All images are labelled: neither their adversarial images nor the gradients change."""
     alone, beside = (gradients_after(module_for(method, MGDA()), toy_batch()) for method in
-                     (METHODS[name](), Consistency(METHODS[name](), 0.0)))  # fmt: skip
+                     (ATTACKED[name](), Consistency(ATTACKED[name](), 0.0)))  # fmt: skip
     assert largest_difference(alone, beside) < 1e-12
 
 
@@ -174,7 +151,7 @@ def test_trades_does_not_count_labelled_images_twice():
     found = {}
     for name in ("trades", "madry"):
         for images in ("missing", "all"):
-            module = module_for(Consistency(METHODS[name](), images=images))
+            module = module_for(Consistency(ATTACKED[name](), images=images))
             fit_one_step(module, batch_of())
             found[name, images] = module.last_step.followers[FOLLOWER][0]
     assert found["trades", "all"] == found["trades", "missing"]

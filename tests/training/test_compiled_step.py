@@ -7,36 +7,13 @@ from torch._dynamo.utils import counters
 from torch.utils.data import DataLoader
 
 from gat_lightning.curvature.terms import Curvature
-from gat_lightning.methods import (
-    Adversarial,
-    Fast,
-    FGSMTraining,
-    Free,
-    Friendly,
-    Madry,
-    Mart,
-    SelfSupervised,
-    Standard,
-    Trades,
-)
+from gat_lightning.methods import Madry, Standard
 from gat_lightning.models.compiler import compiler_settings
 from support.graphs import without_graph_breaks
+from support.methods import METHODS
 from support.trainers import quiet_trainer
-from support.training_steps import EPS, classifier, gradients_after, largest_difference, toy_batch, toy_module
+from support.training_steps import classifier, gradients_after, largest_difference, toy_batch, toy_module
 
-METHODS = {
-    "standard": Standard,
-    "adversarial": Adversarial,
-    "combined": Madry,
-    "separate": lambda: Madry("separate"),
-    "trades": lambda: Trades(eps=EPS, steps=2),
-    "mart": lambda: Mart(eps=EPS, steps=2, random_start="none"),
-    "fast": lambda: Fast(EPS),
-    "fgsm": lambda: FGSMTraining(eps=EPS),
-    "free": lambda: Free(EPS, replays=2),
-    "friendly": lambda: Friendly(eps=EPS, steps=2, random_start="none"),
-    "self-supervised": SelfSupervised,
-}
 DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
 CURVATURES = {
     "off": lambda: Curvature("off"),
@@ -81,7 +58,7 @@ def check_equal(*args, **settings):
 @pytest.mark.parametrize("curvature", ["off", "objective", "forward"])
 def test_a_compiled_step_with_batchnorm_equals_an_eager_one(monkeypatch, curvature):
     without_graph_breaks(monkeypatch)
-    check_equal(normalised, METHODS["separate"], CURVATURES[curvature])
+    check_equal(normalised, METHODS["madry_separate"], CURVATURES[curvature])
 
 
 @pytest.mark.slow
@@ -109,7 +86,7 @@ def test_a_compiled_step_in_either_space_equals_an_eager_one(monkeypatch, net, c
 @pytest.mark.parametrize("curvature", ["off", "objective", "forward"])
 def test_a_step_compiled_by_inductor_equals_an_eager_one(net, curvature):
     torch._dynamo.reset()
-    check_equal(net, METHODS["separate"], CURVATURES[curvature], separate=True)
+    check_equal(net, METHODS["madry_separate"], CURVATURES[curvature], separate=True)
 
 
 def test_batches_of_other_sizes_are_compiled_once(monkeypatch):

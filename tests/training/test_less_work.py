@@ -11,38 +11,14 @@ from torch.utils.data import DataLoader
 
 from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import SettingError
-from gat_lightning.methods import (
-    Adversarial,
-    Fast,
-    FGSMTraining,
-    Free,
-    Friendly,
-    Madry,
-    Mart,
-    SelfSupervised,
-    Standard,
-    Trades,
-)
+from gat_lightning.methods import Adversarial, Free, Madry
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
 from gat_lightning.weighting import FAMO, MGDA, Equal, UPGrad
 from support.given_weights import Given
+from support.methods import METHODS
 from support.trainers import quiet_trainer
 from support.training_steps import EPS, fit_one_step, toy_batch, toy_module
 
-METHODS = {
-    "standard": Standard,
-    "madry": Madry,
-    "madry_separate": partial(Madry, "separate"),
-    "adversarial": Adversarial,
-    "fgsm": partial(FGSMTraining, eps=EPS),
-    "trades": partial(Trades, eps=EPS, steps=2),
-    "trades_separate": partial(Trades, pairing="separate", eps=EPS, steps=2),
-    "mart": partial(Mart, pairing="separate", eps=EPS, steps=2),
-    "fast": partial(Fast, EPS),
-    "free": partial(Free, EPS, replays=2),
-    "fat": partial(Friendly, eps=EPS, steps=2),
-    "self_supervised": SelfSupervised,
-}
 DIFFERENCE = {"derivative": "finite_difference", "step": 1e-3}
 
 
