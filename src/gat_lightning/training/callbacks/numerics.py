@@ -35,24 +35,18 @@ class Numerics(pl.Callback):
 
     def __init__(self, allow_tf32: bool) -> None:
         self._allow_tf32 = allow_tf32
-        self._set: ExitStack | None = None
+        self._set = ExitStack()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Set them."""
-        self._put_back()
-        self._set = ExitStack()
+        self._set.close()
         self._set.enter_context(without_fills())
         self._set.enter_context(tf32(self._allow_tf32))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Put them back."""
-        self._put_back()
+        self._set.close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Put them back."""
-        self._put_back()
-
-    def _put_back(self) -> None:
-        if self._set is not None:
-            self._set.close()
-            self._set = None
+        self._set.close()
