@@ -6,24 +6,13 @@ import torch
 from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients import Objective
 from gat_lightning.weighting import FAMO, IMTL, MGDA, Equal, Fixed
-from support.two_task_net import TASKS, Net, engine_for
+from support.two_task_net import TASKS, batch, engine_for, net
 
-SIZE, WEIGHT, PENALTY = 8, 0.6, 0.7
+SIZE, SEED, WEIGHT, PENALTY = 8, 3, 0.6, 0.7
 FOLLOWED = ("class/clean", "class/adv")
 NAMES = [f"{task}/{view}" for view in ("clean", "adv") for task in TASKS]
 FIXED = dict(zip(NAMES, (1.0, 0.5, 2.0, 0.1), strict=True))
 RULES = {"mgda": MGDA, "imtl": IMTL, "equal": Equal, "fixed": lambda: Fixed(FIXED), "famo": FAMO}
-
-
-def batch():
-    generator = torch.Generator().manual_seed(3)
-    labels = {task: torch.randint(classes, (SIZE,), generator=generator) for task, classes in TASKS.items()}
-    return torch.randn(SIZE, 4, dtype=torch.float64, generator=generator), labels
-
-
-def net():
-    torch.manual_seed(0)
-    return Net().double()
 
 
 def losses_of(model, images, total):
@@ -41,7 +30,7 @@ def objectives(model, images, labels, total):
 
 
 def take_step(engine, model, parts=1):
-    images, labels = batch()
+    images, labels = batch(SEED)
     for rows in torch.arange(SIZE).chunk(parts):
         own = {task: label[rows] for task, label in labels.items()}
         engine.accumulate(*objectives(model, images[rows], own, SIZE))
@@ -63,7 +52,7 @@ def test_its_gradient_is_added_with_the_sum_of_the_weights_that_it_follows(rule,
     if between:
         step = take_step(engine, model, parts)
     assert step.solved != between
-    images, labels = batch()
+    images, labels = batch(SEED)
     weighed, _ = model.objectives(images, labels, SIZE)
     follower, penalty = losses_of(model, images, SIZE)
     weights = dict(zip(step.names, step.weights.tolist(), strict=True))
@@ -86,8 +75,8 @@ def test_its_gradient_is_added_with_the_sum_of_the_weights_that_it_follows(rule,
 
 def test_a_weighting_that_follows_the_losses_has_it_in_its_one_pass():
     model = net()
-    step = take_step(engine_for(model, FAMO(), "parameters"), model, parts=2)
-    images, labels = batch()
+    step = take_step(engine_for(model, FAMO()), model, parts=2)
+    images, labels = batch(SEED)
     weighed, _ = model.objectives(images, labels, SIZE)
     follower, penalty = losses_of(model, images, SIZE)
     weights = dict(zip(step.names, step.weights.tolist(), strict=True))
@@ -100,8 +89,8 @@ def test_a_weighting_that_follows_the_losses_has_it_in_its_one_pass():
 
 def test_under_equal_weights_the_step_is_that_of_the_plain_sum():
     model = net()
-    step = take_step(engine_for(model, Equal(), "parameters"), model)
-    images, labels = batch()
+    step = take_step(engine_for(model, Equal()), model)
+    images, labels = batch(SEED)
     weighed, _ = model.objectives(images, labels, SIZE)
     follower, penalty = losses_of(model, images, SIZE)
     share = float(step.weights[0])
@@ -113,12 +102,12 @@ def test_under_equal_weights_the_step_is_that_of_the_plain_sum():
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_weighting_sees_neither_its_gradient_nor_its_loss(rule):
-    images, labels = batch()
+    images, labels = batch(SEED)
     steps = []
     for with_it in (False, True):
         model = net()
         found, taps = objectives(model, images, labels, SIZE)
-        steps.append(engine_for(model, RULES[rule](), "parameters").step(found if with_it else found[:-1], taps))
+        steps.append(engine_for(model, RULES[rule]()).step(found if with_it else found[:-1], taps))
     assert torch.equal(steps[0].weights, steps[1].weights)
     assert torch.equal(steps[0].losses, steps[1].losses)
     assert steps[0].followers == {}
@@ -134,8 +123,8 @@ def test_the_weighting_sees_neither_its_gradient_nor_its_loss(rule):
 )
 def test_what_it_follows_has_a_weight(follows, weight, message):
     model = net()
-    found, taps = objectives(model, *batch(), SIZE)
-    engine = engine_for(model, MGDA(), "parameters")
+    found, taps = objectives(model, *batch(SEED), SIZE)
+    engine = engine_for(model, MGDA())
 
     def step():
         found[-1] = Objective("class/consistency", "class", found[-1].loss, weight=weight, follows=follows)
@@ -148,9 +137,9 @@ def test_what_it_follows_has_a_weight(follows, weight, message):
 @pytest.mark.parametrize("solve_every", [1, 2])
 def test_a_loss_that_is_not_finite_is_named(solve_every):
     model = net()
-    engine = engine_for(model, MGDA(), "parameters", solve_every=solve_every)
+    engine = engine_for(model, MGDA(), solve_every=solve_every)
     take_step(engine, model)
-    found, taps = objectives(model, *batch(), SIZE)
+    found, taps = objectives(model, *batch(SEED), SIZE)
     found[-1] = Objective("class/consistency", "class", found[-1].loss * torch.nan, weight=0.0, follows=FOLLOWED)
     with pytest.raises(NonFiniteError, match="objective 'class/consistency' is not finite"):
         engine.step(found, taps)

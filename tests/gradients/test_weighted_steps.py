@@ -12,7 +12,7 @@ from gat_lightning.errors import NonFiniteError
 from gat_lightning.gradients import GradientEngine, Objective
 from gat_lightning.weighting import MGDA, Equal, Fixed, Weighting
 from support.given_weights import Given
-from support.two_task_net import TASKS, Net
+from support.two_task_net import batch, engine_for, net
 
 RULES = [
     rule
@@ -23,22 +23,6 @@ RULES = [
     and rule.needs_gramian
 ]
 SIZE = 8
-
-
-def batch(seed):
-    generator = torch.Generator().manual_seed(seed)
-    labels = {task: torch.randint(classes, (SIZE,), generator=generator) for task, classes in TASKS.items()}
-    return torch.randn(SIZE, 4, dtype=torch.float64, generator=generator), labels
-
-
-def net():
-    torch.manual_seed(0)
-    return Net().double()
-
-
-def engine_for(model, weighting, **settings):
-    decoders = {task: model.heads[task].parameters() for task in TASKS}
-    return GradientEngine(model.shared, decoders, weighting, **settings)
 
 
 def objectives(model, images, labels, total, fixed):

@@ -43,6 +43,19 @@ class Net(nn.Module):
         return [*self.first.parameters(), *self.second.parameters()]
 
 
-def engine_for(net, weighting, space, world_size=1, **settings):
+def net():
+    """In float64, the same each time."""
+    torch.manual_seed(0)
+    return Net().double()
+
+
+def batch(seed, size=8):
+    """Inputs and labels of both tasks."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = {task: torch.randint(classes, (size,), generator=generator) for task, classes in TASKS.items()}
+    return torch.randn(size, 4, dtype=torch.float64, generator=generator), labels
+
+
+def engine_for(net, weighting, space="parameters", world_size=1, **settings):
     decoders = {task: net.heads[task].parameters() for task in TASKS}
     return GradientEngine(net.shared, decoders, weighting, space=space, world_size=world_size, **settings)
