@@ -66,9 +66,9 @@ def interval(setting: Group, view: str) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def robust_accuracy(setting: Group, view: str = "autoattack") -> MeanStd | None:
-    """Accuracy of the best checkpoints in a view, such as under AutoAttack, in percent, over the seeds."""
-    found = setting.summary(MetricName("test", view, "accuracy"), "best")
+def robust_accuracy(setting: Group) -> MeanStd | None:
+    """Accuracy of the best checkpoints under AutoAttack, in percent, over the seeds."""
+    found = setting.summary(MetricName("test", "autoattack", "accuracy"), "best")
     return found and MeanStd(100 * found.mean, 100 * found.std, found.n)
 
 
@@ -82,16 +82,6 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _report(runs: str) -> str:
     return f"\n{markdown(summarise(kept(runs), 'best'))}"
-
-
-def _digits_fast() -> str:
-    rows = [["setting", "seeds", "clean", "PGD-20", "AutoAttack"]]
-    for each in sorted(kept("fast"), key=lambda each: "precision=auto" in each.label):
-        preset = "fast" if "precision=auto" in each.label else "exact"
-        accuracies = [robust_accuracy(each, view) for view in ("clean", "pgd20", "autoattack")]
-        count = sum(not record.is_evaluation for record in each.records)
-        rows.append([f"`engine={preset}`", str(count), *(mean.text(1) if mean else "" for mean in accuracies)])
-    return _table(rows)
 
 
 def _demo() -> str:
@@ -185,7 +175,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "cifar10_10pct": partial(_report, "cifar10_10pct"),
     "cifar10_intervals": _cifar10_intervals,
     "methods": partial(_report, "methods"),
-    "digits_fast": _digits_fast,
+    "digits_fast": partial(_report, "fast"),
     "overfitting": _overfitting,
     "runs_before": partial(_listing, "before"),
     "runs_during": partial(_listing, "during"),

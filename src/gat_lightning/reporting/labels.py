@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from gat_lightning.reporting.presets import with_presets
 from gat_lightning.reporting.records import Record
 
 _NOT_IN_A_LABEL = (
@@ -34,7 +35,7 @@ def _of_trainings(settings: Sequence[Sequence[Record]]) -> list[str]:
         common = set(words[0]).intersection(*words) if words else set()
         labels = [" ".join(word for word in each if word not in common) for each in words]
     if len(set(labels)) < len(labels):
-        labels = _by_settings([records[0].settings for records in settings])
+        labels = _by_settings([with_presets(records[0].settings) for records in settings])
     names = [str(records[0].configuration.get("name", "default")) for records in settings]
     return [text or name for text, name in zip(labels, names, strict=True)]
 
