@@ -58,8 +58,16 @@ class Row:
         return None if self.bar is None or self.ratio is None else self.bar.met(self.ratio)
 
 
-def ratio_row(group: str, what: str, times: Times, numerator: str, denominator: str, bar: Bar | None = None) -> Row:
-    """The row of two contestants' times, with the median seconds of both."""
-    detail = {name: seconds for name, seconds in times.seconds().items() if name in (numerator, denominator)}
+def ratio_row(
+    group: str,
+    what: str,
+    times: Times,
+    numerator: str,
+    denominator: str,
+    bar: Bar | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> Row:
+    """The row of two contestants' times, with the median seconds of both and what ``detail`` adds."""
+    seconds = {name: each for name, each in times.seconds().items() if name in (numerator, denominator)}
     ratio, cpu = times.ratio(numerator, denominator), times.cpu_ratio(numerator, denominator)
-    return Row(group, what, ratio, bar, cpu, detail)
+    return Row(group, what, ratio, bar, cpu, {**seconds, **(detail or {})})

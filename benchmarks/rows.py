@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,28 +23,36 @@ from gat_lightning.errors import UserError
 CHECK_BATCH, CHECK_STEPS = 8, 2
 PROBLEMS = 500
 FEW = 3
+_EAGER = " (fp32 eager)"
 
+FAST = {
+    ("ours, without curvature", "fast, without curvature"): Bar(least=2.2),
+    ("ours, finite differences", "fast, finite differences"): Bar(least=1.7),
+    ("ours", "fast"): Bar(least=1.5),
+    ("LibMTL, without curvature", "fast, without curvature"): Bar(least=2.5),
+    ("LibMTL", "fast, finite differences"): Bar(least=2.0),
+    ("LibMTL", "fast"): Bar(least=1.8),
+}
+"""Pairs of contestants, and how many times as fast the second is meant to be."""
 
-FAST = (
-    ("ours, without curvature", "fast, without curvature", 2.2),
-    ("ours, finite differences", "fast, finite differences", 1.7),
-    ("ours", "fast", 1.5),
-    ("LibMTL, without curvature", "fast, without curvature", 2.5),
-    ("LibMTL", "fast, finite differences", 2.0),
-    ("LibMTL", "fast", 1.8),
-)
-"""Contestants, and how many times as fast the second is meant to be."""
-
-COMPILED = (
-    ("LibMTL, without curvature", "ours, compiled channels-last, without curvature", Bar(least=1.5)),
-    ("LibMTL", "ours, compiled channels-last, finite differences", Bar(least=2, goal=True)),
-    ("LibMTL", "ours, compiled channels-last", Bar(least=1.5, goal=True)),
-)
+COMPILED = {
+    ("LibMTL, without curvature", "ours, compiled channels-last, without curvature"): Bar(least=1.5),
+    ("LibMTL", "ours, compiled channels-last, finite differences"): Bar(least=2, goal=True),
+    ("LibMTL", "ours, compiled channels-last"): Bar(least=1.5, goal=True),
+}
 """The same without bf16."""
 
 
-def _times(work: Work, names: list[str], rounds: int, tick: Tick) -> Times:
+def _times(work: Work, names: Iterable[str], rounds: int, tick: Tick) -> Times:
     return interleaved({name: CONTESTANTS[name](work).step for name in names}, rounds, tick)
+
+
+def _pairs(
+    group: str, pairs: Mapping[tuple[str, str], Bar | None], note: str, work: Work, rounds: int, tick: Tick
+) -> list[Row]:
+    """A row for each pair of contestants, all timed together; ``note`` follows the name of the first."""
+    times = _times(work, dict.fromkeys(name for pair in pairs for name in pair), rounds, tick)
+    return [ratio_row(group, f"{a}{note} / {b}", times, a, b, bar) for (a, b), bar in pairs.items()]
 
 
 def step(work: Work, rounds: int, tick: Tick) -> list[Row]:
@@ -93,39 +101,32 @@ def wide(work: Work, rounds: int, tick: Tick) -> list[Row]:
 
 def fast(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """``engine=fast`` against ``engine=exact`` and against the peer, with each curvature."""
-    bars = {(slow, quick): Bar(least=least) for slow, quick, least in FAST}
     if not this_machine("cpu").bf16:
         lacking = {"not run": "no AVX512-BF16 or AMX"}
-        return [Row("fast", f"{a} (fp32 eager) / {b}", bar=bar, detail=lacking) for (a, b), bar in bars.items()]
-    times = _times(work, list(dict.fromkeys(name for pair in bars for name in pair)), rounds, tick)
-    return [ratio_row("fast", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
+        return [Row("fast", f"{a}{_EAGER} / {b}", bar=bar, detail=lacking) for (a, b), bar in FAST.items()]
+    return _pairs("fast", FAST, _EAGER, work, rounds, tick)
 
 
 def compiled(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """Our step compiled and channels-last, in fp32, against the peer; the first, uncounted round compiles."""
-    bars = {(peer, ours): bar for peer, ours, bar in COMPILED}
-    times = _times(work, list(dict.fromkeys(name for pair in bars for name in pair)), rounds, tick)
-    return [ratio_row("compiled", f"{a} (fp32 eager) / {b}", times, a, b, bar) for (a, b), bar in bars.items()]
+    return _pairs("compiled", COMPILED, _EAGER, work, rounds, tick)
 
 
 def less(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """Two cycles of ten steps with one solve and exact curvature each, against a single task; FAMO against MGDA."""
-    compared = [
-        *(("two cycles", single, Bar(most=1.25)) for single in CONTESTANTS if "single task" in single),
-        ("FAMO", "ours", None),
-        ("FAMO, without curvature", "ours, without curvature", None),
-    ]
-    times = _times(work, list(dict.fromkeys(name for a, b, _ in compared for name in (a, b))), rounds, tick)
-    return [ratio_row("less", f"{a} / {b}", times, a, b, bar) for a, b, bar in compared]
+    pairs: dict[tuple[str, str], Bar | None] = {
+        **{("two cycles", single): Bar(most=1.25) for single in CONTESTANTS if "single task" in single},
+        ("FAMO", "ours"): None,
+        ("FAMO, without curvature", "ours, without curvature"): None,
+    }
+    return _pairs("less", pairs, "", work, rounds, tick)
 
 
 def consistency(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """Consistency on the half of the images that has no label of the target, against a step without it on as many."""
     before, after = HALF_LABELLED
-    compared = [(f"{after}{curvature}", f"{before}{curvature}") for curvature in DERIVATIVES]
-    times = _times(work, [name for pair in compared for name in pair], rounds, tick)
-    row = partial(ratio_row, "consistency", times=times, bar=Bar(most=1.15))
-    return [row(what=f"{a} / {b}", numerator=a, denominator=b) for a, b in compared]
+    pairs = {(f"{after}{curvature}", f"{before}{curvature}"): Bar(most=1.15) for curvature in DERIVATIVES}
+    return _pairs("consistency", pairs, "", work, rounds, tick)
 
 
 def memory(work: Work, rounds: int, tick: Tick) -> list[Row]:
@@ -197,18 +198,13 @@ def attacked(work: Work, rounds: int, tick: Tick) -> list[Row]:
     found = []
     for name, subject in subjects.items():
         times, detail = autoattack.compare(subject, work, rounds, tick)
-        row, what = partial(ratio_row, "autoattack", times=times), f"AutoAttack, {name}"
-        found += [
-            row(what=f"{what}: ours / torchattacks", numerator="ours", denominator="torchattacks", bar=Bar(most=1.05)),
-            row(
-                what=f"{what}: torchattacks / fast",
-                numerator="torchattacks",
-                denominator="ours, fast",
-                bar=Bar(least=1.3),
-            ),
-            row(what=f"{what}: ours / fast", numerator="ours", denominator="ours, fast"),
-        ]
-        found[-3:] = [replace(each, detail={**each.detail, **detail}) for each in found[-3:]]
+        for numerator, denominator, what, bar in (
+            ("ours", "torchattacks", "ours / torchattacks", Bar(most=1.05)),
+            ("torchattacks", "ours, fast", "torchattacks / fast", Bar(least=1.3)),
+            ("ours", "ours, fast", "ours / fast", None),
+        ):
+            what = f"AutoAttack, {name}: {what}"
+            found.append(ratio_row("autoattack", what, times, numerator, denominator, bar, detail))
     if file is None:
         found.append(Row("autoattack", "AutoAttack, CIFAR-10", detail={"not run": "CIFAR10=FILE.npz is not set"}))
     return found
@@ -225,8 +221,8 @@ def gpu(work: Work, rounds: int, tick: Tick) -> list[Row]:
     peaks = {name: peak_memory(name, big) for name in names}
     found = []
     for name, each in ((names[1], bar), (names[2], None)):
-        row = ratio_row("gpu", f"GPU: fp32 eager / {name}", times, "ours", name, each)
-        found.append(replace(row, detail={**row.detail, "peak memory (MiB)": {n: peaks[n] for n in ("ours", name)}}))
+        detail = {"peak memory (MiB)": {contestant: peaks[contestant] for contestant in ("ours", name)}}
+        found.append(ratio_row("gpu", f"GPU: fp32 eager / {name}", times, "ours", name, each, detail))
     return found
 
 
@@ -236,8 +232,7 @@ def command(work: Work, rounds: int, tick: Tick) -> list[Row]:
     for name, least in (("quickstart", 1.0), ("long", 1.5)):
         times, detail = commands.compare(name, work, tick)
         what = f"{commands.TRAININGS[name].what}: engine=exact / engine=fast"
-        row = ratio_row("command", what, times, "exact", "fast", Bar(least=least))
-        found.append(replace(row, detail={**row.detail, **detail}))
+        found.append(ratio_row("command", what, times, "exact", "fast", Bar(least=least), detail))
     return found
 
 
