@@ -17,6 +17,7 @@ from rich.table import Table
 
 from benchmarks.row import Row
 from benchmarks.work import Work
+from gat_lightning.reporting.tables import table_lines
 
 SCHEMA = 1
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchattacks", "LibMTL", "torchjd", "numpy")
@@ -109,8 +110,7 @@ def table(found: dict[str, Any]) -> Table:
 
 def markdown(found: dict[str, Any]) -> str:
     """For the README."""
-    lines = [HEADER, ["---"] * len(HEADER), *cells(found)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return table_lines([HEADER, *cells(found)])
 
 
 def _figure(value: float) -> str:

@@ -153,7 +153,7 @@ def _overfitting() -> str:
 
 def _benchmark(name: str) -> str:
     found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
-    return f"\n`{found['command']}`\n\n{benchmarks.markdown(found)}\n"
+    return f"\n`{found['command']}`\n\n{benchmarks.markdown(found)}"
 
 
 def _listing(moment: str) -> str:

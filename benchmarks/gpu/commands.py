@@ -76,7 +76,7 @@ EVALUATIONS = {
 def training(machine: Machine, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Three steps of a training, in the last of which CUDA's warnings are counted."""
     watched = Path(mkdtemp(dir=machine.folder)) / "watched.json"
-    watch = (f"+callbacks.watch._target_={__name__.replace('commands', 'watch')}.{Watch.__name__}",)
+    watch = (f"+callbacks.watch._target_={Watch.__module__}.{Watch.__qualname__}",)
     trained(machine, *_fitting(overrides), *overrides, *watch, f"+callbacks.watch.path='{watched}'")
     found: dict[str, Any] = json.loads(watched.read_text())
     return found

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.gpu.journal import Journal
 from benchmarks.gpu.steps import BEFORE, CURVATURES, EXACT, FAST
+from gat_lightning.reporting.tables import table_lines
 
 _FEWER_THAN = 1e4
 """Larger figures are shown without digits after the point."""
@@ -60,7 +61,7 @@ def goals(journal: Journal) -> list[Goal]:
 def summary(journal: Journal) -> str:
     """The goals, then every phase: the figures of its items, and what failed or was not measured."""
     cells = [goal.cells() for goal in goals(journal)]
-    parts = ["# What a GPU shows", *_machine(journal), "", _table(["figure", "value", "goal", "met"], cells)]
+    parts = ["# What a GPU shows", *_machine(journal), "", _table([["figure", "value", "goal", "met"], *cells])]
     phases: dict[str, dict[str, Mapping[str, Any]]] = {}
     for (phase, name), line in journal.lines.items():
         phases.setdefault(phase, {})[name] = line
@@ -86,7 +87,7 @@ def _figures(lines: Mapping[str, Mapping[str, Any]]) -> str:
     found = {name: _scalars(line) for name, line in lines.items() if line.get("ok")}
     columns = list(dict.fromkeys(column for figures in found.values() for column in figures))
     rows = [[name, *(figures.get(column, "") for column in columns)] for name, figures in found.items()]
-    return _table(["", *columns], rows) if rows else ""
+    return _table([["", *columns], *rows]) if rows else ""
 
 
 def _failures(lines: Mapping[str, Mapping[str, Any]]) -> str:
@@ -112,6 +113,5 @@ def _figure(value: bool | float | str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if value >= _FEWER_THAN else f"{value:.3g}"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+def _table(rows: list[list[str]]) -> str:
+    return table_lines(rows).rstrip()

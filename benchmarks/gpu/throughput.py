@@ -31,7 +31,7 @@ def training(machine: Machine, overrides: tuple[str, ...]) -> dict[str, Any]:
     """
     size, steps, width = machine.sized((50_000, 90, 64), (400, 3, 16))
     path = Path(mkdtemp(dir=machine.folder)) / "noise.npz"
-    _write_noise(path, {"train": size, "test": 200})
+    write_noise(path, {"train": size, "test": 200})
     run = trained(
         machine,
         "data=arrays", f"data.path='{path}'", "data.macro={v: [0,1,8,9], a: [2,3,4,5,6,7]}", TWO,
@@ -44,7 +44,7 @@ def training(machine: Machine, overrides: tuple[str, ...]) -> dict[str, Any]:
     return {"images per second": round(median(rates[1:])), "rates": rates}
 
 
-def _write_noise(path: Path, counts: dict[str, int]) -> None:
+def write_noise(path: Path, counts: dict[str, int]) -> None:
     """Images of noise in ten classes, so many of each split, as ``data=arrays`` reads them."""
     random, arrays = np.random.default_rng(0), {}
     for split, count in counts.items():

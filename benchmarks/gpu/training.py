@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmarks.gpu.launch import trained
 from benchmarks.gpu.machine import Machine
+from gat_lightning.data.cifar10 import CLASSES
 
 IMAGES = 5_000
 """Training images in a tenth of CIFAR-10."""
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TASKS: dict[str, tuple[str, ...]] = {
     "task=none": ("task=none",),
     "macro+rotation, without curvature": ("task=macro+rotation", "weighting=mgda_floor", "curvature.mode=off"),

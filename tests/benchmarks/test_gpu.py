@@ -9,9 +9,8 @@ import time
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
-from benchmarks.gpu import gramian, numerics, packages, steps, watch
+from benchmarks.gpu import gramian, numerics, packages, steps, throughput, watch
 from benchmarks.gpu.journal import Journal
 from benchmarks.gpu.machine import Machine
 from benchmarks.gpu.plan import PHASES, plan
@@ -33,14 +32,6 @@ def rehearse(out, *arguments, code=0):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     return done, Journal(out / "gpu.jsonl").lines
-
-
-def write_images(path):
-    random, arrays = np.random.default_rng(0), {}
-    for split, count in {"train": 400, "test": 100}.items():
-        arrays[f"{split}_images"] = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
-        arrays[f"{split}_labels"] = np.arange(count) % 10
-    np.savez(path, **arrays)
 
 
 def test_gradients_in_float64_are_those_of_the_cpu_and_bf16_is_coarser(machine):
@@ -148,7 +139,7 @@ def test_the_process_that_measures_ends_with_the_command(tmp_path):
 @pytest.mark.slow
 def test_the_whole_rehearsal_finds_everything_and_a_second_call_nothing_more(tmp_path):
     data, out = tmp_path / "images.npz", tmp_path / "out"
-    write_images(data)
+    throughput.write_noise(data, {"train": 400, "test": 100})
     _, lines = rehearse(out, "--minutes", "60", "--data", str(data))
     assert [line for line in lines.values() if line.get("ok") is not True] == []
     assert {phase for phase, _ in lines} == set(PHASES)
