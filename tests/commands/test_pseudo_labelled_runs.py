@@ -14,7 +14,7 @@ from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.data import base
 from gat_lightning.errors import UserError
-from gat_lightning.training.labelling import read_labels
+from gat_lightning.training.given_labels import read_labels
 from support.commands import command
 from support.configurations import composed
 from support.interrupting import interrupt

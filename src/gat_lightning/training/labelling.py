@@ -1,15 +1,12 @@
-"""Labels that a teacher gives to training images before a training; the run keeps them in a file."""
+"""Labels that a teacher gives to training images before a training."""
 
 import hashlib
-import json
 import logging
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -20,9 +17,9 @@ from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.data.stored import scaled
 from gat_lightning.distributed import of_rank_0, to_device
 from gat_lightning.errors import UserError
-from gat_lightning.files import atomic_write
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.tasks import Task
+from gat_lightning.training.given_labels import GivenLabels, read_labels, write_labels
 from gat_lightning.training.pseudo_labels import Labelling, TargetLabels, class_probabilities
 
 log = logging.getLogger(__name__)
@@ -48,29 +45,6 @@ class Teacher:
             found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
             found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return found.hexdigest()
-
-
-@dataclass(frozen=True)
-class GivenLabels:
-    """What a teacher said of the images without a label.
-
-    Attributes:
-        index: their positions in the training split, long ``[n]``.
-        probabilities: of the classes, float32 ``[n, K]``.
-        teacher: digest of the teacher.
-        accuracy: of the teacher on the labelled validation images; None where there are none.
-    """
-
-    index: Tensor
-    probabilities: Tensor
-    teacher: str
-    accuracy: float | None
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all of it."""
-        parts = [self.teacher.encode(), self.index.numpy().tobytes(), self.probabilities.numpy().tobytes()]
-        return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 class TeacherLabels(TargetLabels):
@@ -190,35 +164,6 @@ def lacking(data: ImageDataModule, target: Task) -> Tensor:
             " images without it, or unlabeled.mode=off."
         )
     return index
-
-
-def write_labels(path: Path, given: GivenLabels) -> None:
-    """Write labels atomically.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    about = json.dumps({"teacher": given.teacher, "accuracy": given.accuracy})
-    try:
-        with atomic_write(path) as temporary:
-            np.savez(temporary, index=given.index.numpy(), probabilities=given.probabilities.numpy(), about=about)
-    except OSError as error:
-        raise UserError(f"'{path}' could not be written ({error.strerror}).") from error
-
-
-def read_labels(path: Path) -> GivenLabels:
-    """Read what :func:`write_labels` wrote.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            index, probabilities = (torch.from_numpy(file[name]) for name in ("index", "probabilities"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"'{path}' is damaged, or not one of ours: delete it, and its labels are made anew.") from error
-    return GivenLabels(index, probabilities, about["teacher"], about["accuracy"])
 
 
 @torch.no_grad()
