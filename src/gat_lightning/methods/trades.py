@@ -68,12 +68,15 @@ class DivergenceProblem:
 
     def loss(self, images: Tensor) -> Tensor:
         """Sum of the tasks' divergences for each sample, ``[B]``."""
-        reference = self.reference()
-        return self._summed(reference, self._problem.outputs(images))
+        self.reference()  # before the pass on these images
+        return self.loss_of(self._problem.outputs(images))
 
     def loss_of(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """That of images with these outputs."""
-        return self._summed(self.reference(), outputs)
+        reference = self.reference()
+        return torch.stack(
+            [task.attack_divergence(reference[task.name], outputs[task.name]) for task in self.tasks]
+        ).sum(0)
 
     def refer(self, outputs: Mapping[str, Tensor]) -> None:
         """Take these outputs for those on clean images, which need no pass of their own then."""
@@ -85,8 +88,3 @@ class DivergenceProblem:
             with torch.no_grad():
                 self._reference = self._problem.outputs(self._images)
         return self._reference
-
-    def _summed(self, reference: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Tensor:
-        return torch.stack(
-            [task.attack_divergence(reference[task.name], outputs[task.name]) for task in self.tasks]
-        ).sum(0)
