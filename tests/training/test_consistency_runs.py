@@ -53,7 +53,7 @@ def test_all_images_need_none_without_a_label(tmp_path, monkeypatch):
     leave_out_picture(monkeypatch)
     settings = ["unlabeled.mode=consistency", "unlabeled.images=all", "unlabeled.ramp=0", "curvature.mode=off", *SHORT]
     trained(tmp_path / "run", *settings)
-    assert all(float(row[name]) > 0 for row in rows(tmp_path / "run") for name in COLUMNS if row[name])
+    assert min(float(row[name]) for row in rows(tmp_path / "run") for name in COLUMNS if row[name]) > 0
 
 
 def test_a_table_with_blanks_in_the_target_trains(tmp_path, monkeypatch):
