@@ -40,6 +40,15 @@ def classifier():
     return net.double()
 
 
+def normalised():
+    """The same with two BatchNorm layers, one of them of vectors."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Softplus(), nn.Flatten(), nn.Linear(12, 6), nn.BatchNorm1d(6),
+        nn.Tanh(), nn.Linear(6, 4),
+    ).double()  # fmt: skip
+
+
 def toy_batch(size=SIZE):
     generator = torch.Generator().manual_seed(1)
     images = torch.rand(size, 1, 4, 4, dtype=torch.float64, generator=generator)

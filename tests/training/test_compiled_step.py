@@ -12,7 +12,7 @@ from gat_lightning.models.compiler import compiler_settings
 from support.graphs import without_graph_breaks
 from support.methods import METHODS
 from support.trainers import quiet_trainer
-from support.training_steps import classifier, gradients_after, largest_difference, toy_batch, toy_module
+from support.training_steps import classifier, gradients_after, largest_difference, normalised, toy_batch, toy_module
 
 DIFFERENCE = {"derivative": "finite_difference", "step": 1e-4}
 CURVATURES = {
@@ -25,17 +25,8 @@ CURVATURES = {
 }
 
 
-def normalised():
-    """Two BatchNorm layers, one of them of vectors."""
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Softplus(), nn.Flatten(), nn.Linear(12, 6), nn.BatchNorm1d(6),
-        nn.Tanh(), nn.Linear(6, 4),
-    ).double()  # fmt: skip
-
-
 def with_dropout():
-    """The same, and dropout of values and of feature maps."""
+    """The normalised network with dropout of values and of feature maps."""
     net = normalised()
     return nn.Sequential(*net[:3], nn.Dropout2d(0.3), *net[3:7], nn.Dropout(0.5), net[7])
 
@@ -111,27 +102,6 @@ def test_the_settings_of_the_compiler_end_with_the_training(monkeypatch):
         assert not torch._functorch.config.donated_buffer
     gradients_after(toy_module(Standard(), "off", None, False, compiled=True))
     assert (torch._dynamo.config.recompile_limit, torch._functorch.config.donated_buffer) == before
-
-
-@pytest.mark.parametrize("derivative", ["exact", "finite_difference"])
-def test_under_autocast_the_curvature_is_taken_of_a_pass_in_full_precision_that_leaves_no_trace(derivative):
-    found = {}
-    for precision in ("32-true", "bf16-mixed"):
-        torch.manual_seed(1)
-        module = toy_module(Madry("separate"), Curvature(derivative=derivative), None, False, net=normalised()).float()
-        batch = toy_batch(16)
-        batch.images = batch.images.float()
-        gradients_after(module, batch, precision=precision)
-        counted = [int(value) for name, value in module.model.named_buffers() if name.endswith("tracked")]
-        assert counted == [2, 2]
-        found[precision] = dict(zip(module.last_step.names, module.last_step.losses.tolist(), strict=True))
-    full, mixed = found["32-true"], found["bf16-mixed"]
-    for name, value in full.items():
-        if name.endswith("curvature"):
-            assert mixed[name] == pytest.approx(value, rel=1e-5)
-        else:
-            assert mixed[name] == pytest.approx(value, rel=0.02)
-            assert mixed[name] != value
 
 
 @pytest.mark.parametrize("micro_batch", [None, pytest.param(7, marks=pytest.mark.slow)])
