@@ -62,3 +62,8 @@ class ReentrantCheckpointingError(ValueError):
 def is_disk_full(error: BaseException) -> bool:
     """Whether there is no space left, or none of the user's quota."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """The message of an error in one line of at most ``most`` characters."""
+    return " ".join(str(error).split())[:most]

@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from gat_lightning.config.checkpoint import load_described
-from gat_lightning.errors import UserError
+from gat_lightning.errors import UserError, one_line
 from gat_lightning.files import atomic_write
 from gat_lightning.formats import Description, Format
 from gat_lightning.runs.layout import RunDirectory
@@ -80,7 +80,7 @@ def check_same(
             try:
                 found = exported(images)
             except Exception as error:  # of a runtime's own kinds
-                reason = " ".join(str(error).split())[:300]
+                reason = one_line(error)
                 raise UserError(f"The exported classifier fails on {batch}: {reason}") from error
         if not expected.isfinite().all():
             raise UserError(f"The checkpoint's classifier gives logits that are not finite on {batch}: export another.")

@@ -16,7 +16,7 @@ from gat_lightning.config.normalization import (
     is_of_library,
     normalization_for,
 )
-from gat_lightning.errors import UserError
+from gat_lightning.errors import UserError, one_line
 from gat_lightning.formats.base import Description
 from gat_lightning.info import DataInfo
 from gat_lightning.models import MultiTaskModel
@@ -177,7 +177,6 @@ def _built(content: dict[str, Any], path: str | Path) -> tuple[MultiTaskModel, l
         if isinstance(error.__cause__, UserError):
             raise
         raise UserError(
-            f"No model can be made of '{path}', whose weights and settings do not belong together:"
-            f" {' '.join(str(error).split())[:300]}"
+            f"No model can be made of '{path}', whose weights and settings do not belong together: {one_line(error)}"
         ) from error
     return model.eval(), tasks, trained

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.errors import UserError
+from gat_lightning.errors import UserError, one_line
 from gat_lightning.formats.base import Description, Format, in_single_precision
 from gat_lightning.models.weights import METADATA_KEY
 
@@ -53,7 +53,7 @@ class ONNX(Format):
                     dynamic_shapes={"images": {0: batch}},
                 )
             except Exception as error:  # of many kinds
-                reason = " ".join(str(error).split())[:300]
+                reason = one_line(error)
                 raise UserError(f"format=onnx: {type(classifier).__name__} cannot be exported: {reason}") from error
         assert program is not None
         program.model.metadata_props[METADATA_KEY] = description.to_json()

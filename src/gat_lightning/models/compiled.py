@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gat_lightning.errors import one_line
 from gat_lightning.models.compiler import compiler_settings
 
 _FEW = 16
 """From so many images on torch convolves in another way on a CPU, and Dynamo compiles anew."""
-_MESSAGE = 200
-"""Most characters of a compiler's message."""
 _ROUNDING = 1e-4
 """Largest difference, relative to the largest value, that counts as rounding."""
 _GRADIENT_ROUNDING = 1e-2
@@ -68,7 +67,7 @@ class FastClassifier(nn.Module):
                 plain = self(images)
         except Exception as error:
             self._compiled = None
-            return f"compiling it failed: {' '.join(str(error).split())[:_MESSAGE]}"
+            return f"compiling it failed: {one_line(error, 200)}"
         compiled, self._compiled = self._compiled, None
         expected, expected_gradient = self._both(images)
         scale = expected.abs().amax().clamp(min=1)

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-log = logging.getLogger(__name__)
+from gat_lightning.errors import one_line
 
-_SHOWN = 200
-"""Most characters of a compiler's message."""
+log = logging.getLogger(__name__)
 
 
 class _Call:
@@ -29,7 +28,7 @@ class _Call:
             return self._compiled(*arguments)
         except torch._dynamo.exc.TorchDynamoException as error:
             self.failed = True
-            log.warning("Compiling failed, and the model runs uncompiled: %s", " ".join(str(error).split())[:_SHOWN])
+            log.warning("Compiling failed, and the model runs uncompiled: %s", one_line(error, 200))
             return self._module._call_impl(*arguments)
 
 

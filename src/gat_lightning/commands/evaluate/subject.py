@@ -16,7 +16,7 @@ from gat_lightning.config.evaluation import data_settings, is_export
 from gat_lightning.config.held_out import check_held_out, check_unseen
 from gat_lightning.config.naming import naming
 from gat_lightning.data import ImageDataModule
-from gat_lightning.errors import UserError
+from gat_lightning.errors import UserError, one_line
 from gat_lightning.formats.base import Description
 from gat_lightning.formats.safetensors import read_classifier
 from gat_lightning.info import NO_TARGET
@@ -189,4 +189,4 @@ def _put_weights(model: nn.Module, path: str) -> None:
     except ImportError as error:
         raise UserError(str(error)) from error
     except RuntimeError as error:
-        raise UserError(f"weights={path} are not this model's: {' '.join(str(error).split())[:500]}") from error
+        raise UserError(f"weights={path} are not this model's: {one_line(error, 500)}") from error

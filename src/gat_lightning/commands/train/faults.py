@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from gat_lightning.config.resuming import last_good
 from gat_lightning.distributed import several_ranks
-from gat_lightning.errors import NonFiniteError, ReentrantCheckpointingError, UserError, is_disk_full
+from gat_lightning.errors import NonFiniteError, ReentrantCheckpointingError, UserError, is_disk_full, one_line
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.ranks import LostRankError
 from gat_lightning.runs.signals import Stopped
@@ -74,7 +74,7 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
             ) from error
         if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise UserError(
-                f"Compiling a backward pass failed ({' '.join(str(error).split())[:200]}). Set engine.compile=false and"
+                f"Compiling a backward pass failed ({one_line(error, 200)}). Set engine.compile=false and"
                 " continue with resume=auto."
             ) from error
         if "use_reentrant=True" in str(error):
