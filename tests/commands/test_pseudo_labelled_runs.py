@@ -28,6 +28,9 @@ PLAIN = (
 REST = (*PLAIN, "data.unlabeled=rest")
 KNOWING = "unlabeled.teacher={model: {_target_: support.nearest_digits.NearestDigit}, normalize: data}"
 
+EMA = ("unlabeled.teacher=ema", "callbacks=default+ema")
+TEACHERS = ((), EMA, (KNOWING,))
+
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
@@ -109,7 +112,7 @@ def test_settings_of_the_labels_change_the_training(standard, tmp_path, words):
 
 
 def test_the_average_of_the_run_teaches(tmp_path):
-    result = trained(tmp_path / "run", *REST, "unlabeled.teacher=ema", "callbacks=default+ema")
+    result = trained(tmp_path / "run", *REST, *EMA)
     assert result["unlabeled"]["teacher"] == "ema"
     assert not (tmp_path / "run" / "teacher").exists()
     trained(tmp_path / "off", *REST, "unlabeled.mode=off")
@@ -125,7 +128,14 @@ def test_a_run_teaches_another(standard, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("unlabeled.mode=pseudo_label",), "all training images have the label 'class'"),
+        *[
+            ((mode, *teacher), "all training images have the label 'class'")
+            for mode in ("unlabeled.mode=pseudo_label", "unlabeled.mode=both")
+            for teacher in TEACHERS
+        ],
+        (("unlabeled.mode=both", "unlabeled.images=all", *EMA), "all training images have the label 'class'"),
+        *[(("data.unlabeled=gone.npz", *teacher), "no file or folder .*gone.npz") for teacher in TEACHERS],
+        (("data.unlabeled=gone", "unlabeled.mode=consistency"), "no file or folder .*gone"),
         (("data.unlabeled=rest", "unlabeled.teacher=nothing.ckpt"), r"unlabeled.teacher: There is no checkpoint"),
         (("data.unlabeled=rest", "unlabeled.teacher={model: {_target_: torch.nn.Flatten}}"), "must give 10 outputs"),
     ],
@@ -134,7 +144,7 @@ def test_refused_before_any_training(tmp_path, words, message):
     with pytest.raises(UserError, match=message):
         run(tiny(tmp_path / "run", *PLAIN, *words))
     assert not (tmp_path / "run" / "teacher").exists()
-    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert not any((tmp_path / "run").glob("checkpoints/*"))
 
 
 def test_a_resumed_run_keeps_its_labels(standard, tmp_path):

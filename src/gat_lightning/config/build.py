@@ -17,7 +17,7 @@ from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE, plain
 from gat_lightning.config.naming import naming
 from gat_lightning.config.normalization import normalization_for
 from gat_lightning.config.processes import process_plugins
-from gat_lightning.config.unlabeled import CONSISTENCY, unlabeled_mode, with_consistency
+from gat_lightning.config.unlabeled import needs_unlabelled, unlabeled_mode, with_consistency
 from gat_lightning.curvature import Curvature
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
@@ -254,12 +254,11 @@ def build_trainer(config: DictConfig, precision: str = FULL) -> pl.Trainer:
         precision: what the configured one is on this machine, see :mod:`gat_lightning.config.engine`.
     """
     fall = instantiate(config.method).largest_fall
-    without_label = config.unlabeled.mode == CONSISTENCY and config.unlabeled.images == "missing"
     own = [
         Numerics(config.engine.tf32),
         CheckpointPaths(),
         *([] if fall is None else [CatastrophicOverfittingGuard(fall)]),
-        *([UnlabelledImages()] if without_label else []),
+        *([UnlabelledImages()] if needs_unlabelled(config) else []),
     ]
     chosen = config.trainer.get("strategy", "auto")
     trainer: pl.Trainer = instantiate(

@@ -12,6 +12,15 @@ def counted_batches(config: DictConfig, data: ImageDataModule) -> int | None:
     """Number of batches in an epoch; None where nobody needs it, since data are read for it."""
     if config.engine.compile != "auto":
         return None
+    return batches_of_epoch(data)
+
+
+def batches_of_epoch(data: ImageDataModule) -> int:
+    """Number of batches in an epoch. The data are read, with the unlabelled images.
+
+    Raises:
+        UserError: they cannot be, or do not fit together.
+    """
     rank_zero_only(data.prepare_data)()
     data.setup()
     return len(data.training_sampler())

@@ -10,6 +10,7 @@ from gat_lightning.config.constructors import origin_of
 from gat_lightning.config.unlabeled import UNLABELED_MODES, check_teacher
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.gradients.spaces import SPACES
+from gat_lightning.methods.unlabeled import IMAGES
 from gat_lightning.tasks import ATTACKED
 from gat_lightning.validate import check_bool, check_int, check_option, check_real
 
@@ -63,7 +64,7 @@ RANGES: dict[str, Check] = {
     "target_task.pos_weight": partial(_positive, also=(None, "balanced")),
     "target_task.label_smoothing": partial(check_real, low=0, high=1, closed="left", example=0.1),
     "unlabeled.mode": partial(check_option, options=UNLABELED_MODES),
-    "unlabeled.images": partial(check_option, options=("missing", "all")),
+    "unlabeled.images": partial(check_option, options=IMAGES),
     "unlabeled.coefficient": partial(check_real, low=0, example=3),
     "unlabeled.ramp": partial(check_real, low=0, high=1, example=0.25),
     "unlabeled.detach": check_bool,

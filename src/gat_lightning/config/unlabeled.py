@@ -81,6 +81,12 @@ def unlabeled_mode(config: DictConfig, info: DataInfo) -> UnlabeledMode:
     return found
 
 
+def needs_unlabelled(config: DictConfig) -> bool:
+    """Whether someone chose a mode that has nothing to do if all training images have the target's label."""
+    settings = config.unlabeled
+    return settings.mode in (PSEUDO_LABEL, BOTH) or (settings.mode == CONSISTENCY and settings.images == "missing")
+
+
 def with_consistency(config: DictConfig, method: Method, mode: UnlabeledMode) -> Method:
     """The method of a training, which has the objective ``TARGET/consistency`` in the modes with consistency."""
     if not mode.consistency:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.commands.evaluate.subject import load_subject
 from gat_lightning.config.build import build_data, build_tasks
 from gat_lightning.config.check import check
 from gat_lightning.config.held_out import check_held_out
+from gat_lightning.config.length import batches_of_epoch
 from gat_lightning.config.unlabeled import EMA, OFF, STANDARD, unlabeled_mode
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
@@ -56,7 +56,7 @@ def teacher_stage(config: DictConfig) -> DictConfig | None:
     smoothing. An epoch has as many steps as one of the run. The scores under attack are by FGSM, which costs little.
 
     Raises:
-        UserError: the target cannot have pseudo-labels, or no training image lacks its label.
+        UserError: the target cannot have pseudo-labels, the data cannot be read, or no training image lacks its label.
     """
     if config.unlabeled.teacher != STANDARD or config.unlabeled.mode == OFF:
         return None
@@ -66,8 +66,11 @@ def teacher_stage(config: DictConfig) -> DictConfig | None:
     directory = RunDirectory(config.paths.run).teacher
     stage = copy.deepcopy(config)
     changed = _changed(config, directory)
-    if (images := _epoch_images(config, data, RunDirectory(directory))) is not None:
-        changed["data.epoch_images"] = images
+    if not RunDirectory(directory).is_finished:
+        batches = batches_of_epoch(data)  # before the stage, so that it does not run where the data are refused
+        lacking(data, build_tasks(config, data.info)[0])
+        if data.unlabeled is not None and data.epoch_images is None:
+            changed["data.epoch_images"] = batches * data.batch_size
     for name, value in changed.items():
         OmegaConf.update(stage, name, value, merge=False, force_add=True)
     return stage
@@ -125,18 +128,6 @@ def _changed(config: DictConfig, directory: Path) -> dict[str, Any]:
     if epochs is not None:
         changed |= {"trainer.max_epochs": epochs, "validation.every": min(config.validation.every, epochs)}
     return changed
-
-
-def _epoch_images(config: DictConfig, data: ImageDataModule, stage: RunDirectory) -> int | None:
-    """As many as an epoch of the run has, whose unlabelled images the stage leaves out."""
-    if stage.is_finished:
-        return config.data.get("epoch_images")
-    rank_zero_only(data.prepare_data)()
-    data.setup()
-    lacking(data, build_tasks(config, data.info)[0])
-    if config.data.get("epoch_images") is not None or data.unlabeled is None:
-        return config.data.get("epoch_images")
-    return len(data.training_sampler()) * data.batch_size
 
 
 def _teacher(config: DictConfig, data: ImageDataModule) -> Teacher:

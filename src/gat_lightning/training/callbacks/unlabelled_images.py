@@ -1,4 +1,4 @@
-"""Ends a training with consistency that has no image to take it of."""
+"""Ends a training that is to learn from images without the target's label and has none."""
 
 import pytorch_lightning as pl
 
