@@ -115,6 +115,16 @@ def has_label(label: Tensor) -> Tensor:
     return present.flatten(1).all(1) if present.dim() > 1 else present
 
 
+def missing_value(label: Tensor) -> float:
+    """What stands for a missing label of this one's type: -1 for integers, NaN for floats."""
+    return float("nan") if label.is_floating_point() else MISSING
+
+
+def missing_labels(label: Tensor, count: int) -> Tensor:
+    """``count`` missing labels like those of ``label`` ``[B, ...]``: ``[count, ...]``."""
+    return label.new_full((count, *label.shape[1:]), missing_value(label))
+
+
 def unit_range(maps: Tensor) -> Tensor:
     """Each map ``[B, 1, H, W]`` shifted and scaled to [0, 1]; 0 if it is constant, NaN if a value is not finite."""
     least = maps.amin((1, 2, 3), keepdim=True)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gat_lightning.data.dataset import ArrayDataset, home_of
+from gat_lightning.data.sampler import Request
 from gat_lightning.data.statistics import channel_statistics
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.randomness import Shard
@@ -184,7 +185,7 @@ def test_dataset_takes_plain_positions_and_any_memory_layout():
     assert batch.images.is_contiguous()
     assert batch.labels["class"].tolist() == [8]
     assert batch.shard == Shard.whole(1)
-    assert len(dataset.__getitems__(([], Shard(2, 0, 2))).images) == 0
+    assert len(dataset.__getitems__(Request([], Shard(2, 0, 2))).images) == 0
 
 
 def test_home_is_the_gpu_only_when_a_quarter_of_it_suffices(monkeypatch):

@@ -8,7 +8,7 @@ from scipy.special import betaincinv
 from torch import Tensor
 
 from gat_lightning.augment.base import Augmentation, Generators, LossOf
-from gat_lightning.batch import MISSING, Batch, Mixed, has_label
+from gat_lightning.batch import Batch, Mixed, has_label, missing_value
 from gat_lightning.distributed import sum_over_ranks, to_device
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.validate import check_real
@@ -92,5 +92,4 @@ def _joined(part: Tensor, shard: Shard) -> Tensor:
 
 def _where(keep: Tensor, label: Tensor) -> Tensor:
     """The label where it is kept, and elsewhere a missing one."""
-    missing = float("nan") if label.is_floating_point() else MISSING
-    return torch.where(keep.view(-1, *[1] * (label.dim() - 1)), label, missing)
+    return torch.where(keep.view(-1, *[1] * (label.dim() - 1)), label, missing_value(label))

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from gat_lightning.config.attack_strength import check_radius_above_zero, check_training_attack
 from gat_lightning.config.constructors import check_constructors, parameters
 from gat_lightning.config.data_modules import check_data_class
+from gat_lightning.config.engine import device_type
 from gat_lightning.config.files import GIVEN_TO_ENCODERS, READ_ELSEWHERE
 from gat_lightning.config.naming import naming
 from gat_lightning.config.radius_checks import check_radii
@@ -142,12 +143,9 @@ def _check_objectives(config: DictConfig) -> None:
 
 
 def _check_synchronised_statistics(config: DictConfig, double_backward: bool) -> None:
-    import torch
-
     if not config.trainer.sync_batchnorm:
         return
-    accelerator = config.trainer.accelerator
-    if accelerator in ("cpu", "mps") or (accelerator == "auto" and not torch.cuda.is_available()):
+    if device_type(config.trainer.accelerator) != "cuda":
         raise UserError(
             "trainer.sync_batchnorm=true needs GPUs: on other devices torch cannot take BatchNorm's statistics from all"
             " processes. Leave it at false."

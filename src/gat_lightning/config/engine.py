@@ -84,7 +84,7 @@ def this_machine(accelerator: str) -> Machine:
     Args:
         accelerator: of Lightning's trainer, or a type of device: ``cpu``, ``gpu``, ``cuda``, ``mps`` or ``auto``.
     """
-    device = _device(accelerator)
+    device = device_type(accelerator)
     if device == "cuda":
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -182,7 +182,8 @@ def _not_here(how: str, part: str, setting: str) -> str:
     )
 
 
-def _device(accelerator: str) -> str:
+def device_type(accelerator: str) -> str:
+    """``cpu``, ``cuda`` or ``mps``: what one of Lightning's accelerators is on this machine."""
     if accelerator in ("cpu", "mps"):
         return accelerator
     if torch.cuda.is_available():

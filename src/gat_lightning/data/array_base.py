@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gat_lightning.batch import missing_labels
 from gat_lightning.data.base import ImageDataModule
 from gat_lightning.data.contrast import warn_of_low_contrast
-from gat_lightning.data.dataset import ArrayDataset, JoinedDataset, SplitDataset, home_of, missing
+from gat_lightning.data.dataset import ArrayDataset, JoinedDataset, SplitDataset, home_of
 from gat_lightning.data.duplicates import Place
 from gat_lightning.data.extra import check_extra, read_extra
 from gat_lightning.data.splits import hold_out
@@ -131,6 +132,6 @@ class ArrayDataModule(ImageDataModule):
         train, info = self.split("train"), self.info
         images, classes = read_extra(self.extra, info)
         known = self._with_macro({"class": classes}, info.labels["class"].classes)
-        labels = {name: known.get(name, missing(label, len(images))) for name, label in train.labels.items()}
+        labels = {name: known.get(name, missing_labels(label, len(images))) for name, label in train.labels.items()}
         images = images.to(home_of(images.nbytes, self._device(), self.workers))
         return JoinedDataset(train, ArrayDataset(images, {}, torch.arange(len(images))), labels)

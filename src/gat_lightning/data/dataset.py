@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gat_lightning.batch import MISSING, Batch
+from gat_lightning.batch import Batch, missing_value
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.data.sampler import Request
 from gat_lightning.data.stored import StoredBatch
@@ -47,7 +47,7 @@ class SplitDataset(Dataset[Batch], ABC):
         """
         if isinstance(request, list):
             request = Request(request, Shard.whole(len(request)))
-        positions, shard, visits = Request(*request)
+        positions, shard, visits = request
         index = to_device(torch.tensor(positions, dtype=torch.long), self.rows.device)
         labels = {name: label[index] for name, label in self.labels.items() if names is None or name in names}
         before = torch.tensor(visits) if any(visits) else None
@@ -109,18 +109,16 @@ class JoinedDataset(SplitDataset):
         """Those of both splits, on the first one's device."""
         positions = rows.cpu()  # how many are of which split decides on shapes
         beyond = positions >= len(self.first)
-        both = torch.empty(0)
+        found, places = [], []
         for split, start, part in ((self.first, 0, ~beyond), (self.second, len(self.first), beyond)):
             wanted = split.rows[to_device(positions[part] - start, split.rows.device)]
             here = to_device(part.nonzero().flatten(), rows.device)
             marked = {name: label[here] for name, label in labels.items()}
-            found = split.pixels(wanted, marked).to(rows.device)
-            if not start:
-                both = found.new_empty(len(rows), *found.shape[1:])
-            both[here] = found
+            found.append(split.pixels(wanted, marked).to(rows.device))
+            places.append(here)
             for name, label in marked.items():
                 labels[name][here] = label
-        return both
+        return torch.cat(found)[torch.cat(places).argsort()]
 
 
 class FileDataset(SplitDataset):
@@ -162,7 +160,7 @@ class FileDataset(SplitDataset):
             lost = torch.tensor(list(unreadable))
             pictures[lost] = 0
             for label in labels.values():
-                label[lost] = float("nan") if label.is_floating_point() else MISSING
+                label[lost] = missing_value(label)
         return pictures
 
     def _lost(self, reasons: Mapping[str, str]) -> None:
@@ -183,8 +181,3 @@ def home_of(bytes_needed: int, device: torch.device, workers: int) -> torch.devi
         return torch.device("cpu")
     free, _ = torch.cuda.mem_get_info(device)
     return device if bytes_needed <= free // 4 else torch.device("cpu")
-
-
-def missing(label: Tensor, count: int) -> Tensor:
-    """``count`` missing labels like those of ``label`` ``[N, ...]``."""
-    return label.new_full((count, *label.shape[1:]), float("nan") if label.is_floating_point() else MISSING)

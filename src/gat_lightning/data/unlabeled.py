@@ -10,8 +10,9 @@ from pathlib import Path
 
 import torch
 
+from gat_lightning.batch import missing_labels
 from gat_lightning.data.array_checks import checked_images
-from gat_lightning.data.dataset import ArrayDataset, FileDataset, JoinedDataset, SplitDataset, missing
+from gat_lightning.data.dataset import ArrayDataset, FileDataset, JoinedDataset, SplitDataset
 from gat_lightning.data.duplicates import refuse_test_images
 from gat_lightning.data.listing import is_picture, list_files, shorten
 from gat_lightning.data.memory import available_memory
@@ -108,7 +109,7 @@ def with_unlabeled(
         refuse_test_images(images, test, f"data.unlabeled={source}")
     hidden = {"class", "macro"} if target in ("class", "macro") else {target}
     known = {name: label for name, label in images.labels.items() if name not in hidden}
-    labels = {name: known.get(name, missing(label, len(images))) for name, label in train.labels.items()}
+    labels = {name: known.get(name, missing_labels(label, len(images))) for name, label in train.labels.items()}
     return JoinedDataset(train, images, labels)
 
 

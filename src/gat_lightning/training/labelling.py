@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from gat_lightning.batch import MISSING, Batch, decide, has_label
+from gat_lightning.batch import Batch, decide, has_label, missing_labels
 from gat_lightning.data import ImageDataModule
 from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.data.stored import scaled
@@ -87,8 +87,7 @@ class TeacherLabels(TargetLabels):
         data = _data_of(trainer)
         assert given is not None
         labels = self.labelling.labels(given.probabilities)
-        none = torch.nan if labels.is_floating_point() else MISSING
-        self._table = labels.new_full((len(data.training_split()), *labels.shape[1:]), none)
+        self._table = missing_labels(labels, len(data.training_split()))
         self._table[given.index] = labels
         self._digest = given.digest
         self.summary = self._summary(given, int(has_label(labels).sum()))
