@@ -81,11 +81,8 @@ class FastClassifier(nn.Module):
         """Outputs ``[B, K]``."""
         if self._compiled is None or self.training or len(images) < self._least:
             return self._run(images.contiguous(memory_format=self._layout))
-        if torch.is_grad_enabled() and images.requires_grad:
-            with compiler_settings():
-                return self._compiled(self._padded(images))[: len(images)]
-        with torch.no_grad(), compiler_settings():
-            return self._compiled(self._padded(images.detach()))[: len(images)]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and images.requires_grad), compiler_settings():
+            return self._compiled(self._padded(images))[: len(images)]
 
     def _run(self, images: Tensor) -> Tensor:
         return self.classifier(images)
