@@ -1,21 +1,23 @@
 """Length of a training in batches, from its configuration."""
 
 import math
+from typing import TYPE_CHECKING
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
-from gat_lightning.data import ImageDataModule
+if TYPE_CHECKING:  # imports Lightning, which the check of a setting does not need
+    from gat_lightning.data import ImageDataModule
 
 
-def counted_batches(config: DictConfig, data: ImageDataModule) -> int | None:
+def counted_batches(config: DictConfig, data: "ImageDataModule") -> int | None:
     """Number of batches in an epoch; None where nobody needs it, since data are read for it."""
     if config.engine.compile != "auto":
         return None
     return batches_of_epoch(data)
 
 
-def batches_of_epoch(data: ImageDataModule) -> int:
+def batches_of_epoch(data: "ImageDataModule") -> int:
     """Number of batches in an epoch. The data are read, with the unlabelled images.
 
     Raises:
