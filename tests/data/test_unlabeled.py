@@ -184,15 +184,6 @@ def test_a_source_that_is_missing_or_empty_is_refused(tmp_path, source, message)
         data.training_split()
 
 
-def test_test_images_are_refused_by_name(tmp_path):
-    test = Digits().load().test.images[:, 0].numpy()
-    mixed = np.concatenate([PICTURES, test[[5, 300]]])
-    data = Digits(unlabeled=arrays_of(tmp_path / "more.npz", image=mixed))
-    data.setup()
-    with pytest.raises(UserError, match=r"2 test images are among them: image 30 \(test image 5\), image 31 .*300"):
-        data.training_split()
-
-
 def test_an_evaluation_does_not_need_the_source(tmp_path):
     data = Digits(unlabeled=tmp_path / "gone.npz")
     data.setup("test")

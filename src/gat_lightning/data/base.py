@@ -212,7 +212,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Source of the training batches: the split ``train``, followed by further images if there are any.
 
         Raises:
-            UserError: their source is missing or damaged, does not fit these data, or has test images.
+            UserError: their source is missing or damaged, does not fit these data, or has validation or test images.
         """
         return self.split("train") if self._with_further is None else self._with_further
 
@@ -251,8 +251,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """The split ``train`` followed by the unlabelled images, whose target's label is missing."""
         if self.unlabeled is None:
             return None
-        parts = self.split("train"), self._unlabeled_images(), self.split("test")
-        return with_unlabeled(*parts, self.target, self.unlabeled)
+        held_out = {"validation": self.split("val"), "test": self.split("test")}
+        return with_unlabeled(self.split("train"), self._unlabeled_images(), held_out, self.target, self.unlabeled)
 
     def _unlabeled_images(self) -> SplitDataset:
         if self.unlabeled == REST:

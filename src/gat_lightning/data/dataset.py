@@ -38,6 +38,15 @@ class SplitDataset(Dataset[Batch], ABC):
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Images uint8 ``[B, C, H, W]`` of these rows of the store; may mark ``labels`` of the batch as missing."""
 
+    def path_of(self, position: int) -> str | None:
+        """The file of the picture at a position of the split; None if it is not known."""
+        return None
+
+    def name_of(self, position: int) -> str:
+        """What messages call the image at a position of the split."""
+        path = self.path_of(position)
+        return f"image {position}" if path is None else repr(path)
+
     def stored(self, request: Request | list[int], names: Collection[str] | None = None) -> StoredBatch:
         """Return the samples at these positions of the split as they are stored, on the labels' device.
 
@@ -76,12 +85,19 @@ class ArrayDataset(SplitDataset):
         images: uint8 ``[N, C, H, W]`` in any memory layout, on any device; may be mapped from a file.
         labels: ``{name: tensor [N, ...]}``.
         rows: positions of the split's images, long ``[n]``.
+        paths: of the N files that the images were decoded from; None if they are not known.
     """
 
-    def __init__(self, images: Tensor, labels: Mapping[str, Tensor], rows: Tensor) -> None:
-        self.images = images
+    def __init__(
+        self, images: Tensor, labels: Mapping[str, Tensor], rows: Tensor, paths: Sequence[str] | None = None
+    ) -> None:
+        self.images, self._paths = images, paths
         rows = rows.to(images.device)
         super().__init__({name: label.to(images.device)[rows] for name, label in labels.items()}, rows)
+
+    def path_of(self, position: int) -> str | None:
+        """The file that an image was decoded from, if it is known."""
+        return None if self._paths is None else self._paths[int(self.rows[position])]
 
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """A copy of these images."""
@@ -146,6 +162,10 @@ class FileDataset(SplitDataset):
         super().__init__({name: label[rows] for name, label in labels.items()}, rows)
         self.paths, self.size, self.channels, self.skip = paths, size, channels, skip
         self._named: set[str] = set()
+
+    def path_of(self, position: int) -> str:
+        """The file of the picture at a position of the split."""
+        return self.paths[int(self.rows[position])]
 
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Decode the files of these rows.

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -48,26 +48,43 @@ def equal_images(splits: Iterable[SplitDataset]) -> list[list[int]]:
     return [group for group in positions.values() if len(group) > 1]
 
 
-def refuse_test_images(images: SplitDataset, test: SplitDataset, what: str) -> None:
-    """See that no image is a test image, pixel by pixel. Pictures that are decoded for each batch are not looked at.
+def refuse_held_out(images: SplitDataset, held_out: Mapping[str, SplitDataset], source: str) -> None:
+    """Check that no image to train on is held out.
+
+    Images in memory are compared pixel by pixel, files that are decoded for each batch by their bytes. Images that are
+    not of a file are not compared with such files, which is logged.
 
     Args:
         images: to train on.
-        test: the test images.
-        what: their source, for the message.
+        held_out: the splits that have none of them, by name.
+        source: of the images, for messages.
 
     Raises:
-        UserError: some are test images; the first ones are named.
+        UserError: some are held out; the first ones are named.
     """
-    if isinstance(images, FileDataset) or isinstance(test, FileDataset):
-        log.info(
-            "%s: whether test images are among them is not looked at, as pictures are decoded for each batch", what
-        )
+    groups = _equal_of([*held_out.values(), images])
+    if groups is None:
+        kinds = " and ".join(held_out)
+        log.info("%s: not compared with the %s images, as pictures are decoded for each batch", source, kinds)
         return
-    found = [group for group in equal_images((test, images)) if group[0] < len(test) <= group[-1]]
-    if found:
-        named = [f"image {group[-1] - len(test)} (test image {group[0]})" for group in found]
-        raise UserError(f"{what}: {len(found):,} test images are among them: {shorten(named)}; take them out")
+    places = [Place(name, position) for name, split in held_out.items() for position in range(len(split))]
+    pairs = [(group[0], each) for group in groups for each in group if group[0] < len(places) <= each]
+    if pairs:
+        named = [
+            f"{images.name_of(each - len(places))} ({place.split} {held_out[place.split].name_of(place.position)})"
+            for place, each in ((places[first], each) for first, each in pairs)
+        ]
+        kinds = " or ".join(held_out)
+        raise UserError(f"{source}: {len(pairs):,} of its images are {kinds} images: {shorten(named)}; take them out")
+
+
+def _equal_of(splits: Sequence[SplitDataset]) -> list[list[int]] | None:
+    """As :func:`equal_images`; None where the splits cannot be compared."""
+    if not any(isinstance(split, FileDataset) for split in splits):
+        return equal_images(splits)
+    paths = [split.path_of(position) for split in splits for position in range(len(split))]
+    known = [path for path in paths if path is not None]
+    return equal_files(known) if len(known) == len(paths) else None
 
 
 def _divided(groups: Iterable[list[int]], key: Callable[[int], Hashable]) -> list[list[int]]:

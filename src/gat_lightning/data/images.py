@@ -131,7 +131,8 @@ class Images(ArrayDataModule):
         rows = {name: part[readable[part]] for name, part in rows.items()}
         self._check_enough({name: labels["class"][part] for name, part in rows.items()})
         images = images.to(home_of(images.nbytes, self._device(), self.workers))
-        self._datasets = {name: ArrayDataset(images, labels, part) for name, part in rows.items()}
+        files = [self._files.paths[row] for row in used.tolist()]
+        self._datasets = {name: ArrayDataset(images, labels, part, files) for name, part in rows.items()}
 
     def left_out(self) -> tuple[str, ...]:
         """As in the base class; and pictures in no class folder."""

@@ -283,10 +283,10 @@ class ListedPictures(ImageDataModule):
         for name, part in rows.items():
             if not len(part):
                 raise UserError(f"No readable {name} picture of {info.name} is left in {self.root.absolute()}")
-        if self._cached is not None:
-            self._datasets = {name: ArrayDataset(images, labels, part) for name, part in rows.items()}
-            return
         files = self._files(torch.arange(len(self.records.paths)))
+        if self._cached is not None:
+            self._datasets = {name: ArrayDataset(images, labels, part, files) for name, part in rows.items()}
+            return
         self._datasets = {
             name: FileDataset(files, self.size, self.channels, labels, part, self.on_error == "skip")
             for name, part in rows.items()

@@ -6,6 +6,7 @@ from a file or a folder. They may have other labels. None of them is a validatio
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ import torch
 from gat_lightning.batch import missing_labels
 from gat_lightning.data.array_checks import checked_images
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, JoinedDataset, SplitDataset
-from gat_lightning.data.duplicates import refuse_test_images
+from gat_lightning.data.duplicates import refuse_held_out
 from gat_lightning.data.listing import is_picture, list_files, shorten
 from gat_lightning.data.memory import available_memory
 from gat_lightning.data.npz import npz_arrays
@@ -89,24 +90,28 @@ def read_unlabeled(source: Path, info: DataInfo, progress: bool = False) -> Spli
 
 
 def with_unlabeled(
-    train: SplitDataset, images: SplitDataset, test: SplitDataset, target: str, source: str | Path
+    train: SplitDataset,
+    images: SplitDataset,
+    held_out: Mapping[str, SplitDataset],
+    target: str,
+    source: str | Path,
 ) -> JoinedDataset:
     """The training split followed by images whose target's label is missing, and ``class`` with ``macro``.
 
     Args:
         train: labelled training images.
         images: further ones, with any labels.
-        test: the test images.
+        held_out: the validation and the test images, by the names of their splits.
         target: label of the target task.
         source: value of ``data.unlabeled``.
 
     Raises:
-        UserError: there are no further images, or some are test images.
+        UserError: there are no further images, or some are held out.
     """
     if not len(images):
         raise UserError(f"data.unlabeled={source}: there are no such images")
     if source != REST:
-        refuse_test_images(images, test, f"data.unlabeled={source}")
+        refuse_held_out(images, held_out, f"data.unlabeled={source}")
     hidden = {"class", "macro"} if target in ("class", "macro") else {target}
     known = {name: label for name, label in images.labels.items() if name not in hidden}
     labels = {name: known.get(name, missing_labels(label, len(images))) for name, label in train.labels.items()}
@@ -136,4 +141,4 @@ def _of_folder(folder: Path, info: DataInfo, progress: bool) -> SplitDataset:
         log.warning("data.unlabeled: left out, as they cannot be read: %s", shorten(named))
     readable = torch.ones(len(paths), dtype=torch.bool)
     readable[list(unreadable)] = False
-    return ArrayDataset(images, {}, rows[readable])
+    return ArrayDataset(images, {}, rows[readable], paths)
