@@ -151,5 +151,62 @@ class OutputCounts(Metric):
         return self.images, self.non_finite, self.decided, self.labelled, self.zero_gradients / self.gradients
 
 
+class ImageOutcomes(Metric):
+    """What a target's output is for each labelled image, of all batches and ranks.
+
+    Args:
+        kind: of the target.
+        scale: from a regression's label to its unit.
+    """
+
+    full_state_update = False
+    index: list[Tensor]
+    labels: list[Tensor]
+    score: list[Tensor]
+    correct: list[Tensor]
+
+    def __init__(self, kind: str, scale: float = 1.0) -> None:
+        super().__init__()
+        self.kind, self.scale = kind, scale
+        for name in ("index", "labels", "score", "correct"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        super().reset()
+        # A process without any batch must not leave the others waiting for its lists.
+        of_label = torch.float32 if self.kind == "regression" else torch.long
+        for state, dtype in (
+            (self.index, torch.long),
+            (self.labels, of_label),
+            (self.score, torch.float32),
+            (self.correct, torch.bool),
+        ):
+            state.append(torch.empty(0, dtype=dtype, device=self.device))
+
+    def update(self, preds: Tensor, target: Tensor, index: Tensor) -> None:
+        """Add a batch; ``index`` is the position of each image in its split, ``[B]``."""
+        present = has_label(target)
+        preds, target = preds[present], target[present]
+        finite = is_finite(preds)
+        score = torch.zeros(len(preds), device=preds.device) if self.kind == "multiclass" else preds.squeeze(1).float()
+        self.index.append(index[present])
+        self.labels.append(target.float() * self.scale if self.kind == "regression" else target)
+        self.score.append((score * self.scale).where(finite, torch.nan))
+        self.correct.append(torch.zeros_like(finite) if self.kind == "regression" else decide(preds) == target)
+
+    def compute(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Position, label, score and whether the class is correct, each ``[n]`` on the CPU, in the split's order.
+
+        The score is the logit of a binary target, the value of a regression, and 0 where there are several classes;
+        NaN where the output is not finite.
+        """
+        index = dim_zero_cat(self.index).cpu()
+        order = index.argsort(stable=True)
+        labels, score, correct = (dim_zero_cat(each).cpu()[order] for each in (self.labels, self.score, self.correct))
+        return index[order], labels, score, correct
+
+
 def _nan_if_infinite(values: Tensor) -> Tensor:
     return values.where(values.isfinite(), torch.nan)

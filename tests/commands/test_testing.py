@@ -2,11 +2,16 @@
 
 import pytest
 
-from gat_lightning.commands.train.testing import CheckpointScores, print_metrics, refuse_non_finite
+from gat_lightning.commands.train.testing import CheckpointScores, refuse_non_finite
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.doubts import OutputCheck
 from gat_lightning.training.validation import Scoring
 from support.training_runs import SHORT, trained
+
+
+def scores(checks):
+    return CheckpointScores({}, checks, {}, None)
+
 
 ONE_CLASS = OutputCheck(64, 0, [64, *[0] * 9], [4, *[6] * 9, 6])
 
@@ -21,19 +26,9 @@ def test_a_model_that_says_one_class_of_all_images(tmp_path, caplog, monkeypatch
     assert result["checks"]["best"]["pgd2"] == {"images": 64, "non_finite": 0, "zero_gradient": None}
 
 
-def test_an_undefined_score_is_printed_with_its_reason(tmp_path, capsys):
-    checks = {"clean": OutputCheck(24, 0, [24, 0], [24, 0])}
-    scores = {"epoch": 3, "test/clean/auroc": float("nan"), "test/clean/accuracy": 1.0}
-    print_metrics(CheckpointScores({"best": scores, "last": scores}, {"best": checks, "last": checks}), tmp_path)
-    shown = capsys.readouterr().out
-    assert "nan" not in shown
-    assert "best: clean/auroc is undefined: no positive among 24 labelled images." in shown
-    assert "100.0%" in shown
-
-
 def test_only_sound_checkpoints_are_recommended():
     sound, spoilt = OutputCheck(9, 0, [], []), OutputCheck(9, 2, [], [])
-    tested = CheckpointScores({}, {"best": {"clean": sound, "pgd": sound}, "last": {"clean": sound, "pgd": spoilt}})
+    tested = scores({"best": {"clean": sound, "pgd": sound}, "last": {"clean": sound, "pgd": spoilt}})
     with pytest.raises(UserError, match=r"2 of 9 test outputs of last\.ckpt.* without such outputs: best\.ckpt\.$"):
         refuse_non_finite(tested)
-    refuse_non_finite(CheckpointScores({}, {"best": {"clean": sound}}))
+    refuse_non_finite(scores({"best": {"clean": sound}}))

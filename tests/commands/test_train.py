@@ -194,11 +194,15 @@ def test_a_diverging_run_stops_with_a_message_and_a_result(tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_lopsided_weighting_is_warned_of(tmp_path, caplog):
-    trained(tmp_path, *SHORT, "weighting=mgda", "weighting.floor={class/clean: 0.95}", "trainer.max_epochs=2")
+def test_a_lopsided_weighting_is_warned_of_and_again_at_the_end(tmp_path, caplog, capsys):
+    words = ["weighting=mgda", "weighting.floor={class/clean: 0.95}", "trainer.max_epochs=2"]
+    result = trained(tmp_path, *SHORT, *words)
     warned = [record.message for record in caplog.records if "mgda_floor" in record.message]
     assert len(warned) == 1
     assert warned[0].startswith("Epoch 1: ")
+    assert warned[0] in result["warnings"]
+    again = capsys.readouterr().out.partition("Warnings of this run")[2]
+    assert warned[0] in " ".join(again.split())
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 truncated"])

@@ -37,7 +37,15 @@ def test_keys_of_a_training(tmp_path):
         "device",
         "engine",
     }
-    assert set(content) == common | {"resumed", "epochs", "skipped_batches", "unlabeled"}
+    assert set(content) == common | {
+        "resumed",
+        "epochs",
+        "skipped_batches",
+        "unlabeled",
+        "introduction",
+        "warnings",
+        "summary",
+    }
     assert content["schema"] == 1
     assert content["resumed"] is None
     assert content["git"] is None

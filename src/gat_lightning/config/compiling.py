@@ -103,6 +103,18 @@ def leaves(model: nn.Module) -> int:
     return sum(not any(module.children()) for module in model.modules())
 
 
+def rough_hours(work: Work, device: str, threads: int) -> float:
+    """How long the passes take in float32, as long as nothing is measured; right to about a factor of three.
+
+    Args:
+        work: what there is to compute.
+        device: type of the device.
+        threads: torch's on a CPU.
+    """
+    speed = _SPEED.get(device, _SPEED["cpu"])[False] * (threads if device == "cpu" else 1)
+    return work.operations / speed / 3600
+
+
 def compiling_pays(work: Work | None, device: str, threads: int, bf16: bool) -> tuple[bool, str]:
     """Whether compiled passes save more than their compilation costs, both in operations, and why.
 

@@ -58,6 +58,7 @@ class Result:
         engine: how it was computed: ``precision``, ``compiled``, ``channels_last``, ``tf32``, and the ``reasons``.
         images: how many test images the metrics are over; None where that is not known.
         checks: ``{checkpoint: {view: check}}`` of the views in ``metrics``; empty before anything is measured.
+        intervals: the 95 % interval ``[low, high]`` of each of the metrics.
         error: the message of the error that the run ended with.
     """
 
@@ -74,6 +75,7 @@ class Result:
     engine: dict[str, Any] = field(default_factory=dict)
     images: int | None = None
     checks: dict[str, dict[str, ViewCheck]] = field(default_factory=dict)
+    intervals: dict[str, dict[str, list[float]]] | None = None
     error: str | None = None
 
 
@@ -88,12 +90,18 @@ class TrainingResult(Result):
         unlabeled: what the target learned from images without its label: the ``mode``, and a ``reason`` where nobody
             chose it; of pseudo-labels the ``teacher``, the ``digest`` of its weights, its ``validation_accuracy`` and
             mean ``confidence``, and how many of the ``images`` it ``labelled``.
+        introduction: what it said of itself at its start and after its first steps, by subject.
+        warnings: what it warned of, each once.
+        summary: the twelve figures of :mod:`gat_lightning.commands.train.summary`; None where there is no such figure.
     """
 
     resumed: str | None = None
     epochs: int = 0
     skipped_batches: int = 0
     unlabeled: dict[str, Any] = field(default_factory=dict)
+    introduction: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    summary: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -103,7 +111,6 @@ class EvaluationResult(Result):
     Attributes:
         trained: the settings of the training; None for a model that is not ours.
         notes: what was left out, and why.
-        intervals: the 95 % interval ``[low, high]`` of each of the metrics.
         audit: each check, and what it found.
         transfer: success rates of images made on one model and shown to another: of all images (Table 17), and of those
             that are classified correctly when clean.
@@ -115,7 +122,6 @@ class EvaluationResult(Result):
 
     trained: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
-    intervals: dict[str, dict[str, list[float]]] | None = None
     audit: dict[str, Any] | None = None
     transfer: dict[str, Any] | None = None
     vulnerability: dict[str, dict[str, Any]] | None = None

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -14,7 +15,9 @@ from gat_lightning.attacks import Attack
 from gat_lightning.batch import Batch, pieces
 from gat_lightning.distributed import copy_to_ranks
 from gat_lightning.evaluation.doubts import OutputCheck, non_finite_outputs, zero_gradients
-from gat_lightning.metrics import OutputCounts
+from gat_lightning.evaluation.outcomes import Outcomes
+from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.metrics import ImageOutcomes, OutputCounts
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.randomness import BatchGenerator
@@ -66,6 +69,8 @@ class Scoring:
         }
         classes = 0 if self._target.kind == "regression" else max(self._target.outputs, 2)
         self._counts = {view: OutputCounts(classes).to(device) for view in (CLEAN, *attacks)}
+        kept = (CLEAN, *attacks) if split == "test" and self._target.kind != "dense" else ()
+        self._images = {view: ImageOutcomes(self._target.kind, self._target.scale).to(device) for view in kept}
 
     @torch.no_grad()
     def update(self, batch: Batch, batch_idx: int) -> None:
@@ -76,7 +81,7 @@ class Scoring:
 
     def _update(self, batch: Batch, batch_idx: int) -> None:
         tasks = [self._target, *self._auxiliary]
-        self._score(CLEAN, batch.images, self._views(batch, batch_idx, tasks), tasks)
+        self._score(CLEAN, batch.images, self._views(batch, batch_idx, tasks), tasks, batch.index)
         attacked = self._within_limit(batch)
         if len(attacked.images) == 0:
             return
@@ -85,20 +90,29 @@ class Scoring:
         for view, attack in self._attacks.items():
             generator = BatchGenerator(attacked.shard, *self._key, batch_idx, view)
             adversarial = attack(problem, attacked.images, generator, in_range=attacked.in_range)
-            self._score(view, adversarial, views, [self._target], attack.zero_gradient)
+            self._score(view, adversarial, views, [self._target], attacked.index, attack.zero_gradient)
 
     def _views(self, batch: Batch, batch_idx: int, tasks: Sequence[Task]) -> Views:
         return views_of(batch, tasks, partial(BatchGenerator, batch.shard, *self._key, batch_idx), separate=True)
 
     def _score(
-        self, view: str, images: Tensor, views: Views, tasks: Sequence[Task], zero_gradient: Tensor | None = None
+        self,
+        view: str,
+        images: Tensor,
+        views: Views,
+        tasks: Sequence[Task],
+        index: Tensor,
+        zero_gradient: Tensor | None = None,
     ) -> None:
         """The target's output, and the auxiliary tasks', for the clean or the adversarial version of the images."""
         outputs, _ = task_outputs(self._model.encode, self._model, images, views, [task.name for task in tasks])
         for task in tasks:
             key = None if task is self._target else task.name
             self._metrics[view, key].update(outputs[task.name], views.labels[task.name])
-        self._counts[view].update(outputs[self._target.name], views.labels[self._target.name], zero_gradient)
+        output, label = outputs[self._target.name], views.labels[self._target.name]
+        self._counts[view].update(output, label, zero_gradient)
+        if view in self._images:
+            self._images[view].update(output, label, index)
 
     def compute(self) -> dict[MetricName, float]:
         """The value of every score, the same on every rank."""
@@ -117,6 +131,18 @@ class Scoring:
             share = None if zero.isnan() else float(zero)
             checks[view] = OutputCheck(int(images), int(non_finite), decided.tolist(), labelled.tolist(), share)
         return checks
+
+    def predictions(self) -> Predictions | None:
+        """What the target's outputs for the images of a test are, the same on every rank; None of a dense target.
+
+        Losses are left out, and so are the predicted classes.
+        """
+        found: Predictions | None = None
+        for view, outcomes in self._images.items():
+            index, labels, score, correct = (each.numpy() for each in outcomes.compute())
+            found = found or Predictions(self._target.kind, index, labels)
+            found.views[view] = Outcomes(score, correct, np.zeros_like(score), score)
+        return found
 
     def selection(self, scores: Mapping[MetricName, float], view: str) -> float:
         """The target's first metric in a view, negated where lower is better."""
@@ -158,6 +184,7 @@ class ScoredModule(pl.LightningModule):
 
     Attributes:
         checks: what the target's outputs were in the last validation or test, by view.
+        predictions: what they were for each image of the last test; None before one, and of a dense target.
     """
 
     def __init__(
@@ -179,6 +206,7 @@ class ScoredModule(pl.LightningModule):
         self._attacked_images = {"val": scores.validation_images, "test": None}
         self._selection_view = next(iter(scores.validation_attacks)) if robust_selection else CLEAN
         self.checks: dict[str, OutputCheck] = {}
+        self.predictions: Predictions | None = None
         self._warned: set[str] = set()
 
     @property
@@ -228,8 +256,9 @@ class ScoredModule(pl.LightningModule):
         self._scoring.update(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        """Log the scores."""
+        """Log the scores, and keep the outcomes."""
         self._log_scores()
+        self.predictions = self._scoring.predictions()
 
     def _log_scores(self) -> dict[MetricName, float]:
         scores = self._scoring.compute()

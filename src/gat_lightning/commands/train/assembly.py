@@ -7,6 +7,8 @@ import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
+from gat_lightning.commands.train.estimate import Estimate
+from gat_lightning.commands.train.introduction import Introduction
 from gat_lightning.commands.train.scored_labels import check_scored_labels
 from gat_lightning.commands.train.teacher import pseudo_labels
 from gat_lightning.config.attack_strength import doubts_about_training
@@ -51,6 +53,7 @@ class Assembly(NamedTuple):
         progress: of the checkpoint to resume from; None where the training starts anew.
         engine: how it is computed.
         unlabeled: what the target learns from images without its label.
+        introduction: what the run says of itself at its start and after its first steps, by subject; empty before.
     """
 
     data: ImageDataModule
@@ -59,6 +62,7 @@ class Assembly(NamedTuple):
     progress: Progress | None
     engine: ResolvedEngine
     unlabeled: UnlabeledMode
+    introduction: dict[str, str]
 
 
 def assemble(config: DictConfig, init: str | None) -> Assembly:
@@ -91,7 +95,8 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
         log.info("Encoder from %s, and the decoders of: %s", init, ", ".join(taken) or "none")
     if start is not None and config.encoder.get("mean") is None:
         carry_normalization(module.model, load_checkpoint(start), start)
-    trainer = build_trainer(config, engine.precision)
+    trainer, introduction = build_trainer(config, engine.precision), dict[str, str]()
+    trainer.callbacks += [Introduction(config, introduction), Estimate(config, introduction)]  # type: ignore[attr-defined]
     rank_zero_only(data.prepare_data)()
     check_scored_labels(data, module.tasks[0], module.selection_limit)
     if trainer.is_global_zero:
@@ -105,7 +110,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     elif trainer.is_global_zero:
         set_aside(directory)
     announce(config, progress)  # last, since a refused command leaves its directory where something was logged
-    return Assembly(data, module, trainer, progress, engine, unlabeled)
+    return Assembly(data, module, trainer, progress, engine, unlabeled, introduction)
 
 
 def _comment(config: DictConfig, method: Method) -> None:

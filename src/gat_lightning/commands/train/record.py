@@ -9,6 +9,7 @@ from datetime import datetime
 from omegaconf import DictConfig
 
 from gat_lightning.commands.train.assembly import Assembly
+from gat_lightning.commands.train.summary import summary
 from gat_lightning.config.engine import ResolvedEngine
 from gat_lightning.config.files import plain
 from gat_lightning.loggers import close
@@ -19,7 +20,9 @@ from gat_lightning.runs.result import TrainingResult, write_result
 
 
 @contextmanager
-def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: float) -> Iterator[TrainingResult]:
+def recorded(
+    config: DictConfig, assembly: Assembly, started: datetime, clock: float, warned: list[str]
+) -> Iterator[TrainingResult]:
     """Record how the block ends; write ``result.json`` and close the loggers in any case.
 
     Args:
@@ -27,6 +30,7 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: f
         assembly: the objects of the training.
         started: when the run began, in UTC.
         clock: ``time.perf_counter()`` then, for durations, which the machine's date does not change.
+        warned: the warnings of the run, to which are added more while it runs.
 
     Yields:
         The record, to which the block adds what it measures and writes.
@@ -41,6 +45,8 @@ def recorded(config: DictConfig, assembly: Assembly, started: datetime, clock: f
         started=started.isoformat(timespec="seconds"),
         files={"metrics": directory.relative(directory.metrics)},
         resumed=None if progress is None else str(progress.checkpoint),
+        introduction=assembly.introduction,
+        warnings=warned,
         **environment(trainer.strategy.root_device, trainer.world_size),
     )
     try:
@@ -66,6 +72,8 @@ def _complete(result: TrainingResult, assembly: Assembly, clock: float) -> None:
     result.engine = _as_run(assembly).plain()
     result.unlabeled = {**assembly.unlabeled.plain(), **assembly.module.pseudo_labels.summary}
     result.epochs, result.skipped_batches = assembly.trainer.current_epoch, assembly.module.skipped
+    if assembly.trainer.is_global_zero:
+        result.summary = summary(result, RunDirectory(result.config["paths"]["run"]).history())
 
 
 def _as_run(assembly: Assembly) -> ResolvedEngine:

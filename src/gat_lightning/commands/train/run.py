@@ -1,27 +1,21 @@
 """Train a model: assemble its objects, fit and test it, and record what was done."""
 
-import logging
 import time
 from datetime import datetime, timezone
 from functools import partial
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from gat_lightning.commands.dry_run import estimate
-from gat_lightning.commands.train.assembly import assemble
+from gat_lightning.commands.train.assembly import Assembly, assemble
 from gat_lightning.commands.train.ended_together import ended_together
+from gat_lightning.commands.train.ending import ending
 from gat_lightning.commands.train.faults import explained_faults
 from gat_lightning.commands.train.record import record_failure, recorded
 from gat_lightning.commands.train.selection import warn_of_selection
 from gat_lightning.commands.train.teacher import taught
-from gat_lightning.commands.train.testing import (
-    print_metrics,
-    refuse_non_finite,
-    test,
-    warn_of_doubts,
-    write_images,
-)
+from gat_lightning.commands.train.testing import refuse_non_finite, test, warn_of_doubts, write_images
+from gat_lightning.commands.train.warned import collected_warnings
 from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import pretrained
 from gat_lightning.loggers import start
@@ -31,9 +25,8 @@ from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.result import Result, read_result
 from gat_lightning.runs.signals import stopping_at_once
 from gat_lightning.runs.slurm import requeued_if_preempted
+from gat_lightning.runs.telling import shown, tell
 from gat_lightning.training.launcher import own_ranks
-
-log = logging.getLogger(__name__)
 
 _SKIPPED = "Skipped, since it is finished"
 _NOTHING_LEFT = (
@@ -75,17 +68,20 @@ def _run(config: DictConfig) -> Result | None:
 
 def _train(config: DictConfig) -> Result:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    directory = RunDirectory(config.paths.run)
     taught(config, _run)
-    assembly = assemble(config, init=pretrained(config, _run))
-    data, module, trainer, progress, engine, _ = assembly
+    init = pretrained(config, _run)
+    with collected_warnings() as warned:
+        return _fit_and_test(config, assemble(config, init), started, clock, warned)
+
+
+def _fit_and_test(config: DictConfig, assembly: Assembly, started: datetime, clock: float, warned: list[str]) -> Result:
+    directory = RunDirectory(config.paths.run)
+    data, module, trainer, progress = assembly.data, assembly.module, assembly.trainer, assembly.progress
     with (
-        recorded(config, assembly, started, clock) as result,
+        recorded(config, assembly, started, clock, warned) as result,
         ended_together(trainer, partial(record_failure, config, assembly, result, clock)),
         explained_faults(config, trainer),
     ):
-        if trainer.is_global_zero:
-            log.info("Engine: %s.", engine)
         start(trainer.loggers, config, None if progress is None else progress.step)
         resumed = None if progress is None else progress.checkpoint
         trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=True)
@@ -94,6 +90,7 @@ def _train(config: DictConfig) -> Result:
             warn_of_selection(module, data, directory)
         tested = test(trainer, module, data, directory)
         result.metrics, result.checks, result.images = tested.metrics, tested.view_checks(), tested.labelled
+        result.intervals = tested.intervals
         if trainer.is_global_zero:
             warn_of_doubts(tested, trainer, module, data)
         result.files["checkpoints"] = {name: directory.relative(directory.checkpoint(name)) for name in result.metrics}
@@ -104,7 +101,7 @@ def _train(config: DictConfig) -> Result:
             result.files["profiles"] = profiles
         refuse_non_finite(tested)
     if result.metrics and trainer.is_global_zero:
-        print_metrics(tested, directory.path)
+        tell(directory, ending(tested, module.tasks[0].kind, directory, result.warnings))
         for name in result.files.get("profiles", ()):
-            Console().print(f"Profile: {directory.path / name}", soft_wrap=True)
+            tell(directory, f"Profile: {shown(directory.path / name)}")
     return result

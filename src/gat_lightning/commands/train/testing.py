@@ -1,14 +1,11 @@
-"""Test of a trained model: its scores, a table of them and a picture."""
+"""Test of a trained model: its scores with intervals, and a picture."""
 
 import logging
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from gat_lightning.attacks.problem import BinaryProblem, ClassifierProblem
 from gat_lightning.data import ImageDataModule
@@ -19,12 +16,12 @@ from gat_lightning.evaluation.doubts import (
     few_labelled_images,
     non_finite_outputs,
     one_class_for_all,
-    why_undefined,
     zero_gradients,
 )
+from gat_lightning.evaluation.predictions import Predictions, consecutive, score
 from gat_lightning.figures.gallery import adversarial_gallery
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.metric_names import CLEAN, target_scores
+from gat_lightning.runs.metric_names import CLEAN
 from gat_lightning.runs.result import ViewCheck
 from gat_lightning.training.module import GATModule
 
@@ -39,10 +36,14 @@ class CheckpointScores(NamedTuple):
     Attributes:
         metrics: value of each metric, and the epoch.
         checks: what the outputs were, by view.
+        intervals: 95 % interval ``[low, high]`` of each of the target's metrics; on rank 0.
+        patients: number of patients that the intervals are over; None if they are over images.
     """
 
     metrics: dict[str, dict[str, float]]
     checks: dict[str, dict[str, OutputCheck]]
+    intervals: dict[str, dict[str, list[float]]]
+    patients: int | None
 
     @property
     def labelled(self) -> int:
@@ -66,14 +67,31 @@ def test(trainer: pl.Trainer, module: GATModule, data: ImageDataModule, director
             f"The training has left no checkpoint in '{directory.checkpoints}', so there is nothing to test. The"
             " callbacks best and last write them: add them by callbacks=default+..."
         )
-    metrics, checks = {}, {}
+    metrics, checks, intervals, patients = {}, {}, {}, None
     for name in reversed(names):
         checkpoint = torch.load(directory.checkpoint(name), map_location=module.device, weights_only=True)
         module.load_state_dict(checkpoint["state_dict"])
         scores = trainer.test(module, datamodule=data, verbose=False)[0]
         metrics[name] = {"epoch": int(checkpoint["epoch"]) + 1, **scores}
         checks[name] = module.checks
-    return CheckpointScores({name: metrics[name] for name in names}, {name: checks[name] for name in names})
+        if trainer.is_global_zero and module.predictions is not None:
+            _add_patients(module.predictions, data)
+            found = score(module.predictions, "test").intervals
+            intervals[name] = {str(metric): ends for metric, ends in found.items()}
+            patients = module.predictions.patients
+    return CheckpointScores(
+        {name: metrics[name] for name in names},
+        {name: checks[name] for name in names},
+        {name: intervals[name] for name in names if name in intervals},
+        patients,
+    )
+
+
+def _add_patients(predictions: Predictions, data: ImageDataModule) -> None:
+    """Say which patient each image is of, where the data say so."""
+    groups = data.groups("test")
+    if groups is not None:
+        predictions.groups = consecutive(groups.cpu().numpy()[predictions.index])
 
 
 def warn_of_doubts(tested: CheckpointScores, trainer: pl.Trainer, module: GATModule, data: ImageDataModule) -> None:
@@ -137,25 +155,3 @@ def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
         BinaryProblem if target.kind == "binary" else ClassifierProblem,
     )
     return True
-
-
-def print_metrics(tested: CheckpointScores, directory: Path) -> None:
-    """Print the test scores of each checkpoint, and the difference between the best and the last one.
-
-    Say of an undefined one why it is.
-    """
-    metrics = tested.metrics
-    names = target_scores(next(iter(metrics.values()), ()), "test")
-    table = Table("checkpoint", "epoch", *(name.shown for name in names), title="Test images")
-    for checkpoint, scores in metrics.items():
-        table.add_row(checkpoint, str(scores["epoch"]), *(name.text(scores[str(name)]) for name in names))
-    if "best" in metrics and "last" in metrics:
-        gaps = {name: metrics["best"][str(name)] - metrics["last"][str(name)] for name in names}
-        table.add_row("best - last", "", *(name.text(gap) for name, gap in gaps.items()))
-    console = Console()
-    console.print(table)
-    for checkpoint, scores in metrics.items():
-        for name in (name for name in names if math.isnan(scores[str(name)])):
-            reason = why_undefined(name.metric, tested.checks[checkpoint][name.view])
-            console.print(f"{checkpoint}: {name.shown} is undefined: {reason}.", highlight=False)
-    console.print(f"Run directory: {directory}", soft_wrap=True)

@@ -7,14 +7,17 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import target_scores
+from gat_lightning.runs.telling import fitted, tell
 from gat_lightning.training.module import GATModule
 
 
 class Progress(TQDMProgressBar):
     """Objectives of the last step, and the target's clean and robust score of the last validation.
 
-    Where the output is not a terminal (a batch job, a log file) the bar is replaced by one line per epoch.
+    Where the output is not a terminal (a batch job, a log file) the bar is replaced by one line per epoch, which is of
+    at most 100 columns: objectives that do not fit are counted.
     """
 
     def __init__(self) -> None:
@@ -22,13 +25,8 @@ class Progress(TQDMProgressBar):
         self._started = 0.0
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """What the bar shows: each objective's value, then each score."""
-        assert isinstance(pl_module, GATModule)
-        step = pl_module.last_step
-        losses = {} if step is None else dict(zip(step.names, step.losses.tolist(), strict=True))
-        shown = {name: f"{value:.3f}" for name, value in losses.items()}
-        scores = trainer.callback_metrics
-        return shown | {str(name): name.text(float(scores[str(name)])) for name in target_scores(scores, "val")}
+        """What the bar shows: each score, then each objective's value."""
+        return self._scores(trainer) | self._objectives(pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -40,6 +38,21 @@ class Progress(TQDMProgressBar):
         super().on_train_epoch_end(trainer, pl_module)
         if self.is_enabled or not trainer.is_global_zero:
             return
-        parts = [f"{name} {value}" for name, value in self.get_metrics(trainer, pl_module).items()]
         epoch, elapsed = trainer.current_epoch + 1, time.perf_counter() - self._started
-        print(f"epoch {epoch}/{trainer.max_epochs}  {elapsed:.0f} s  {'  '.join(parts)}", flush=True)
+        scores, objectives = self._scores(trainer), self._objectives(pl_module)
+        parts = [f"{name} {value}" for name, value in {**scores, **objectives}.items()]
+        line = fitted(f"epoch {epoch}/{trainer.max_epochs}  {elapsed:.0f} s", parts)
+        tell(RunDirectory(trainer.default_root_dir), line)
+
+    def _objectives(self, pl_module: pl.LightningModule) -> dict[str, str]:
+        assert isinstance(pl_module, GATModule)
+        step = pl_module.last_step
+        losses = {} if step is None else dict(zip(step.names, step.losses.tolist(), strict=True))
+        return {name: f"{value:.3f}" for name, value in losses.items()}
+
+    def _scores(self, trainer: pl.Trainer) -> dict[str, str]:
+        """The target's scores of the last validation; by the view alone where it has one metric."""
+        values = trainer.callback_metrics
+        names = target_scores(values, "val")
+        alone = len({name.metric for name in names}) == 1
+        return {name.view if alone else name.shown: name.text(float(values[str(name)])) for name in names}
