@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from gat_lightning.attacks import BIM, FGSM, MIM, PGD, Attack, parse_budget
 from gat_lightning.attacks.apgd import APGDCE, APGDT
-from gat_lightning.attacks.autoattack import AutoAttack
+from gat_lightning.attacks.autoattack import AutoAttack, AutoAttackRand
 from gat_lightning.attacks.cw import CW
 from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.friendly import FriendlyPGD
@@ -67,7 +67,10 @@ REFUSED = [
     (lambda: PGD(random_start=None), "random_start=None", "did you mean none?"),
     (lambda: PGD(restarts=0), "restarts=0", "a whole number"),
     (lambda: FriendlyPGD(tau=-1), "tau=-1", "a whole number of at least 0"),
-    (lambda: APGDCE(norm="L1"), "norm='L1'", "one of: Linf, L2"),
+    (lambda: BIM(eot=0), "eot=0", "a whole number of at least 1"),
+    (lambda: BIM(targeted=-1), "targeted=-1", "None or a whole number of at least 0"),
+    (lambda: APGDT(eot=0), "eot=0", "a whole number of at least 1"),
+    (lambda: AutoAttackRand(eot=0), "eot=0", "a whole number of at least 1"),
     (lambda: AutoAttack(norm="L1"), "norm='L1'", "one of: Linf, L2"),
     (lambda: CW(norm="Linf"), "norm='Linf'", "one of: L2"),
     (lambda: Square(queries=0), "queries=0", "a whole number"),

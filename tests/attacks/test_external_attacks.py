@@ -108,6 +108,8 @@ class Linear(nn.Module):
 LINEAR = [
     *((APGDCE, norm, {"steps": 40}, 2) for norm in ("Linf", "L2")),
     *((APGDT, norm, {"steps": 40}, classes) for norm in ("Linf", "L2") for classes in (2, 3, 4)),
+    (APGDCE, "L1", {"steps": 60}, 2),
+    *((APGDT, "L1", {"steps": 60}, classes) for classes in (2, 4)),
     *((FAB, norm, {"steps": 10}, classes) for norm in ("Linf", "L2", "L1") for classes in (2, 3, 4)),
     *((FAB, norm, {"steps": 10, "targeted": False}, classes) for norm in ("Linf", "L2", "L1") for classes in (2, 3)),
     *((AutoAttack, norm, {"steps": 20, "queries": 5}, classes) for norm in ("Linf", "L2") for classes in (2, 3)),

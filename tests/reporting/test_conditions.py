@@ -37,7 +37,7 @@ def test_each_data_set_has_its_table_front_and_best(tmp_path: Path) -> None:
         for task, accuracy in zip(("macro", "none"), scores, strict=True):
             on(tmp_path / "runs", task, data, accuracy)
     found = tables(tmp_path)
-    assert list(found) == ["Digits, Linf 0.03137", "Images pictures/pets, Linf 0.03137"]
+    assert list(found) == ["Digits, Linf 8/255", "Images pictures/pets, Linf 8/255"]
     assert ["**80.0**" in text for text in found.values()] == [True, False]
     assert ["**30.0**" in text for text in found.values()] == [False, True]
     html = (tmp_path / "out" / "report.html").read_text()
@@ -53,7 +53,7 @@ def test_each_data_set_has_its_table_front_and_best(tmp_path: Path) -> None:
 def test_each_threat_has_its_table(tmp_path: Path) -> None:
     for eps, accuracy in (("4/255", 0.8), ("8/255", 0.4)):
         on(tmp_path / "runs", "none", DIGITS, accuracy, test={"attack": ATTACK | {"eps": eps}})
-    assert list(tables(tmp_path)) == ["Digits, Linf 0.01569", "Digits, Linf 0.03137"]
+    assert list(tables(tmp_path)) == ["Digits, Linf 4/255", "Digits, Linf 8/255"]
 
 
 def test_one_data_set_has_one_table_without_a_title(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_mcnemar_compares_within_the_data_set_alone(tmp_path: Path) -> None:
     run(config(f"runs={tmp_path / 'runs'}", f"output={tmp_path / 'out'}", "baseline='data=digits task=none'"))
     html = (tmp_path / "out" / "report.html").read_text()
     assert html.count("- Model") == 1
-    assert "classified rightly under pgd20 (Linf 0.03137), over 40 test images:" in html
+    assert "classified rightly under pgd20 (Linf 8/255), over 40 test images:" in html
 
 
 def test_mcnemar_says_of_each_setting_what_it_compares_where_they_differ(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_mcnemar_says_of_each_setting_what_it_compares_where_they_differ(tmp_pat
             evaluation(trained[each], f"{count}", 0.5, [True, False] * (count // 2), count, **chosen)
     run(config(f"runs={tmp_path / 'runs'}", f"output={tmp_path / 'out'}", "baseline='task=none'"))
     html = (tmp_path / "out" / "report.html").read_text()
-    assert "task=macro, seed 0: under pgd20 (Linf 0.03137), over 40 test images" in html
-    worst = "the worst of pgd20 (Linf 0.03137) and square (Linf 0.03137) (view worst)"
+    assert "task=macro, seed 0: under pgd20 (Linf 8/255), over 40 test images" in html
+    worst = "the worst of pgd20 (Linf 8/255) and square (Linf 8/255) (view worst)"
     assert f"task=rotation, seed 0: under {worst}, over 50 test images" in html
 
 

@@ -45,7 +45,7 @@ def test_another_threat_has_a_column_of_its_own(tmp_path: Path) -> None:
     found = dict(zip(header, row, strict=True))
     assert found["pgd20 accuracy (%)"] == "51.0 ± 1.0"
     assert found["pgd20 L2 0.5 accuracy (%)"] == "88.0"
-    assert found["pgd20 Linf 0.03137 all accuracy (%)"] == "70.0"
+    assert found["pgd20 Linf 8/255 all accuracy (%)"] == "70.0"
 
 
 def test_of_several_evaluations_the_one_of_most_images_counts_and_differences_are_said(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Attacks: the inner maximisation. ``attack(problem, images)`` returns adversarial images."""
 
-from gat_lightning.attacks.apgd import APGDCE, APGDT
-from gat_lightning.attacks.autoattack import AutoAttack
+from gat_lightning.attacks.apgd import APGDCE, APGDDLR, APGDT
+from gat_lightning.attacks.autoattack import AutoAttack, AutoAttackRand
 from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.bim import BIM
 from gat_lightning.attacks.budget import parse_budget
@@ -28,6 +28,7 @@ from gat_lightning.attacks.square import Square
 
 __all__ = [
     "APGDCE",
+    "APGDDLR",
     "APGDT",
     "BIM",
     "CW",
@@ -41,6 +42,7 @@ __all__ = [
     "Attack",
     "AttackSettings",
     "AutoAttack",
+    "AutoAttackRand",
     "BinaryProblem",
     "ClassifierProblem",
     "Ensemble",

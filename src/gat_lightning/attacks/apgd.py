@@ -1,14 +1,16 @@
-"""Auto-PGD, on the cross-entropy (APGD-CE) and towards each of the likeliest wrong classes in turn (APGD-T)."""
+"""Auto-PGD on the cross-entropy (CE), the difference of logits ratio (DLR), and towards likely wrong classes (T)."""
 
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from gat_lightning.attacks import losses
+from gat_lightning.attacks.apgd_l1 import search_in_l1
 from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, LogitsModel, count_classes
+from gat_lightning.attacks.norms import L1, L2, Linf, Norm
 from gat_lightning.attacks.problem import ClassifierProblem, Problem, RankingProblem
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int
@@ -18,13 +20,17 @@ TARGETS = 9
 
 
 class _APGD(ExternalAttack):
+    norms: ClassVar[tuple[type[Norm], ...]] = (Linf, L2, L1)
     starts = 0
     """Added to the seed on ranked images, where both attacks have one loss, so that AutoAttack's have two starts."""
 
-    def __init__(self, *, steps: int = 100, restarts: int = 1, **settings: Unpack[ExternalSettings]) -> None:
+    def __init__(
+        self, *, steps: int = 100, restarts: int = 1, eot: int = 1, **settings: Unpack[ExternalSettings]
+    ) -> None:
         super().__init__(**settings)
         self.steps = check_int("steps", steps)
         self.restarts = check_int("restarts", restarts)
+        self.eot = check_int("eot", eot)
 
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """What torchattacks makes of the images; of ranked ones the highest margin loss of all steps and starts."""
@@ -43,6 +49,7 @@ class _APGD(ExternalAttack):
             "eps": self.eps,
             "steps": self.steps,
             "n_restarts": self.restarts,
+            "eot_iter": self.eot,
             "seed": seed,
         }
 
@@ -53,19 +60,22 @@ class APGDCE(_APGD):
     Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks"
     (ICML 2020), section 3 and algorithm 1. Only images that no step has fooled yet are of interest to it: one that is
     misclassified or not fooled comes back as it was. Ranked images
-    (:class:`~gat_lightning.attacks.problem.RankingProblem`) are all of interest, and the loss is the margin.
+    (:class:`~gat_lightning.attacks.problem.RankingProblem`) are all of interest, and the loss is the margin. In L1 it
+    is the attack of Croce and Hein, "Mind the box: l1-APGD for sparse adversarial attacks on image classifiers" (ICML
+    2021), see :func:`~gat_lightning.attacks.apgd_l1.search_in_l1`.
 
     Args:
         steps: number of steps, at least 1; 100 in the paper (torchattacks' own default is 10).
         restarts: number of random starts, at least 1.
-        **settings: ``norm`` (``Linf`` or ``L2``), ``eps``, ``seed`` and ``mode`` of
+        eot: number of gradients to average at each step, for models that draw random numbers; at least 1.
+        **settings: ``norm`` (``Linf``, ``L2`` or ``L1``), ``eps``, ``seed`` and ``mode`` of
             :class:`~gat_lightning.attacks.external.ExternalAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
 
     Raises:
-        SettingError: an argument is out of its range, or the norm is L1.
+        SettingError: an argument is out of its range.
     """
 
     label = "apgd_ce"
@@ -75,25 +85,54 @@ class APGDCE(_APGD):
         return _apgd()(model, _cross_entropy, **self._settings(seed))
 
 
-class APGDT(_APGD):
-    """Targeted Auto-PGD on the targeted difference-of-logits ratio, towards min(9, K - 1) classes.
+class APGDDLR(_APGD):
+    """Auto-PGD on the difference-of-logits ratio, by torchattacks.
 
-    Croce and Hein (ICML 2020), section 4.1, equation 7. The ratio takes four classes; with two or three, the loss is
-    its numerator, the target's logit minus the true class's. For L-infinity the images are those of
-    ``torchattacks.APGDT``; for L2 each image has a step size of its own, where torchattacks 3.5.1 gives all of them
-    that of the batch's first.
+    Croce and Hein (ICML 2020), section 4, equation 6. Of two classes the loss is the margin of the logits.
 
     Args:
-        steps: number of steps per target, at least 1; 100 in the paper (torchattacks' own default is 10).
-        restarts: number of random starts per target, at least 1.
-        **settings: ``norm`` (``Linf`` or ``L2``), ``eps``, ``seed`` and ``mode`` of
+        steps: number of steps, at least 1; 100 in the paper.
+        restarts: number of random starts, at least 1.
+        eot: number of gradients to average at each step, for models that draw random numbers; at least 1.
+        **settings: ``norm`` (``Linf``, ``L2`` or ``L1``), ``eps``, ``seed`` and ``mode`` of
             :class:`~gat_lightning.attacks.external.ExternalAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
 
     Raises:
-        SettingError: an argument is out of its range, or the norm is L1.
+        SettingError: an argument is out of its range.
+    """
+
+    label = "apgd_dlr"
+    starts = 1
+
+    def build(self, model: nn.Module, problem: ClassifierProblem, images: Tensor, seed: int) -> Any:
+        """``torchattacks.APGD`` on the difference-of-logits ratio."""
+        few = count_classes(problem, images) < losses.DLR_CLASSES
+        return _apgd()(model, losses.margin if few else losses.dlr, **self._settings(seed))
+
+
+class APGDT(_APGD):
+    """Targeted Auto-PGD on the targeted difference-of-logits ratio, towards min(9, K - 1) classes.
+
+    Croce and Hein (ICML 2020), section 4.1, equation 7. The ratio takes four classes; with two or three, the loss is
+    its numerator, the target's logit minus the true class's. For L-infinity the images are those of
+    ``torchattacks.APGDT``; for L2 each image has a step size of its own, where torchattacks 3.5.1 gives all of them
+    that of the batch's first. In L1 it is that of :func:`~gat_lightning.attacks.apgd_l1.search_in_l1`.
+
+    Args:
+        steps: number of steps per target, at least 1; 100 in the paper (torchattacks' own default is 10).
+        restarts: number of random starts per target, at least 1.
+        eot: number of gradients to average at each step, for models that draw random numbers; at least 1.
+        **settings: ``norm`` (``Linf``, ``L2`` or ``L1``), ``eps``, ``seed`` and ``mode`` of
+            :class:`~gat_lightning.attacks.external.ExternalAttack`.
+
+    Shape:
+        images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
+
+    Raises:
+        SettingError: an argument is out of its range.
     """
 
     label = "apgd_t"
@@ -133,7 +172,7 @@ def _apgd() -> Any:
             self, images: Tensor, labels: Tensor, best_loss: bool = False, cheap: bool = True
         ) -> tuple[Any, Any]:
             if best_loss:
-                return super().perturb(images, labels, best_loss)
+                return self._highest(images, labels)
             adversarial = images.clone()
             standing = self.get_logits(images).argmax(1) == labels
             torch.manual_seed(self.seed)
@@ -150,6 +189,21 @@ def _apgd() -> Any:
                     standing[fooled] = False
                     adversarial[fooled] = found[kept == 0]
             return standing, adversarial
+
+        def attack_single_run(self, images: Tensor, labels: Tensor) -> Any:
+            if self.norm == "L1":
+                return search_in_l1(self, images, labels)
+            return super().attack_single_run(images, labels)
+
+        def _highest(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            """The highest loss of all starts, and its images."""
+            highest, best = torch.full_like(images[:, 0, 0, 0], -torch.inf), images
+            for _ in range(self.n_restarts):
+                found, _, loss, _ = self.attack_single_run(images, labels)
+                higher = loss > highest
+                best = torch.where(higher[:, None, None, None], found, best)
+                highest = torch.where(higher, loss, highest)
+            return highest, best
 
         def _targeted_ratio(self, logits: Tensor, labels: Tensor) -> Tensor:
             """The targeted difference-of-logits ratio."""

@@ -1,10 +1,10 @@
-"""AutoAttack: APGD-CE, APGD-T, FAB-T and Square."""
+"""AutoAttack: APGD-CE, APGD-T, FAB-T and Square; for models that draw random numbers APGD-CE and APGD-DLR."""
 
 from typing import Any
 
 from typing_extensions import Unpack
 
-from gat_lightning.attacks.apgd import APGDCE, APGDT
+from gat_lightning.attacks.apgd import APGDCE, APGDDLR, APGDT
 from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.ensemble import Ensemble
 from gat_lightning.attacks.fab import FAB
@@ -34,6 +34,7 @@ class AutoAttack(Ensemble):
     """
 
     norms = (Linf, L2)
+    version = "standard"
 
     def __init__(
         self,
@@ -64,3 +65,46 @@ class AutoAttack(Ensemble):
             FAB(steps=self.steps, **shared),
             Square(queries=self.queries, **shared),
         )
+
+
+class AutoAttackRand(Ensemble):
+    """AutoAttack, version ``rand``, for models that draw random numbers: each step is along the mean of many gradients.
+
+    Croce and Hein (ICML 2020), section 5, and the authors' code. What an image is classified as is a draw, too, so that
+    accuracies vary from run to run.
+
+    Args:
+        steps: number of steps of APGD-CE and of APGD-DLR, at least 1.
+        eot: number of gradients to average at each step (expectation over transformation), at least 1; 20 as published.
+        seed: of both, the same for every batch; ``None`` to draw one from each batch's generator.
+        **settings: ``norm`` (``Linf``, ``L2`` or ``L1``), ``eps`` and ``mode`` of
+            :class:`~gat_lightning.attacks.base.Attack`.
+
+    Shape:
+        images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
+
+    Raises:
+        SettingError: an argument is out of its range.
+    """
+
+    version = "rand"
+
+    def __init__(
+        self, *, steps: int = 100, eot: int = 20, seed: int | None = None, **settings: Unpack[AttackSettings]
+    ) -> None:
+        super().__init__(**settings)
+        self.steps = check_int("steps", steps)
+        self.eot = check_int("eot", eot)
+        self.seed = seed
+        assert self.members  # so that they check the settings
+
+    @property
+    def name(self) -> str:
+        """``autoattack_rand``."""
+        return self._named("autoattack_rand")
+
+    @property
+    def members(self) -> tuple[Attack, ...]:
+        """APGD-CE and APGD-DLR."""
+        shared: dict[str, Any] = {"norm": self.norm, "eps": self.eps, "seed": self.seed, "mode": self.mode}
+        return tuple(kind(steps=self.steps, eot=self.eot, **shared) for kind in (APGDCE, APGDDLR))

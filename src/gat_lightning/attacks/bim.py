@@ -11,8 +11,8 @@ class BIM(IterativeAttack):
     Args:
         step_size: length of a step in ``norm``, above 0; ``None`` for ``eps / steps``.
         steps: number of steps, at least 1.
-        loss: ``None``, ``margin`` or ``dlr``, see :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
-        **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
+        **settings: ``loss``, ``eot``, ``targeted``, ``norm``, ``eps`` and ``mode`` of
+            :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].

@@ -3,6 +3,7 @@
 import copy
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ class Ensemble(Attack):
     """
 
     needs_decision = True
+    version: ClassVar[str]
+    """Name of the version in the official code of AutoAttack."""
 
     @property
     @abstractmethod

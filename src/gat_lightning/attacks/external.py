@@ -9,13 +9,10 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from gat_lightning.attacks.base import Attack, AttackSettings
-from gat_lightning.attacks.norms import L1, L2, Linf, Norm
+from gat_lightning.attacks.norms import L2, Linf, Norm, sizes
 from gat_lightning.attacks.problem import ClassifierProblem, Problem, as_decision
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int
-
-ORDERS: dict[type[Norm], float] = {Linf: float("inf"), L2: 2, L1: 1}
-"""Order of the vector norm."""
 
 
 class ExternalSettings(AttackSettings, total=False):
@@ -84,8 +81,7 @@ class ExternalAttack(Attack):
 
     def kept(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """``adversarial``, with the clean image where it is not finite or not within the ball."""
-        size = torch.linalg.vector_norm((adversarial - images).flatten(1), ORDERS[type(self.norm)], dim=1)
-        inside = size <= self.eps * (1 + 1e-5) + 1e-6
+        inside = sizes(adversarial - images, self.norm) <= self.eps * (1 + 1e-5) + 1e-6
         return torch.where(inside[:, None, None, None], adversarial, images).clamp(0, 1)
 
 

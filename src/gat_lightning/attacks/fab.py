@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from gat_lightning.attacks.apgd import TARGETS
-from gat_lightning.attacks.external import ORDERS, ExternalAttack, ExternalSettings, count_classes
-from gat_lightning.attacks.norms import L1, L2, Linf
+from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, count_classes
+from gat_lightning.attacks.norms import L1, L2, Linf, as_norm, sizes
 from gat_lightning.attacks.problem import ClassifierProblem
 from gat_lightning.validate import check_int
 
@@ -88,7 +88,6 @@ def _fab() -> Any:
             return adversarial
 
         def _near(self, found: Tensor, images: Tensor) -> Tensor:
-            order = next(order for norm, order in ORDERS.items() if norm.name == self.norm)
-            return torch.linalg.vector_norm((found - images).flatten(1), order, dim=1) <= self.eps
+            return sizes(found - images, as_norm(self.norm)) <= self.eps
 
     return PersistentFAB

@@ -13,7 +13,7 @@ class FGSM(IterativeAttack):
     L1 the step of that norm takes the place of the sign.
 
     Args:
-        loss: ``None``, ``margin`` or ``dlr``, see :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
+        loss, eot, targeted: see :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
         **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
 
     Shape:
@@ -27,8 +27,15 @@ class FGSM(IterativeAttack):
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """
 
-    def __init__(self, *, loss: str | None = None, **settings: Unpack[AttackSettings]) -> None:
-        super().__init__(steps=1, loss=loss, **settings)
+    def __init__(
+        self,
+        *,
+        loss: str | None = None,
+        eot: int = 1,
+        targeted: str | int | None = None,
+        **settings: Unpack[AttackSettings],
+    ) -> None:
+        super().__init__(steps=1, loss=loss, eot=eot, targeted=targeted, **settings)
 
     @property
     def name(self) -> str:

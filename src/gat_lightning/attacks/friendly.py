@@ -36,7 +36,7 @@ class FriendlyPGD(PGD):
         """``friendly10`` for at most 10 steps."""
         return self._named(f"friendly{self.steps}")
 
-    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+    def ascended(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """Ascends from a random start, each image for as long as it may.
 
         Raises:

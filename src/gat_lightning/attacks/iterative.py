@@ -1,17 +1,23 @@
 """Steepest ascent with projection, the loop that FGSM, BIM, PGD and MIM share."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from gat_lightning.attacks.aim import AIMS, TargetedProblem
 from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.budget import parse_budget
 from gat_lightning.attacks.losses import LOSSES
-from gat_lightning.attacks.problem import LossProblem, Problem
+from gat_lightning.attacks.problem import LossProblem, Problem, as_decision
+from gat_lightning.errors import SettingError
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int, check_option
+
+_SHOWN = 20
+"""Most classes that a message lists."""
 
 
 class IterativeSettings(AttackSettings, total=False):
@@ -25,6 +31,8 @@ class AscentSettings(IterativeSettings, total=False):
     """Those, and the loss, for attacks on a loss that is not prescribed."""
 
     loss: str | None
+    eot: int
+    targeted: str | int | None
 
 
 class IterativeAttack(Attack):
@@ -37,7 +45,16 @@ class IterativeAttack(Attack):
         steps: number of steps, at least 1.
         loss: what is increased: ``None`` for the problem's loss, or ``margin`` or ``dlr`` of its logits, for problems
             that are a decision between classes (``dlr``: between at least 3).
+        eot: number of gradients to average at each step (expectation over transformation), for models that draw random
+            numbers; at least 1.
+        targeted: the class that images are moved towards: ``least_likely``, the least likely wrong class of the image
+            before the attack; ``random``, a wrong class drawn for each image; or a class, by its number or, after
+            :meth:`name_classes`, by its name, to which its own images are not moved. None: away from the true class.
         **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
+
+    Attributes:
+        targets: of a targeted attack, the class that each image of the last call was moved towards, long ``[B]``; -1
+            for an image that was left as it is. None for others.
 
     Raises:
         SettingError: an argument is out of its range.
@@ -49,11 +66,17 @@ class IterativeAttack(Attack):
         step_size: float | str | None = None,
         steps: int = 10,
         loss: str | None = None,
+        eot: int = 1,
+        targeted: str | int | None = None,
         **settings: Unpack[AttackSettings],
     ) -> None:
         super().__init__(**settings)
         self.loss = check_option("loss", loss, LOSSES, also=(None,))
         self.steps = check_int("steps", steps)
+        self.eot = check_int("eot", eot)
+        self.targeted = targeted if isinstance(targeted, str) else check_int("targeted", targeted, 0, also=(None,))
+        self.needs_decision = targeted is not None
+        self.targets: Tensor | None = None
         self.step_size = (
             self._default_step_size()
             if step_size is None
@@ -61,13 +84,43 @@ class IterativeAttack(Attack):
         )
 
     def _named(self, base: str) -> str:
-        """``base``, with the norm and the loss where they are not the usual ones."""
-        return super()._named(base) + ("" if self.loss is None else f"-{self.loss}")
+        """``base``, with the norm, the loss and the target where they are not the usual ones."""
+        aim = f"to{self.targeted}" if isinstance(self.targeted, int) else self.targeted
+        return "-".join([super()._named(base), *(str(part) for part in (self.loss, aim) if part is not None)])
 
     def _default_step_size(self) -> float:
         return self.eps / self.steps
 
+    def name_classes(self, classes: Sequence[str]) -> None:
+        """Tell a targeted attack the classes, so that :attr:`targeted` may be one's name.
+
+        Args:
+            classes: their names, in the order of their numbers.
+
+        Raises:
+            SettingError: ``targeted`` is none of them.
+        """
+        if self.targeted is None or self.targeted in AIMS:
+            return
+        if self.targeted in classes:
+            self.targeted = list(classes).index(str(self.targeted))
+        if not (isinstance(self.targeted, int) and self.targeted < len(classes)):
+            shown = ", ".join(classes) if len(classes) <= _SHOWN else f"one of the {len(classes)} classes"
+            raise SettingError("targeted", self.targeted, f"{', '.join(AIMS)}, or a class: {shown}", also=(None,))
+
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """The attack itself; a targeted one sees the problem of :class:`~gat_lightning.attacks.aim.TargetedProblem`."""
+        self.targets = None
+        if self.targeted is None:
+            return self.ascended(problem, images, generator)
+        aim = TargetedProblem(as_decision(problem, self.name), images, self.targeted, generator)
+        self.targets, moved = aim.targets, aim.targets >= 0
+        adversarial = self.ascended(aim, images, generator)
+        if self.zero_gradient is not None:
+            self.zero_gradient &= moved
+        return torch.where(moved[:, None, None, None], adversarial, images)
+
+    def ascended(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """Ascends from the images, or from what the problem prescribes."""
         return self._ascend(problem, images, self._start(problem, images, generator))
 
@@ -107,6 +160,9 @@ class IterativeAttack(Attack):
 
     def _gradient(self, problem: Problem, images: Tensor) -> Tensor:
         loss, gradient = _loss_and_gradient(problem, images)
+        for _ in range(self.eot - 1):
+            gradient = gradient + _loss_and_gradient(problem, images)[1]
+        gradient = gradient / self.eot if self.eot > 1 else gradient
         zero = ~gradient.flatten(1).any(1)
         # DLR is constant where the class is the third or less, which is a success; it and the margin are then above 0.
         self._count(zero if self.loss is None else zero & (loss <= 0))

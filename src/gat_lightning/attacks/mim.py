@@ -18,7 +18,7 @@ class MIM(IterativeAttack):
     Args:
         decay: factor of the sum at each step, at least 0; 1 in the paper, 0 is BIM.
         **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / steps``, as in the paper), ``steps``,
-            ``loss`` and ``mode`` of :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
+            ``loss``, ``eot``, ``targeted`` and ``mode`` of :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].

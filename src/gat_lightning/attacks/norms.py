@@ -159,6 +159,15 @@ class L1(Norm):
         return eps * laplace / (exponential + laplace.abs().sum((1, 2, 3), keepdim=True))
 
 
+ORDERS: dict[type[Norm], float] = {Linf: math.inf, L2: 2, L1: 1}
+"""Order of the vector norm."""
+
+
+def sizes(delta: Tensor, norm: Norm) -> Tensor:
+    """Size of each perturbation ``[B, ...]`` in a norm, ``[B]``."""
+    return torch.linalg.vector_norm(delta.flatten(1), ORDERS[type(norm)], dim=1)
+
+
 NORMS: dict[str, type[Norm]] = {norm.name: norm for norm in (Linf, L2, L1)}
 
 

@@ -24,8 +24,8 @@ class PGD(IterativeAttack):
             the problem says which samples are misclassified, as it does wherever attacks are scored, the highest among
             those. Each restart costs one or two more forwards. Of one start the last step counts, also where an
             earlier one had a higher loss.
-        **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / 4``), ``steps``, ``loss`` and ``mode`` of
-            :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
+        **settings: ``norm``, ``eps``, ``step_size`` (``None`` for ``eps / 4``), ``steps``, ``loss``, ``eot``,
+            ``targeted`` and ``mode`` of :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
 
     Shape:
         images ``[B, C, H, W]`` in [0, 1] -> adversarial images of the same shape, in [0, 1].
@@ -53,7 +53,7 @@ class PGD(IterativeAttack):
         """``pgd10`` for 10 steps, ``pgd10x5`` for 5 restarts of them."""
         return self._named(f"pgd{self.steps}" + (f"x{self.restarts}" if self.restarts > 1 else ""))
 
-    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+    def ascended(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """The best of all restarts for each sample."""
         best = self._one_start(problem, images, generator)
         if self.restarts == 1:

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gat_lightning.attacks import Attack
+from gat_lightning.attacks.budget import in_one_unit
 from gat_lightning.config.constructors import origin_of
 from gat_lightning.errors import UserError
 from gat_lightning.methods import Method
@@ -85,8 +86,9 @@ def long_steps(config: DictConfig, attacks: Iterable[tuple[str, Attack]]) -> lis
         step = getattr(attack, "step_size", 0)
         if attack.eps > 0 and step > 2 * attack.eps:
             name = origin_of(config, f"{path}.step_size")
+            radius, length = in_one_unit([attack.eps, step])
             found[name] = (
-                f"{name}={step:.4g} is above twice the radius, {attack.eps:.4g}: every step leads from any point of the"
+                f"{name}={length} is above twice the radius, {radius}: every step leads from any point of the"
                 " ball to its boundary, and none refines the one before. Leave it out for the attack's default."
             )
     return list(found.values())
@@ -101,7 +103,7 @@ def _weaknesses(attack: Attack, training: Any) -> Iterator[str]:
     if attack.norm.name != training.norm.name:
         yield f"norm {attack.norm.name}, not {training.norm.name}"
     elif attack.eps < training.eps:
-        yield f"radius {attack.eps:.4g}, not {training.eps:.4g}"
+        yield "radius {}, not {}".format(*in_one_unit([attack.eps, training.eps]))
     fewer, more = getattr(attack, "steps", None), getattr(training, "steps", None)
     if fewer is not None and more is not None and fewer < more:
         yield f"steps {fewer}, not {more}"

@@ -237,6 +237,8 @@ def check_attack(config: DictConfig, path: str, attack: Attack, attacked: Sequen
         attack.check_images(*info.image)
         if isinstance(attack, IterativeAttack):
             check_attack_loss(attack.loss, attacked)
+            if attack.targeted is not None:
+                attack.name_classes(info.labels[attacked[0].name].classes or ("no", "yes"))
 
 
 def build_attack(config: DictConfig, path: str, **changed: Any) -> Attack:

@@ -65,7 +65,7 @@ def _check_training(config: DictConfig) -> None:
             raise UserError(
                 f"{path} is {attack.name}, an attack for evaluations, which training and its scores cannot use: choose"
                 " another here, such as pgd, and after training run python -m gat_lightning.evaluate"
-                f" checkpoint=RUN/checkpoints/best.ckpt evaluation={attack.name}."
+                f" checkpoint=RUN/checkpoints/best.ckpt evaluation={attack.name.partition('-')[0]}."
             )
     check_unlabeled(config, method, attacks)
     check_training_attack(config, attacks, method)

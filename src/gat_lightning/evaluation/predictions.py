@@ -14,6 +14,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.evaluation.doubts import OutputCheck
 from gat_lightning.evaluation.outcomes import Outcomes, auroc, check_outputs, measure
 from gat_lightning.evaluation.statistics import accuracy_interval, bootstrap_interval
+from gat_lightning.evaluation.traces import Trace
 from gat_lightning.files import atomic_write
 from gat_lightning.runs.metric_names import MetricName
 from gat_lightning.tasks.base import Kind
@@ -24,7 +25,10 @@ class Predictions:
     """Outcomes of one model on one split, without images that lack the target's label.
 
     The file contains ``index``, ``labels`` and ``kind``, ``groups`` if images belong to patients, and for each view
-    ``VIEW/prediction``, ``VIEW/correct``, ``VIEW/loss`` and ``VIEW/score``, all plain arrays.
+    ``VIEW/prediction``, ``VIEW/correct``, ``VIEW/loss`` and ``VIEW/score``, all plain arrays. Of an ensemble such as
+    AutoAttack it also has ``VIEW/stage`` (see :class:`~gat_lightning.evaluation.traces.Trace`), and with one value for
+    each stage ``VIEW/stage_attack``, ``VIEW/stage_left``, ``VIEW/stage_accuracy`` and ``VIEW/stage_seconds``; of a
+    targeted attack ``VIEW/target``.
 
     Attributes:
         kind: kind of the target.
@@ -33,8 +37,7 @@ class Predictions:
         views: by name: ``clean``, one per attack, ``worst``, and one per radius of a curve, such as ``pgd20@0.05``.
         groups: patient of each image, numbered from 0 in the order of the images, int64 ``[n]``; None if each image
             stands for itself.
-        zero_gradients: share of the attacked images whose gradient was exactly zero, by the view of a gradient attack;
-            not in the file.
+        traces: what was recorded of each attack, by view; only the parts named above are in the file.
     """
 
     kind: Kind
@@ -42,7 +45,7 @@ class Predictions:
     labels: NDArray[np.generic]
     views: dict[str, Outcomes] = field(default_factory=dict)
     groups: NDArray[np.int64] | None = None
-    zero_gradients: dict[str, float] = field(default_factory=dict)
+    traces: dict[str, Trace] = field(default_factory=dict)
 
     @property
     def patients(self) -> int | None:
@@ -51,8 +54,9 @@ class Predictions:
 
     def checks(self, classes: int) -> dict[str, OutputCheck]:
         """Check the outputs of every view of a target with that number of classes."""
+        zero = {view: trace.share_of_zero() for view, trace in self.traces.items()}
         return {
-            view: check_outputs(self.kind, outcomes, self.labels, max(classes, 2), self.zero_gradients.get(view))
+            view: check_outputs(self.kind, outcomes, self.labels, max(classes, 2), zero.get(view))
             for view, outcomes in self.views.items()
         }
 
@@ -63,6 +67,8 @@ class Predictions:
             for view, outcomes in self.views.items()
             for each in fields(Outcomes)
         }
+        for view, trace in self.traces.items():
+            columns |= {f"{view}/{name}": values for name, values in {**trace.columns, **trace.of_stages}.items()}
         groups = {} if self.groups is None else {"groups": self.groups}
         images = {"kind": np.array(self.kind), "index": self.index, "labels": self.labels, **groups}
         write_arrays(Path(path), {**images, **columns})

@@ -1,6 +1,7 @@
 """Robustness of a classifier: all images of a split, clean and under every attack."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
@@ -16,10 +17,11 @@ from gat_lightning.batch import Batch, has_label
 from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.curve import CurvePoint
-from gat_lightning.evaluation.journal import Journal
+from gat_lightning.evaluation.journal import Arrays, Journal
 from gat_lightning.evaluation.outcomes import Outcomes, joined, signed_logits, worst, worst_ranked
 from gat_lightning.evaluation.predictions import Predictions, consecutive
 from gat_lightning.evaluation.target import Target
+from gat_lightning.evaluation.traces import Trace, measured
 from gat_lightning.randomness import ImageGenerator
 from gat_lightning.runs.metric_names import CLEAN, WORST
 
@@ -31,6 +33,10 @@ Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int
 def untracked(view: str, attack: str, batches: int, done: int) -> Iterator[Callable[[int, int], None]]:
     """A :data:`Track` without display."""
     yield lambda correct, total: None
+
+
+_UNITS = 2
+"""Number of the form in which the journal keeps a batch, 1 more with each change."""
 
 
 class Evaluation:
@@ -52,8 +58,7 @@ class Evaluation:
         track: progress display.
 
     Attributes:
-        zero_gradients: share of the attacked images whose gradient was exactly zero at some step, by the view of a
-            gradient attack.
+        traces: what was recorded of each attack, by view.
 
     Raises:
         UserError: no image has the label.
@@ -78,7 +83,7 @@ class Evaluation:
         self._track = track
         chosen = torch.arange(len(dataset)) if images is None else images.cpu()
         self._batches = [part.tolist() for part in chosen.split(batch_size)]
-        self.zero_gradients: dict[str, float] = {}
+        self.traces: dict[str, Trace] = {}
         self._index, self._labels, self._clean = self._look()
         if sum(map(len, self._index)) == 0:
             raise UserError(f"No image of the {split} split has the label '{target.task.name}'.")
@@ -111,32 +116,36 @@ class Evaluation:
         if reason is not None:
             raise UserError(reason)
         outcomes = list(self._clean)
-        gradients = _Gradients([len(part.loss) for part in outcomes])
+        trace = self.traces[view] = Trace(outcomes)
         ensemble, ranked = isinstance(attack, Ensemble), self._target.task.kind == "binary"
         for member in attack.members if isinstance(attack, Ensemble) else (attack,):
             run = partial(self._unit, view, member, draws or view)
+            if ensemble:
+                trace.begin(member.name)
             with self._track(view, member.name, len(outcomes), self._journal.done(view, member.name)) as tell:
                 for batch, before in enumerate(outcomes):
                     rows = np.flatnonzero(before.correct) if ensemble and not ranked else np.arange(len(before.loss))
                     if len(rows):
-                        found, zero = run(batch, rows)
-                        left_alone = member.needs_decision and not ranked and ~before.correct[rows]
-                        gradients.add(batch, rows, zero, left_alone)
-                        outcomes[batch] = self._kept(batch, before, rows, found) if ensemble else found
+                        unit = run(batch, rows)
+                        found = _outcomes(unit)
+                        kept = self._kept(batch, before.take(rows), rows, found) if ensemble else np.arange(len(rows))
+                        outcomes[batch] = before.replaced(rows[kept], found.take(kept))
+                        left_alone = ~before.correct[rows] & (member.needs_decision and not ranked)
+                        trace.add(batch, rows, unit, kept, unit["target"] < 0 if "target" in unit else left_alone)
+                        if ensemble:
+                            trace.add_to_stage(batch, rows, unit, outcomes[batch].correct)
                     seen = outcomes if ensemble else outcomes[: batch + 1]
                     self._tell(tell, seen)
-        if (share := gradients.share_of_zero()) is not None:
-            self.zero_gradients[view] = share
+            if ensemble:
+                trace.end()
         return joined(outcomes)
 
-    def _kept(self, batch: int, before: Outcomes, rows: np.ndarray, found: Outcomes) -> Outcomes:
-        """Outcomes of a batch after a member of an ensemble that has attacked some rows."""
+    def _kept(self, batch: int, before: Outcomes, rows: np.ndarray, found: Outcomes) -> np.ndarray:
+        """Which of the attacked rows of a batch keep what a member of an ensemble found."""
         if self._target.task.kind == "binary":
             labels = self._labels[batch][rows]
-            kept = np.flatnonzero(signed_logits(found, labels) < signed_logits(before.take(rows), labels))
-        else:
-            kept = np.flatnonzero(~found.correct)
-        return before.replaced(rows[kept], found.take(kept))
+            return np.flatnonzero(signed_logits(found, labels) < signed_logits(before, labels))
+        return np.flatnonzero(~found.correct)
 
     def _look(self) -> tuple[list[np.ndarray], list[np.ndarray], list[Outcomes]]:
         """Positions, labels and clean outcomes of the labelled images, by batch."""
@@ -163,50 +172,29 @@ class Evaluation:
         decided = [] if self._target.task.kind == "regression" else seen
         tell(sum(int(part.correct.sum()) for part in decided), sum(len(part.loss) for part in decided))
 
-    def _unit(
-        self, view: str, attack: Attack, draws: str, number: int, rows: np.ndarray
-    ) -> tuple[Outcomes, np.ndarray | None]:
-        """One batch under one attack, from the journal or computed now, and whose gradient was zero."""
+    def _unit(self, view: str, attack: Attack, draws: str, number: int, rows: np.ndarray) -> Arrays:
+        """One batch under one attack, from the journal or computed now."""
         found = self._journal.get(view, attack.name, number)
         if found is None:
+            started = time.perf_counter()
             positions = self._index[number][rows]
             batch = self._batch(positions)
             generators = partial(ImageGenerator, torch.from_numpy(positions), *self._key)
             problem = self._target.problem(batch, generators)
             adversarial = attack(problem, batch.images, generators(draws))
             outcome = self._target.outcomes(adversarial, batch.labels[self._target.task.name])
-            found = dict(vars(outcome))
+            found = {**vars(outcome), **measured(batch.images, adversarial, attack.norm)}
             if attack.zero_gradient is not None:
                 found["zero_gradient"] = attack.zero_gradient.cpu().numpy()
+            if (targets := getattr(attack, "targets", None)) is not None:
+                found["target"] = targets.cpu().numpy()
+            found["seconds"] = np.array(time.perf_counter() - started)
             self._journal.put(view, attack.name, number, found)
-        return _outcomes(found), found.get("zero_gradient")
+        return found
 
     def _batch(self, positions: np.ndarray) -> Batch:
         batch = self._dataset.__getitems__(positions.tolist())
         return batch.to(self._target.device)
-
-
-class _Gradients:
-    """Which images gradient attacks have attacked, and for which of them a gradient was zero.
-
-    Args:
-        sizes: number of images of each batch.
-    """
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        self._attacked = [np.zeros(size, bool) for size in sizes]
-        self._zero = [np.zeros(size, bool) for size in sizes]
-
-    def add(self, batch: int, rows: np.ndarray, zero: np.ndarray | None, left_alone: np.ndarray | bool) -> None:
-        """Add rows of a batch after an attack; ``zero`` is None where it takes no gradient."""
-        if zero is not None:
-            self._attacked[batch][rows] |= ~np.broadcast_to(left_alone, len(rows))
-            self._zero[batch][rows] |= zero
-
-    def share_of_zero(self) -> float | None:
-        """Share of the attacked images with a zero gradient; None without an attacked image."""
-        attacked, zero = np.concatenate(self._attacked), np.concatenate(self._zero)
-        return float((attacked & zero).sum() / attacked.sum()) if attacked.any() else None
 
 
 def evaluate_robustness(
@@ -233,17 +221,16 @@ def evaluate_robustness(
     for point in curve:
         if point.twin is not None and attacks[point.twin].eps == point.attack.eps:
             predictions.views[point.view] = predictions.views[point.twin]
-            if point.twin in evaluation.zero_gradients:
-                evaluation.zero_gradients[point.view] = evaluation.zero_gradients[point.twin]
+            evaluation.traces[point.view] = evaluation.traces[point.twin]
         else:
             predictions.views[point.view] = evaluation.attacked(point.view, point.attack, point.twin or "curve")
-    predictions.zero_gradients = evaluation.zero_gradients
+    predictions.traces = evaluation.traces
     return predictions
 
 
 def fingerprint(model: nn.Module, *settings: object) -> str:
     """Hash of the weights and of everything else that the results depend on."""
-    digest = hashlib.sha256(repr((__version__, torch.__version__, settings)).encode())
+    digest = hashlib.sha256(repr((__version__, torch.__version__, _UNITS, settings)).encode())
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gat_lightning.attacks import parse_budget
+from gat_lightning.attacks.budget import Radius
 from gat_lightning.runs.metric_names import CLEAN, WORST
 
 
@@ -16,7 +17,7 @@ class Threat:
 
     Attributes:
         norm: ``Linf``, ``L2`` or ``L1``.
-        eps: radius in units of [0, 1] pixels.
+        eps: radius in units of [0, 1] pixels, shown as it was typed.
         tasks: ``target``, ``auxiliary`` or ``all``.
     """
 
@@ -25,7 +26,7 @@ class Threat:
     tasks: str = "target"
 
     def __str__(self) -> str:
-        return f"{self.norm} {self.eps:.4g}" + ("" if self.tasks == "target" else f" {self.tasks}")
+        return f"{self.norm} {Radius(self.eps)}" + ("" if self.tasks == "target" else f" {self.tasks}")
 
     @classmethod
     def of_training(cls, config: Mapping[str, Any]) -> Threat | None:

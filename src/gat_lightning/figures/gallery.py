@@ -65,7 +65,7 @@ def adversarial_gallery(
             show_image(upper[column], difference, cmap="RdBu_r")
             answer = f"says {decision_name(classes, int(said[column]))}"
             show_image(lower[column], adversarial[column], answer, _RIGHT if right else _WRONG)
-    figure.suptitle(f"{attack.name.upper()}, ε = {attack.eps:.3g}: green where the model is still right", fontsize=9)
+    figure.suptitle(f"{attack.name.upper()}, ε = {attack.eps}: green where the model is still right", fontsize=9)
     figure.savefig(path, dpi=140, bbox_inches="tight", pad_inches=0.1)
     return path
 

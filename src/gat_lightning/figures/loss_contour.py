@@ -129,7 +129,7 @@ def loss_contour(surface: LossSurface, path: Path, *, title: str = "") -> Path:
     axes.plot(
         surface.reached, 0, "X", color="#ff5d5d", markeredgecolor="black", label="adversarial image", linestyle="none"
     )
-    axes.set_xlabel(f"adversarial direction [ε = {surface.eps:.3g}, {surface.norm}]")
+    axes.set_xlabel(f"adversarial direction [ε = {surface.eps}, {surface.norm}]")
     axes.set_ylabel("random direction [ε]")
     axes.legend(loc="upper left", fontsize=8, facecolor="#8a8a8a", framealpha=0.9)
     axes.set_title(title, fontsize=11)

@@ -28,6 +28,7 @@ _TEXT = (
     "encoder.name", "encoder.pretrained", "encoder.stages", "encoder.head_paths",
     "task.*.name", "target_task.name", "task.*.pos_weight", "target_task.pos_weight",
     "split", "device", "*attack.loss", "*attack.norm", "*attack.mode", "*attack.tasks", "*attack.random_start",
+    "*attack.targeted",
     "unlabeled.mode", "unlabeled.images", "method.norm", "method.mode", "method.pairing",
     "curvature.mode", "curvature.derivative", "curvature.scheme", "weighting.normalize", "weighting.target",
     "callbacks.*.mode", "trainer.accelerator", "trainer.devices", "trainer.strategy",

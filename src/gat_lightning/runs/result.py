@@ -23,6 +23,7 @@ class Files(TypedDict, total=False):
     checkpoints: dict[str, str]
     images: list[str]
     profiles: list[str]
+    logs: list[str]
 
 
 class ViewCheck(TypedDict):
@@ -111,6 +112,14 @@ class EvaluationResult(Result):
     Attributes:
         trained: the settings of the training; None for a model that is not ours.
         notes: what was left out, and why.
+        seconds: ``{checkpoint: {view: seconds}}`` that each attack took, those before an interruption included.
+        stages: ``{checkpoint: {view: [stage, ...]}}`` of AutoAttack: ``attack``, ``attacked`` images, those ``left``
+            after it, their share of all (``accuracy``), and ``seconds``.
+        per_class: ``{checkpoint: {view: {"worst": class, "classes": {class: accuracy}}}}``, where each accuracy has
+            ``images``, ``accuracy`` and ``interval``.
+        targeted: ``{checkpoint: {view: found}}`` of targeted attacks: the number of images ``attacked``, the shares
+            that ``reached`` their target and were ``fooled``, and which class ``becomes`` which, ``{class: {class:
+            count}}``.
         audit: each check, and what it found.
         transfer: success rates of images made on one model and shown to another: of all images (Table 17), and of those
             that are classified correctly when clean.
@@ -122,6 +131,10 @@ class EvaluationResult(Result):
 
     trained: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    stages: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    per_class: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    targeted: dict[str, dict[str, dict[str, Any]]] | None = None
     audit: dict[str, Any] | None = None
     transfer: dict[str, Any] | None = None
     vulnerability: dict[str, dict[str, Any]] | None = None

@@ -139,6 +139,8 @@ _UNLABELED = {
     "soft": False,
 }
 
+_STEEPEST = ("FGSM", "BIM", "MIM", "PGD")
+
 HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.training.schedules.cosine"),
     Redefined("gat_lightning.training.schedules.cyclic"),
@@ -149,7 +151,7 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Redefined("gat_lightning.data.NIH.per_patient", unaffected=("all",)),
     Redefined("gat_lightning.data.CheXpert.uncertain", unaffected=("ignore",)),
     Introduced("gat_lightning.data.CheXpert.uncertain_eval", "ignore"),
-    *(Introduced(f"gat_lightning.attacks.{name}.loss", None) for name in ("FGSM", "BIM", "MIM", "PGD")),
+    *(Introduced(f"gat_lightning.attacks.{name}.loss", None) for name in _STEEPEST),
     *(Introduced(f"gat_lightning.methods.{name}.loss", None) for name in ("FGSMTraining", "Fast", "Mart", "Friendly")),
     Introduced("attack.loss", None),
     Introduced("target_task.label_smoothing", 0),
@@ -184,6 +186,14 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Introduced("curvature.every", 1),
     Introduced("trainer.sync_batchnorm", False),
     Introduced("unlabeled", _UNLABELED),
+    *(
+        Introduced(f"{node}.eot", 1)
+        for node in (*(f"gat_lightning.attacks.{name}" for name in (*_STEEPEST, "APGDCE", "APGDT")), "attack")
+    ),
+    *(
+        Introduced(f"{node}.targeted", None)
+        for node in (*(f"gat_lightning.attacks.{each}" for each in _STEEPEST), "attack")
+    ),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

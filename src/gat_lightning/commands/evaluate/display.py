@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gat_lightning.attacks import Attack
+from gat_lightning.attacks.budget import in_one_unit
 from gat_lightning.runs.metric_names import MetricName
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def print_metrics(
     metrics: Mapping[MetricName, float],
     intervals: Mapping[MetricName, list[float]],
     attacks: Mapping[str, Attack],
+    worst: Mapping[str, str],
     title: str,
     more: Sequence[RenderableType],
     directory: Path,
@@ -57,22 +59,34 @@ def print_metrics(
         metrics: the value of each metric.
         intervals: their 95 % intervals, ``[low, high]``.
         attacks: by view.
+        worst: the class with the lowest accuracy, by view.
         title: what was evaluated, on what.
         more: shown after it.
         directory: of the run.
         patients: number of patients that the intervals are over; None if they are over images.
     """
     interval = "95 % interval" + ("" if patients is None else f" over {patients:,} patients")
-    table = Table("view", "budget", "metric", "value", interval, title=title)
+    columns = ["view", "budget", "metric", "value", interval, *(["worst class"] if worst else [])]
+    table = Table(*columns, title=title)
+    budgets = _budgets(attacks)
     for name, value in metrics.items():
-        attack = attacks.get(name.view)
-        budget = "" if attack is None else f"{attack.norm.name} {attack.eps:.4g}"
         interval = " - ".join(_text(name.metric, end) for end in intervals.get(name, ()))
-        table.add_row(name.view, budget, name.metric, _text(name.metric, value), interval)
+        last = [worst.get(name.view, "") if name.metric == "accuracy" else ""] if worst else []
+        table.add_row(name.view, budgets.get(name.view, ""), name.metric, _text(name.metric, value), interval, *last)
     console = Console()
     for part in (table, *more):
         console.print(part)
     console.print(f"Run directory: {directory}", soft_wrap=True)
+
+
+def _budgets(attacks: Mapping[str, Attack]) -> dict[str, str]:
+    """Norm and radius of each attack, the radii of one norm in one unit."""
+    shown: dict[str, str] = {}
+    for norm in dict.fromkeys(attack.norm.name for attack in attacks.values()):
+        views = [view for view, attack in attacks.items() if attack.norm.name == norm]
+        radii = in_one_unit([attacks[view].eps for view in views])
+        shown |= {view: f"{norm} {radius}" for view, radius in zip(views, radii, strict=True)}
+    return shown
 
 
 def _text(metric: str, value: float) -> str:

@@ -39,7 +39,8 @@ def log_evaluation(loggers: Sequence[RunLogger], config: DictConfig, result: Eva
 def figures(label: str, checkpoint: str, result: EvaluationResult) -> dict[str, float]:
     """The scores and the ends of their intervals as ``evaluate/LABEL/CHECKPOINT/SPLIT/VIEW/METRIC[/low|/high]``.
 
-    Scores that are undefined are left out.
+    Scores that are undefined are left out. Each stage of AutoAttack adds ``VIEW/after_ATTACK/accuracy``, ``left`` and
+    ``seconds``, and each attack ``VIEW/seconds``.
 
     Args:
         label: that of the evaluation.
@@ -53,4 +54,18 @@ def figures(label: str, checkpoint: str, result: EvaluationResult) -> dict[str, 
         for name, pair in intervals.items()
         for end, value in zip(("low", "high"), pair, strict=True)
     }
-    return {f"{prefix}/{name}": value for name, value in {**metrics, **ends}.items() if math.isfinite(value)}
+    found = {name: value for name, value in {**metrics, **ends}.items() if math.isfinite(value)}
+    return {f"{prefix}/{name}": value for name, value in {**found, **_of_attacks(result)}.items()}
+
+
+def _of_attacks(result: EvaluationResult) -> dict[str, float]:
+    split = result.config["split"]
+    times = {f"{split}/{view}/seconds": value for views in result.seconds.values() for view, value in views.items()}
+    stages = {
+        f"{split}/{view}/after_{stage['attack']}/{name}": stage[name]
+        for views in result.stages.values()
+        for view, found in views.items()
+        for stage in found
+        for name in ("accuracy", "left", "seconds")
+    }
+    return {**times, **stages}

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from gat_lightning.attacks import Attack, ExternalAttack, parse_budget
+from gat_lightning.commands.evaluate.attack_records import AttackRecords
 from gat_lightning.commands.evaluate.display import bar, print_metrics
 from gat_lightning.commands.evaluate.engine import set_engine
 from gat_lightning.commands.evaluate.images import chosen_images
@@ -101,6 +102,9 @@ def _evaluate(config: DictConfig) -> EvaluationResult:
         result.files["predictions"] = RunDirectory(directory).predictions.name
         scores = score(predictions, config.split, config.seed)
         record_scores(result, subject, predictions, scores)
+        views = attacks | {point.view: point.attack for point in curve}
+        records = AttackRecords(subject, predictions, views)
+        records.write(result, directory)
         more = Supplementary(
             subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory, result
         )
@@ -109,8 +113,10 @@ def _evaluate(config: DictConfig) -> EvaluationResult:
     for note in notes:
         log.warning(note)
     title = f"{subject.name}, {result.images} {config.split} images of {subject.data.info.name}"
-    views = attacks | {point.view: point.attack for point in curve}
-    print_metrics(scores.metrics, scores.intervals, views, title, more.shown, directory, predictions.patients)
+    shown = [*records.tables(), *more.shown]
+    print_metrics(
+        scores.metrics, scores.intervals, views, records.worst(), title, shown, directory, predictions.patients
+    )
     return result
 
 
@@ -128,7 +134,7 @@ def build_curve(config: DictConfig, attacks: Mapping[str, Attack]) -> list[Curve
         attacks: of the evaluation, by view.
     """
     target, points = config.curve.attack._target_, []
-    for eps in dict.fromkeys(parse_budget(eps, "eps") for eps in config.curve.eps):
+    for eps in {parse_budget(eps, "eps"): eps for eps in config.curve.eps}.values():
         evaluated = {
             view: build_attack(config, f"evaluation.{view}.attack", eps=eps)
             if config.evaluation[view].attack._target_ == target

@@ -29,6 +29,14 @@ _RANGES: dict[str, Check] = {
 }
 
 
+_OF_SOME = (
+    ("loss", None, "a choice of loss"),
+    ("eot", 1, "this number of gradients to average"),
+    ("targeted", None, "a target"),
+)
+"""Settings of ``attack`` that some attacks do not have: name, usual value, and what these attacks lack."""
+
+
 def check_evaluation(config: DictConfig) -> None:
     """Raise `UserError` for the first setting that is out of its range, and warn of one without effect."""
     check_ranges(config, _RANGES)
@@ -39,10 +47,10 @@ def check_evaluation(config: DictConfig) -> None:
         if node.attack.tasks != config.attack.tasks:
             raise UserError(f"{name}.attack.tasks: one evaluation attacks the same tasks; set attack.tasks.")
     used = [node.attack for node in views.values()] + ([config.curve.attack] if config.curve.eps else [])
-    if config.attack.loss is not None and not any("loss" in attack for attack in used):
-        log.warning(
-            "attack.loss=%s has no effect: no attack of this evaluation has a choice of loss.", config.attack.loss
-        )
+    for name, usual, what in _OF_SOME:
+        value = config.attack[name]
+        if value != usual and not any(attack.get(name, usual) == value for attack in used):
+            log.warning("attack.%s=%s has no effect: no attack of this evaluation has %s.", name, value, what)
     normalize = config.normalize
     if normalize not in (None, "data") and not (
         isinstance(normalize, DictConfig) and set(normalize) == {"mean", "std"}

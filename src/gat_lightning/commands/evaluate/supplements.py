@@ -154,7 +154,8 @@ class Supplementary:
         for name, attack in list(plain.items())[:1]:
             self._draw_attack(name, attack, classes)
         if curve:
-            first, points = curve[0], {point.attack.eps: views[point.view].correct for point in curve}
+            first = curve[0]
+            points: dict[float, NDArray[np.bool_]] = {point.attack.eps: views[point.view].correct for point in curve}
             name, norm = first.view.rpartition("@")[0], first.attack.norm.name
             if first.twin is not None:
                 points[attacks[first.twin].eps] = views[first.twin].correct

@@ -32,7 +32,7 @@ def in_the_ball(subject: Subject, given: Mapping[str, Tensor]) -> Check:
     explanation = (
         f"Images outside the ball or the box: {', '.join(found)}."
         if suspicious
-        else f"All images of {', '.join(outside)} are within eps = {subject.eps:.4g} and [0, 1]."
+        else f"All images of {', '.join(outside)} are within eps = {subject.eps} and [0, 1]."
     )
     evidence = {"largest_distance": distances, "images_outside": outside, "eps": subject.eps}
     return Check("ball and box", verdict(suspicious), evidence, explanation, CARLINI)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from gat_lightning.attacks import L1, PGD, Linf, Norm, Square
+from gat_lightning.attacks.budget import in_one_unit
 from gat_lightning.evaluation.audit.report import ATHALYE, CARLINI, SQUARE, Check, verdict
 from gat_lightning.evaluation.audit.subject import Outcome, Subject
 from gat_lightning.randomness import ImageGenerator
@@ -55,7 +56,7 @@ def unbounded(subject: Subject) -> Check:
     left = float(standing.float().mean())
     suspicious = left > MAX_UNBOUNDED_ACCURACY
     evidence = {"accuracy_by_eps": {f"{eps:.4g}": accuracy for eps, accuracy in curve.items()}}
-    explanation = f"Robust accuracy is {left:.1%} at eps = {eps:.3g}" + (
+    explanation = f"Robust accuracy is {left:.1%} at eps = {in_one_unit([subject.eps, eps])[1]}" + (
         ", where any image is allowed: the attack fails, not the images." if suspicious else "."
     )
     return Check(

@@ -1,0 +1,111 @@
+"""What is recorded while an attack goes through all batches, besides the outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gat_lightning.attacks.norms import Norm, sizes
+from gat_lightning.evaluation.outcomes import Outcomes
+from gat_lightning.evaluation.stages import Extent, Perturbed, Stage
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Trace:
+    """Record of the attack of one view.
+
+    Args:
+        clean: outcomes of the clean images, by batch.
+
+    Attributes:
+        seconds: that the attack took, those before an interruption included.
+        stages: of an ensemble, one for each of its attacks.
+        columns: values of each image by name, ``[n]``: of an ensemble ``stage``, the number of the stage that fooled
+            the image, counted from 1; 0 if it is misclassified to begin with, and -1 if no stage fools it. Of a
+            targeted attack ``target``, the class that it was moved towards; -1 if it was left as it is.
+    """
+
+    def __init__(self, clean: Sequence[Outcomes]) -> None:
+        self.seconds = 0.0
+        self.stages: list[Stage] = []
+        self._clean = [part.correct for part in clean]
+        self._stage = [np.where(correct, -1, 0).astype(np.int8) for correct in self._clean]
+        self._attacked, self._zero = ([np.zeros(len(correct), bool) for correct in self._clean] for _ in range(2))
+        self._target: list[NDArray[np.int64]] = []
+        self._largest, self._range = 0.0, (1.0, 0.0)
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """Values of each image, by name."""
+        stage = {"stage": np.concatenate(self._stage)} if self.stages else {}
+        return {**stage, "target": np.concatenate(self._target)} if self._target else stage
+
+    @property
+    def of_stages(self) -> dict[str, NDArray[np.generic]]:
+        """Values of each stage, by name."""
+        names = ("attack", "left", "accuracy", "seconds") if self.stages else ()
+        return {f"stage_{name}": np.array([getattr(stage, name) for stage in self.stages]) for name in names}
+
+    @property
+    def extent(self) -> Extent:
+        """Of the adversarial images that count."""
+        lowest, highest = self._range
+        return Extent(self._largest, max(highest, lowest), min(lowest, highest))
+
+    def begin(self, attack: str) -> None:
+        """Begin a stage of an ensemble."""
+        self.stages.append(Stage(attack))
+
+    def add(
+        self, batch: int, rows: NDArray[np.intp], unit: Arrays, kept: NDArray[np.intp], left_alone: NDArray[np.bool_]
+    ) -> None:
+        """Add rows of a batch after an attack.
+
+        Args:
+            batch: number of the batch.
+            rows: of the images that were attacked.
+            unit: what :func:`measured` found, ``zero_gradient`` of a gradient attack, ``target`` of a targeted one.
+            kept: which of these rows got the outcome of this attack.
+            left_alone: which of them the attack does not look at, bool.
+        """
+        self.seconds += float(unit["seconds"])
+        if "zero_gradient" in unit:
+            self._attacked[batch][rows] |= ~left_alone
+            self._zero[batch][rows] |= unit["zero_gradient"].astype(bool)
+        if "target" in unit:
+            self._target.append(unit["target"].astype(np.int64))
+        if len(kept):
+            lowest, highest = self._range
+            self._largest = max(self._largest, float(unit["size"][kept].max()))
+            self._range = min(lowest, float(unit["low"][kept].min())), max(highest, float(unit["high"][kept].max()))
+
+    def add_to_stage(self, batch: int, rows: NDArray[np.intp], unit: Arrays, correct: NDArray[np.bool_]) -> None:
+        """Add to the stage that has begun what it left correct of all images of a batch."""
+        stage, fallen = self.stages[-1], self._stage[batch]
+        fooled = (fallen == -1) & ~correct
+        fallen[fooled] = len(self.stages)
+        stage.seconds += float(unit["seconds"])
+        stage.batches.append(Perturbed(int(fooled.sum()), len(rows)))
+
+    def end(self) -> None:
+        """End the stage, after all batches."""
+        left = np.concatenate(self._stage) == -1
+        self.stages[-1].left, self.stages[-1].accuracy = int(left.sum()), float(left.mean())
+
+    def share_of_zero(self) -> float | None:
+        """Share of the attacked images with a zero gradient; None without an attacked image."""
+        attacked, zero = np.concatenate(self._attacked), np.concatenate(self._zero)
+        return float((attacked & zero).sum() / attacked.sum()) if attacked.any() else None
+
+
+@torch.no_grad()
+def measured(images: Tensor, adversarial: Tensor, norm: Norm) -> dict[str, NDArray[np.generic]]:
+    """Size of each perturbation, and the lowest and highest pixel of each adversarial image; ``[B]`` each."""
+    pixels = adversarial.flatten(1)
+    found = {"size": sizes(adversarial - images, norm), "low": pixels.amin(1), "high": pixels.amax(1)}
+    return {name: values.float().cpu().numpy() for name, values in found.items()}
