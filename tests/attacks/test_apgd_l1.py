@@ -100,7 +100,7 @@ def test_the_search_is_that_of_a_plain_transcription(
         def value(point: Floats, row: int = row) -> tuple[float, Floats]:
             x = torch.from_numpy(point).view(1, 3, 8, 8).requires_grad_()
             reached = loss(model(x), labels[row : row + 1])[0]
-            return float(reached), torch.autograd.grad(reached, x)[0].flatten().numpy()
+            return float(reached.detach()), torch.autograd.grad(reached, x)[0].flatten().numpy()
 
         image = images[row].flatten().numpy()
         point = image + noise[row]

@@ -100,11 +100,12 @@ def test_restarts_need_a_random_start() -> None:
 def test_the_constructors_arguments_are_those_of_the_base_and_its_own() -> None:
     common = {"norm", "eps", "mode"}
     for attack, own in (
-        (FGSM, {"loss"}),
-        (BIM, {"step_size", "steps", "loss"}),
-        (MIM, {"step_size", "steps", "loss", "decay"}),
-        (PGD, {"step_size", "steps", "loss", "random_start", "restarts"}),
-        (FriendlyPGD, {"step_size", "steps", "loss", "random_start", "tau"}),
+        (FGSM, {"loss", "eot", "targeted"}),
+        (BIM, {"step_size", "steps", "loss", "eot", "targeted"}),
+        (MIM, {"step_size", "steps", "loss", "eot", "targeted", "decay"}),
+        (PGD, {"step_size", "steps", "loss", "eot", "targeted", "random_start", "restarts"}),
+        (FriendlyPGD, {"step_size", "steps", "loss", "eot", "targeted", "random_start", "tau"}),
+        (APGDCE, {"steps", "restarts", "eot", "seed"}),
         (CW, {"steps", "c", "confidence", "lr"}),
         (Square, {"queries", "restarts", "seed"}),
         (AutoAttack, {"steps", "queries", "seed"}),

@@ -128,9 +128,9 @@ def test_averaged_gradients_point_where_the_mean_does(kind: type[IterativeAttack
     labels, agreement = torch.zeros(8, dtype=torch.long), {}
     for eot in (1, 400):
         model = Noisy()
-        steps = {} if kind is FGSM else {"steps": 2, "random_start": "none"}
+        steps = {} if kind is FGSM else {"steps": 3, "random_start": "none"}
         adversarial = kind(eps=EPS, eot=eot, **steps)(ClassifierProblem(model, labels), images, key())
-        assert model.calls == eot * (1 if kind is FGSM else 2)
+        assert model.calls == eot * (1 if kind is FGSM else 3)
         mean = (model.weight[1] - model.weight[0]).sign().view(3, 8, 8)
         inside = (images > EPS) & (images < 1 - EPS)
         agreement[eot] = float(((adversarial - images).sign() == mean)[inside].float().mean())

@@ -65,7 +65,8 @@ def test_the_run_directory_is_named_by_what_is_evaluated(checkpoint: Path) -> No
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_evaluation_composes_and_its_settings_fit(checkpoint: Path, view: str) -> None:
-    config = composed("evaluate", f"checkpoint={checkpoint}", f"evaluation={view}", "attack.eps=0.2")
+    others = [f"evaluation.{name}.attack.eps=0.2" for name in ("autoattack_l2", "apgd_l1") if view == "multi"]
+    config = composed("evaluate", f"checkpoint={checkpoint}", f"evaluation={view}", "attack.eps=0.2", *others)
     check(config)
     for name, node in (config.get("evaluation") or {}).items():
         assert node.attack.eps == (0.5 if name == "cw" else 0.2)

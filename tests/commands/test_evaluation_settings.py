@@ -13,6 +13,10 @@ from support.configurations import composed
         (["evaluation=apgd_ce+pgd20", "attack.loss=margin"], []),
         (["evaluation=fab", "curve.eps=[0.1]", "attack.loss=dlr"], []),
         (["evaluation=fab"], []),
+        (["evaluation=fab+apgd_t", "attack.eot=20"], []),
+        (["evaluation=fab+autoattack", "attack.eot=20"], ["attack.eot=20 has no effect"]),
+        (["evaluation=apgd_ce", "attack.targeted=random"], ["attack.targeted=random has no effect"]),
+        (["evaluation=mim", "attack.targeted=random"], []),
     ],
 )
 def test_a_loss_that_no_attack_takes_is_said(words, said, caplog):

@@ -172,7 +172,7 @@ def _apgd() -> Any:
             self, images: Tensor, labels: Tensor, best_loss: bool = False, cheap: bool = True
         ) -> tuple[Any, Any]:
             if best_loss:
-                return self._highest(images, labels)
+                return _highest(self, images, labels)
             adversarial = images.clone()
             standing = self.get_logits(images).argmax(1) == labels
             torch.manual_seed(self.seed)
@@ -195,23 +195,28 @@ def _apgd() -> Any:
                 return search_in_l1(self, images, labels)
             return super().attack_single_run(images, labels)
 
-        def _highest(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            """The highest loss of all starts, and its images."""
-            highest, best = torch.full_like(images[:, 0, 0, 0], -torch.inf), images
-            for _ in range(self.n_restarts):
-                found, _, loss, _ = self.attack_single_run(images, labels)
-                higher = loss > highest
-                best = torch.where(higher[:, None, None, None], found, best)
-                highest = torch.where(higher, loss, highest)
-            return highest, best
-
         def _targeted_ratio(self, logits: Tensor, labels: Tensor) -> Tensor:
-            """The targeted difference-of-logits ratio."""
-            rows = torch.arange(len(logits), device=logits.device)
-            margin = logits[rows, self._target] - logits[rows, labels]
-            if logits.shape[1] < 4:
-                return margin
-            ordered = logits.sort(dim=1).values
-            return margin / (ordered[:, -1] - 0.5 * ordered[:, -3] - 0.5 * ordered[:, -4] + 1e-12)
+            return _targeted_ratio(logits, labels, self._target)
 
     return LossAPGD
+
+
+def _highest(attack: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The highest loss of all starts of an attack, and its images."""
+    highest, best = torch.full_like(images[:, 0, 0, 0], -torch.inf), images
+    for _ in range(attack.n_restarts):
+        found, _, loss, _ = attack.attack_single_run(images, labels)
+        higher = loss > highest
+        best = torch.where(higher[:, None, None, None], found, best)
+        highest = torch.where(higher, loss, highest)
+    return highest, best
+
+
+def _targeted_ratio(logits: Tensor, labels: Tensor, target: Tensor) -> Tensor:
+    """The targeted difference-of-logits ratio."""
+    rows = torch.arange(len(logits), device=logits.device)
+    margin = logits[rows, target] - logits[rows, labels]
+    if logits.shape[1] < 4:
+        return margin
+    ordered = logits.sort(dim=1).values
+    return margin / (ordered[:, -1] - 0.5 * ordered[:, -3] - 0.5 * ordered[:, -4] + 1e-12)

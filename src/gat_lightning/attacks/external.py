@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from gat_lightning.attacks.base import Attack, AttackSettings
-from gat_lightning.attacks.norms import L2, Linf, Norm, sizes
+from gat_lightning.attacks.norms import L2, Linf, Norm, within
 from gat_lightning.attacks.problem import ClassifierProblem, Problem, as_decision
 from gat_lightning.randomness import BatchGenerator
 from gat_lightning.validate import check_int
@@ -81,7 +81,7 @@ class ExternalAttack(Attack):
 
     def kept(self, images: Tensor, adversarial: Tensor) -> Tensor:
         """``adversarial``, with the clean image where it is not finite or not within the ball."""
-        inside = sizes(adversarial - images, self.norm) <= self.eps * (1 + 1e-5) + 1e-6
+        inside = within(adversarial - images, self.norm, self.eps)
         return torch.where(inside[:, None, None, None], adversarial, images).clamp(0, 1)
 
 

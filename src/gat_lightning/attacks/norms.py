@@ -168,6 +168,11 @@ def sizes(delta: Tensor, norm: Norm) -> Tensor:
     return torch.linalg.vector_norm(delta.flatten(1), ORDERS[type(norm)], dim=1)
 
 
+def within(delta: Tensor, norm: Norm, eps: float) -> Tensor:
+    """Which perturbations ``[B, ...]`` are in the ball, up to rounding errors; bool ``[B]``."""
+    return sizes(delta, norm) <= eps * (1 + 1e-5) + 1e-6
+
+
 NORMS: dict[str, type[Norm]] = {norm.name: norm for norm in (Linf, L2, L1)}
 
 

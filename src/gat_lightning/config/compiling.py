@@ -87,7 +87,8 @@ def _passes(attack: Attack, outputs: int) -> float:
         return attack.queries * attack.restarts
     targeted = isinstance(attack, APGDT) or (isinstance(attack, FAB) and attack.targeted)
     targets = min(TARGETS, max(outputs - 1, 1)) if targeted else 1
-    return _INPUT_GRADIENT * targets * getattr(attack, "steps", 1) * getattr(attack, "restarts", 1)
+    gradients = getattr(attack, "steps", 1) * getattr(attack, "eot", 1)
+    return _INPUT_GRADIENT * targets * gradients * getattr(attack, "restarts", 1)
 
 
 def operations(model: nn.Module, image: tuple[int, int, int]) -> int:

@@ -30,14 +30,14 @@ class Becoming(NamedTuple):
     def record(self, classes: Sequence[str]) -> dict[str, Any]:
         """The figures as ``result.json`` keeps them, without the pairs of classes that do not occur."""
         becomes = {
-            name: {classes[column]: int(row[column]) for column in np.flatnonzero(row)}
-            for name, row in zip(classes, self.counts, strict=True)
-            if row.any()
+            name: {classes[column]: count for column, count in enumerate(row) if count}
+            for name, row in zip(classes, self.counts.tolist(), strict=True)
+            if any(row)
         }
         return {"attacked": self.attacked, "reached": self.reached, "fooled": self.fooled, "becomes": becomes}
 
 
-def becoming(outcomes: Outcomes, labels: NDArray[np.generic], targets: NDArray[np.int64], classes: int) -> Becoming:
+def becoming(outcomes: Outcomes, labels: NDArray[np.generic], targets: NDArray[np.generic], classes: int) -> Becoming:
     """What a targeted attack made of the images.
 
     Args:
@@ -46,11 +46,12 @@ def becoming(outcomes: Outcomes, labels: NDArray[np.generic], targets: NDArray[n
         targets: class that each was moved towards, ``[n]``; -1 if none.
         classes: number K of classes.
     """
-    moved = targets >= 0
+    aims = targets.astype(np.int64)
+    moved = aims >= 0
     said, own = outcomes.prediction[moved].astype(np.int64), labels[moved].astype(np.int64)
     counts = np.zeros((classes, classes), np.int64)
     decided = said >= 0
     np.add.at(counts, (own[decided], said[decided]), 1)
     if not moved.any():
         return Becoming(0, float("nan"), float("nan"), counts)
-    return Becoming(int(moved.sum()), float((said == targets[moved]).mean()), float((said != own).mean()), counts)
+    return Becoming(int(moved.sum()), float((said == aims[moved]).mean()), float((said != own).mean()), counts)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from gat_lightning.evaluation.curve import CurvePoint
 from gat_lightning.evaluation.journal import Arrays, Journal
 from gat_lightning.evaluation.outcomes import Outcomes, joined, signed_logits, worst, worst_ranked
 from gat_lightning.evaluation.predictions import Predictions, consecutive
+from gat_lightning.evaluation.rounding import rounded_images, stored
 from gat_lightning.evaluation.target import Target
 from gat_lightning.evaluation.traces import Trace, measured
 from gat_lightning.randomness import ImageGenerator
@@ -56,6 +58,7 @@ class Evaluation:
         seed: seed of the attacks' random numbers.
         journal: journal of earlier and new results.
         track: progress display.
+        keeps_images: whether the journal keeps the adversarial images, for :meth:`adversarial`.
 
     Attributes:
         traces: what was recorded of each attack, by view.
@@ -76,11 +79,12 @@ class Evaluation:
         seed: int = 0,
         journal: Journal | None = None,
         track: Track = untracked,
+        keeps_images: bool = False,
     ) -> None:
         self._target, self._dataset = target, dataset
         self._key, self._groups = (seed, split), groups
         self._journal = Journal() if journal is None else journal
-        self._track = track
+        self._track, self._keeps_images = track, keeps_images
         chosen = torch.arange(len(dataset)) if images is None else images.cpu()
         self._batches = [part.tolist() for part in chosen.split(batch_size)]
         self.traces: dict[str, Trace] = {}
@@ -115,30 +119,61 @@ class Evaluation:
         reason = self._target.why_not(attack)
         if reason is not None:
             raise UserError(reason)
-        outcomes = list(self._clean)
-        trace = self.traces[view] = Trace(outcomes)
-        ensemble, ranked = isinstance(attack, Ensemble), self._target.task.kind == "binary"
+        outcomes, trace = list(self._clean), Trace(self._clean)
+        self.traces[view] = trace
+        ensemble = isinstance(attack, Ensemble)
         for member in attack.members if isinstance(attack, Ensemble) else (attack,):
-            run = partial(self._unit, view, member, draws or view)
             if ensemble:
                 trace.begin(member.name)
             with self._track(view, member.name, len(outcomes), self._journal.done(view, member.name)) as tell:
-                for batch, before in enumerate(outcomes):
-                    rows = np.flatnonzero(before.correct) if ensemble and not ranked else np.arange(len(before.loss))
-                    if len(rows):
-                        unit = run(batch, rows)
-                        found = _outcomes(unit)
-                        kept = self._kept(batch, before.take(rows), rows, found) if ensemble else np.arange(len(rows))
-                        outcomes[batch] = before.replaced(rows[kept], found.take(kept))
-                        left_alone = ~before.correct[rows] & (member.needs_decision and not ranked)
-                        trace.add(batch, rows, unit, kept, unit["target"] < 0 if "target" in unit else left_alone)
-                        if ensemble:
-                            trace.add_to_stage(batch, rows, unit, outcomes[batch].correct)
-                    seen = outcomes if ensemble else outcomes[: batch + 1]
-                    self._tell(tell, seen)
+                for batch in range(len(outcomes)):
+                    self._advance(partial(self._unit, view, member, draws or view), batch, outcomes, trace, member)
+                    self._tell(tell, outcomes if ensemble else outcomes[: batch + 1])
             if ensemble:
                 trace.end()
         return joined(outcomes)
+
+    def _advance(
+        self,
+        run: Callable[[int, np.ndarray], Arrays],
+        batch: int,
+        outcomes: list[Outcomes],
+        trace: Trace,
+        attack: Attack,
+    ) -> None:
+        """Run an attack on the images of a batch that it is for, and keep what it found."""
+        before, ensemble, ranked = outcomes[batch], bool(trace.stages), self._target.task.kind == "binary"
+        rows = np.flatnonzero(before.correct) if ensemble and not ranked else np.arange(len(before.loss))
+        if len(rows) == 0:
+            return
+        unit = run(batch, rows)
+        found = _outcomes(unit)
+        kept = self._kept(batch, before.take(rows), rows, found) if ensemble else np.arange(len(rows))
+        outcomes[batch] = before.replaced(rows[kept], found.take(kept))
+        left_alone = ~before.correct[rows] & (attack.needs_decision and not ranked)
+        if "target" in unit:
+            left_alone = unit["target"].astype(np.int64) < 0
+        trace.add(attack.name, batch, rows, unit, kept, left_alone)
+        if ensemble:
+            trace.add_to_stage(batch, rows, unit, outcomes[batch].correct)
+
+    def adversarial(self, view: str, dtype: np.dtype[Any]) -> np.ndarray:
+        """The adversarial images of a view that was attacked, rounded to a type of :data:`~.rounding.TYPES`.
+
+        Returns:
+            ``[n, C, H, W]``; images that no attack of an ensemble fooled are the clean ones.
+        """
+        found = [stored(self._batch(index).images, dtype) for index in self._index]
+        for source in self.traces[view].sources:
+            unit = self._journal.get(view, source.attack, source.batch)
+            assert unit is not None
+            found[source.batch][source.rows] = unit[dtype.name][source.kept]
+        return np.concatenate(found)
+
+    def clean(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """Some of the images of the predictions and their labels, on the target's device."""
+        batch = self._batch(np.concatenate(self._index)[rows])
+        return batch.images, batch.labels[self._target.task.name]
 
     def _kept(self, batch: int, before: Outcomes, rows: np.ndarray, found: Outcomes) -> np.ndarray:
         """Which of the attacked rows of a batch keep what a member of an ensemble found."""
@@ -184,6 +219,8 @@ class Evaluation:
             adversarial = attack(problem, batch.images, generators(draws))
             outcome = self._target.outcomes(adversarial, batch.labels[self._target.task.name])
             found = {**vars(outcome), **measured(batch.images, adversarial, attack.norm)}
+            if self._keeps_images:
+                found |= rounded_images(batch.images, adversarial, attack)
             if attack.zero_gradient is not None:
                 found["zero_gradient"] = attack.zero_gradient.cpu().numpy()
             if (targets := getattr(attack, "targets", None)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,15 @@ from gat_lightning.evaluation.stages import Extent, Perturbed, Stage
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
+class Source(NamedTuple):
+    """Where the adversarial images of some rows of a batch are: rows ``kept`` of what an attack made of the batch."""
+
+    attack: str
+    batch: int
+    rows: NDArray[np.intp]
+    kept: NDArray[np.intp]
+
+
 class Trace:
     """Record of the attack of one view.
 
@@ -25,6 +35,7 @@ class Trace:
     Attributes:
         seconds: that the attack took, those before an interruption included.
         stages: of an ensemble, one for each of its attacks.
+        sources: the adversarial images that count, later ones in place of earlier ones.
         columns: values of each image by name, ``[n]``: of an ensemble ``stage``, the number of the stage that fooled
             the image, counted from 1; 0 if it is misclassified to begin with, and -1 if no stage fools it. Of a
             targeted attack ``target``, the class that it was moved towards; -1 if it was left as it is.
@@ -33,6 +44,7 @@ class Trace:
     def __init__(self, clean: Sequence[Outcomes]) -> None:
         self.seconds = 0.0
         self.stages: list[Stage] = []
+        self.sources: list[Source] = []
         self._clean = [part.correct for part in clean]
         self._stage = [np.where(correct, -1, 0).astype(np.int8) for correct in self._clean]
         self._attacked, self._zero = ([np.zeros(len(correct), bool) for correct in self._clean] for _ in range(2))
@@ -42,8 +54,11 @@ class Trace:
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """Values of each image, by name."""
-        stage = {"stage": np.concatenate(self._stage)} if self.stages else {}
-        return {**stage, "target": np.concatenate(self._target)} if self._target else stage
+        parts: dict[str, Sequence[NDArray[np.generic]]] = {
+            "stage": self._stage if self.stages else (),
+            "target": self._target,
+        }
+        return {name: np.concatenate(found) for name, found in parts.items() if found}
 
     @property
     def of_stages(self) -> dict[str, NDArray[np.generic]]:
@@ -62,11 +77,18 @@ class Trace:
         self.stages.append(Stage(attack))
 
     def add(
-        self, batch: int, rows: NDArray[np.intp], unit: Arrays, kept: NDArray[np.intp], left_alone: NDArray[np.bool_]
+        self,
+        attack: str,
+        batch: int,
+        rows: NDArray[np.intp],
+        unit: Arrays,
+        kept: NDArray[np.intp],
+        left_alone: NDArray[np.bool_],
     ) -> None:
         """Add rows of a batch after an attack.
 
         Args:
+            attack: its name.
             batch: number of the batch.
             rows: of the images that were attacked.
             unit: what :func:`measured` found, ``zero_gradient`` of a gradient attack, ``target`` of a targeted one.
@@ -79,6 +101,7 @@ class Trace:
             self._zero[batch][rows] |= unit["zero_gradient"].astype(bool)
         if "target" in unit:
             self._target.append(unit["target"].astype(np.int64))
+        self.sources.append(Source(attack, batch, rows[kept], kept))
         if len(kept):
             lowest, highest = self._range
             self._largest = max(self._largest, float(unit["size"][kept].max()))

@@ -24,6 +24,7 @@ class RunDirectory:
         predictions: ``predictions.npz`` of an evaluation.
         progress: folder of what an unfinished evaluation has done.
         images: folder of pictures.
+        adversarial: folder of an evaluation's adversarial images, with ``save_adversarial=true``.
         hydra: folder of what was typed, and of the configuration that it gave.
         log: warnings and messages.
         pretraining: run directory of the pre-training stage.
@@ -43,6 +44,7 @@ class RunDirectory:
         self.predictions = self.path / "predictions.npz"
         self.progress = self.path / "progress"
         self.images = self.path / "images"
+        self.adversarial = self.path / "adversarial"
         self.hydra = self.path / ".hydra"
         self.log = self.path / "gat.log"
         self.pretraining = self.path / "pretraining"

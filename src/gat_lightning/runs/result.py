@@ -120,6 +120,7 @@ class EvaluationResult(Result):
         targeted: ``{checkpoint: {view: found}}`` of targeted attacks: the number of images ``attacked``, the shares
             that ``reached`` their target and were ``fooled``, and which class ``becomes`` which, ``{class: {class:
             count}}``.
+        adversarial: ``{view: check}`` of the files of adversarial images, each read back after it was written.
         audit: each check, and what it found.
         transfer: success rates of images made on one model and shown to another: of all images (Table 17), and of those
             that are classified correctly when clean.
@@ -135,6 +136,7 @@ class EvaluationResult(Result):
     stages: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     per_class: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     targeted: dict[str, dict[str, dict[str, Any]]] | None = None
+    adversarial: dict[str, dict[str, Any]] | None = None
     audit: dict[str, Any] | None = None
     transfer: dict[str, Any] | None = None
     vulnerability: dict[str, dict[str, Any]] | None = None

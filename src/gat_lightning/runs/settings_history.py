@@ -186,6 +186,7 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
     Introduced("curvature.every", 1),
     Introduced("trainer.sync_batchnorm", False),
     Introduced("unlabeled", _UNLABELED),
+    Introduced("save_adversarial", False),
     *(
         Introduced(f"{node}.eot", 1)
         for node in (*(f"gat_lightning.attacks.{name}" for name in (*_STEEPEST, "APGDCE", "APGDT")), "attack")

@@ -7,10 +7,11 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from gat_lightning.attacks import Attack, Ensemble
+from gat_lightning.commands.evaluate.display import print_metrics
 from gat_lightning.commands.evaluate.subject import Subject
 from gat_lightning.evaluation.becoming import Becoming, becoming
 from gat_lightning.evaluation.per_class import ByClass, accuracy_by_class, class_record, worst_class
-from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.evaluation.predictions import Predictions, Scores
 from gat_lightning.evaluation.stages import autoattack_log
 from gat_lightning.evaluation.traces import Trace
 from gat_lightning.files import atomic_write
@@ -64,8 +65,15 @@ class AttackRecords:
                 temporary.write_text("\n".join(self._log(view, trace)) + "\n", encoding="utf-8")
             result.files.setdefault("logs", []).append(path.name)
 
-    def tables(self) -> list[RenderableType]:
-        """Tables for the console: stages of ensembles, and of at most 20 classes accuracy and which becomes which."""
+    def show(self, scores: Scores, title: str, more: Sequence[RenderableType], directory: Path) -> None:
+        """Print the table of scores, those of the attacks, and ``more``."""
+        worst = {view: worst_class(found) for view, found in self.by_class.items()}
+        shown = {view: f"{name} {self.by_class[view][name].accuracy:.1%}" for view, name in worst.items()}
+        tables, patients = [*self._tables(), *more], self._predictions.patients
+        print_metrics(scores.metrics, scores.intervals, self._attacks, shown, title, tables, directory, patients)
+
+    def _tables(self) -> list[RenderableType]:
+        """Stages of ensembles, and of at most 20 classes the accuracy and which becomes which."""
         tables: list[RenderableType] = []
         for view, trace in self._predictions.traces.items():
             if trace.stages and view in self._attacks:
@@ -77,16 +85,24 @@ class AttackRecords:
             tables.append(_classes({view: self.by_class[view] for view in shown}, shown))
         return tables
 
-    def worst(self) -> dict[str, str]:
-        """The class with the lowest accuracy and that accuracy, by view."""
-        worst = {view: worst_class(found) for view, found in self.by_class.items()}
-        return {view: f"{name} {self.by_class[view][name].accuracy:.1%}" for view, name in worst.items()}
-
     def _log(self, view: str, trace: Trace) -> list[str]:
         attack = self._attacks[view]
         assert isinstance(attack, Ensemble)
         clean = float(self._predictions.views[CLEAN].correct.mean())
         return list(autoattack_log(attack, clean, trace.stages, trace.extent))
+
+
+def record_attacks(
+    result: EvaluationResult,
+    subject: Subject,
+    predictions: Predictions,
+    attacks: Mapping[str, Attack],
+    directory: Path,
+) -> AttackRecords:
+    """The records of the attacks by view, written into ``result`` and ``directory``."""
+    records = AttackRecords(subject, predictions, attacks)
+    records.write(result, directory)
+    return records
 
 
 def _stages(view: str, trace: Trace) -> Table:

@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from gat_lightning.attacks import Attack, ExternalAttack, parse_budget
-from gat_lightning.commands.evaluate.attack_records import AttackRecords
-from gat_lightning.commands.evaluate.display import bar, print_metrics
+from gat_lightning.commands.evaluate.adversarial_files import write_adversarial
+from gat_lightning.commands.evaluate.attack_records import record_attacks
+from gat_lightning.commands.evaluate.display import bar
 from gat_lightning.commands.evaluate.engine import set_engine
 from gat_lightning.commands.evaluate.images import chosen_images
 from gat_lightning.commands.evaluate.loggers import build_loggers, log_evaluation
@@ -103,8 +104,7 @@ def _evaluate(config: DictConfig) -> EvaluationResult:
         scores = score(predictions, config.split, config.seed)
         record_scores(result, subject, predictions, scores)
         views = attacks | {point.view: point.attack for point in curve}
-        records = AttackRecords(subject, predictions, views)
-        records.write(result, directory)
+        records = record_attacks(result, subject, predictions, views, directory)
         more = Supplementary(
             subject, target, predictions, config.split, config.subset, config.batch_size, config.seed, directory, result
         )
@@ -113,10 +113,7 @@ def _evaluate(config: DictConfig) -> EvaluationResult:
     for note in notes:
         log.warning(note)
     title = f"{subject.name}, {result.images} {config.split} images of {subject.data.info.name}"
-    shown = [*records.tables(), *more.shown]
-    print_metrics(
-        scores.metrics, scores.intervals, views, records.worst(), title, shown, directory, predictions.patients
-    )
+    records.show(scores, title, more.shown, directory)
     return result
 
 
@@ -191,7 +188,7 @@ def predict(
     result.engine = engine.plain()
     described = {view: sorted(vars(attack).items(), key=str) for view, attack in attacks.items()}
     positions = None if images is None else images.tolist()
-    computed = (engine.compiled, engine.channels_last)
+    computed = (engine.compiled, engine.channels_last, config.save_adversarial)
     mark = fingerprint(target.model, described, config.split, positions, config.batch_size, config.seed, computed)
     journal = Journal(RunDirectory(directory).progress, mark, resume=config.resume == "auto")
     evaluation = Evaluation(
@@ -204,9 +201,13 @@ def predict(
         seed=config.seed,
         journal=journal,
         track=bar,
+        keeps_images=config.save_adversarial,
     )
     predictions = evaluate_robustness(evaluation, attacks, curve)
-    predictions.save(RunDirectory(directory).predictions)
+    run_directory = RunDirectory(directory)
+    if config.save_adversarial:
+        write_adversarial(evaluation, target, predictions, attacks, run_directory, config.batch_size, result)
+    predictions.save(run_directory.predictions)
     journal.close()
     return predictions
 

@@ -23,6 +23,7 @@ _RANGES: dict[str, Check] = {
     "audit": check_bool,
     "vulnerability": check_bool,
     "pictures": check_bool,
+    "save_adversarial": check_bool,
     "device": partial(check_option, options=("auto", "cpu", "cuda", "mps")),
     "engine.compile": partial(check_bool, also=("auto",)),
     "engine.channels_last": partial(check_bool, also=("auto",)),

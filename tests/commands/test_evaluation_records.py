@@ -1,0 +1,97 @@
+"""What an evaluation records besides its scores: stages, times, classes, targets and adversarial images."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gat_lightning.commands.evaluate.loggers import figures
+from gat_lightning.errors import SettingError, UserError
+from gat_lightning.evaluation.outcomes import worst
+from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.runs.result import read_result
+from support.evaluations import OWN, evaluated
+
+FAST = [*OWN[:2], "normalize=data", "pictures=false", "attack.eps=12/255"]
+SHORT = [
+    "evaluation.autoattack_linf.attack.steps=2", "evaluation.autoattack_linf.attack.queries=3",
+    "evaluation.autoattack_l2.attack.steps=2", "evaluation.autoattack_l2.attack.queries=3",
+    "evaluation.apgd_l1.attack.steps=2", "evaluation.autoattack_l2.attack.eps=0.5", "evaluation.apgd_l1.attack.eps=4",
+]  # fmt: skip
+
+
+def test_three_norms_are_in_one_table_with_their_union(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = evaluated(tmp_path, *FAST, "evaluation=multi", *SHORT, "save_adversarial=true")
+    views = ["clean", "autoattack_linf", "autoattack_l2", "apgd_l1", "worst"]
+    assert list(result["metrics"]["model"]) == [f"test/{view}/accuracy" for view in views]
+    predictions = Predictions.load(tmp_path / "predictions.npz")
+    union = worst([predictions.views[view] for view in views[:-1]])
+    assert np.array_equal(predictions.views["worst"].correct, union.correct)
+    shown = capsys.readouterr().out
+    for budget in ("Linf 12/255", "L2 0.5", "L1 4", "worst class"):
+        assert budget in shown
+    assert result["files"]["logs"] == ["autoattack_linf.log", "autoattack_l2.log"]
+    log = (tmp_path / "autoattack_l2.log").read_text()
+    assert log.startswith("using standard version including apgd-ce, apgd-t, fab-t, square.\n")
+    for view in views[1:-1]:
+        check = result["adversarial"][view]
+        assert (check["images"], check["outside"], check["changed"]) == (12, 0, 0)
+        assert check["metrics"]["accuracy"] == result["metrics"]["model"][f"test/{view}/accuracy"]
+        assert (tmp_path / check["file"]).is_file()
+    stages = result["stages"]["model"]
+    assert list(stages) == ["autoattack_linf", "autoattack_l2"]
+    accuracies = [result["metrics"]["model"][f"test/{view}/accuracy"] for view in stages]
+    assert [found[-1]["accuracy"] for found in stages.values()] == accuracies
+    seconds = [sum(stage["seconds"] for stage in found) for found in stages.values()]
+    assert [result["seconds"]["model"][view] for view in stages] == pytest.approx(seconds)
+    logged = figures("label", "model", read_result(tmp_path))  # type: ignore[arg-type]
+    stage = stages["autoattack_l2"][0]
+    assert stage["attack"] == "apgd_ce-l2"
+    assert logged["evaluate/label/model/test/autoattack_l2/after_apgd_ce-l2/left"] == stage["left"]
+
+
+def test_accuracy_per_class_adds_up_and_its_lowest_is_named(tmp_path: Path) -> None:
+    result = evaluated(tmp_path, *FAST, "evaluation=fgsm", "images=40")
+    predictions = Predictions.load(tmp_path / "predictions.npz")
+    for view, outcomes in predictions.views.items():
+        found = result["per_class"]["model"][view]
+        for name, each in found["classes"].items():
+            own = outcomes.correct[predictions.labels == int(name)]
+            assert (each["images"], each["accuracy"]) == (len(own), own.mean())
+            low, high = each["interval"]
+            assert low <= each["accuracy"] <= high
+        accuracies = {name: each["accuracy"] for name, each in found["classes"].items()}
+        assert accuracies[found["worst"]] == min(accuracies.values())
+        right = sum(each["images"] * each["accuracy"] for each in found["classes"].values())
+        assert right == pytest.approx(outcomes.correct.sum())
+
+
+def test_which_class_becomes_which_is_recorded(tmp_path: Path) -> None:
+    result = evaluated(tmp_path, *FAST, "evaluation=fgsm", "images=40", "attack.targeted=3", "attack.eot=2")
+    predictions = Predictions.load(tmp_path / "predictions.npz")
+    moved = predictions.labels != 3
+    said = predictions.views["fgsm"].prediction
+    found = result["targeted"]["model"]["fgsm"]
+    assert found["attacked"] == moved.sum() < 40
+    assert found["reached"] == (said[moved] == 3).mean() > 0
+    for own, becomes in found["becomes"].items():
+        for other, count in becomes.items():
+            assert count == (moved & (predictions.labels == int(own)) & (said == int(other))).sum()
+    with np.load(tmp_path / "predictions.npz") as file:
+        assert np.array_equal(file["fgsm/target"], np.where(moved, 3, -1))
+
+
+def test_a_class_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises((UserError, SettingError), match=r"attack\.targeted.*least_likely, random, or a class: 0, 1, 2"):
+        evaluated(tmp_path, *FAST, "evaluation=fgsm", "attack.targeted=cow")
+
+
+def test_adversarial_images_are_said_to_be_checked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        result = evaluated(tmp_path, *FAST, "evaluation=pgd10", "save_adversarial=true")
+    assert "as uint8 in adversarial/pgd10.npz. Read back, all are within Linf 12/255 and [0, 1]" in caplog.text
+    assert json.loads((tmp_path / "result.json").read_text())["adversarial"]["pgd10"] == result["adversarial"]["pgd10"]
