@@ -1,10 +1,11 @@
 """Attacks: the inner maximisation. ``attack(problem, images)`` returns adversarial images."""
 
+from gat_lightning.attacks.aim import TargetedProblem
 from gat_lightning.attacks.apgd import APGDCE, APGDDLR, APGDT
 from gat_lightning.attacks.autoattack import AutoAttack, AutoAttackRand
 from gat_lightning.attacks.base import Attack, AttackSettings
 from gat_lightning.attacks.bim import BIM
-from gat_lightning.attacks.budget import parse_budget
+from gat_lightning.attacks.budget import Radius, parse_budget
 from gat_lightning.attacks.cw import CW
 from gat_lightning.attacks.ensemble import Ensemble
 from gat_lightning.attacks.external import ExternalAttack, ExternalSettings, LogitsModel
@@ -56,8 +57,10 @@ __all__ = [
     "LossProblem",
     "Norm",
     "Problem",
+    "Radius",
     "RankingProblem",
     "Square",
+    "TargetedProblem",
     "TwoLogits",
     "as_norm",
     "input_gradient",

@@ -25,8 +25,8 @@ class Ensemble(Attack):
     """
 
     needs_decision = True
-    version: ClassVar[str]
-    """Name of the version in the official code of AutoAttack."""
+    version: ClassVar[str] = "custom"
+    """Name of the version in the official code of AutoAttack, where attacks of one's own choice are ``custom``."""
 
     @property
     @abstractmethod

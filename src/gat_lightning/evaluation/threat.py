@@ -9,6 +9,7 @@ from typing import Any
 from gat_lightning.attacks import parse_budget
 from gat_lightning.attacks.budget import Radius
 from gat_lightning.runs.metric_names import CLEAN, WORST
+from gat_lightning.runs.settings_history import first_spelling
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def _on_curve(config: Mapping[str, Any], view: str) -> dict[str, Any] | None:
 
 
 def _comparable(attack: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: value for key, value in attack.items() if key != "seed"}
+    earlier = first_spelling({"attack": dict(attack)})["attack"]  # so that older evaluations compare to newer ones
+    found = {key: value for key, value in earlier.items() if key != "seed"}
     return found | {"eps": parse_budget(found["eps"], "eps")} if "eps" in found else found
 
 
