@@ -19,6 +19,7 @@ INDEPENDENT = (
     "augment", "encoder", "attack", "weighting", "optimizer", "schedule", "callbacks", "logger", "trainer", "debug",
 )  # fmt: skip
 FOR_EVALUATIONS = ("apgd_ce", "apgd_t", "autoattack", "cw", "fab")
+FOR_PAIRS = ("ca_at",)
 
 
 def composed(directory, *overrides):
@@ -26,8 +27,9 @@ def composed(directory, *overrides):
 
 
 def options(group):
-    """Those that a training can have."""
-    names = sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem not in FOR_EVALUATIONS)
+    """Those that a training can have, whatever its method."""
+    left_out = (*FOR_EVALUATIONS, *FOR_PAIRS)
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem not in left_out)
     return ["default", *(f"default+{name}" for name in names if name != "default")] if group == "callbacks" else names
 
 
@@ -104,6 +106,32 @@ def test_settings_of_cheaper_steps_that_do_not_fit_are_refused(settings, message
 )
 def test_settings_of_cheaper_steps_that_fit_are_not(settings, tmp_path):
     check(composed(tmp_path, "task=macro", *settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["weighting=ca_at"], r"weighting: CA-AT weighs.*'class/clean\+adv' is both: set method\.pairing=separate"),
+        (["weighting=ca_at", "method=madry_separate", "task=macro"], r"is neither: set curvature\.mode=penalty"),
+        (
+            ["weighting=torchjd", "weighting.rule=MoDo"],
+            r"weighting\.rule='MoDo': it must be one of.*takes the Jacobian",
+        ),
+        (["weighting=torchjd", "weighting.arguments={beta: 1}"], r"weighting\.arguments=.*of alpha, max_iters"),
+        (["weighting=torchjd", "weighting.rule=GradVac", "weighting.arguments={beta: 2}"], r"weighting: Attribute"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(settings, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        check(composed(tmp_path, *settings))
+
+
+def test_rules_that_fit_are_not(tmp_path):
+    for settings in (
+        ["weighting=ca_at", "method=madry_separate", "curvature.mode=penalty"],
+        ["weighting=torchjd", "weighting.rule=CRMOGM", "weighting.arguments={weighting: GradVac, alpha: 0.5}"],
+    ):
+        check(composed(tmp_path, "task=macro", *settings))
 
 
 def test_a_world_size_is_no_setting(tmp_path):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gat_lightning.weighting import MGDA, Equal, Weighting, adversarial_share, imbalance
+from gat_lightning.weighting import CAAT, MGDA, Equal, Weighting, adversarial_share, imbalance
 
 SEPARATE = ["class/clean", "class/adv", "macro/clean", "macro/adv"]
 COMBINED = ["class/clean+adv", "macro/clean+adv"]
@@ -48,6 +48,13 @@ def test_what_is_in_effect_already_is_not_proposed(weighting: Weighting, tried: 
     message = imbalance(COMBINED, [0.05, 0.95], "class", weighting.remedies())
     assert message is not None
     assert message.endswith(tried)
+
+
+def test_pairing_is_not_proposed_to_a_weighting_that_needs_pairs() -> None:
+    rule = CAAT()
+    message = imbalance(SEPARATE, [0.53, 0.02, 0.35, 0.1], "class", rule.remedies(), rule.needs_pairs)
+    assert message is not None
+    assert message.endswith(WITHOUT_PAIRING)
 
 
 def test_pairing_is_proposed_where_objectives_could_be_paired() -> None:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from gat_lightning.errors import NonFiniteError, SettingError
 from gat_lightning.weighting import (
+    CAAT,
     IMTL,
     MGDA,
     AlignedMTL,
@@ -52,6 +53,7 @@ WEIGHTINGS: dict[str, Make] = {
     "nash_mtl": NashMTL,
     "nash_mtl, no limit": lambda: NashMTL(max_norm=None),
     "upgrad": UPGrad,
+    "ca_at": CAAT,
 }
 ALONE = {"cagrad": 1.5, "cagrad, large c": 5.0, "nash_mtl": 3**-0.5}
 
@@ -99,7 +101,7 @@ def test_zero_gradients_and_losses_give_finite_weights(weighting: Weighting, zer
     size=st.integers(1, 8),
     seed=st.integers(0, 1000),
 )
-@pytest.mark.parametrize("name", sorted(set(WEIGHTINGS) - {"floor", "loss", "loss+"}))
+@pytest.mark.parametrize("name", sorted(set(WEIGHTINGS) - {"floor", "loss", "loss+", "ca_at"}))
 def test_any_finite_gramian_gives_finite_weights(name: str, exponents: list[float], size: int, seed: int) -> None:
     directions = np.random.default_rng(seed).standard_normal((len(exponents), size))
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
@@ -250,6 +252,10 @@ EXPECTED = {
     "nash_mtl": [0.5**0.5, 0.5**1.5],
     "upgrad": [0.5, 0.5],
     "famo": [0.8, 0.2],  # by the losses 1 and 4
+    # G w = w^(-1/2) for each.
+    "torchjd": [1.0, 0.25 ** (2 / 3)],
+    # (0, 2) turned towards (1, 0) until its cosine to it is 0.9.
+    "ca_at": [2 * 0.9 / 0.19**0.5, 1.0],
 }
 
 
@@ -257,8 +263,10 @@ EXPECTED = {
 def test_configurations(name: str) -> None:
     config = OmegaConf.create({"seed": 3, "data": {"target": "edema"}})
     config.weighting = OmegaConf.load(CONFIGURATIONS / f"{name}.yaml")
+    if name == "torchjd":
+        pytest.importorskip("torchjd.aggregation", reason="the extra torchjd is not installed")
     weighting = instantiate(config.weighting)
-    names = ["age/clean+adv", "edema/clean+adv"]
+    names = ["edema/clean", "edema/adv"] if weighting.needs_pairs else ["age/clean+adv", "edema/clean+adv"]
     weighting.check(names)
     weights = weighting(torch.diag(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0]), names)
     assert weights.tolist() == pytest.approx(EXPECTED[name], rel=1e-6)

@@ -40,7 +40,7 @@ def test_a_run_goes_on_where_it_was_interrupted(make: Any) -> None:
     expected = [whole(gramian, None, names).tolist() for gramian, names in steps(20)]
     found = [first(gramian, None, names).tolist() for gramian, names in steps(20)[:9]]
     state = first.state()
-    first(*steps(1)[0])
+    first(steps(1)[0][0], None, steps(1)[0][1])
     second = make()
     second.load_state(through_a_file(state))
     found += [second(gramian, None, names).tolist() for gramian, names in steps(20)[9:]]

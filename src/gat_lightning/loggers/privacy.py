@@ -31,6 +31,7 @@ _TEXT = (
     "*attack.targeted",
     "unlabeled.mode", "unlabeled.images", "method.norm", "method.mode", "method.pairing",
     "curvature.mode", "curvature.derivative", "curvature.scheme", "weighting.normalize", "weighting.target",
+    "weighting.rule", "weighting.arguments.*",
     "callbacks.*.mode", "trainer.accelerator", "trainer.devices", "trainer.strategy",
     "trainer.precision", "trainer.deterministic", "paper.table", "paper.scale", "paper.data", "paper.encoder",
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from gat_lightning.weighting.aligned_mtl import AlignedMTL
 from gat_lightning.weighting.base import Weighting
+from gat_lightning.weighting.ca_at import CAAT
 from gat_lightning.weighting.cagrad import CAGrad
 from gat_lightning.weighting.diagnosis import adversarial_share, imbalance
 from gat_lightning.weighting.directional import DirectionalWeighting
@@ -16,9 +17,11 @@ from gat_lightning.weighting.nash_mtl import NashMTL
 from gat_lightning.weighting.objective_names import ObjectiveName
 from gat_lightning.weighting.pcgrad import PCGrad
 from gat_lightning.weighting.surgery import GradientSurgery
+from gat_lightning.weighting.torchjd import TorchJD
 from gat_lightning.weighting.upgrad import UPGrad
 
 __all__ = [
+    "CAAT",
     "FAMO",
     "IMTL",
     "MGDA",
@@ -32,6 +35,7 @@ __all__ = [
     "NashMTL",
     "ObjectiveName",
     "PCGrad",
+    "TorchJD",
     "UPGrad",
     "Weighting",
     "adversarial_share",

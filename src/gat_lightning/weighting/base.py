@@ -19,10 +19,12 @@ class Weighting(ABC):
         needs_gramian: whether the weights follow from the Gramian, or from nothing. Otherwise they follow from the
             losses alone, no gradient of a single objective is taken, and :meth:`observe` is told the losses after each
             step.
+        needs_pairs: whether clean and adversarial losses must be objectives of their own.
     """
 
     adaptive: bool = True
     needs_gramian: bool = True
+    needs_pairs: bool = False
 
     @abstractmethod
     def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:

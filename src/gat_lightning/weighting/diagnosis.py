@@ -39,6 +39,7 @@ def imbalance(
     weights: Tensor | Sequence[float],
     target: str,
     remedies: Sequence[str] = ("weighting=mgda_floor",),
+    needs_pairs: bool = False,
 ) -> str | None:
     """A warning where weights starve the target's adversarial objectives, or feed one objective alone.
 
@@ -49,6 +50,7 @@ def imbalance(
         weights: their weights, ``[K]``.
         target: name of the target task.
         remedies: settings of the weighting that help, and are not in effect: :meth:`Weighting.remedies`.
+        needs_pairs: :attr:`Weighting.needs_pairs`, under which no combination of objectives is proposed.
 
     Returns:
         What is out of balance and what helps: the :func:`adversarial_share` is under 10 %, or one objective has above
@@ -67,7 +69,8 @@ def imbalance(
         found.append(f"{largest} got {shares[largest]:.1%} of the weight: the other objectives are hardly trained.")
     if not found:
         return None
-    proposed = [*remedies, *(["method.pairing=combined"] if _apart(names, target) else [])]
+    combine = _apart(names, target) and not needs_pairs
+    proposed = [*remedies, *(["method.pairing=combined"] if combine else [])]
     if proposed:
         *others, last = proposed
         found.append(f"Try {', '.join(others)}{' or ' if others else ''}{last}.")

@@ -103,7 +103,8 @@ class ObjectiveLog(pl.Callback):
                 logger.log_metrics(
                     {TARGET_SHARE: share, "epoch": float(trainer.current_epoch)}, step=trainer.global_step
                 )
-        message = imbalance(names, weights, target, pl_module.engine.weighting.remedies())
+        weighting = pl_module.engine.weighting
+        message = imbalance(names, weights, target, weighting.remedies(), weighting.needs_pairs)
         if message and not self._warned and trainer.is_global_zero:
             log.warning("Epoch %d: %s", trainer.current_epoch + 1, message)
             self._warned = True
