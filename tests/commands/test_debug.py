@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gat_lightning.config.files import plain
-from gat_lightning.runs.directory import configuration_hash
+from gat_lightning.runs.hashing import configuration_hash
 from support.configurations import composed
 from support.training_runs import MEASURED, rows, trained
 

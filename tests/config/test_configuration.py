@@ -12,7 +12,8 @@ from gat_lightning.config.build import build_test_attacks
 from gat_lightning.config.files import find_conf, plain
 from gat_lightning.config.messages import explain
 from gat_lightning.config.resolvers import register_resolvers
-from gat_lightning.runs.directory import auto_name, configuration_hash, run_name
+from gat_lightning.runs.directory import auto_name, run_name
+from gat_lightning.runs.hashing import configuration_hash
 
 CONF = find_conf()
 

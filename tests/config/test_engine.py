@@ -10,7 +10,7 @@ from gat_lightning.config.compiling import Work, compiling_pays, operations
 from gat_lightning.config.engine import Machine, ResolvedEngine, resolved_evaluation, resolved_training, this_machine
 from gat_lightning.errors import UserError
 from gat_lightning.models import MultiTaskModel
-from gat_lightning.runs.directory import configuration_hash
+from gat_lightning.runs.hashing import configuration_hash
 from support.configurations import composed
 
 MODERN, OLD = Machine("cpu", bf16=True, compiler=True), Machine("cpu", bf16=False, compiler=True)

@@ -17,7 +17,7 @@ from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.info import BINARY_LABELS, DataInfo
-from gat_lightning.runs.directory import configuration_hash
+from gat_lightning.runs.hashing import configuration_hash
 from support.commands import command
 
 FILE = """

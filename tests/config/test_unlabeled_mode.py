@@ -8,7 +8,7 @@ from gat_lightning.config.check import check
 from gat_lightning.config.unlabeled import unlabeled_mode
 from gat_lightning.errors import UserError
 from gat_lightning.info import DataInfo, LabelInfo
-from gat_lightning.runs.directory import configuration_hash
+from gat_lightning.runs.hashing import configuration_hash
 from support.configurations import composed
 
 REST = ("data.unlabeled=rest", "data.fraction=0.1")

@@ -12,7 +12,8 @@ from gat_lightning.config.resuming import check_fits, find_resumable
 from gat_lightning.errors import UserError
 from gat_lightning.reporting.records import Record
 from gat_lightning.runs import settings_history
-from gat_lightning.runs.directory import configuration_hash, run_name, skipped
+from gat_lightning.runs.directory import run_name, skipped
+from gat_lightning.runs.hashing import configuration_hash
 from gat_lightning.runs.result import TrainingResult
 from gat_lightning.runs.settings_history import (
     Introduced,

@@ -31,19 +31,20 @@ def kept_launcher(monkeypatch):
     return launcher
 
 
-def sweep(arguments, *settings, command="train"):
+def sweep(arguments, *settings, command="train", task=None):
     """Run a sweep of a command.
 
     Args:
         arguments: the points.
         settings: what is composed before them, such as a launcher.
+        task: what runs a point; nothing by default.
     """
     loader = GlobalHydra.instance().config_loader()
     config = loader.load_configuration(command, [*settings, *arguments], RunMode.MULTIRUN)
     HydraConfig.instance().set_config(config)
     Plugins.instance()
     sweeper = get_class("hydra_plugins.gat_lightning_sweep.EveryPoint")(max_batch_size=None, params=None)
-    sweeper.setup(hydra_context=HydraContext(loader, Callbacks(config)), task_function=nothing, config=config)
+    sweeper.setup(hydra_context=HydraContext(loader, Callbacks(config)), task_function=task or nothing, config=config)
     return sweeper.sweep(arguments)
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.paired import load_correct
 from gat_lightning.evaluation.statistics import Comparison, compare
+from gat_lightning.runs.layout import RunDirectory
 
 
 def run(config: DictConfig) -> Comparison:
@@ -30,4 +31,10 @@ def run(config: DictConfig) -> Comparison:
 
 
 def _by_folder(paths: Sequence[str]) -> dict[str, str]:
-    return {Path(path).name: str(path) for path in paths}
+    return {_name(Path(path)): str(path) for path in paths}
+
+
+def _name(path: Path) -> str:
+    """The folder's name, after that of the run if the evaluation lies in one."""
+    run = RunDirectory.of_evaluation(path.absolute())
+    return path.name if run is None else f"{run.path.name}/{path.name}"

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,19 @@ _QUIET = (
 )
 
 
-def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
+def command(
+    name: str, run: Callable[[DictConfig], Any], words: Callable[[Sequence[str]], list[str]] = readable
+) -> Callable[[], None]:
     """A command that composes ``conf/<name>.yaml`` with the command line's overrides, checks it and runs it.
 
     An error meant for the user, be it Hydra's or ours, is printed alone and the exit status is 1; ``debug=true`` or
     ``HYDRA_FULL_ERROR=1`` shows the traceback. In a sweep the other runs go on, and the errors are listed at its end.
     Options of Hydra's may stand anywhere among the overrides.
+
+    Args:
+        name: of the file.
+        run: what is run with the configuration.
+        words: makes what is typed into what Hydra reads.
     """
     register_resolvers()
     traceback = started = False
@@ -75,7 +82,7 @@ def command(name: str, run: Callable[[DictConfig], Any]) -> Callable[[], None]:
         traceback, started = _traceback_wanted(sys.argv[1:]), False
         try:
             with ending_with_its_reader(), _full_errors(True):
-                sys.argv[1:] = readable(sys.argv[1:])
+                sys.argv[1:] = words(sys.argv[1:])
                 job()
         except Exception as error:
             if traceback or (started and not is_for_user(error)):

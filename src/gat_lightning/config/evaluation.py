@@ -1,4 +1,4 @@
-"""Settings that an evaluation takes from its checkpoint: the run's name, the data set and the radius."""
+"""Settings that an evaluation takes from its checkpoint: the data set and the radius."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,8 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from gat_lightning.config.files import plain
 from gat_lightning.config.radii import Radius, by_norm
 from gat_lightning.errors import UserError
-from gat_lightning.runs.directory import configuration_hash, setting_of, typed_overrides
-from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.directory import setting_of, typed_overrides
+from gat_lightning.runs.evaluations import attacks_name
+from gat_lightning.runs.hashing import configuration_hash
 
 SPLIT_SETTINGS = (
     *("seed", "fraction", "val_fraction", "test_fraction", "split", "split_seed", "view", "per_patient", "classes"),
@@ -62,22 +63,7 @@ def evaluation_label(config: DictConfig) -> str:
     """
     settings = plain(config)
     decisive = OmegaConf.create({name: settings.get(name) for name in _DECISIVE})
-    return f"{_attacks(config)}-{configuration_hash(decisive)}"
-
-
-def evaluation_name(config: DictConfig) -> str:
-    """The run, the checkpoint and the evaluation, such as ``quickstart-1a2b3c4d-best-pgd20``."""
-    if config.checkpoint is None:
-        subject = str(config.model._target_).rpartition(".")[2] if config.model else "nothing"
-    else:
-        run = RunDirectory.of_checkpoint(config.checkpoint)
-        subject = "-".join([*([run.path.name] if run else []), Path(config.checkpoint).stem])
-    return f"{subject}-{_attacks(config)}"
-
-
-def _attacks(config: DictConfig) -> str:
-    views = [str(view) for view in config.get("evaluation") or ()]
-    return "clean" if not views else views[0] if len(views) == 1 else f"{len(views)}attacks"
+    return f"{attacks_name(config)}-{configuration_hash(decisive)}"
 
 
 def evaluation_eps(config: DictConfig) -> dict[str, Radius]:

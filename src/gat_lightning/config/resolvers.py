@@ -7,10 +7,11 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from gat_lightning.config.evaluation import evaluation_eps, evaluation_name
+from gat_lightning.config.evaluation import evaluation_eps
 from gat_lightning.config.paper import scaled
 from gat_lightning.config.radii import radius
 from gat_lightning.runs.directory import auto_name, record_directory, run_name
+from gat_lightning.runs.evaluations import evaluation_name
 from gat_lightning.runs.slurm import cpus_per_task, gpus_per_node, tasks_per_node
 
 # Groups whose options a command or an experiment chooses, never a user.

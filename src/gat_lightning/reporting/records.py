@@ -72,11 +72,13 @@ class Record:
     def overrides(self) -> tuple[str, ...] | None:
         """Overrides of the training; None if unknown.
 
-        The training of an evaluation is where the evaluation found it or, if both were moved, beside the evaluation.
+        The training of an evaluation is the run that it lies in. That of an evaluation outside is where the evaluation
+        found it or, if both were moved, beside the evaluation.
         """
         home: RunDirectory | None = RunDirectory(self.directory)
         if self.is_evaluation:
-            home = RunDirectory.of_checkpoint(self.result.config.get("checkpoint") or "")
+            home = RunDirectory.of_evaluation(self.directory)
+            home = home or RunDirectory.of_checkpoint(self.result.config.get("checkpoint") or "")
             if home is not None and not home.path.is_dir():
                 home = RunDirectory(self.directory.parent / home.path.name)
         if home is None:

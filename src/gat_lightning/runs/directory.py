@@ -1,46 +1,36 @@
 """Run directories, named by their settings so that the same command finds them again."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from gat_lightning.errors import UserError
+from gat_lightning.runs.evaluations import first_evaluation
+from gat_lightning.runs.hashing import NOT_PART_OF_THE_RUN, configuration_hash
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
-from gat_lightning.runs.settings_history import identity
 from gat_lightning.runs.signals import was_requeued
 
 _MADE_BEFORE_THE_RUN = {".hydra", ".lock", "gat.log"}
-_NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished")
-
-
-def configuration_hash(config: DictConfig) -> str:
-    """Eight hexadecimal digits of the resolved configuration without its paths, the same in every version.
-
-    Settings enter the hash as they were first spelled, see :mod:`gat_lightning.runs.settings_history`.
-    """
-    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _NOT_PART_OF_THE_RUN])
-    kept.paths = dict.fromkeys(kept.paths, "")
-    resolved: Any = OmegaConf.to_container(kept, resolve=True)
-    text = json.dumps(identity(resolved), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def first_name(config: DictConfig) -> str:
-    """``<name>-<hash>``: the run directory of the first run of these settings."""
+    """The run directory of the first run of these settings, seen from ``paths.output``.
+
+    ``<name>-<hash>`` of a training; of an evaluation see :func:`~gat_lightning.runs.evaluations.first_evaluation`.
+    """
+    if "checkpoint" in config:
+        return first_evaluation(config)
     return f"{config.name}-{configuration_hash(config)}"
 
 
 def run_name(config: DictConfig) -> str:
-    """``<name>-<hash>``, with ``-2``, ``-3``... for a repetition of a finished run, see :func:`stays`."""
+    """:func:`first_name`, with ``-2``, ``-3``... for a repetition of a finished run, see :func:`stays`."""
     return name_after(config, first_name(config))
 
 
@@ -106,6 +96,9 @@ def discard_unused(directory: Path) -> None:
         log = RunDirectory(directory).log
         if found <= _MADE_BEFORE_THE_RUN and not (log.exists() and log.read_text()):
             shutil.rmtree(directory)
+            run = RunDirectory.of_evaluation(directory)
+            if run is not None and not any(run.evaluations.iterdir()):
+                run.evaluations.rmdir()
 
 
 def auto_name(data: str, tasks: Iterable[str]) -> str:
@@ -120,7 +113,7 @@ def typed_overrides() -> list[str]:
 
 def is_of_the_run(setting: str) -> bool:
     """Whether a setting is part of what is trained, and not of where and how its record is kept."""
-    return setting.partition(".")[0].partition("/")[0] not in (*_NOT_PART_OF_THE_RUN, "paths")
+    return setting.partition(".")[0].partition("/")[0] not in (*NOT_PART_OF_THE_RUN, "paths")
 
 
 def setting_of(override: str) -> str:

@@ -12,6 +12,7 @@ _PACKAGES = (
     "gat-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf",
     "torchattacks", "numpy", "scikit-learn",
 )  # fmt: skip
+_OF_A_RUN = ("--", ":/src", ":/conf")
 
 
 def environment(device: torch.device, processes: int = 1) -> dict[str, Any]:
@@ -31,7 +32,11 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that this code runs from; None for an installed wheel."""
+    """Commit of the checkout that this code runs from; None for an installed wheel.
+
+    It is ``dirty`` if a file that git tracks was changed, or if there is a new one among the code and the
+    configuration. Other new files, such as a report, change nothing of what a run does.
+    """
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -41,7 +46,8 @@ def git_state() -> dict[str, Any] | None:
     try:
         if not git("ls-files", Path(__file__).name):
             return None
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        changed = git("status", "--porcelain", "--untracked-files=no") or git("status", "--porcelain", *_OF_A_RUN)
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.SubprocessError):
         return None
 

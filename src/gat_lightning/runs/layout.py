@@ -22,6 +22,7 @@ class RunDirectory:
         metrics: ``metrics.csv``, one row per logging step and validation.
         result: ``result.json``, what the run did.
         predictions: ``predictions.npz`` of an evaluation.
+        evaluations: folder of the run directories of its checkpoints' evaluations.
         progress: folder of what an unfinished evaluation has done.
         images: folder of pictures.
         adversarial: folder of an evaluation's adversarial images, with ``save_adversarial=true``.
@@ -42,6 +43,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.csv"
         self.result = self.path / RESULT
         self.predictions = self.path / "predictions.npz"
+        self.evaluations = self.path / "evaluations"
         self.progress = self.path / "progress"
         self.images = self.path / "images"
         self.adversarial = self.path / "adversarial"
@@ -60,6 +62,12 @@ class RunDirectory:
         folder = Path(checkpoint).parent
         return cls(folder.parent) if cls(folder.parent).checkpoints == folder else None
 
+    @classmethod
+    def of_evaluation(cls, directory: str | Path) -> RunDirectory | None:
+        """The run that an evaluation lies in; None for one that lies elsewhere."""
+        folder = Path(directory).parent
+        return cls(folder.parent) if cls(folder.parent).evaluations == folder else None
+
     def checkpoint(self, name: str) -> Path:
         """The checkpoint ``best``, ``last``, ``ema`` or ``swa``."""
         return self.checkpoints / f"{name}.ckpt"
@@ -67,6 +75,11 @@ class RunDirectory:
     def relative(self, path: Path) -> str:
         """Name of a file in the run's ``result.json``."""
         return path.relative_to(self.path).as_posix()
+
+    @property
+    def has_record(self) -> bool:
+        """Whether there is a record of a run, be it finished or not, rather than any other folder."""
+        return self.result.exists() or self.hydra.exists()
 
     @property
     def is_finished(self) -> bool:

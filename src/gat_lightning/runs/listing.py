@@ -21,6 +21,7 @@ from gat_lightning.runs.slurm import QueuedJob, exit_reason, queued_jobs
 from gat_lightning.runs.sweeps import SweepPoint, started_points
 
 _HOUR = 3600.0
+_TYPED = ".hydra/overrides.yaml"
 _UNFOLDED = 1000
 
 
@@ -41,16 +42,20 @@ class ListedRun:
     state: str
 
 
-def listed_runs(output: Path, queue: Mapping[str, QueuedJob] | None) -> list[ListedRun]:
-    """All runs in a folder, and the points of its sweeps that have not begun.
+def listed_runs(output: Path, queue: Mapping[str, QueuedJob] | None, names: Collection[str] = ()) -> list[ListedRun]:
+    """All runs in a folder with the evaluations in them, and the points of its sweeps that have not begun.
 
     Args:
         output: folder of the run directories.
         queue: the jobs that SLURM has, by number; None where it is silent.
+        names: further run directories, seen from the folder.
     """
     points = {point.directory: point for point in started_points(output)}
-    for path in sorted(output.glob("*/.hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime):
-        name = path.parent.parent.name
+    found = [path for pattern in ("*", "*/evaluations/*") for path in output.glob(f"{pattern}/{_TYPED}")]
+    found += [path for path in (output / name / _TYPED for name in names) if path.is_file()]
+    for path in sorted(found, key=lambda path: path.stat().st_mtime):
+        directory = path.parent.parent
+        name = str(directory.relative_to(output) if directory.is_relative_to(output) else directory)
         points.setdefault(name, SweepPoint([str(word) for word in OmegaConf.load(path)], name))
     return [
         ListedRun(
@@ -65,9 +70,10 @@ def print_runs(output: Path, names: Collection[str] | None = None) -> None:
 
     Args:
         output: folder of the run directories.
-        names: the run directories to show; None for all.
+        names: the run directories to show, seen from the folder; None for all.
     """
-    runs = [run for run in listed_runs(output, queued_jobs()) if names is None or run.directory.name in names]
+    wanted = None if names is None else {output / name for name in names}
+    runs = [run for run in listed_runs(output, queued_jobs(), names or ()) if wanted is None or run.directory in wanted]
     if not runs:
         print(f"No runs in '{output}'.")
         return

@@ -6,6 +6,7 @@ Collectives alone do not tell: gloo reports that a rank is lost and not why, and
 import json
 import os
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +28,20 @@ SECONDS_TO_END = 40.0
 """How long a rank may take to end, such as to close its loggers, once its main thread knows of a failure."""
 
 PARENT = "GAT_LIGHTNING_PARENT"
-"""Environment variable with the number of the process that has started this one as a rank of its run."""
+"""Environment variable with the number of the process that has started this one and waits for it."""
+
+
+def end_with_parent() -> None:
+    """Send this process SIGTERM once the one that started it, which :data:`PARENT` says, has ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)  # nothing tells
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.environ.get(PARENT) == str(parent):
+        threading.Thread(target=watch, daemon=True).start()
 
 
 class LostRankError(UserError):

@@ -1,6 +1,5 @@
 """Labels that a teacher gives to training images before a training."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.data.stored import scaled
 from gat_lightning.distributed import of_rank_0, to_device
 from gat_lightning.errors import UserError
+from gat_lightning.models.digest import weights_digest
 from gat_lightning.models.encoding import full_precision
 from gat_lightning.tasks import Task
 from gat_lightning.training.given_labels import GivenLabels, read_labels, write_labels
@@ -40,11 +40,7 @@ class Teacher:
     @property
     def digest(self) -> str:
         """SHA-256 of its weights and buffers."""
-        found = hashlib.sha256()
-        for name, value in sorted(self.model.state_dict().items()):
-            found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-            found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()
+        return weights_digest(self.model.state_dict())
 
 
 class TeacherLabels(TargetLabels):

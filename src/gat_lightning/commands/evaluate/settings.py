@@ -3,6 +3,8 @@
 import logging
 from functools import partial
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from gat_lightning.attacks.budget import parse_budget
@@ -19,6 +21,7 @@ _RANGES: dict[str, Check] = {
     "split": partial(check_option, options=SPLITS),
     "images": check_images,
     "batch_size": check_int,
+    "jobs": check_int,
     "subset": partial(check_int, also=(None,)),
     "audit": check_bool,
     "vulnerability": check_bool,
@@ -41,6 +44,10 @@ _OF_SOME = (
 def check_evaluation(config: DictConfig) -> None:
     """Raise `UserError` for the first setting that is out of its range, and warn of one without effect."""
     check_ranges(config, _RANGES)
+    if config.runs is not None:
+        raise UserError(f"runs={config.runs}: type it on the command line, which makes a sweep of it.")
+    if config.jobs != 1 and not (HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN):
+        raise UserError(f"jobs={config.jobs} is for several evaluations: runs=FOLDER, or a sweep (-m).")
     if config.resume not in (None, "auto"):
         raise UserError(f"resume={config.resume!r}: it must be auto or null.")
     views = {f"evaluation.{view}": node for view, node in (config.get("evaluation") or {}).items()}

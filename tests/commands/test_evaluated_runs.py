@@ -1,0 +1,208 @@
+"""``evaluate runs=FOLDER``: which checkpoints it finds, and that it runs what is missing, with equal figures."""
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gat_lightning.commands.evaluate.each_run import expanded
+from gat_lightning.commands.evaluate.run import run as evaluate
+from gat_lightning.errors import UserError
+from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.runs.signals import Stopped
+from support.commands import command, start
+from support.evaluations import evaluated
+from support.run_records import training, write
+from support.sweeps import sweep
+
+SHORT = ["evaluation=fgsm", "images=4", "batch_size=4", "pictures=false", "device=cpu"]
+
+
+def with_checkpoints(folder, name, *kinds):
+    directory = training(folder, name)
+    (directory / "checkpoints").mkdir()
+    for kind in kinds or ("best", "last"):
+        (directory / "checkpoints" / f"{kind}.ckpt").touch()
+    return directory
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two finished runs, one of them deeper, an unfinished one, a pre-training and an evaluation."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs")
+    first = with_checkpoints(folder, "a")
+    with_checkpoints(folder / "deeper", "b b,c", "best")
+    write(with_checkpoints(folder, "failed"), status="failed", config={}, metrics={})
+    with_checkpoints(first, "pretraining")
+    inside = first / "evaluations" / "pgd20-0123abcd"
+    inside.mkdir(parents=True)
+    write(inside, config={}, metrics={}, trained={})
+    return folder
+
+
+def test_the_checkpoints_of_finished_runs_become_a_sweep(folder, capsys):
+    words = expanded([f"runs={folder}", "evaluation=pgd20"])
+    assert words == [
+        "-m",
+        "evaluation=pgd20",
+        "checkpoint=runs/a/checkpoints/best.ckpt,'runs/deeper/b b,c/checkpoints/best.ckpt'",
+    ]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["Checkpoints of finished runs in runs: 2", "left out: runs/failed: the run has failed"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found", "left_out"),
+    [
+        (["runs=runs", "checkpoint=last"], ["a/last"], ["deeper/b b,c: it has no checkpoints/last.ckpt"]),
+        (["runs=[runs/a,runs/deeper]"], ["a/best", "deeper/b b,c/best"], []),
+        (["-m", "runs=runs/a,runs/deeper"], ["a/best", "deeper/b b,c/best"], []),
+        (["runs=runs/a", "checkpoint=best,last"], ["a/best", "a/last"], []),
+    ],
+)
+def test_other_checkpoints_and_several_folders(folder, capsys, words, found, left_out):
+    (*others, chosen) = expanded(words)
+    assert others == ["-m"]
+    texts = chosen.removeprefix("checkpoint=").replace("'", "")
+    assert texts == ",".join(f"runs/{name}.ckpt" for name in found).replace("/best", "/checkpoints/best").replace(
+        "/last", "/checkpoints/last"
+    )
+    printed = capsys.readouterr().out
+    assert all(f"left out: runs/{text}" in printed for text in left_out)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["runs=nowhere"], r"no finished run with a best.ckpt in nowhere \(nowhere: there is no such folder"),
+        (["runs=runs/failed"], "no finished run with a best.ckpt in runs/failed .*the run has failed"),
+        (
+            ["runs=runs", "checkpoint=runs/a/checkpoints/best.ckpt"],
+            "with runs=FOLDER it is one of best, last, ema, swa",
+        ),
+        (["runs=runs", "jobs=2", "hydra/launcher=slurm"], "jobs=2 starts the processes itself"),
+    ],
+)
+def test_what_cannot_be_is_refused(folder, words, message):
+    with pytest.raises(UserError, match=message):
+        expanded(words)
+
+
+@pytest.mark.usefixtures("folder")
+def test_jobs_choose_a_launcher_and_other_command_lines_stay():
+    assert expanded(["runs=runs/a", "jobs=3"])[-1] == "hydra/launcher=processes"
+    assert expanded(["-m", "checkpoint=a,b", "jobs=2"])[-1] == "hydra/launcher=processes"
+    for words in (
+        ["runs=runs", "--help"],
+        ["checkpoint=a.ckpt", "jobs=2"],
+        ["runs=null"],
+        ["-m", "seed=0,1", "jobs=1"],
+    ):
+        assert expanded(words) == words
+
+
+@pytest.mark.parametrize(
+    ("word", "message"), [("jobs=2", "jobs=2 is for several"), ("runs=x", "type it on the command")]
+)
+def test_one_evaluation_is_not_several(checkpoint, tmp_path, word, message):
+    with pytest.raises(UserError, match=message):
+        evaluated(tmp_path / "run", f"checkpoint={checkpoint}", *SHORT, word)
+
+
+def copies(checkpoint, folder, count):
+    """Finished runs whose weights differ."""
+    for number in range(count):
+        directory = training(folder, f"run{number}", seed=number)
+        (directory / "checkpoints").mkdir()
+        content = torch.load(checkpoint, weights_only=True)
+        for value in content["state_dict"].values():
+            if value.is_floating_point():
+                value.mul_(1 + number / 10)
+        torch.save(content, directory / "checkpoints" / "best.ckpt")
+    return folder
+
+
+def results(folder):
+    """By name of the run, when the result was written, and the figures."""
+    paths = sorted(folder.glob("*/evaluations/*/result.json"))
+    contents = {path: json.loads(path.read_text()) for path in paths}
+    return {
+        path.parents[2].name: (path.stat().st_mtime_ns, content["metrics"])
+        for path, content in contents.items()
+        if content["status"] == "finished"
+    }
+
+
+def assert_same_figures(one, other):
+    first, second = (Predictions.load(directory / "predictions.npz") for directory in (one, other))
+    assert first.views.keys() == second.views.keys()
+    for view, outcomes in first.views.items():
+        for name, column in vars(outcomes).items():
+            assert np.array_equal(column, getattr(second.views[view], name)), (view, name)
+
+
+def test_a_stopped_command_goes_on_with_what_is_missing(hydra, checkpoint, tmp_path, monkeypatch):
+    folder = copies(checkpoint, Path("outputs"), 3)
+    words = [word for word in expanded([f"runs={folder}", *SHORT]) if word != "-m"]
+    done = []
+
+    def stopped_in_the_second(config):
+        evaluate(config)
+        done.append(config.checkpoint)
+        if len(done) == 2:
+            shutil.rmtree(config.paths.run)
+            raise Stopped(signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        sweep(words, command="evaluate", task=stopped_in_the_second)
+    before = results(folder)
+    assert list(before) == ["run0"]
+    sweep(
+        [*words, "skip_finished=true"],
+        command="evaluate",
+        task=lambda config: done.append(config.checkpoint) or evaluate(config),
+    )
+    assert done[2:] == [f"outputs/run{number}/checkpoints/best.ckpt" for number in (1, 2)]
+    after = results(folder)
+    assert list(after) == ["run0", "run1", "run2"]
+    assert after["run0"] == before["run0"]
+    single = tmp_path / "single"
+    alone = evaluated(single, "checkpoint=outputs/run1/checkpoints/best.ckpt", *SHORT)
+    assert alone["metrics"] == after["run1"][1]
+    (inside,) = (folder / "run1" / "evaluations").iterdir()
+    assert_same_figures(single, inside)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_command_of_six_runs_goes_on_in_the_third(checkpoint, tmp_path, jobs):
+    folder = copies(checkpoint, tmp_path / "outputs", 6)
+    words = ["runs=outputs", "evaluation=pgd20", "images=24", "pictures=false", f"jobs={jobs}"]
+    process = start(*words, module="gat_lightning.evaluate", cwd=tmp_path)
+    deadline = time.monotonic() + 300
+    while len(results(folder)) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    time.sleep(3 * (jobs > 1))  # in which its processes end
+    before = results(folder)
+    assert 2 <= len(before) < 6
+    again = command(*words, "skip_finished=true", module="gat_lightning.evaluate", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("Skipped, since it is finished") == len(before)
+    after = results(folder)
+    assert sorted(after) == [f"run{number}" for number in range(6)]
+    assert {name: after[name] for name in before} == before
+    for number in range(6):
+        directory = tmp_path / f"single{number}"
+        one = [f"checkpoint=outputs/run{number}/checkpoints/best.ckpt", f"hydra.run.dir={directory}"]
+        alone = command(*one, *words[1:-1], module="gat_lightning.evaluate", cwd=tmp_path)
+        assert alone.returncode == 0, alone.stderr
+        (inside,) = (folder / f"run{number}" / "evaluations").iterdir()
+        assert_same_figures(directory, inside)
