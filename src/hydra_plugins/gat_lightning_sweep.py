@@ -130,7 +130,7 @@ class _Tally(Launcher):
         directory = RunDirectory(Path(config.paths.output) / self._composed.name(overrides))
         skipped = bool(config.get("skip_finished")) and directory.is_finished
         if skipped:
-            self.directories.append(directory.path.name)
+            self.directories.append(self._composed.name(overrides))
             print(f"Skipped, since it is finished: {directory.path}", flush=True)
         return skipped
 

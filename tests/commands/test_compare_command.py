@@ -66,3 +66,13 @@ def test_wrong_inputs_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             run(composed("compare", *overrides))
+
+
+def test_evaluations_in_runs_are_told_apart_by_their_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = []
+    for seed, name in enumerate("ab"):
+        folder = tmp_path / name / "evaluations"
+        folder.mkdir(parents=True)
+        paths.append(evaluation(folder, "clean-0123abcd", seed))
+    run(composed("compare", f"runs=[{','.join(map(str, paths))}]", "view=clean"))
+    assert "Model 'a/clean-0123abcd' VS 'b/clean-0123abcd'" in capsys.readouterr().out

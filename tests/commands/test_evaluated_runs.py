@@ -2,21 +2,23 @@
 
 import json
 import shutil
-import signal
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hydra import compose
 
+from gat_lightning.commands.evaluate import settings
 from gat_lightning.commands.evaluate.each_run import expanded
 from gat_lightning.commands.evaluate.run import run as evaluate
+from gat_lightning.commands.evaluate.settings import check_evaluation
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.predictions import Predictions
-from gat_lightning.runs.signals import Stopped
+from gat_lightning.runs.directory import run_name
 from support.commands import command, start
-from support.evaluations import evaluated
+from support.configurations import composed
 from support.run_records import training, write
 from support.sweeps import sweep
 
@@ -107,12 +109,22 @@ def test_jobs_choose_a_launcher_and_other_command_lines_stay():
         assert expanded(words) == words
 
 
-@pytest.mark.parametrize(
-    ("word", "message"), [("jobs=2", "jobs=2 is for several"), ("runs=x", "type it on the command")]
-)
-def test_one_evaluation_is_not_several(checkpoint, tmp_path, word, message):
-    with pytest.raises(UserError, match=message):
-        evaluated(tmp_path / "run", f"checkpoint={checkpoint}", *SHORT, word)
+def test_one_evaluation_is_not_several():
+    config = composed("evaluate", "data=digits", "paths.run=x", *SHORT)
+    for name, value, message in (("jobs", 2, "jobs=2 is for several"), ("runs", "x", "type it on the command line")):
+        config[name] = value
+        with pytest.raises(UserError, match=message):
+            check_evaluation(config)
+
+
+def test_a_folder_that_an_evaluation_in_a_run_does_not_lie_in_has_no_effect(caplog, monkeypatch):
+    config = composed("evaluate", "data=digits", "paths.run=outputs/mine/evaluations/fgsm-0123abcd", *SHORT)
+    monkeypatch.setattr(settings, "typed_overrides", lambda: ["paths.output=x"])
+    check_evaluation(config)
+    assert not caplog.messages
+    config.paths.output = "elsewhere"
+    check_evaluation(config)
+    assert caplog.messages[0].startswith("paths.output=elsewhere has no effect")
 
 
 def copies(checkpoint, folder, count):
@@ -147,36 +159,20 @@ def assert_same_figures(one, other):
             assert np.array_equal(column, getattr(second.views[view], name)), (view, name)
 
 
-def test_a_stopped_command_goes_on_with_what_is_missing(hydra, checkpoint, tmp_path, monkeypatch):
-    folder = copies(checkpoint, Path("outputs"), 3)
-    words = [word for word in expanded([f"runs={folder}", *SHORT]) if word != "-m"]
-    done = []
-
-    def stopped_in_the_second(config):
-        evaluate(config)
-        done.append(config.checkpoint)
-        if len(done) == 2:
-            shutil.rmtree(config.paths.run)
-            raise Stopped(signal.SIGTERM)
-
-    with pytest.raises(Stopped):
-        sweep(words, command="evaluate", task=stopped_in_the_second)
-    before = results(folder)
-    assert list(before) == ["run0"]
-    sweep(
-        [*words, "skip_finished=true"],
-        command="evaluate",
-        task=lambda config: done.append(config.checkpoint) or evaluate(config),
-    )
-    assert done[2:] == [f"outputs/run{number}/checkpoints/best.ckpt" for number in (1, 2)]
+def test_it_runs_what_single_commands_have_not_with_the_same_figures(hydra, checkpoint):
+    folder = copies(checkpoint, Path("outputs"), 1)
+    shutil.copytree(folder / "run0", folder / "run1")
+    words = [word for word in expanded([f"runs={folder}", *SHORT, "skip_finished=true"]) if word != "-m"]
+    single = compose("evaluate", [*SHORT, "checkpoint=outputs/run0/checkpoints/best.ckpt", "paths.run=x"])
+    single.paths.run = str(Path("outputs", run_name(single)))
+    evaluate(single)
+    before, done = results(folder), []
+    sweep(words, command="evaluate", task=lambda config: done.append(config.checkpoint) or evaluate(config))
+    assert done == ["outputs/run1/checkpoints/best.ckpt"]
     after = results(folder)
-    assert list(after) == ["run0", "run1", "run2"]
     assert after["run0"] == before["run0"]
-    single = tmp_path / "single"
-    alone = evaluated(single, "checkpoint=outputs/run1/checkpoints/best.ckpt", *SHORT)
-    assert alone["metrics"] == after["run1"][1]
-    (inside,) = (folder / "run1" / "evaluations").iterdir()
-    assert_same_figures(single, inside)
+    assert after["run1"][1] == before["run0"][1]
+    assert_same_figures(*folder.glob("*/evaluations/*"))
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,12 +31,25 @@ def copied(checkpoint, directory):
     return directory
 
 
-def place(checkpoint, *overrides):
-    return Path(run_name(composed("evaluate", f"checkpoint={checkpoint}", "paths.run=x", *overrides)))
+@cache
+def default():
+    return composed("evaluate", "paths.run=x", "checkpoint=x.ckpt")
 
 
-def number(*arguments):
-    return place(*arguments).name.rpartition("-")[2]
+def of(checkpoint, **settings):
+    """The configuration of an evaluation."""
+    config = deepcopy(default())
+    for name, value in {"checkpoint": str(checkpoint), **settings}.items():
+        config[name] = value
+    return config
+
+
+def place(checkpoint, **settings):
+    return Path(run_name(of(checkpoint, **settings)))
+
+
+def number(checkpoint, **settings):
+    return place(checkpoint, **settings).name.rpartition("-")[2]
 
 
 def changed(checkpoint, edit, name="best"):
@@ -57,18 +72,18 @@ def test_an_evaluation_lies_in_its_run_by_whatever_path_that_is_found(run, check
     assert place(best.absolute()) == found
     elsewhere = copied(checkpoint, tmp_path / "moved" / "renamed")
     assert place(elsewhere / "checkpoints" / "best.ckpt") == elsewhere / "evaluations" / found.name
+    assert place(best, name="own") == found.with_name(found.name.replace("pgd20", "own"))
     monkeypatch.chdir(best.parent)
-    assert place("best.ckpt", "paths.output=../../..") == found
-    assert place("best.ckpt", "paths.output=../../..", "name=own").name == f"own-{number('best.ckpt')}"
+    assert place("best.ckpt") == tmp_path / "outputs" / found
 
 
 def test_settings_kind_and_weights_make_the_hash_and_nothing_else(run):
     best = run / "checkpoints" / "best.ckpt"
     found = number(best)
     shutil.copy(best, best.with_stem("last"))
-    others = {number(best.with_stem("last")), number(best, "images=4"), number(best, "surrogate=other.ckpt")}
+    others = {number(best.with_stem("last")), number(best, images=4), number(best, surrogate="other.ckpt")}
     assert len(others - {found}) == 3
-    assert number(best, "skip_finished=true") == number(best, "resume=null") == found
+    assert number(best, skip_finished=True) == number(best, resume=None) == number(best, jobs=2) == found
     changed(best, lambda content: content.update(epoch=7, optimizer_states=[{"lr": 1}]))
     assert number(best) == found
     changed(best, lambda content: next(iter(content["state_dict"].values())).add_(1))
@@ -80,10 +95,10 @@ def test_the_models_of_a_transfer_count_by_their_weights(run, checkpoint):
     changed(best, lambda content: next(iter(content["state_dict"].values())).add_(1), "other")
     shutil.copy(best.with_stem("other"), "copy.ckpt")
     one, same, another = (
-        number(best, f"surrogate=[{path}]") for path in (best.with_stem("other"), "copy.ckpt", checkpoint)
+        number(best, surrogate=[str(path)]) for path in (best.with_stem("other"), "copy.ckpt", checkpoint)
     )
     assert one == same != another
-    assert number(best, "surrogate=copy.ckpt") == one
+    assert number(best, surrogate="copy.ckpt") == one
 
 
 def test_a_run_that_cannot_be_written_to_and_a_checkpoint_without_one_have_the_same_hash(run, checkpoint, monkeypatch):
@@ -94,13 +109,12 @@ def test_a_run_that_cannot_be_written_to_and_a_checkpoint_without_one_have_the_s
     assert place(best) == Path(f"mine-best-pgd20-{found}")
 
 
-@pytest.mark.parametrize(
-    "overrides", [["checkpoint=model.safetensors"], ["checkpoint=none.ckpt"], ["+model._target_=n.m"]]
-)
-def test_other_models_are_named_by_their_settings_as_typed(overrides, tmp_path, monkeypatch):
+@pytest.mark.parametrize("checkpoint", ["model.safetensors", "none.ckpt", None])
+def test_other_models_are_named_by_their_settings_as_typed(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("model.safetensors").write_bytes(b"no checkpoint")
-    config = composed("evaluate", "data=digits", "paths.run=x", *overrides)
+    config = of("")
+    config.checkpoint = checkpoint
     assert run_name(config) == f"{config.name}-{configuration_hash(config)}"
 
 
@@ -108,21 +122,21 @@ def test_skip_finished_finds_an_evaluation_in_the_run_and_outside(run, monkeypat
     best = run / "checkpoints" / "best.ckpt"
     inside = Path("outputs") / place(best)
 
-    def found(*overrides, path=best):
-        return skipped(composed("evaluate", f"checkpoint={path}", "paths.run=x", *overrides))
+    def found(path=best, skip_finished=True):
+        return skipped(of(path, skip_finished=skip_finished))
 
-    assert found("skip_finished=true") is None
-    earlier = composed("evaluate", f"checkpoint={best}", "paths.run=x")
+    assert found() is None
+    earlier = of(best)
     kept = finish(Path("outputs") / f"{earlier.name}-{configuration_hash(earlier)}")
     for path in (best, best.absolute()):
-        assert found("skip_finished=true", path=path) == kept
-    assert found() is None
+        assert found(path) == kept
+    assert found(skip_finished=False) is None
     outside = finish(Path("outputs") / f"mine-best-{inside.name}")
-    assert found("skip_finished=true") == outside
+    assert found() == outside
     finish(inside)
     monkeypatch.setattr(evaluations.os, "access", lambda *_: False)
-    assert found("skip_finished=true") == inside
-    assert place(best, "skip_finished=true", "images=4").name.startswith("mine-best-")
+    assert found() == inside
+    assert place(best, skip_finished=True, images=4).name.startswith("mine-best-")
 
 
 def test_a_finished_evaluation_is_repeated_under_another_number(run):
@@ -130,7 +144,7 @@ def test_a_finished_evaluation_is_repeated_under_another_number(run):
     first = place(best)
     finish("outputs" / first)
     assert place(best) == Path(f"{first}-2")
-    assert place(best, "skip_finished=true") == first
+    assert place(best, skip_finished=True) == first
 
 
 def test_a_refused_evaluation_leaves_nothing_in_its_run(run):

@@ -94,7 +94,5 @@ def test_a_process_ends_with_the_one_that_started_it(monkeypatch):
     parents = iter([7, 1])
     monkeypatch.setenv(PARENT, "7")
     monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
-    with stopping_at_once():
-        end_with_parent()
-        with pytest.raises(Stopped):
-            threading.Event().wait(10)
+    with stopping_at_once(), pytest.raises(Stopped):
+        _ = end_with_parent(), threading.Event().wait(10)

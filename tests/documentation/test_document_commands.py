@@ -73,7 +73,8 @@ def runs_here(command):
     plain = not any(word.startswith(ELSEWHERE) for word in words) and words != ["--help"] and words != []
     local = any(word.startswith(LOCAL) for word in words)
     kind = NAMES[command.words[2]]
-    return plain and not set(words) & set(REFUSED) and (kind != "train" or local)
+    several = kind == "evaluate" and any(word.startswith("runs=") for word in words)
+    return plain and not several and not set(words) & set(REFUSED) and (kind != "train" or local)
 
 
 @pytest.mark.slow

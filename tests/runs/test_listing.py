@@ -96,3 +96,15 @@ def test_a_point_that_is_started_again_is_listed_once(tmp_path):
     Sweep(tmp_path, [SweepPoint(["seed=0"], "a"), SweepPoint(["seed=1"], "b")]).submitted({"a": "1", "b": "2"})
     Sweep(tmp_path, [SweepPoint(["seed=0"], "a")]).submitted({"a": "3"})
     assert [(run.directory.name, run.job) for run in listed_runs(tmp_path, {})] == [("b", "2"), ("a", "3")]
+
+
+def test_evaluations_in_runs_are_listed_and_those_of_a_sweep_wherever_they_are(tmp_path, capsys):
+    names = ("a/evaluations/pgd20-1", "deeper/b/evaluations/pgd20-2", "deeper/c/evaluations/pgd20-3")
+    for name in names:
+        (tmp_path / name / ".hydra").mkdir(parents=True)
+        (tmp_path / name / ".hydra" / "overrides.yaml").write_text(f"- checkpoint={name[:-20]}.ckpt\n")
+        write_result(tmp_path / name, EvaluationResult(config={}, status="finished"))
+    assert [run.directory for run in listed_runs(tmp_path, {})] == [tmp_path / names[0]]
+    print_runs(tmp_path, [names[0], names[1], str(tmp_path / names[2])])
+    shown = capsys.readouterr().out.splitlines()[1:]
+    assert sorted(line.split()[-1] for line in shown) == sorted(str(tmp_path / name) for name in names)

@@ -2,6 +2,7 @@
 
 import logging
 from functools import partial
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -12,6 +13,8 @@ from gat_lightning.commands.evaluate.images import check_images
 from gat_lightning.config.naming import naming
 from gat_lightning.config.ranges import Check, check_ranges
 from gat_lightning.errors import UserError
+from gat_lightning.runs.directory import setting_of, typed_overrides
+from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import SPLITS
 from gat_lightning.validate import check_bool, check_int, check_normalization, check_option
 
@@ -48,6 +51,7 @@ def check_evaluation(config: DictConfig) -> None:
         raise UserError(f"runs={config.runs}: type it on the command line, which makes a sweep of it.")
     if config.jobs != 1 and not (HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN):
         raise UserError(f"jobs={config.jobs} is for several evaluations: runs=FOLDER, or a sweep (-m).")
+    _warn_of_folder(config)
     if config.resume not in (None, "auto"):
         raise UserError(f"resume={config.resume!r}: it must be auto or null.")
     views = {f"evaluation.{view}": node for view, node in (config.get("evaluation") or {}).items()}
@@ -70,3 +74,14 @@ def check_evaluation(config: DictConfig) -> None:
     with naming(config, "curve"):
         for eps in config.curve.eps:
             parse_budget(eps, "eps", 0)
+
+
+def _warn_of_folder(config: DictConfig) -> None:
+    directory, output = Path(config.paths.run).absolute(), Path(config.paths.output).absolute()
+    typed = "paths.output" in map(setting_of, typed_overrides())
+    if typed and RunDirectory.of_evaluation(directory) and not directory.is_relative_to(output):
+        log.warning(
+            "paths.output=%s has no effect: the evaluation of a run's checkpoint lies in the run, '%s'.",
+            config.paths.output,
+            directory,
+        )
