@@ -147,6 +147,31 @@ def test_adversarial_images_change_the_outputs_more_than_random_ones(attack):
         assert (found > divergence(reference, (reference.x + noise).clamp(0, 1))[rows]).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "missing", "training", "expected"),
+    [
+        ("madry", MISSING, False, len(MISSING)),
+        ("madry", (), False, 0),
+        ("madry", MISSING, True, SIZE),  # their statistics are those of the batch
+        ("trades", MISSING, False, SIZE),  # which compares all images
+        ("trades", (), False, SIZE),
+    ],
+)
+def test_the_attack_looks_at_the_clean_images_that_are_compared_and_once(
+    monkeypatch, name, missing, training, expected
+):
+    module = module_for(Consistency(ATTACKED[name]()))
+    batch = batch_of(missing=missing)
+    views = prepare_views(batch, module.tasks, partial(BatchGenerator, batch.shard, SEED, 0, 0), True)
+    encode, seen = module.model.encode, []
+    monkeypatch.setattr(module.model, "encode", lambda images: seen.append(len(images)) or encode(images))
+    problem = module.method.problem(module.model, views, module.tasks, module.tasks[:1])
+    module.model.train(training)
+    for _ in range(2):
+        problem.loss(views.images)
+    assert sum(seen) == expected + 2 * SIZE
+
+
 def test_trades_does_not_count_labelled_images_twice():
     found = {}
     for name in ("trades", "madry"):

@@ -82,6 +82,18 @@ class DivergenceProblem:
         """Take these outputs for those on clean images, which need no pass of their own then."""
         self._reference = {task.name: outputs[task.name].detach() for task in self.tasks}
 
+    def refer_to(self, rows: Tensor) -> None:
+        """Get the outputs on the clean images of these rows ``[n]`` alone; those of the others are 0 then.
+
+        In eval mode, and for tasks that see the plain images.
+        """
+        with torch.no_grad():
+            outputs = self._problem.outputs(self._images[rows])
+        self._reference = {
+            name: output.new_zeros(len(self._images), *output.shape[1:]).index_copy(0, rows, output)
+            for name, output in outputs.items()
+        }
+
     def reference(self) -> Mapping[str, Tensor]:
         """The outputs on clean images, in the mode in which the model is when they are first asked for."""
         if self._reference is None:

@@ -179,7 +179,9 @@ class ConsistencyProblem:
         others = [task for task in problem.tasks if task is not target]
         self.tasks = [target, *others]
         self._joined = TaskProblem(model, views, self.tasks)
-        self._images, self._referred = views.images, False
+        self._images, self._model, self._referred = views.images, model, False
+        known = self.gaussian.device.type == "cpu" and target.name not in views.own  # a GPU would be waited for
+        self._rows = self.gaussian.nonzero().flatten() if known else None
 
     def refer(self, outputs: Mapping[str, Tensor]) -> None:
         """Take these outputs of the tasks for those on clean images, which need no pass of their own then."""
@@ -194,13 +196,29 @@ class ConsistencyProblem:
 
     def loss_of(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """That of images with these outputs."""
-        return torch.where(self.gaussian, self._divergence.loss_of(outputs), self.problem.loss_of(outputs))
+        return self._joint(outputs, self.problem.loss_of(outputs))
+
+    def _joint(self, outputs: Mapping[str, Tensor], own: Tensor) -> Tensor:
+        """The divergence where the label is missing, and the method's ``own`` loss elsewhere, ``[B]``."""
+        if self._rows is not None and not len(self._rows):
+            return own
+        return torch.where(self.gaussian, self._divergence.loss_of(outputs), own)
 
     def _outputs(self, images: Tensor) -> Mapping[str, Tensor]:
         if not self._referred:  # here, so that the model is in the mode of the attack
+            self._refer()
+        return self._joined.outputs(images)
+
+    def _refer(self) -> None:
+        """Get the outputs on clean images: of all of them, or where no other one matters of those without a label."""
+        self._referred = True
+        if isinstance(self.problem, DivergenceProblem):
             with torch.no_grad():
                 self.refer(self._joined.outputs(self._images))
-        return self._joined.outputs(images)
+        elif self._rows is None or self._model.training:
+            self._divergence.reference()
+        elif len(self._rows):
+            self._divergence.refer_to(self._rows)
 
 
 class _WithOtherLosses(ConsistencyProblem):
@@ -210,7 +228,7 @@ class _WithOtherLosses(ConsistencyProblem):
         """Another loss than the tasks' own for labelled samples, and the divergence for the others, ``[B]``."""
         outputs = self._outputs(images)
         labelled = self.problem.decision_loss_of(outputs, loss)
-        return torch.where(self.gaussian, self._divergence.loss_of(outputs), labelled)
+        return self._joint(outputs, labelled)
 
 
 class _WithDecision(_WithOtherLosses):
