@@ -9,7 +9,7 @@ import torch
 from gat_lightning.config.build import build_data, build_module
 from gat_lightning.config.check import check
 from gat_lightning.config.checkpoint import load_checkpoint, load_classifier
-from gat_lightning.config.pretraining import pretrained
+from gat_lightning.config.pretraining import pretraining_stage
 from gat_lightning.errors import UserError
 from support.commands import command
 from support.training_runs import SHORT, TINY, tiny, trained
@@ -57,9 +57,9 @@ def test_maxup_needs_a_target(tmp_path):
 def test_both_init_and_pretraining_are_one_too_many(tmp_path):
     config = tiny(tmp_path, "init=a.ckpt", FIRST)
     with pytest.raises(UserError, match="leave one of them out"):
-        pretrained(config, trained)
+        pretraining_stage(config)
     with pytest.raises(UserError, match="train twice"):
-        pretrained(tiny(tmp_path, FIRST), trained)
+        pretraining_stage(tiny(tmp_path, FIRST))
 
 
 @pytest.mark.slow

@@ -97,7 +97,13 @@ def test_accepted(words):
 
 def test_hash():
     """It is that of earlier versions at the defaults alone."""
-    assert configuration_hash(digits()) == configuration_hash(digits("unlabeled.mode=auto"))
-    plain = OmegaConf.masked_copy(digits(), [key for key in digits() if key != "unlabeled"])
-    assert configuration_hash(digits()) == configuration_hash(plain)
-    assert configuration_hash(digits("unlabeled.mode=off")) != configuration_hash(plain)
+    config = digits()
+    found = configuration_hash(config)
+    plain = OmegaConf.masked_copy(config, [key for key in config if key != "unlabeled"])
+    assert found == configuration_hash(plain)
+    config.data.unlabeled = False
+    assert configuration_hash(config) == found
+    config.unlabeled.mode = "auto"
+    assert configuration_hash(config) == found
+    config.unlabeled.mode = "off"
+    assert configuration_hash(config) != found

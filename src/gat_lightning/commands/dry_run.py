@@ -156,7 +156,7 @@ def estimate(config: DictConfig) -> list[Cost]:
         The cost of the teacher's stage and that of ``pretraining``, where there are such, and that of the run.
     """
     directory, costs = RunDirectory(config.paths.run), []
-    if (stage := teacher_stage(config)) is not None:
+    if (stage := teacher_stage(config, build_data(config))) is not None:
         costs.append(measure(stage, "before: the teacher of the pseudo-labels"))
     if config.pretraining is not None:
         before = compose_before(list(config.pretraining), directory.pretraining)

@@ -9,7 +9,9 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from gat_lightning.config.build import build_data
 from gat_lightning.config.check import check
+from gat_lightning.config.length import batches_of_epoch
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
@@ -17,32 +19,50 @@ from gat_lightning.runs.layout import RunDirectory
 log = logging.getLogger(__name__)
 
 
-def pretrained(config: DictConfig, train: Callable[[DictConfig], Any]) -> str | None:
-    """The checkpoint to begin with: ``init``, or the last one of ``pretraining``, which runs first if it has to.
+def pretraining_stage(config: DictConfig) -> DictConfig | None:
+    """Configuration of the stage of ``pretraining``, checked; None where there is none, or it is finished.
 
-    The first training is this run's own configuration with the overrides of ``pretraining``, in ``RUN/pretraining``;
-    an interrupted one goes on.
-
-    Args:
-        config: of the run.
-        train: runs a configuration.
+    It is this run's own with the overrides of ``pretraining``, in ``RUN/pretraining``; an interrupted one goes on.
 
     Raises:
         UserError: there is an ``init`` too, or the overrides are no configuration.
     """
     if config.pretraining is None:
-        return config.init
+        return None
     if config.init is not None:
         raise UserError("Both init and pretraining say what to begin with: leave one of them out.")
     directory = RunDirectory(config.paths.run).pretraining
-    stage = RunDirectory(directory)
-    if not stage.is_finished:
-        before = compose_before(list(config.pretraining), directory)
-        check(before)
+    if RunDirectory(directory).is_finished:
+        return None
+    stage = compose_before(list(config.pretraining), directory)
+    try:
+        check(stage)
+    except UserError as error:
+        raise UserError(f"pretraining: {error}") from error
+    return stage
+
+
+def pretrained(config: DictConfig, stage: DictConfig | None, train: Callable[[DictConfig], Any]) -> str | None:
+    """The checkpoint to begin with: ``init``, or the last one of ``pretraining``, which runs first if it has to.
+
+    Args:
+        config: of the run.
+        stage: of the pre-training, if it is to run.
+        train: runs a configuration.
+
+    Raises:
+        UserError: the unlabelled images that the run is to train on later are refused.
+    """
+    if config.pretraining is None:
+        return config.init
+    directory = RunDirectory(config.paths.run).pretraining
+    if stage is not None:
+        if config.data.get("unlabeled"):
+            batches_of_epoch(build_data(config))  # so that the stage does not run where they are refused
         log.info("First %s, in %s", ", ".join(config.pretraining), directory)
         directory.mkdir(parents=True, exist_ok=True)
-        train(before)
-    return str(stage.last)
+        train(stage)
+    return str(RunDirectory(directory).last)
 
 
 def compose_before(overrides: Sequence[str], directory: Path) -> DictConfig:

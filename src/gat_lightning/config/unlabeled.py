@@ -81,6 +81,12 @@ def unlabeled_mode(config: DictConfig, info: DataInfo) -> UnlabeledMode:
     return found
 
 
+def may_label(config: DictConfig) -> bool:
+    """Whether a teacher's labels are wanted, unless the target is one that has none; no data are read."""
+    mode = config.unlabeled.mode
+    return mode in (PSEUDO_LABEL, BOTH) or (mode == AUTO and _given(config))
+
+
 def needs_unlabelled(config: DictConfig) -> bool:
     """Whether someone chose a mode that has nothing to do if all training images have the target's label."""
     settings = config.unlabeled
@@ -114,7 +120,7 @@ def check_unlabeled(config: DictConfig, method: Method, attacks: Mapping[str, At
             f" method={type(method).__name__.lower()} makes none of these: choose another method, such as madry, or"
             " unlabeled.mode=pseudo_label or off."
         )
-    if not (settings.mode in (PSEUDO_LABEL, BOTH) or (settings.mode == AUTO and _given(config))):
+    if not may_label(config):
         return
     if settings.teacher == EMA and not config.callbacks.get("ema"):
         raise UserError("unlabeled.teacher=ema takes its labels from the average of callbacks=default+ema: set that.")

@@ -112,10 +112,14 @@ def with_unlabeled(
         raise UserError(f"data.unlabeled={source}: there are no such images")
     if source != REST:
         refuse_held_out(images, held_out, f"data.unlabeled={source}")
-    hidden = {"class", "macro"} if target in ("class", "macro") else {target}
-    known = {name: label for name, label in images.labels.items() if name not in hidden}
+    known = {name: label for name, label in images.labels.items() if name not in hidden_labels(target)}
     labels = {name: known.get(name, missing_labels(label, len(images))) for name, label in train.labels.items()}
     return JoinedDataset(train, images, labels)
+
+
+def hidden_labels(target: str) -> set[str]:
+    """Names of the labels that no image of ``data.unlabeled`` has: the target's, and ``class`` with ``macro``."""
+    return {"class", "macro"} if target in ("class", "macro") else {target}
 
 
 def _of_folder(folder: Path, info: DataInfo, progress: bool) -> SplitDataset:

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
+from gat_lightning.commands.train.batch_parts import batch_parts
 from gat_lightning.commands.train.estimate import Estimate
 from gat_lightning.commands.train.introduction import Introduction
 from gat_lightning.commands.train.scored_labels import check_scored_labels
@@ -100,9 +101,11 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     rank_zero_only(data.prepare_data)()
     check_scored_labels(data, module.tasks[0], module.selection_limit)
     if trainer.is_global_zero:
-        _comment(config, module.method)
-        if unlabeled.name != OFF or unlabeled.reason is not None:
+        if (parts := batch_parts(data, module.tasks, unlabeled)) is not None:
+            log.info("%s", parts)
+        elif unlabeled.name != OFF:
             log.info("Images without the target's label: unlabeled.mode=%s.", unlabeled)
+        _comment(config, module.method)
     progress = None if resumed is None else progress_of(resumed)
     if progress is not None:
         check_unfinished(config, progress)

@@ -13,11 +13,11 @@ from gat_lightning.commands.train.ending import ending
 from gat_lightning.commands.train.faults import explained_faults
 from gat_lightning.commands.train.record import record_failure, recorded
 from gat_lightning.commands.train.selection import warn_of_selection
-from gat_lightning.commands.train.teacher import taught
+from gat_lightning.commands.train.teacher import share_teacher, taught
 from gat_lightning.commands.train.testing import refuse_non_finite, test, warn_of_doubts, write_images
 from gat_lightning.commands.train.warned import collected_warnings
 from gat_lightning.config.paper import prepare_paper
-from gat_lightning.config.pretraining import pretrained
+from gat_lightning.config.pretraining import pretrained, pretraining_stage
 from gat_lightning.loggers import start
 from gat_lightning.runs.directory import stays
 from gat_lightning.runs.layout import RunDirectory
@@ -66,10 +66,18 @@ def _run(config: DictConfig) -> Result | None:
         return _train(config)
 
 
+def _stages(config: DictConfig) -> str | None:
+    """Run the stages before the training, and return the checkpoint that it begins with, if there is one."""
+    pretraining = pretraining_stage(config)
+    teacher = taught(config, _run)
+    if pretraining is not None and teacher is not None:
+        share_teacher(pretraining, config, teacher)
+    return pretrained(config, pretraining, _run)
+
+
 def _train(config: DictConfig) -> Result:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    taught(config, _run)
-    init = pretrained(config, _run)
+    init = _stages(config)
     with collected_warnings() as warned:
         return _fit_and_test(config, assemble(config, init), started, clock, warned)
 

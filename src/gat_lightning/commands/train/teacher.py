@@ -9,11 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.commands.evaluate.subject import load_subject
+from gat_lightning.commands.train.batch_parts import batch_parts
 from gat_lightning.config.build import build_data, build_tasks
 from gat_lightning.config.check import check
 from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.length import batches_of_epoch
-from gat_lightning.config.unlabeled import EMA, OFF, STANDARD, unlabeled_mode
+from gat_lightning.config.unlabeled import EMA, OFF, STANDARD, may_label, unlabeled_mode
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.runs.layout import RunDirectory
@@ -26,41 +27,60 @@ log = logging.getLogger(__name__)
 LABEL_SMOOTHING = 0.1
 """Of the teacher that a stage trains."""
 
+# Settings of the data that leave images and labels as they are.
+_OF_BATCHES = ("batch_size", "epoch_images", "unlabeled_fraction", "workers")
+
 # Callbacks that the stage does without.
 _OF_THE_RUN = ("ema", "swa", "early_stopping", "pictures")
 
 
-def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> None:
+def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | None:
     """Train the teacher in ``RUN/teacher`` if the run needs one and it is not finished; an interrupted one goes on.
 
     Args:
         config: of the run.
         train: runs a configuration.
 
+    Returns:
+        Its directory; None where the run needs none.
+
     Raises:
         UserError: pseudo-labels do not fit the run, or the configuration of the stage is refused.
     """
-    stage = teacher_stage(config)
-    if stage is None or RunDirectory(stage.paths.run).is_finished:
-        return
-    check(stage)
-    log.info("First the teacher of the pseudo-labels, by standard training on the labels alone, in %s", stage.paths.run)
-    Path(stage.paths.run).mkdir(parents=True, exist_ok=True)
-    train(stage)
+    data = build_data(config)
+    stage = teacher_stage(config, data)
+    if stage is None:
+        return None
+    directory = RunDirectory(stage.paths.run)
+    if not directory.is_finished:
+        check(stage)
+        tasks, mode = build_tasks(config, data.info), unlabeled_mode(config, data.info)
+        if (parts := batch_parts(data, tasks, mode)) is not None:
+            log.info("%s", parts)
+        log.info(
+            "First the teacher of the pseudo-labels, by standard training on the labels alone, in %s", directory.path
+        )
+        directory.path.mkdir(parents=True, exist_ok=True)
+        del data  # the stage reads its own
+        train(stage)
+    return directory.path
 
 
-def teacher_stage(config: DictConfig) -> DictConfig | None:
+def teacher_stage(config: DictConfig, data: ImageDataModule) -> DictConfig | None:
     """Configuration of the training of ``unlabeled.teacher=standard``; None where none is needed.
 
     It is the run's own, with the standard method on the target alone, without unlabelled images and with label
     smoothing. An epoch has as many steps as one of the run. The scores under attack are by FGSM, which costs little.
 
+    Args:
+        config: of the run.
+        data: of the run.
+
     Raises:
         UserError: the target cannot have pseudo-labels, the data cannot be read, or no training image lacks its label.
     """
-    if config.unlabeled.teacher != STANDARD or config.unlabeled.mode == OFF:
+    if config.unlabeled.teacher != STANDARD or not may_label(config):
         return None
-    data = build_data(config)
     if not unlabeled_mode(config, data.info).labels:
         return None
     directory = RunDirectory(config.paths.run).teacher
@@ -74,6 +94,20 @@ def teacher_stage(config: DictConfig) -> DictConfig | None:
     for name, value in changed.items():
         OmegaConf.update(stage, name, value, merge=False, force_add=True)
     return stage
+
+
+def share_teacher(stage: DictConfig, config: DictConfig, directory: Path) -> None:
+    """Let a pre-training stage on the run's own images take its pseudo-labels from the teacher of the run.
+
+    Args:
+        stage: of the pre-training, which is changed.
+        config: of the run.
+        directory: of the teacher.
+    """
+    images = {*stage.data, *config.data}.difference(_OF_BATCHES)
+    same = all(stage.data.get(name) == config.data.get(name) for name in images)
+    if stage.unlabeled.teacher == STANDARD and same:
+        stage.unlabeled.teacher = str(directory.absolute())
 
 
 def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule, resumed: bool) -> PseudoLabels:
