@@ -2,23 +2,22 @@
 
 import json
 import shutil
-from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-import support
 from gat_lightning.batch import has_label
 from gat_lightning.commands.train.run import run
+from gat_lightning.commands.train.teacher import taught
 from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_checkpoint
-from gat_lightning.data import base
+from gat_lightning.data import Digits, base
 from gat_lightning.errors import UserError
 from gat_lightning.training.given_labels import read_labels
-from support.commands import command
 from support.configurations import composed
 from support.interrupting import interrupt
-from support.training_runs import TINY, assert_equal_runs, assert_same_run, equal, leave_out_picture, tiny, trained
+from support.training_runs import assert_equal_runs, equal, leave_out_picture, tiny, trained
 from support.xray_folders import chexpert_folder
 
 PLAIN = (
@@ -147,6 +146,41 @@ def test_refused_before_any_training(tmp_path, words, message):
     assert not any((tmp_path / "run").glob("checkpoints/*"))
 
 
+def fail(config):
+    raise AssertionError(f"trained in {config.paths.run}")
+
+
+def test_a_source_that_is_refused_is_so_before_the_teacher_is_trained(tmp_path):
+    digits = Digits()
+    digits.setup()
+    held_out = {name: digits.split(name).images[digits.split(name).rows[[4]]][:, 0].numpy() for name in ("val", "test")}
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 8, 8), dtype=np.uint8)
+    arrays = {
+        "no images": pictures[:0],
+        r"has shape \[9, 8, 7, 1\]": pictures[:, :, :7],
+        r"has shape \[9, 8, 8, 3\]": np.stack([pictures] * 3, 3),
+        r"1 of its images .*image 9 \(test image 4\)": np.concatenate([pictures, held_out["test"]]),
+        r"1 of its images .*image 9 \(validation image 4\)": np.concatenate([pictures, held_out["val"]]),
+    }
+    sources = {
+        "no file or folder": "gone.npz",
+        "has no pictures": "empty",
+        r"an \.npz file": "list.txt",
+        "damaged": "b.npz",
+    }
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "list.txt").write_text("a.png")
+    (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 and no more")
+    for number, (message, images) in enumerate(arrays.items()):
+        np.savez(tmp_path / f"{number}.npz", image=images)
+        sources[message] = f"{number}.npz"
+    config = tiny(tmp_path / "run", *PLAIN, "data.fraction=1")
+    for message, source in sources.items():
+        config.data.unlabeled = str(tmp_path / source)
+        with pytest.raises(UserError, match=message):
+            taught(config, fail)
+
+
 def test_a_resumed_run_keeps_its_labels(standard, tmp_path):
     own, other = (f"unlabeled.teacher={standard[0] / name}" for name in ("teacher", "checkpoints/last.ckpt"))
     longer = (*REST, "trainer.max_epochs=2")
@@ -181,51 +215,3 @@ def test_blanks_of_a_medical_table_are_labelled(tmp_path):
     assert kept.probabilities.shape == (len(kept.index), 2)
     assert told["labelled"] == len(kept.index)
     assert all(value.isfinite().all() for value in weights(tmp_path / "run").values())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "words",
-    [
-        (),
-        ("unlabeled.soft=true", "method=trades", "unlabeled.mode=both", "unlabeled.confidence=0.11"),
-        ("unlabeled.teacher=ema", "augment=cutmix"),
-    ],
-)
-def test_a_run_interrupted_in_mid_epoch_goes_on(tmp_path, words):
-    ours = (*REST, "trainer.max_epochs=2", "unlabeled.teacher_epochs=1", "callbacks=default+ema", *words)
-    trained(tmp_path / "whole", *ours)
-    interrupt(tmp_path / "run", *ours, epoch=1, batch=1)
-    trained(tmp_path / "run", *ours, "resume=auto")
-    assert_same_run(tmp_path / "whole", tmp_path / "run")
-
-
-@pytest.mark.slow
-def test_a_run_interrupted_in_the_teachers_stage_goes_on(tmp_path):
-    ours = (*REST, "unlabeled.teacher_epochs=2", "unlabeled.weight=0.5")
-    trained(tmp_path / "whole", *ours)
-    interrupt(tmp_path / "run", *ours, epoch=1, batch=1)
-    assert not (tmp_path / "run" / "checkpoints").exists()
-    trained(tmp_path / "run", *ours, "resume=auto")
-    assert_equal_runs(tmp_path / "whole", tmp_path / "run")
-    assert_same_run(tmp_path / "whole" / "teacher", tmp_path / "run" / "teacher")
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path):
-    own = ("~encoder.width", "encoder._target_=support.plain_encoder.plain_encoder", "engine.precision=64-true")
-    given = [word for word in TINY if not word.startswith("encoder.")]
-    words = ("experiment=quickstart", *given, *REST, *own, "unlabeled.weight=0.5", "augment=cutmix")
-    tests = str(Path(support.__file__).parents[1])
-    for name, ranks in (("one", 1), ("two", 2)):
-        run_of = (f"paths.run={tmp_path / name}", f"trainer.devices={ranks}")
-        done = command(*words, *run_of, cwd=tmp_path, PYTHONPATH=tests)
-        assert done.returncode == 0, done.stderr
-    one, two = (weights(tmp_path / name) for name in ("one", "two"))
-    labels = [read_labels(tmp_path / name / "pseudo_labels.npz") for name in ("one", "two")]
-    torch.testing.assert_close(labels[0].probabilities, labels[1].probabilities)
-    assert torch.equal(labels[0].index, labels[1].index)
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-7)
-    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two")]
-    assert [result["device"]["processes"] for result in results] == [1, 2]

@@ -1,14 +1,17 @@
 """Trainings with ``unlabeled.mode=consistency``."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from gat_lightning.config.build import build_data, build_module
 from gat_lightning.config.check import check
-from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.errors import UserError
 from gat_lightning.methods import Consistency, Madry
-from support.interrupting import interrupt
-from support.training_runs import SHORT, equal, leave_out_picture, rows, tiny, trained
+from gat_lightning.randomness import Shard
+from support.training_runs import SHORT, leave_out_picture, rows, tiny, trained
+from support.training_steps import gradients_after, largest_difference
 from support.xray_folders import chexpert_folder
 
 REST = ("data.unlabeled=rest", "unlabeled.mode=consistency", "data.fraction=0.05")
@@ -74,15 +77,61 @@ def test_a_table_with_blanks_in_the_target_trains(tmp_path, monkeypatch):
     assert not any("consistency" in name for name in found[0] if name.startswith(("weight/", "norm/", "cosine/")))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["madry", "trades", "free"])
-def test_an_interrupted_run_ends_as_the_one_that_nobody_touched(tmp_path, monkeypatch, method):
-    leave_out_picture(monkeypatch)
-    settings = [*REST, f"method={method}", "trainer.max_epochs=2", "data.epoch_images=320", "unlabeled.ramp=0.9"]
-    trained(tmp_path / "whole", *settings)
-    interrupt(tmp_path / "stopped", *settings, epoch=1, batch=2)
-    trained(tmp_path / "stopped", *settings, "resume=auto")
-    columns = [[[row[name] for name in COLUMNS] for row in rows(tmp_path / run)] for run in ("whole", "stopped")]
-    assert columns[0] == columns[1]
-    whole, stopped = (load_checkpoint(tmp_path / run / "checkpoints" / "last.ckpt") for run in ("whole", "stopped"))
-    assert equal(whole["state_dict"], stopped["state_dict"])
+def table_with_blanks(tmp_path, *words):
+    """Data of a table in CheXpert's format whose target has blanks, and a way to make modules for them."""
+    root = tmp_path / "data"
+    size = (f"data.root={root}", "data.size=8", "data.batch_size=32", "data.fraction=1", "data.per_patient=all")
+    plain = ("encoder._target_=support.plain_encoder.plain_encoder", "~encoder.width", "attack.random_start=none")
+    ours = ("data=chexpert", "data.target=edema", "data.workers=0", *size, *plain, "curvature.mode=off", *words)
+    config = tiny(tmp_path / "run", *ours)
+    data = build_data(config)
+    data.setup()
+
+    def step(batch, mode, coefficient=0):
+        """Gradients and figures of one step on a batch."""
+        config.unlabeled.mode, config.unlabeled.coefficient = mode, coefficient
+        torch.manual_seed(0)
+        module = build_module(config, data.info).double()
+        return gradients_after(module, batch), module.last_step
+
+    return data, step
+
+
+@pytest.mark.parametrize(
+    "words", [("method=madry_separate", "weighting=mgda"), ("method=adversarial", "weighting=equal")]
+)
+def test_blanks_of_a_table_take_part_and_labelled_images_count_as_without_them(tmp_path, words):
+    chexpert_folder(tmp_path / "data")
+    data, step = table_with_blanks(tmp_path, *words, "task=none", "unlabeled.ramp=0")
+    batch = next(iter(data.train_dataloader()))
+    batch = replace(batch, images=batch.images.double())
+    blank = batch.labels["edema"] == -1
+    assert 0 < blank.sum() < len(blank)
+
+    off, before = step(batch, "off")
+    alone = replace(
+        batch[0 : int((~blank).sum())],
+        images=batch.images[~blank],
+        labels={name: label[~blank] for name, label in batch.labels.items()},
+        shard=Shard.whole(int((~blank).sum())),
+    )
+    losses, weights = (pytest.approx(each.tolist(), rel=1e-7) for each in (before.losses, before.weights))
+    gradients, of_labelled = step(alone, "off")
+    assert of_labelled.losses.tolist() == losses
+    assert largest_difference(gradients, off) < 1e-9
+
+    steps = {}
+    for coefficient in (0, 1, 3):
+        gradients, now = step(batch, "consistency", coefficient)
+        assert (now.losses.tolist(), now.weights.tolist()) == (losses, weights)
+        assert now.followers["edema/consistency"][0] > 0
+        steps[coefficient] = {name: gradients[name] - off[name] for name in off}
+    assert max(each.abs().max() for each in steps[0].values()) < 1e-9
+    assert max(each.abs().max() for each in steps[1].values()) > 1e-6
+    for name, change in steps[3].items():
+        torch.testing.assert_close(change, 3 * steps[1][name], rtol=0, atol=1e-8)
+
+    others = replace(batch, images=torch.where(blank[:, None, None, None], batch.images.flip(0), batch.images))
+    changed = step(others, "consistency")[1]
+    assert changed.losses.tolist() == losses
+    assert changed.followers["edema/consistency"] != now.followers["edema/consistency"]
