@@ -1,6 +1,7 @@
 """The stages before a training: a pre-training and the teacher of pseudo-labels."""
 
 import json
+from copy import deepcopy
 
 import pytest
 
@@ -73,8 +74,10 @@ def test_a_self_supervised_pretraining_has_none(tmp_path, composed_here):
 
 
 def test_the_teacher_is_shared_where_the_images_and_the_target_are_those_of_the_run(tmp_path):
-    for words, shared in (("data.batch_size=32", True), ("data.fraction=0.1", False), ("data.target=macro", False)):
-        config, stage = (tiny(tmp_path, *REST, *more) for more in ((), (words,)))
+    config = tiny(tmp_path, *REST)
+    for name, value, shared in (("batch_size", 32, True), ("fraction", 0.1, False), ("target", "macro", False)):
+        stage = deepcopy(config)
+        stage.data[name] = value
         share_teacher(stage, config, tmp_path / "teacher")
         assert (stage.unlabeled.teacher == str(tmp_path / "teacher")) == shared
         assert config.unlabeled.teacher == "standard"
