@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gat_lightning.models.batch_norm import fast_double_backward
+from gat_lightning.models.double_backward import fast_double_backward
 
 
 def net(*shape):

@@ -14,7 +14,7 @@ from gat_lightning.attacks.guard import unchanged_buffers
 from gat_lightning.errors import SettingError
 from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.models import Features, MultiTaskModel
-from gat_lightning.models.batch_norm import fast_double_backward
+from gat_lightning.models.double_backward import fast_double_backward
 from gat_lightning.models.eager_fallback import fall_back_to_eager
 from gat_lightning.models.features import Encode
 
@@ -83,7 +83,7 @@ def encode_for_differences(model: MultiTaskModel, images: Tensor) -> Features:
 
 
 def encode_for_double_backward(model: MultiTaskModel, images: Tensor) -> Features:
-    """Eagerly, with a BatchNorm whose double backward is fast."""
+    """Eagerly, with layers whose double backward is fast."""
     with fast_double_backward():
         return model.encode_eagerly(images)
 
