@@ -56,8 +56,10 @@ class ProcessLauncher(PointLauncher):
                 while waiting or running:
                     for slot in [each for each in range(slots) if each not in running][: len(waiting)]:
                         place = waiting.popleft()
-                        environment = _environment(slot, slots, str(composed(points[place]).device))
-                        running[slot] = _start(place, points[place], environment, Path(folder))
+                        config = composed(points[place])
+                        words = [*_folders_of_settings(config), *points[place]]
+                        environment = _environment(slot, slots, str(config.device))
+                        running[slot] = _start(place, words, environment, Path(folder))
                     time.sleep(0.1)
                     for slot in [each for each, process in running.items() if process.has_ended]:
                         process = running.pop(slot)
@@ -99,12 +101,12 @@ class _Process:
         return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
 
 
-def _start(place: int, overrides: Sequence[str], environment: dict[str, str], folder: Path) -> _Process:
-    words = [word for word in overrides if setting_of(word) != "jobs"]
+def _start(place: int, words: Sequence[str], environment: dict[str, str], folder: Path) -> _Process:
+    command = [sys.executable, "-m", "gat_lightning.evaluate", *(word for word in words if setting_of(word) != "jobs")]
     printed, said = folder / f"{place}.out", folder / f"{place}.err"
     with printed.open("wb") as output, said.open("wb") as errors:
         popen = subprocess.Popen(
-            [sys.executable, "-m", "gat_lightning.evaluate", *_folders_of_settings(), *words],
+            command,
             env=os.environ | environment,
             stdout=output,
             stderr=errors,
@@ -113,10 +115,9 @@ def _start(place: int, overrides: Sequence[str], environment: dict[str, str], fo
     return _Process(place, popen, printed, said)
 
 
-def _folders_of_settings() -> list[str]:
-    from hydra.core.hydra_config import HydraConfig
-
-    sources = HydraConfig.get().runtime.config_sources
+def _folders_of_settings(config: DictConfig) -> list[str]:
+    """The options of Hydra that name the user's own folders of settings."""
+    sources = config.hydra.runtime.config_sources
     return [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
 
 

@@ -5,11 +5,11 @@ import signal
 import sys
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 import torch
 from hydra.core.utils import JobStatus
+from omegaconf import OmegaConf
 
 from gat_lightning.runs.ranks import PARENT, end_with_parent
 from gat_lightning.runs.signals import Stopped, stopping_at_once
@@ -30,12 +30,13 @@ def launcher(hydra, monkeypatch):
     script.write_text(SCRIPT.format(folder=hydra))
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
-    monkeypatch.setattr("hydra_plugins.gat_lightning_processes._folders_of_settings", list)
     return ProcessLauncher(2)
 
 
 def launched(launcher, *points):
-    return launcher.launch_points(points, lambda _: SimpleNamespace(device="cpu"), None)
+    sources = [{"path": "/mine", "provider": "command-line"}, {"path": "/conf", "provider": "main"}]
+    config = OmegaConf.create({"device": "cpu", "hydra": {"runtime": {"config_sources": sources}}})
+    return launcher.launch_points(points, lambda _: config, None)
 
 
 def test_each_point_is_a_command_and_a_failure_has_its_message(launcher, capfd, monkeypatch):
@@ -49,7 +50,8 @@ def test_each_point_is_a_command_and_a_failure_has_its_message(launcher, capfd, 
     assert "ended with -9" in str(returns[3]._return_value)
     shown = capfd.readouterr().out.splitlines()
     assert sorted(shown) == [
-        f"-m gat_lightning.evaluate checkpoint={name} evaluation=fgsm threads=2" for name in ("a", "c")
+        f"-m gat_lightning.evaluate --config-dir=/mine checkpoint={name} evaluation=fgsm threads=2"
+        for name in ("a", "c")
     ]
 
 
