@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import redirect_stderr
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 
 from gat_lightning.config.label_tasks import check_label_tasks
 from gat_lightning.config.messages import explain
-from gat_lightning.config.points import PointLauncher, Points
+from gat_lightning.config.point_runner import PointRunner, error_of
+from gat_lightning.config.points import Points
 from gat_lightning.errors import UserError
-from gat_lightning.runs.directory import name_after
+from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.listing import print_runs
-from gat_lightning.runs.sweeps import Sweep, SweepPoint
+from gat_lightning.runs.listing import print_points, print_runs
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,21 @@ class EveryPoint(BasicSweeper):
     """Hydra's own sweeper, but a run that fails does not keep the others from running.
 
     With ``skip_finished=true`` a point whose run is finished already is left out before anything is launched. The
-    points are kept in the folder of the run directories, and listed at the end.
+    points are kept in the folder of the run directories, and listed at the end. With ``dry_run=true`` they are listed,
+    and their costs are estimated here, whatever the launcher.
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """As in Hydra."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert self.launcher is not None
+        if config.get("dry_run"):
+            self.launcher = BasicLauncher()
+            self.launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self._launcher = self.launcher
         self._points = Points(hydra_context.config_loader, config)
-        self.launcher = _Tally(self.launcher, self._points)
+        self._runner = PointRunner(self._launcher, self._points)
+        self.launcher = _RanWell(self._runner)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run every point.
@@ -45,19 +51,12 @@ class EveryPoint(BasicSweeper):
         Raises:
             UserError: some runs failed; all others have run.
         """
-        tally = self.launcher
-        assert isinstance(tally, _Tally)
-        returns = super().sweep(arguments)
         assert self.config is not None
-        print_runs(Path(self.config.hydra.sweep.dir), tally.directories)
-        if tally.failed:
-            common = set(tally.points[0]).intersection(*tally.points)
-            for overrides, reason in tally.failed:
-                log.error("Failed: %s: %s", " ".join(word for word in overrides if word not in common), reason)
-            raise UserError(
-                f"{len(tally.failed)} of {len(tally.points)} runs failed; the reasons are above. When they are mended,"
-                " the same command with skip_finished=true runs these alone."
-            )
+        if self.config.get("dry_run"):
+            return self._estimate(arguments)
+        returns = super().sweep(arguments)
+        print_runs(Path(self.config.hydra.sweep.dir), self._runner.directories)
+        self._report_failures(self._runner.failed, self._runner.points)
         return returns
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
@@ -89,56 +88,65 @@ class EveryPoint(BasicSweeper):
                 ", ".join(finished),
             )
 
+    def _estimate(self, arguments: list[str]) -> None:
+        """List the points, then print what they cost; of those that differ in their seeds alone one is measured."""
+        assert self.config is not None
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        parsed = parser.parse_overrides([*self._parse_config(), *arguments])
+        (points,) = self.split_arguments([each for each in parsed if each.key_or_group != "dry_run"], None)
+        self.validate_batch_is_legal([_trained(each) for each in points])
+        print_points(Path(self.config.hydra.sweep.dir), {self._points.name(_trained(each)): each for each in points})
+        alike: dict[str, list[list[str]]] = {}
+        for each in points:
+            if not self._runner.is_skipped(_trained(each)):
+                unseeded = [word for word in each if setting_of(word) != "seed"]
+                alike.setdefault(self._points.name(_trained(unseeded)), []).append(each)
+        measured = [[*first, "dry_run=true"] for first, *_ in alike.values()]
+        returns = self._launcher.launch(measured, 0)
+        failed = [
+            (overrides, explain(error_of(returned)))
+            for overrides, returned in zip(measured, returns, strict=True)
+            if returned.status is not JobStatus.COMPLETED
+        ]
+        self._report_failures(failed, measured)
+        hours = sum(returned.return_value * len(group) for returned, group in zip(returns, alike.values(), strict=True))
+        print(
+            f"{sum(map(len, alike.values()))} runs, one after another on this machine: {hours:.3g} hours.", flush=True
+        )
 
-class _Tally(Launcher):
-    """Gives a launcher the points that are not finished, and keeps what failed apart from what ran well."""
+    @staticmethod
+    def _report_failures(failed: Sequence[tuple[Sequence[str], str]], points: Sequence[Sequence[str]]) -> None:
+        if not failed:
+            return
+        common = set(points[0]).intersection(*points)
+        for overrides, reason in failed:
+            log.error("Failed: %s: %s", " ".join(word for word in overrides if word not in common), reason)
+        raise UserError(
+            f"{len(failed)} of {len(points)} runs failed; the reasons are above. When they are mended, the same command"
+            " with skip_finished=true runs these alone."
+        )
 
-    def __init__(self, launcher: Launcher, points: Points) -> None:
-        self._launcher = launcher
-        self._composed = points
-        self.points: list[Sequence[str]] = []
-        self.directories: list[str] = []
-        self.failed: list[tuple[Sequence[str], str]] = []
+
+class _RanWell(Launcher):
+    """Returns the points that ran well to Hydra's sweeper, which raises the error of any other.
+
+    Args:
+        runner: of all points.
+    """
+
+    def __init__(self, runner: PointRunner) -> None:
+        self._runner = runner
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Nothing: the launcher is set up."""
+        """Nothing: the launcher of the runner is set up."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Those that ran well."""
-        self.points += job_overrides
-        missing = [overrides for overrides in job_overrides if not self._is_skipped(overrides)]
-        if not missing:
-            return []
-        names = [name_after(self._composed(overrides), self._composed.name(overrides)) for overrides in missing]
-        self.directories += names
-        output = Path(self._composed(missing[0]).paths.output)
-        record = Sweep(output, [SweepPoint(list(each), name) for each, name in zip(missing, names, strict=True)])
-        if isinstance(self._launcher, PointLauncher):
-            returns = self._launcher.launch_points(missing, self._composed, record)
-        else:
-            returns = self._launcher.launch(missing, initial_job_idx)
-        well = []
-        for overrides, returned in zip(missing, returns, strict=True):
-            if returned.status is JobStatus.COMPLETED:
-                well.append(returned)
-            else:
-                self.failed.append((overrides, explain(_error_of(returned))))
-        return well
-
-    def _is_skipped(self, overrides: Sequence[str]) -> bool:
-        config = self._composed(overrides)
-        directory = RunDirectory(Path(config.paths.output) / self._composed.name(overrides))
-        skipped = bool(config.get("skip_finished")) and directory.is_finished
-        if skipped:
-            self.directories.append(self._composed.name(overrides))
-            print(f"Skipped, since it is finished: {directory.path}", flush=True)
-        return skipped
+        """Run points."""
+        returns = self._runner.run(job_overrides, initial_job_idx)
+        return [each for each in returns if each.status is JobStatus.COMPLETED]
 
 
-def _error_of(returned: JobReturn) -> BaseException:
-    """The error of a job that failed."""
-    try:
-        with redirect_stderr(StringIO()):  # where Hydra announces an error that is read
-            raise AssertionError(f"{returned.return_value} is no error")
-    except Exception as error:
-        return error
+def _trained(overrides: Sequence[str]) -> list[str]:
+    """The point that a point of a dry run is of."""
+    return [*overrides, "dry_run=false"]

@@ -47,7 +47,7 @@ def test_a_failure_is_listed_at_the_end_and_the_finished_are_skipped(tmp_path, l
 
     again = command(*sweep, "optimizer.lr=0.05,0.1", "skip_finished=true", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("Skipped, since it is finished: outputs/") == 2
+    assert again.stdout.count("Skipped, since it is finished and skip_finished=true: outputs/") == 2
     assert set(results(tmp_path).values()) == {"failed", "finished"}
     assert len(results(tmp_path)) == 6
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
@@ -68,7 +68,7 @@ def test_a_finished_run_is_found_and_skipped_and_otherwise_gets_a_number(tmp_pat
     assert record_directory(again) is None
     capsys.readouterr()
     assert run(tiny(first, *SHORT, "skip_finished=true")).metrics == result["metrics"]
-    assert capsys.readouterr().out == f"Skipped, since it is finished: {first}\n"
+    assert capsys.readouterr().out == f"Skipped, since it is finished and skip_finished=true: {first}\n"
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
 
 

@@ -1,13 +1,15 @@
 """A command whose output nobody reads any more ends without a traceback."""
 
+import io
 import json
+import logging
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import pytest
 
-from gat_lightning.config.output import ending_with_its_reader
+from gat_lightning.config.output import ending_with_its_reader, lines_named
 from gat_lightning.runs.signals import Stopped
 from gat_lightning.train import main as train
 from support.training_runs import SHORT, TINY
@@ -76,3 +78,49 @@ def test_a_training_is_interrupted_as_by_a_signal(monkeypatch, capfd, tmp_path):
     assert capfd.readouterr().err == ""
     (run,) = (tmp_path / "outputs").iterdir()
     assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
+
+
+def test_lines_of_a_named_run_begin_with_its_name(capsys):
+    handler = logging.StreamHandler(sys.stdout)
+    log = logging.getLogger()
+    log.addHandler(handler)
+    try:
+        with lines_named("digits-1a2b3c4d"):
+            print("epoch 1/2  3 s")
+            print("a\n\nb", end="")
+            print("c")
+            log.warning("Two labels.")
+            print("no end", end="", file=sys.stderr)
+            assert not sys.stdout.isatty()
+        print("after")
+        log.warning("after too")
+    finally:
+        log.removeHandler(handler)
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "[digits-1a2b3c4d] epoch 1/2  3 s",
+        "[digits-1a2b3c4d] a",
+        "",
+        "[digits-1a2b3c4d] bc",
+        "[digits-1a2b3c4d] Two labels.",
+        "after",
+        "after too",
+    ]
+    assert said.err == "[digits-1a2b3c4d] no end\n"
+
+
+def test_lines_of_named_runs_are_written_whole():
+    class Calls(io.StringIO):
+        def __init__(self):
+            super().__init__()
+            self.calls = []
+
+        def write(self, text):
+            self.calls.append(text)
+            return len(text)
+
+    with redirect_stdout(Calls()) as stream, lines_named("x"):
+        for word in ("a", "b\n", "c\nd", "\n"):
+            sys.stdout.write(word)
+            sys.stdout.flush()
+    assert stream.calls == ["[x] ab\n", "[x] c\n", "[x] d\n"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hydra import compose
 
-from gat_lightning.commands.dry_run import Cost, count_steps, estimate, measure
-from gat_lightning.commands.train.run import run
+from gat_lightning.commands.dry_run.estimate import estimate, measure
+from gat_lightning.config.length import count_steps
 from support.paper_sweeps import composed
 
 CHEAP = (
@@ -69,24 +69,24 @@ def test_steps_follow_from_epochs_and_limits() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The .srun. command is available")
-def test_a_dry_run_leaves_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    costs: list[Cost] = []
-    monkeypatch.setattr("gat_lightning.commands.train.run.estimate", lambda config: costs.extend(estimate(config)))
+def test_a_dry_run_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text("seed: 0\n")
     (tmp_path / "mine.txt").write_text("kept")
     config = compose(
-        "train", ["experiment=quickstart", *CHEAP[2:], "task=none", f"paths.run={tmp_path}", "paper.dry_run=true"]
+        "train", ["experiment=quickstart", *CHEAP[2:], "task=none", f"paths.run={tmp_path}", "dry_run=true"]
     )
-    assert run(config) is None
-    (cost,) = costs
+    (cost,) = estimate(config)
     assert cost.steps > 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     shown = capsys.readouterr().out
     assert "nothing was trained" in shown
-    numbers = {name: value.strip() for name, value in re.findall(r"│ ([a-z ]+?) +│ (\S+) +│", shown)}
+    numbers = {name: value.strip() for name, value in re.findall(r"│ ([a-z() G]+?i?B?\)?) +│ (\S+) +│", shown)}
     assert numbers["steps"] == f"{cost.steps:,}"
     assert numbers["hours of training"] == f"{cost.training_hours:.3g}"
     assert numbers["hours of scoring"] == f"{cost.scoring_hours:.3g}"
+    assert cost.largest_batch is None
+    assert "largest batch" not in shown
+    assert cost.peak_gib is not None
+    assert 0.1 < cost.peak_gib < 24
+    assert numbers["peak memory (GiB)"] == f"{cost.peak_gib:.2g}"

@@ -36,7 +36,7 @@ def test_each_is_trained_once_to_its_end(eventful):
     assert {read_result(path).status for path in runs(folder).values()} == {"finished"}
     said = "".join(path.read_text() for path in folder.glob("outputs/.submitit/*/*_log.out"))
     assert said.count("epoch 3/3") == 6
-    assert (folder / "log.txt").read_text().count("Skipped, since it is finished: ") == 5
+    assert (folder / "log.txt").read_text().count("Skipped, since it is finished and skip_finished=true: ") == 5
 
 
 @pytest.mark.parametrize("point", list("abcdef"))

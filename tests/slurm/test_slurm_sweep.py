@@ -73,7 +73,7 @@ def test_what_failed_is_reported_and_run_again_while_the_finished_are_skipped(cl
     again = sweep(cluster, folder, "point=b,e", "trainer.max_epochs=1", "optimizer.lr=0.05", "skip_finished=true")
     assert again.wait(600) == 0
     log = (folder / "log.txt").read_text().removeprefix(log)
-    assert log.count("Skipped, since it is finished: ") == 2
+    assert log.count("Skipped, since it is finished and skip_finished=true: ") == 2
     assert "submitted" not in log
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.label_tasks import check_label_tasks
 from gat_lightning.config.messages import explain, is_for_user
-from gat_lightning.config.output import ending_with_its_reader
+from gat_lightning.config.output import ending_with_its_reader, lines_named
 from gat_lightning.config.resolvers import register_resolvers
 from gat_lightning.config.typed_words import readable
 from gat_lightning.errors import UserError
@@ -54,7 +54,11 @@ def command(
     traceback = started = False
 
     @hydra.main(version_base="1.3", config_path=str(find_conf()), config_name=name)
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> Any:
+        with _told_from_others():
+            return checked(config)
+
+    def checked(config: DictConfig) -> Any:
         nonlocal traceback, started
         traceback, started = traceback or bool(config.get("debug")), True
         try:
@@ -65,7 +69,7 @@ def command(
 
                 check(config)
                 quiet_lightning()  # now that it is imported, which sets its loggers' levels
-                run(config)
+                return run(config)
         except Exception as error:
             shown = traceback or not is_for_user(error)
             if not shown:
@@ -98,6 +102,14 @@ def quiet_lightning() -> None:
         logging.getLogger(package).setLevel(logging.WARNING)
     for message in _QUIET:
         warnings.filterwarnings("ignore", message)
+
+
+def _told_from_others() -> AbstractContextManager[None]:
+    """Lines with the run's name, where joblib runs several at the same time."""
+    hydra_config = HydraConfig.get()
+    if hydra_config.runtime.choices["hydra/launcher"] != "joblib" or hydra_config.mode is RunMode.RUN:
+        return nullcontext()
+    return lines_named(Path(hydra_config.runtime.output_dir).name)
 
 
 def _check_launcher() -> None:

@@ -1,8 +1,9 @@
-"""Output of a command whose reader has gone, as in ``... --help | head``."""
+"""Output of a command whose reader has gone, as in ``... --help | head``, and of runs that print at the same time."""
 
+import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
@@ -29,6 +30,58 @@ def ending_with_its_reader() -> Iterator[None]:
                 sys.stdout.flush()
         finally:
             sys.stdout, sys.stderr = streams
+
+
+@contextmanager
+def lines_named(name: str) -> Iterator[None]:
+    """Lets every line that the block prints or logs begin with ``[name]``, for runs that share a terminal.
+
+    A line is written whole, so that lines of other processes do not cut it. The streams are no terminals to the block,
+    which therefore shows no progress bars.
+    """
+    before = sys.stdout, sys.stderr
+    named = [_NamedLines(stream, f"[{name}] ") for stream in before]
+    sys.stdout, sys.stderr = (cast("TextIO", each) for each in named)
+    _redirect_log(before, (sys.stdout, sys.stderr))
+    try:
+        yield
+    finally:
+        _redirect_log((sys.stdout, sys.stderr), before)
+        sys.stdout, sys.stderr = before
+        for each in named:
+            each.end()
+
+
+def _redirect_log(streams: Sequence[TextIO], others: Sequence[TextIO]) -> None:
+    """Let the handlers of the root logger write to other streams."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream in streams:
+            handler.setStream(others[streams.index(handler.stream)])
+
+
+class _NamedLines:
+    """A stream whose lines begin with a prefix; all else is the stream's."""
+
+    def __init__(self, stream: TextIO, prefix: str) -> None:
+        self._stream, self._prefix, self._begun = stream, prefix, ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def isatty(self) -> bool:
+        return False
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = f"{self._begun}{text}".split("\n")
+        if lines:
+            self._stream.write("".join(f"{self._prefix}{line}\n" if line else "\n" for line in lines))
+        return len(text)
+
+    def end(self) -> None:
+        """Write a line that has not ended."""
+        if self._begun:
+            self.write("\n")
+        self._stream.flush()
 
 
 class _Output:

@@ -37,8 +37,6 @@ def prepare_paper(config: DictConfig) -> None:
     """
     paper = config.paper
     _scale(config)
-    if paper.dry_run not in (True, False):
-        raise UserError(f"paper.dry_run={paper.dry_run!r}: it must be true or false.")
     if paper.table is None:
         return
     if HydraConfig.initialized():

@@ -11,6 +11,7 @@ from gat_lightning.config.unlabeled import UNLABELED_MODES, check_teacher
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.gradients.spaces import SPACES
 from gat_lightning.methods.unlabeled import IMAGES
+from gat_lightning.runs.metric_names import SELECTION, scores_in
 from gat_lightning.tasks import ATTACKED
 from gat_lightning.validate import check_bool, check_int, check_option, check_real
 
@@ -32,6 +33,12 @@ def check_text(name: str, value: Any, right: str) -> None:
         raise SettingError(name, value, right, also=(None,))
 
 
+def check_score(name: str, value: Any) -> None:
+    """Raise `SettingError` unless the value has the form of a score's name."""
+    if value != SELECTION and not (isinstance(value, str) and scores_in([value], value.partition("/")[0])):
+        raise SettingError(name, value, f"{SELECTION} or a score such as test/pgd20/accuracy")
+
+
 def _check_devices(name: str, value: Any) -> None:
     if not isinstance(value, (str, list)):
         check_int(name, value, also=(-1, "auto", "a list of indices"))
@@ -45,6 +52,8 @@ RANGES: dict[str, Check] = {
     "on_nan": partial(check_option, options=("stop", "skip")),
     "resume": partial(check_text, right="auto or a checkpoint or a run directory"),
     "skip_finished": check_bool,
+    "dry_run": check_bool,
+    "optimized_metric": check_score,
     "init": partial(check_text, right="a checkpoint"),
     "data.views": partial(check_option, options=("shared", "separate")),
     "attack.tasks": partial(check_option, options=ATTACKED),

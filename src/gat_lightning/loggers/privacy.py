@@ -21,7 +21,7 @@ _LEFT_OUT = ("paths", "logger", "hydra")
 _OVERRIDES = ("pretraining", "paper.row")
 # Settings whose text is a name: of an option, a task, a class or the run.
 _TEXT = (
-    "name", "on_nan", "debug",
+    "name", "on_nan", "debug", "optimized_metric",
     "engine.space", "engine.precision", "engine.deterministic", "engine.compile", "engine.channels_last",
     "data.target", "data.views", "data.view", "data.per_patient", "data.split", "data.uncertain",
     "data.uncertain_eval", "data.on_error", "data.classes", "data.macro.*",

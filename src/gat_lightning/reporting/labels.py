@@ -9,8 +9,8 @@ from gat_lightning.reporting.presets import with_presets
 from gat_lightning.reporting.records import Record
 
 _NOT_IN_A_LABEL = (
-    "seed=", "name=", "paths.", "hydra", "logger=", "resume=", "skip_finished=", "trainer.devices=",
-    "trainer.accelerator=",
+    "seed=", "name=", "paths.", "hydra", "logger=", "resume=", "skip_finished=", "optimized_metric=",
+    "trainer.devices=", "trainer.accelerator=",
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def runs_of(records: Sequence[Record], table: Published) -> list[Record]:
     if not found:
         raise UserError(
             f"There is no finished run of {table.id}: make them with python -m gat_lightning.train -m"
-            f" experiment=paper/{table.id}, and look at what it costs with paper.dry_run=true first."
+            f" experiment=paper/{table.id}, and look at what it costs with dry_run=true first."
         )
     return found
 

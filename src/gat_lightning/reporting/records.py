@@ -17,7 +17,9 @@ from gat_lightning.runs.metric_names import MetricName, target_scores
 from gat_lightning.runs.result import EvaluationResult, TrainingResult, read_result
 from gat_lightning.runs.settings_history import first_spelling
 
-_NOT_A_SETTING = ("paths", "hydra", "debug", "logger", "resume", "skip_finished", "name", "seed", "callbacks")
+_NOT_A_SETTING = (
+    "paths", "hydra", "debug", "logger", "resume", "skip_finished", "optimized_metric", "name", "seed", "callbacks",
+)  # fmt: skip
 _FOLLOW_THE_SEED = ("data.seed", "weighting.seed")
 _THE_MODEL = ("checkpoint", "model", "weights", "normalize")
 _NAMED_BY_THEIR_FILES = {"Arrays": "path", "Images": "root"}

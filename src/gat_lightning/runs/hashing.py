@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.runs.settings_history import identity
 
-NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished", "runs", "jobs")
+NOT_PART_OF_THE_RUN = ("hydra", "debug", "logger", "resume", "skip_finished", "optimized_metric", "runs", "jobs")
 """Settings that say where, when and how a run is made and its record is kept."""
 
 

@@ -74,15 +74,25 @@ def print_runs(output: Path, names: Collection[str] | None = None) -> None:
     """
     wanted = None if names is None else {output / name for name in names}
     runs = [run for run in listed_runs(output, queued_jobs(), names or ()) if wanted is None or run.directory in wanted]
-    if not runs:
+    if runs:
+        _print_table(runs)
+    else:
         print(f"No runs in '{output}'.")
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in ("point", "state", "job", "directory"):
-        table.add_column(title, overflow="fold")
-    for row in run_table(runs):
-        table.add_row(*map(escape, row))
-    Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table)
+
+
+def print_points(output: Path, points: Mapping[str, Sequence[str]]) -> None:
+    """Print a table of the points of a sweep that is not started.
+
+    Args:
+        output: folder of the run directories.
+        points: overrides, by the name of the run directory.
+    """
+    _print_table(
+        [
+            ListedRun(tuple(overrides), output / name, None, _state(RunDirectory(output / name), None, None))
+            for name, overrides in points.items()
+        ]
+    )
 
 
 def run_table(runs: Sequence[ListedRun]) -> list[list[str]]:
@@ -93,6 +103,15 @@ def run_table(runs: Sequence[ListedRun]) -> list[list[str]]:
         [" ".join(word for word in point if word not in common), run.state, run.job or "", str(run.directory)]
         for point, run in zip(points, runs, strict=True)
     ]
+
+
+def _print_table(runs: Sequence[ListedRun]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("point", "state", "job", "directory"):
+        table.add_column(title, overflow="fold")
+    for row in run_table(runs):
+        table.add_row(*map(escape, row))
+    Console(width=None if sys.stdout.isatty() else _UNFOLDED).print(table)
 
 
 def _state(directory: RunDirectory, job: str | None, queue: Mapping[str, QueuedJob] | None) -> str:

@@ -6,7 +6,6 @@ from functools import partial
 
 from omegaconf import DictConfig
 
-from gat_lightning.commands.dry_run import estimate
 from gat_lightning.commands.train.assembly import Assembly, assemble
 from gat_lightning.commands.train.ended_together import ended_together
 from gat_lightning.commands.train.ending import ending
@@ -28,19 +27,19 @@ from gat_lightning.runs.slurm import requeued_if_preempted
 from gat_lightning.runs.telling import shown, tell
 from gat_lightning.training.launcher import own_ranks
 
-_SKIPPED = "Skipped, since it is finished"
+_SKIPPED = "Skipped, since it is finished and skip_finished=true"
+_REQUEUED = "Nothing to do for this requeued job: its run is finished"
 _NOTHING_LEFT = (
     "Nothing to resume: this run is finished, and its result stays. Raise trainer.max_epochs to train on, or leave out"
     " resume= for another run of the same settings"
 )
 
 
-def run(config: DictConfig) -> Result | None:
+def run(config: DictConfig) -> Result:
     """Train, test the best and the last checkpoint, and write ``result.json`` into ``config.paths.run``.
 
     Returns:
-        The content of ``result.json``, of a finished run that stays as it is too; None after a dry run, which writes
-        none.
+        The content of ``result.json``, of a finished run that stays as it is too.
 
     Raises:
         UserError: the configuration, the data, the checkpoint to start from or the machine does not allow it, or the
@@ -51,16 +50,12 @@ def run(config: DictConfig) -> Result | None:
         return _run(config)
 
 
-def _run(config: DictConfig) -> Result | None:
+def _run(config: DictConfig) -> Result:
     """:func:`run`, whose ranks may go on with another training."""
     prepare_paper(config)
-    if config.paper.dry_run:
-        estimate(config)
-        return None
     directory = RunDirectory(config.paths.run)
     if stays(config, directory):
-        named = config.resume is not None and not config.skip_finished
-        print(f"{_NOTHING_LEFT if named else _SKIPPED}: {directory.path}", flush=True)
+        print(f"{_why_it_stays(config)}: {directory.path}", flush=True)
         return read_result(directory.path)
     with requeued_if_preempted(), only_run_in(directory.path), stopping_at_once():
         return _train(config)
@@ -73,6 +68,12 @@ def _stages(config: DictConfig) -> str | None:
     if pretraining is not None and teacher is not None:
         share_teacher(pretraining, config, teacher)
     return pretrained(config, pretraining, _run)
+
+
+def _why_it_stays(config: DictConfig) -> str:
+    if config.skip_finished:
+        return _SKIPPED
+    return _NOTHING_LEFT if config.resume is not None else _REQUEUED
 
 
 def _train(config: DictConfig) -> Result:

@@ -1,6 +1,7 @@
 """Peak memory of a run."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -32,6 +33,15 @@ class PeakMemory(pl.Callback):
 def peak_memory(device: torch.device) -> int | None:
     """Most bytes that this process has held on ``device`` so far; None where the system does not tell."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident_peak()
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let :func:`peak_memory` count from now on; on a CPU where the system can, which is on Linux."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
 
 
 def resident_peak() -> int | None:

@@ -1,36 +1,32 @@
-"""Dry run: the estimated cost of a run from a few of its steps, ``paper.dry_run=true``."""
+"""Dry run: the estimated cost of a run from a few of its steps, ``dry_run=true``."""
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, partialmethod
 from statistics import mean, median
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pytorch_lightning.utilities.types import STEP_OUTPUT
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
-from gat_lightning.batch import Batch
+from gat_lightning.commands.dry_run.largest_batch import largest_batch, step_fits
+from gat_lightning.commands.dry_run.passes import PassCounter, Stopwatch
+from gat_lightning.commands.train.faults import is_out_of_memory, memory_advice
 from gat_lightning.commands.train.teacher import teacher_stage
 from gat_lightning.config.build import build_data, build_module
 from gat_lightning.config.length import count_steps, counted_batches, limited
+from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import compose_before
 from gat_lightning.data import ImageDataModule
-from gat_lightning.gradients import GradientStep
-from gat_lightning.models import Features
+from gat_lightning.errors import UserError
+from gat_lightning.runs.directory import setting_of, typed_overrides
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.training.callbacks.numerics import Numerics
+from gat_lightning.training.callbacks.peak_memory import GIB, forget_peak, peak_memory
+from gat_lightning.training.launcher import own_ranks
 from gat_lightning.training.module import GATModule
-from gat_lightning.weighting import ObjectiveName
 
 _WARM_UP, _MEASURED = 2, 5
 # Checkpoints that are tested after training: the best and the last.
@@ -55,7 +51,10 @@ class Cost:
         step_seconds: their median, or the mean where a cycle has several steps; loading of the batch included.
         training_hours: all steps.
         scoring_hours: validations and tests; images of which nothing but the clean metric is taken count as nothing.
-        peak_gib: most memory of the device in use, GiB; None on a CPU.
+        peak_gib: most memory in use, GiB: of the device, or of the whole process on a CPU; None where the system does
+            not tell.
+        largest_batch: most images whose training step fits into the device, to within an eighth, or all training
+            images; None on a CPU and with several processes.
     """
 
     job: str
@@ -70,6 +69,7 @@ class Cost:
     training_hours: float
     scoring_hours: float
     peak_gib: float | None
+    largest_batch: int | None
 
     @property
     def hours(self) -> float:
@@ -77,94 +77,29 @@ class Cost:
         return self.training_hours + self.scoring_hours
 
 
-class PassCounter:
-    """Counts the encoder's passes and the gradients of the parameters while it is in place.
-
-    Args:
-        module: what trains; its model's ``encode`` and its engine's ``finish`` are replaced.
-    """
-
-    def __init__(self, module: GATModule) -> None:
-        self.begin()
-        setattr(module.engine, "finish", partial(self._finished, module.engine.finish))  # noqa: B010
-        self._parameters = module.model.shared_parameters()
-        for name in ("encode", "encode_eagerly"):
-            setattr(module.model, name, partial(self._counted, getattr(module.model, name)))
-
-    def begin(self) -> None:
-        """Begin to count."""
-        self.attack = self.other = self.gradients = self.curvature = 0
-
-    def _finished(self, finish: Callable[[], GradientStep]) -> GradientStep:
-        step = finish()
-        self.gradients += 1 if step.gramian is None else len(step.names)
-        self.curvature += sum(ObjectiveName.parse(name).view == "curvature" for name in step.names)
-        return step
-
-    def _counted(self, encode: Callable[[Tensor], Features], images: Tensor) -> Features:
-        if any(parameter.requires_grad for parameter in self._parameters):
-            self.other += len(images)
-        else:
-            self.attack += len(images)
-        return encode(images)
-
-
-class Stopwatch(pl.Callback):
-    """Times every batch from the end of the one before, and takes down the passes of each training step.
-
-    Args:
-        counter: of the passes.
-    """
-
-    def __init__(self, counter: PassCounter) -> None:
-        self.seconds: dict[str, list[float]] = {"train": [], "val": [], "test": []}
-        self.counts: list[tuple[float, ...]] = []
-        self._counter = counter
-        self._began = time.perf_counter()
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
-        """Begin to count."""
-        self._counter.begin()
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: STEP_OUTPUT, batch: Batch, batch_idx: int
-    ) -> None:
-        """A step and its passes."""
-        self._took("train")
-        size, counter = len(batch.images), self._counter
-        self.counts.append((counter.attack / size, counter.other / size, counter.gradients, counter.curvature))
-
-    def _begin(self, *_: Any) -> None:
-        self._began = _now()
-
-    def _took(self, what: str, *_: Any) -> None:
-        now = _now()
-        self.seconds[what].append(now - self._began)
-        self._began = now
-
-    on_train_epoch_start = on_validation_batch_start = on_test_batch_start = partialmethod(_begin)
-    on_validation_batch_end = partialmethod(_took, "val")
-    on_test_batch_end = partialmethod(_took, "test")
-
-
 def estimate(config: DictConfig) -> list[Cost]:
     """Print what the configured run would cost. Nothing is kept: no weights, no result, no run directory of its own.
 
     Returns:
         The cost of the teacher's stage and that of ``pretraining``, where there are such, and that of the run.
+
+    Raises:
+        UserError: the run could not train, for example because a batch does not fit into memory.
     """
-    directory, costs = RunDirectory(config.paths.run), []
-    if (stage := teacher_stage(config, build_data(config))) is not None:
-        costs.append(measure(stage, "before: the teacher of the pseudo-labels"))
-    if config.pretraining is not None:
-        before = compose_before(list(config.pretraining), directory.pretraining)
-        costs.append(measure(before, "before: " + " ".join(config.pretraining)))
-    costs.append(measure(config, _job()))
-    for cost in costs:
-        show(cost)
-    _discard(directory)
+    with own_ranks():
+        prepare_paper(config)
+        directory, costs = RunDirectory(config.paths.run), []
+        if (stage := teacher_stage(config, build_data(config))) is not None:
+            costs.append(measure(stage, "before: the teacher of the pseudo-labels"))
+        if config.pretraining is not None:
+            before = compose_before(list(config.pretraining), directory.pretraining)
+            costs.append(measure(before, "before: " + " ".join(config.pretraining)))
+        costs.append(measure(config, " ".join(word for word in typed_overrides() if setting_of(word) != "dry_run")))
+        for cost in costs:
+            show(cost)
+        if len(costs) > 1:
+            Console().print(f"The {len(costs)} trainings: {sum(cost.hours for cost in costs):.3g} hours.")
+        _discard(directory)
     return costs
 
 
@@ -189,10 +124,15 @@ def measure(config: DictConfig, job: str) -> Cost:
         limit_test_batches=1,
     )
     device = trainer.strategy.root_device
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    trainer.fit(module, datamodule=data)
+    forget_peak(device)
+    try:
+        trainer.fit(module, datamodule=data)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(_too_large(config, device)) from error
     trainer.test(module, datamodule=data, verbose=False)
+    peak = peak_memory(device)
     steps = count_steps(config, len(data.train_dataloader()), module.method.replays)
     timed = watch.seconds["train"][_WARM_UP:] or watch.seconds["train"]
     step = median(timed) if cycle == 1 else mean(timed)
@@ -209,13 +149,13 @@ def measure(config: DictConfig, job: str) -> Cost:
         step_seconds=step,
         training_hours=steps * step / 3600,
         scoring_hours=_scoring_seconds(config, data, watch) / 3600,
-        peak_gib=torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None,
+        peak_gib=None if peak is None else peak / GIB,
+        largest_batch=_largest(config, data, trainer),
     )
 
 
 def show(cost: Cost) -> None:
-    """A table, and in a sweep the sum so far."""
-    _shown.append(cost)
+    """Print a table of the cost."""
     table = Table(show_header=False)
     lines = {
         "steps": f"{cost.steps:,}",
@@ -223,7 +163,8 @@ def show(cost: Cost) -> None:
         "other forward passes": f"{cost.forward_passes:g}",
         "gradients, of which curvature terms": f"{cost.objectives:g}, {cost.curvature:g}",
         "seconds per step": f"{cost.step_seconds:.3g}",
-        "peak memory (GiB)": None if cost.peak_gib is None else f"{cost.peak_gib:.1f}",
+        "peak memory (GiB)": None if cost.peak_gib is None else f"{cost.peak_gib:.2g}",
+        "largest batch that fits": None if cost.largest_batch is None else f"{cost.largest_batch:,}",
         "hours of training": f"{cost.training_hours:.3g}",
         "hours of scoring": f"{cost.scoring_hours:.3g}",
         "hours in all": f"{cost.hours:.3g}",
@@ -235,12 +176,6 @@ def show(cost: Cost) -> None:
     console.print(cost.job, markup=False)
     console.print(f"nothing was trained: {cost.measured} steps on {cost.device}, extrapolated")
     console.print(table)
-    if len(_shown) > 1:
-        total = sum(each.hours for each in _shown)
-        console.print(f"The {len(_shown)} trainings so far: {total:.3g} hours on {cost.device}.")
-
-
-_shown: list[Cost] = []
 
 
 def _cycle(module: GATModule) -> int:
@@ -258,12 +193,24 @@ def _scoring_seconds(config: DictConfig, data: ImageDataModule, watch: Stopwatch
     return validations * math.ceil(attacked / size) * watch.seconds["val"][0] + tests * watch.seconds["test"][0]
 
 
-def _job() -> str:
-    if not HydraConfig.initialized():
-        return ""
-    hydra = HydraConfig.get()
-    common = ("paper.dry_run", "hydra") if hydra.mode is RunMode.MULTIRUN else ("paper.dry_run",)
-    return " ".join(word for word in hydra.overrides.task if not word.startswith(common))
+def _largest(config: DictConfig, data: ImageDataModule, trainer: pl.Trainer) -> int | None:
+    if trainer.strategy.root_device.type != "cuda" or trainer.world_size > 1:
+        return None
+    return largest_batch(lambda size: step_fits(config, size), data.batch_size, len(data.split("train")))
+
+
+def _too_large(config: DictConfig, device: torch.device) -> str:
+    """The message where the configured batch does not fit, with the largest that does on a GPU."""
+    batch, parts = config.data.batch_size, config.engine.micro_batch
+    size, largest = parts or batch, None
+    if device.type == "cuda":
+        largest = largest_batch(lambda tried: step_fits(config, tried), size // 2, size)
+    if largest is None:
+        return memory_advice(device, batch, parts)
+    return (
+        f"Out of memory on {device}: {size} images in a pass do not fit, {largest} do. Set"
+        f" engine.micro_batch={largest}, which keeps the gradients, or data.batch_size={largest}."
+    )
 
 
 def _discard(directory: RunDirectory) -> None:
@@ -273,9 +220,3 @@ def _discard(directory: RunDirectory) -> None:
     for folder in (directory.hydra, directory.path):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
