@@ -8,6 +8,7 @@ import torch
 from hydra import compose
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.utils import get_class
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,7 +68,7 @@ def test_a_dry_sweep_lists_its_points_and_measures_those_that_differ_in_more_tha
         return [JobReturn(overrides=each, status=JobStatus.COMPLETED, _return_value=0.25) for each in job_overrides]
 
     Plugins.instance()
-    monkeypatch.setattr("hydra_plugins.gat_lightning_sweep.BasicLauncher.launch", launch)
+    monkeypatch.setattr(get_class("hydra_plugins.gat_lightning_sweep.BasicLauncher"), "launch", launch)
     words = ["data=digits", "task=none,macro", "seed=0,1,2"]
     names = [
         first_name(compose("train", ["data=digits", f"task={task}", f"seed={seed}"]))

@@ -80,22 +80,18 @@ def test_a_training_is_interrupted_as_by_a_signal(monkeypatch, capfd, tmp_path):
     assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
 
 
-def test_lines_of_a_named_run_begin_with_its_name(capsys):
-    handler = logging.StreamHandler(sys.stdout)
+def test_lines_of_a_named_run_begin_with_its_name(capsys, monkeypatch):
     log = logging.getLogger()
-    log.addHandler(handler)
-    try:
-        with lines_named("digits-1a2b3c4d"):
-            print("epoch 1/2  3 s")
-            print("a\n\nb", end="")
-            print("c")
-            log.warning("Two labels.")
-            print("no end", end="", file=sys.stderr)
-            assert not sys.stdout.isatty()
-        print("after")
-        log.warning("after too")
-    finally:
-        log.removeHandler(handler)
+    monkeypatch.setattr(log, "handlers", [logging.StreamHandler(sys.stdout)])
+    with lines_named("digits-1a2b3c4d"):
+        print("epoch 1/2  3 s")
+        print("a\n\nb", end="")
+        print("c")
+        log.warning("Two labels.")
+        print("no end", end="", file=sys.stderr)
+        assert not sys.stdout.isatty()
+    print("after")
+    log.warning("after too")
     said = capsys.readouterr()
     assert said.out.splitlines() == [
         "[digits-1a2b3c4d] epoch 1/2  3 s",

@@ -7,7 +7,6 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
-from hydra.utils import get_class
 
 
 class Kept(Launcher):
@@ -42,9 +41,10 @@ def sweep(arguments, *settings, command="train", task=None):
     loader = GlobalHydra.instance().config_loader()
     config = loader.load_configuration(command, [*settings, *arguments], RunMode.MULTIRUN)
     HydraConfig.instance().set_config(config)
-    Plugins.instance()
-    sweeper = get_class("hydra_plugins.gat_lightning_sweep.EveryPoint")(max_batch_size=None, params=None)
-    sweeper.setup(hydra_context=HydraContext(loader, Callbacks(config)), task_function=task or nothing, config=config)
+    context = HydraContext(loader, Callbacks(config))
+    sweeper = Plugins.instance().instantiate_sweeper(
+        hydra_context=context, task_function=task or nothing, config=config
+    )
     return sweeper.sweep(arguments)
 
 

@@ -117,6 +117,8 @@ def _check_launcher() -> None:
     launcher = hydra_config.runtime.choices["hydra/launcher"]
     if hydra_config.mode is RunMode.RUN and launcher != "basic":
         raise UserError(f"hydra/launcher={launcher} launches sweeps: add -m, also for a sweep of one run.")
+    if hydra_config.mode is RunMode.RUN and hydra_config.runtime.choices["hydra/sweeper"] == "optuna":
+        raise UserError("hydra/sweeper=optuna makes sweeps: add -m.")
 
 
 def _stop(error: Exception) -> None:

@@ -112,4 +112,4 @@ class PointLauncher(Launcher):
         Raises:
             UserError: another sweeper was chosen.
         """
-        raise UserError("This launcher needs hydra/sweeper=every_point, the default.")
+        raise UserError("This launcher needs hydra/sweeper=every_point, the default, or optuna.")

@@ -21,7 +21,7 @@ _LEFT_OUT = ("paths", "logger", "hydra")
 _OVERRIDES = ("pretraining", "paper.row")
 # Settings whose text is a name: of an option, a task, a class or the run.
 _TEXT = (
-    "name", "on_nan", "debug", "optimized_metric",
+    "name", "on_nan", "debug",
     "engine.space", "engine.precision", "engine.deterministic", "engine.compile", "engine.channels_last",
     "data.target", "data.views", "data.view", "data.per_patient", "data.split", "data.uncertain",
     "data.uncertain_eval", "data.on_error", "data.classes", "data.macro.*",
@@ -37,7 +37,11 @@ _TEXT = (
 )  # fmt: skip
 
 # Settings whose text is one of these words, or a place.
-_WORDS = {"data.unlabeled": ("own", "rest"), "unlabeled.teacher": ("standard", "ema")}
+_WORDS = {
+    "data.unlabeled": ("own", "rest"),
+    "unlabeled.teacher": ("standard", "ema"),
+    "optimized_metric": ("val/selection",),
+}
 
 # Groups of which an override chooses an option by its name.
 _GROUPS = (
