@@ -44,10 +44,10 @@ class OptunaSweeper(Sweeper):
         """As in Hydra."""
         if config.hydra.launcher.get("wait") is False:
             raise UserError("hydra.launcher.wait=false leaves no scores for hydra/sweeper=optuna: leave it out.")
-        arguments = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
         self._config, self._loader = config, hydra_context.config_loader
         self._points = Points(self._loader, config)
-        self._runner = PointRunner(Plugins.instance().instantiate_launcher(**arguments), self._points)
+        launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+        self._runner = PointRunner(launcher, self._points)
 
     def sweep(self, arguments: list[str]) -> float | None:
         """Run the trials that are missing.

@@ -5,7 +5,8 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,8 @@ def command(
     traceback = started = False
 
     @hydra.main(version_base="1.3", config_path=str(find_conf()), config_name=name)
+    @_told_from_others
     def job(config: DictConfig) -> Any:
-        with _told_from_others():
-            return checked(config)
-
-    def checked(config: DictConfig) -> Any:
         nonlocal traceback, started
         traceback, started = traceback or bool(config.get("debug")), True
         try:
@@ -104,12 +102,17 @@ def quiet_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def _told_from_others() -> AbstractContextManager[None]:
-    """Lines with the run's name, where joblib runs several at the same time."""
-    hydra_config = HydraConfig.get()
-    if hydra_config.runtime.choices["hydra/launcher"] != "joblib" or hydra_config.mode is RunMode.RUN:
-        return nullcontext()
-    return lines_named(Path(hydra_config.runtime.output_dir).name)
+def _told_from_others(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """Lets the lines of a job begin with the run's name where joblib runs several at the same time."""
+
+    @wraps(job)
+    def told(config: DictConfig) -> Any:
+        hydra_config = HydraConfig.get()
+        shared = hydra_config.mode is RunMode.MULTIRUN and hydra_config.runtime.choices["hydra/launcher"] == "joblib"
+        with lines_named(Path(hydra_config.runtime.output_dir).name) if shared else nullcontext():
+            return job(config)
+
+    return told
 
 
 def _check_launcher() -> None:

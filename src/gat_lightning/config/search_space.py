@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Override
 
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import is_of_the_run, setting_of
@@ -17,6 +17,9 @@ from gat_lightning.runs.directory import is_of_the_run, setting_of
 if TYPE_CHECKING:  # an extra, and slow to import
     from optuna import Study
     from optuna.distributions import BaseDistribution
+
+
+Direction: TypeAlias = Literal["minimize", "maximize"]
 
 
 class SearchSpace:
@@ -68,12 +71,12 @@ def words(values: Mapping[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in values.items()]
 
 
-def load_study(folder: str, direction: str, metric: str, space: SearchSpace) -> Study:
+def load_study(folder: str, direction: Direction, metric: str, space: SearchSpace) -> Study:
     """The Optuna study that is kept in a folder, or a new one.
 
     Args:
         folder: of the study.
-        direction: ``maximize`` or ``minimize``.
+        direction: whether higher or lower is better.
         metric: what is optimised.
         space: that the trials are drawn from.
 
@@ -81,10 +84,10 @@ def load_study(folder: str, direction: str, metric: str, space: SearchSpace) -> 
         UserError: the study that is kept there is of other settings.
     """
     import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    journal = optuna.storages.journal.JournalFileBackend(str(Path(folder, "journal.log")))
-    storage = optuna.storages.JournalStorage(journal)
+    storage = JournalStorage(JournalFileBackend(str(Path(folder, "journal.log"))))
     study = optuna.create_study(storage=storage, study_name="study", direction=direction, load_if_exists=True)
     fixed = [word for word in space.fixed if is_of_the_run(setting_of(word))]
     searched = [*fixed, *space.searched.values(), f"optimized_metric={metric}", f"hydra.sweeper.direction={direction}"]
@@ -104,12 +107,9 @@ def _distribution(override: Override) -> BaseDistribution:
     try:
         if override.is_discrete_sweep():
             return CategoricalDistribution(list(override.sweep_string_iterator()))
-        interval = override.value()
-        assert isinstance(interval, IntervalSweep)
-        low, high, log = interval.start, interval.end, "log" in interval.tags
-        if isinstance(low, int) and isinstance(high, int):
-            return IntDistribution(low, high, log=log)
-        return FloatDistribution(float(low or 0), float(high or 0), log=log)
+        interval: Any = override.value()
+        kind = IntDistribution if isinstance(interval.start, int) else FloatDistribution
+        return kind(interval.start, interval.end, log="log" in interval.tags)
     except ValueError as error:
         raise UserError(f"{override.input_line}: {error}") from error
 
