@@ -68,11 +68,18 @@ def _points(words):
     parsed = OverridesParser.create().parse_overrides(words)
     columns = []
     for each in parsed:
-        values = list(each.sweep_string_iterator()) if each.is_sweep_override() else [None]
+        values = _values(each) if each.is_sweep_override() else [None]
         values = values[:1] if each.get_key_element() == "seed" else values
         columns.append([each.input_line if value is None else f"{each.get_key_element()}={value}" for value in values])
     for row in zip_longest(*columns):
         yield [value if value is not None else column[-1] for value, column in zip(row, columns, strict=True)]
+
+
+def _values(override):
+    """The values of a sweep; of an interval its lower end."""
+    if override.is_interval_sweep():
+        return [str(override.value().start)]
+    return list(override.sweep_string_iterator())
 
 
 def _composed(name, words):

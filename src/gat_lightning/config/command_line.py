@@ -109,7 +109,8 @@ def _told_from_others(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig]
     def told(config: DictConfig) -> Any:
         hydra_config = HydraConfig.get()
         shared = hydra_config.mode is RunMode.MULTIRUN and hydra_config.runtime.choices["hydra/launcher"] == "joblib"
-        with lines_named(Path(hydra_config.runtime.output_dir).name) if shared else nullcontext():
+        directory = os.path.relpath(hydra_config.runtime.output_dir, hydra_config.sweep.dir)
+        with lines_named(directory) if shared else nullcontext():
             return job(config)
 
     return told
