@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from gat_lightning.commands.evaluate.loggers import figures
 from gat_lightning.errors import SettingError, UserError
@@ -95,3 +97,34 @@ def test_adversarial_images_are_said_to_be_checked(tmp_path: Path, caplog: pytes
         result = evaluated(tmp_path, *FAST, "evaluation=pgd10", "save_adversarial=true")
     assert "as uint8 in adversarial/pgd10.npz. Read back, all are within Linf 12/255 and [0, 1]" in caplog.text
     assert json.loads((tmp_path / "result.json").read_text())["adversarial"]["pgd10"] == result["adversarial"]["pgd10"]
+
+
+class Noisy(nn.Sequential):
+    """Somebody's classifier with noise in front."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images + 0.3 * torch.randn_like(images))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["evaluation=fgsm"], "The model draws random numbers, and fgsm may overestimate its robustness"),
+        (["evaluation=fgsm", "attack.eot=3"], ""),
+        (
+            [
+                "evaluation=autoattack_rand",
+                *(f"evaluation.autoattack_rand.attack.{each}" for each in ("steps=1", "eot=2")),
+            ],
+            "",
+        ),
+    ],
+)
+def test_a_model_that_draws_random_numbers_is_told_of(words: list[str], said: str, tmp_path: Path) -> None:
+    result = evaluated(tmp_path, f"++model._target_={__name__}.Noisy", *FAST[1:], *words)
+    notes = [note for note in result["notes"] if "random" in note]
+    assert len(notes) == bool(said)
+    assert all(note.startswith(said) for note in notes)

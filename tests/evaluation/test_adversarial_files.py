@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gat_lightning.attacks import BIM, PGD, Attack, ClassifierProblem
 from gat_lightning.attacks.autoattack import AutoAttack
+from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.norms import as_norm
 from gat_lightning.evaluation.adversarial import save_adversarial
 from gat_lightning.evaluation.journal import Journal
@@ -80,8 +81,22 @@ def test_the_file_holds_what_was_evaluated(attack: Attack, tmp_path: Path) -> No
     assert "no decision differs" in told
 
 
+def test_an_image_at_the_boundary_is_rounded_to_its_far_side(tmp_path: Path) -> None:
+    """FAB ends at the boundary, where rounding to the nearest value undoes many of its images."""
+    predictions, check, found = saved(FAB(eps=0.1, steps=10), tmp_path / "a" / "view.npz")
+    fooled = predictions.views["clean"].correct & ~predictions.views["view"].correct
+    assert fooled.sum() > 10
+    assert (check.outside, check.changed) == (0, 0)
+    images = subset("multiclass").__getitems__(list(range(60))).images
+    adversarial = FAB(eps=0.1, steps=10)(ClassifierProblem(trained(), torch.from_numpy(predictions.labels)), images)
+    for dtype in TYPES[: 1 + TYPES.index(found["images"].dtype)]:
+        nearest = pixels(rounded(images, adversarial, as_norm("Linf"), 0.1, dtype))
+    undone = trained()(nearest).argmax(1).numpy() != predictions.views["view"].prediction
+    assert undone.any()
+
+
 def test_what_rounding_changes_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def clean(images: Tensor, adversarial: Tensor, attack: Attack) -> dict[str, Any]:
+    def clean(images: Tensor, adversarial: Tensor, attack: Attack, *others: Any) -> dict[str, Any]:
         return {dtype.name: rounded(images, images, attack.norm, attack.eps, dtype).numpy() for dtype in TYPES}
 
     monkeypatch.setattr("gat_lightning.evaluation.robustness.rounded_images", clean)

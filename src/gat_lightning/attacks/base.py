@@ -142,7 +142,7 @@ class Attack(ABC):
             if clean.dtype not in HALF:
                 return self.perturb(problem, clean, generator)
             rounded = in_precision(problem, clean.dtype)
-            return rounded_towards(clean, self.perturb(rounded, clean.float(), generator), clean.dtype)
+            return rounded_towards(clean, self.perturb(rounded, clean.float(), generator))
 
     def _count(self, zero: Tensor | None) -> None:
         """Add the images with a zero gradient, bool ``[B]``, to :attr:`zero_gradient`; nothing waits for the device."""

@@ -28,9 +28,9 @@ def in_precision(problem: Problem, dtype: torch.dtype) -> Problem:
     return rounded
 
 
-def rounded_towards(images: Tensor, adversarial: Tensor, dtype: torch.dtype) -> Tensor:
-    """float32 ``adversarial`` in a type of :data:`HALF`: no pixel is rounded away from that of ``images``."""
-    found = adversarial.to(dtype)
+def rounded_towards(images: Tensor, adversarial: Tensor) -> Tensor:
+    """float32 ``adversarial`` in the type of ``images``: no pixel is rounded away from that of ``images``."""
+    found = adversarial.to(images.dtype)
     beyond = (found.float() - images.float()).abs() > (adversarial - images.float()).abs()
-    back = torch.where(beyond, (images.float() - found.float()).sign(), 0).to(torch.int16)
-    return (found.view(torch.int16) + back).view(dtype)  # numbers of one sign are in the order of their bits
+    back = torch.where(beyond, (images - found).sign(), 0).to(torch.int16)
+    return (found.view(torch.int16) + back).view(images.dtype)  # numbers of one sign are in the order of their bits

@@ -1,8 +1,9 @@
-"""Doubts about scores, in words: outputs that are not finite, one class for all images, few or no labels."""
+"""Doubts about scores, in words: random or non-finite outputs, one class for all images, few or no labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from gat_lightning.attacks import Attack
 from gat_lightning.runs.result import ViewCheck
 
 MOST_ZERO_GRADIENTS = 0.01
@@ -33,6 +34,18 @@ class OutputCheck(NamedTuple):
     def record(self) -> ViewCheck:
         """The check as ``result.json`` keeps it."""
         return ViewCheck(images=self.images, non_finite=self.non_finite, zero_gradient=self.zero_gradient)
+
+
+def random_outputs(attacks: Mapping[str, Attack]) -> str | None:
+    """That a model draws random numbers, which some of the attacks do not average over; None if all do."""
+    members = {view: getattr(attack, "members", (attack,)) for view, attack in attacks.items()}
+    single = [view for view, each in members.items() if any(getattr(member, "eot", 1) == 1 for member in each)]
+    if not single:
+        return None
+    return (
+        f"the model draws random numbers, and {', '.join(single)} may overestimate its robustness: use"
+        " evaluation=autoattack_rand, or attack.eot=20 with FGSM, BIM, MIM, PGD and APGD"
+    )
 
 
 def non_finite_outputs(check: OutputCheck) -> str | None:

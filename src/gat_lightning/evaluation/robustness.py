@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning import __version__
-from gat_lightning.attacks import Attack, Ensemble
+from gat_lightning.attacks import Attack, Ensemble, Problem, input_gradient, undisturbed
 from gat_lightning.batch import Batch, has_label
 from gat_lightning.data.dataset import SplitDataset
 from gat_lightning.errors import UserError
@@ -220,7 +220,7 @@ class Evaluation:
             outcome = self._target.outcomes(adversarial, batch.labels[self._target.task.name])
             found = {**vars(outcome), **measured(batch.images, adversarial, attack.norm)}
             if self._keeps_images:
-                found |= rounded_images(batch.images, adversarial, attack)
+                found |= self._rounded(problem, batch, adversarial, attack, outcome)
             if attack.zero_gradient is not None:
                 found["zero_gradient"] = attack.zero_gradient.cpu().numpy()
             if (targets := getattr(attack, "targets", None)) is not None:
@@ -228,6 +228,21 @@ class Evaluation:
             found["seconds"] = np.array(time.perf_counter() - started)
             self._journal.put(view, attack.name, number, found)
         return found
+
+    def _rounded(self, problem: Problem, batch: Batch, adversarial: Tensor, attack: Attack, before: Outcomes) -> Arrays:
+        """Adversarial images as they are stored, by type."""
+
+        def kept(images: Tensor) -> Tensor:
+            after = self._target.outcomes(images, batch.labels[self._target.task.name])
+            same = after.prediction == before.prediction
+            decided = self._target.task.kind != "regression"
+            return torch.from_numpy(same if decided else np.ones_like(same)).to(images.device)
+
+        def slope() -> Tensor:
+            with undisturbed(problem.module, attack.mode, adversarial.device):
+                return input_gradient(problem, adversarial)
+
+        return rounded_images(batch.images, adversarial, attack, kept, slope)
 
     def _batch(self, positions: np.ndarray) -> Batch:
         batch = self._dataset.__getitems__(positions.tolist())

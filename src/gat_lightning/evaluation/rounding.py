@@ -1,5 +1,7 @@
 """Adversarial images as they are stored: in uint8 or float16, within the ball after rounding."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,7 +9,6 @@ from torch import Tensor
 
 from gat_lightning.attacks import Attack
 from gat_lightning.attacks.norms import Linf, Norm, within
-from gat_lightning.attacks.precision import rounded_towards
 
 TYPES = (np.dtype(np.uint8), np.dtype(np.float16))
 """Types in which images are stored, the smallest first."""
@@ -17,13 +18,46 @@ _SLACK = 1e-3
 """Part of a grey level by which float32 may miss a whole one."""
 
 
-def rounded_images(images: Tensor, adversarial: Tensor, attack: Attack) -> dict[str, NDArray[np.generic]]:
-    """The adversarial images ``[B, C, H, W]`` of an attack in each of :data:`TYPES`, by its name."""
-    return {dtype.name: rounded(images, adversarial, attack.norm, attack.eps, dtype).cpu().numpy() for dtype in TYPES}
+def rounded_images(
+    images: Tensor,
+    adversarial: Tensor,
+    attack: Attack,
+    kept: Callable[[Tensor], Tensor],
+    slope: Callable[[], Tensor],
+) -> dict[str, NDArray[np.generic]]:
+    """The adversarial images of an attack in each of :data:`TYPES`, by its name.
+
+    An image that is decided differently after rounding is rounded again, each pixel in the direction in which the loss
+    grows.
+
+    Args:
+        images: clean, ``[B, C, H, W]`` in [0, 1].
+        adversarial: likewise.
+        attack: whose ball they are in.
+        kept: which images ``[B, C, H, W]`` are decided as before rounding, bool ``[B]``.
+        slope: returns the gradient of the loss, ``[B, C, H, W]``.
+    """
+    made = {}
+    for dtype in TYPES:
+        found = rounded(images, adversarial, attack.norm, attack.eps, dtype)
+        lost = ~kept(pixels(found))
+        if lost.any():
+            uphill = rounded(images, adversarial, attack.norm, attack.eps, dtype, slope())
+            lost &= within(pixels(uphill) - images, attack.norm, attack.eps)
+            found = torch.where(lost[:, None, None, None], uphill, found)
+        made[dtype.name] = found.cpu().numpy()
+    return made
 
 
 @torch.no_grad()
-def rounded(images: Tensor, adversarial: Tensor, norm: Norm, eps: float, dtype: np.dtype[np.generic]) -> Tensor:
+def rounded(
+    images: Tensor,
+    adversarial: Tensor,
+    norm: Norm,
+    eps: float,
+    dtype: np.dtype[np.generic],
+    slope: Tensor | None = None,
+) -> Tensor:
     """Adversarial images to the nearest value of a type; where that leaves the ball, to the nearest one inwards.
 
     In L-infinity that is decided for each pixel, in other norms for each image. Images that are no values of the type
@@ -35,22 +69,19 @@ def rounded(images: Tensor, adversarial: Tensor, norm: Norm, eps: float, dtype: 
         norm: of the ball.
         eps: radius.
         dtype: one of :data:`TYPES`.
+        slope: the direction to round in, ``[B, C, H, W]``; None for the nearest value.
     """
     images, adversarial = images.float(), adversarial.float()
-    if dtype == TYPES[0]:
-        nearest = (adversarial * _GREY).round()
-        steps = (adversarial - images) * _GREY
-        inwards = (images * _GREY).round() + (steps + _SLACK * steps.sign()).trunc()
-        nearest, inwards = (each.clamp(0, _GREY).to(torch.uint8) for each in (nearest, inwards))
-    else:
-        nearest = adversarial.half()
-        inwards = rounded_towards(images, adversarial, torch.float16)
-    change = pixels(nearest) - images
+    low, high = _neighbours(adversarial, dtype)
+    up = pixels(high) - adversarial < adversarial - pixels(low) if slope is None else slope > 0
+    wanted = torch.where(up, high, low)
+    inwards = torch.where(adversarial >= images, low, high)
+    change = pixels(wanted) - images
     if isinstance(norm, Linf):
         inside = within(change.reshape(-1, 1), norm, eps).view_as(change)
     else:
         inside = within(change, norm, eps)[:, None, None, None]
-    return torch.where(inside, nearest, inwards)
+    return torch.where(inside, wanted, inwards)
 
 
 def stored(images: Tensor, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
@@ -61,3 +92,15 @@ def stored(images: Tensor, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
 def pixels(found: Tensor) -> Tensor:
     """Stored images as float32 in [0, 1]."""
     return found.float() / _GREY if found.dtype == torch.uint8 else found.float()
+
+
+def _neighbours(values: Tensor, dtype: np.dtype[np.generic]) -> tuple[Tensor, Tensor]:
+    """The values of a type on both sides of float32 values in [0, 1]; twice the same where a value is of the type."""
+    if dtype == TYPES[0]:
+        grey = values * _GREY
+        low, high = (grey + _SLACK).floor(), (grey - _SLACK).ceil()
+        return low.to(torch.uint8), high.to(torch.uint8)
+    nearest = values.half()
+    bits = nearest.view(torch.int16)  # numbers of one sign are in the order of their bits
+    low, high = bits - (nearest.float() > values).to(bits), bits + (nearest.float() < values).to(bits)
+    return low.view(torch.float16), high.view(torch.float16)

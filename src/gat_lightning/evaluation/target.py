@@ -81,6 +81,12 @@ class Target:
         return LossProblem(lambda images: self.task.attack_loss(self.model(images), labels), self.model)
 
     @torch.no_grad()
+    def draws_random_numbers(self, images: Tensor) -> bool:
+        """Whether the model gives other outputs, beyond rounding, when it sees the same images again."""
+        first, second = self.model(images), self.model(images)
+        return not torch.allclose(first, second, rtol=1e-3, atol=1e-3 * float(first.abs().max()), equal_nan=True)
+
+    @torch.no_grad()
     def outcomes(self, images: Tensor, labels: Tensor) -> Outcomes:
         """Outcomes of images ``[B, C, H, W]``, all labelled; the loss is that of the label without smoothing."""
         output = self.model(images)

@@ -31,6 +31,7 @@ from gat_lightning.config.naming import naming
 from gat_lightning.config.radius_checks import untyped_radii
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.curve import CurvePoint, curve_point
+from gat_lightning.evaluation.doubts import random_outputs
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.predictions import Predictions, score
 from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness, fingerprint
@@ -203,6 +204,8 @@ def predict(
         track=bar,
         keeps_images=config.save_adversarial,
     )
+    if target.draws_random_numbers(evaluation.clean(slice(0, 8))[0]) and (doubt := random_outputs(attacks)):
+        result.notes.append(f"{doubt[0].upper()}{doubt[1:]}.")
     predictions = evaluate_robustness(evaluation, attacks, curve)
     run_directory = RunDirectory(directory)
     if config.save_adversarial:
