@@ -78,7 +78,7 @@ def test_the_file_holds_what_was_evaluated(attack: Attack, tmp_path: Path) -> No
         assert torch.equal(images[outcomes.correct], clean[outcomes.correct])
     told = check.told("view", attack)
     assert f"all are within {attack.norm.name} {attack.eps} and [0, 1]" in told
-    assert "no decision differs" in told
+    assert "no decisions differ" in told
 
 
 def test_an_image_at_the_boundary_is_rounded_to_its_far_side(tmp_path: Path) -> None:

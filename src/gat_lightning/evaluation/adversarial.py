@@ -43,11 +43,11 @@ class FileCheck(NamedTuple):
         """The check in a sentence."""
         where = f"within {attack.norm.name} {attack.eps} and [0, 1]"
         inside = f"all are {where}" if not self.outside else f"{self.outside} are not {where}"
-        kept = "no decision differs" if not self.changed else f"{self.changed} decisions differ"
+        differ = "1 decision differs" if self.changed == 1 else f"{self.changed or 'no'} decisions differ"
         shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
         return (
             f"{view}: {self.images} images as {self.dtype} in {self.file}. Read back, {inside} (the largest"
-            f" perturbation is {self.largest:.5f}), and {kept} from those before rounding: {shown}."
+            f" perturbation is {self.largest:.5f}), and {differ} from those before rounding: {shown}."
         )
 
 
