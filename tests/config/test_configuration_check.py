@@ -18,7 +18,7 @@ CONF = find_conf()
 INDEPENDENT = (
     "augment", "encoder", "attack", "weighting", "optimizer", "schedule", "callbacks", "logger", "trainer", "debug",
 )  # fmt: skip
-FOR_EVALUATIONS = ("apgd_ce", "apgd_t", "autoattack", "cw", "fab")
+FOR_EVALUATIONS = ("apgd_ce", "apgd_t", "autoattack", "autoattack_rand", "cw", "fab")
 FOR_PAIRS = ("ca_at",)
 
 

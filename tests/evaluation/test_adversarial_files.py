@@ -10,14 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from gat_lightning.attacks import BIM, PGD, Attack, ClassifierProblem
+from gat_lightning.attacks import BIM, PGD, Attack, ClassifierProblem, input_gradient
 from gat_lightning.attacks.autoattack import AutoAttack
-from gat_lightning.attacks.fab import FAB
 from gat_lightning.attacks.norms import as_norm
 from gat_lightning.evaluation.adversarial import save_adversarial
 from gat_lightning.evaluation.journal import Journal
 from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness
-from gat_lightning.evaluation.rounding import TYPES, pixels, rounded
+from gat_lightning.evaluation.rounding import TYPES, pixels, rounded, rounded_images
 from gat_lightning.evaluation.target import Target
 from support.trained_digits import subset, task, trained
 
@@ -81,18 +80,25 @@ def test_the_file_holds_what_was_evaluated(attack: Attack, tmp_path: Path) -> No
     assert "no decisions differ" in told
 
 
-def test_an_image_at_the_boundary_is_rounded_to_its_far_side(tmp_path: Path) -> None:
-    """FAB ends at the boundary, where rounding to the nearest value undoes many of its images."""
-    predictions, check, found = saved(FAB(eps=0.1, steps=10), tmp_path / "a" / "view.npz")
-    fooled = predictions.views["clean"].correct & ~predictions.views["view"].correct
-    assert fooled.sum() > 10
-    assert (check.outside, check.changed) == (0, 0)
-    images = subset("multiclass").__getitems__(list(range(60))).images
-    adversarial = FAB(eps=0.1, steps=10)(ClassifierProblem(trained(), torch.from_numpy(predictions.labels)), images)
-    for dtype in TYPES[: 1 + TYPES.index(found["images"].dtype)]:
-        nearest = pixels(rounded(images, adversarial, as_norm("Linf"), 0.1, dtype))
-    undone = trained()(nearest).argmax(1).numpy() != predictions.views["view"].prediction
-    assert undone.any()
+def test_images_at_the_boundary_are_rounded_to_their_far_side() -> None:
+    """Points just past the boundary on the way to an adversarial image: rounding to the nearest value undoes some."""
+    batch, model, attack = subset("multiclass").__getitems__(list(range(60))), trained(), PGD(eps=0.1, steps=10)
+    problem = ClassifierProblem(model, batch.labels["class"])
+    far = attack(problem, batch.images)
+    rows = problem.success(far) & ~problem.success(batch.images)
+    problem.labels = batch.labels["class"][rows]
+    images, near, far = batch.images[rows], batch.images[rows], far[rows]
+    for _ in range(20):
+        middle = (near + far) / 2
+        fooled = problem.success(middle)[:, None, None, None]
+        near, far = torch.where(fooled, near, middle), torch.where(fooled, middle, far)
+    undone = {dtype: ~problem.success(pixels(rounded(images, far, attack.norm, 0.1, dtype))) for dtype in TYPES}
+    assert min(undone[dtype].sum() for dtype in TYPES) > len(far) / 4
+    kept = rounded_images(images, far, attack, problem.success, lambda: input_gradient(problem, far))
+    for dtype in TYPES:
+        found = pixels(torch.from_numpy(kept[dtype.name]))
+        assert problem.success(found).all()
+        assert ((found - images).abs() <= 0.1 + 1e-5).all()
 
 
 def test_what_rounding_changes_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

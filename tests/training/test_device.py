@@ -51,7 +51,7 @@ DEPTH = (
     "data=arrays", "data.path=depth.npz", "task=depth", "encoder=preact_resnet_small", "attack.steps=2",
     "curvature.mode=off",
 )  # fmt: skip
-EVALUATIONS = {"apgd_ce", "apgd_t", "autoattack", "cw", "fab", "square"}
+EVALUATIONS = {"apgd_ce", "apgd_t", "autoattack", "autoattack_rand", "cw", "fab", "square"}
 """Attacks by torchattacks. They attack a decision, which a step of training has not; Square waits for each query."""
 
 
