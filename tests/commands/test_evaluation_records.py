@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from gat_lightning.attacks import FGSM, AutoAttack, AutoAttackRand
 from gat_lightning.commands.evaluate.loggers import figures
-from gat_lightning.errors import SettingError, UserError
+from gat_lightning.evaluation.doubts import random_outputs
 from gat_lightning.evaluation.outcomes import worst
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.runs.result import read_result
@@ -56,9 +57,28 @@ def test_three_norms_are_in_one_table_with_their_union(tmp_path: Path, capsys: p
     assert logged["evaluate/label/model/test/autoattack_l2/after_apgd_ce-l2/left"] == stage["left"]
 
 
-def test_accuracy_per_class_adds_up_and_its_lowest_is_named(tmp_path: Path) -> None:
-    result = evaluated(tmp_path, *FAST, "evaluation=fgsm", "images=40")
+def test_classes_and_targets_are_recorded_and_images_said_to_be_checked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ["evaluation=fgsm", "images=40", "attack.targeted=3", "attack.eot=2", "save_adversarial=true"]
+    with caplog.at_level(logging.INFO):
+        result = evaluated(tmp_path, *FAST, *words)
     predictions = Predictions.load(tmp_path / "predictions.npz")
+    check_classes(result, predictions)
+    moved, said = predictions.labels != 3, predictions.views["fgsm"].prediction
+    found = result["targeted"]["model"]["fgsm"]
+    assert found["attacked"] == moved.sum() < 40
+    assert found["reached"] == (said[moved] == 3).mean() > 0
+    for own, becomes in found["becomes"].items():
+        for other, count in becomes.items():
+            assert count == (moved & (predictions.labels == int(own)) & (said == int(other))).sum()
+    with np.load(tmp_path / "predictions.npz") as file:
+        assert np.array_equal(file["fgsm/target"], np.where(moved, 3, -1))
+    assert "as uint8 in adversarial/fgsm.npz. Read back, all are within Linf 12/255 and [0, 1]" in caplog.text
+
+
+def check_classes(result: dict[str, Any], predictions: Predictions) -> None:
+    """Accuracies of classes add up to that of all images, and the lowest is named."""
     for view, outcomes in predictions.views.items():
         found = result["per_class"]["model"][view]
         for name, each in found["classes"].items():
@@ -72,33 +92,6 @@ def test_accuracy_per_class_adds_up_and_its_lowest_is_named(tmp_path: Path) -> N
         assert right == pytest.approx(outcomes.correct.sum())
 
 
-def test_which_class_becomes_which_is_recorded(tmp_path: Path) -> None:
-    result = evaluated(tmp_path, *FAST, "evaluation=fgsm", "images=40", "attack.targeted=3", "attack.eot=2")
-    predictions = Predictions.load(tmp_path / "predictions.npz")
-    moved = predictions.labels != 3
-    said = predictions.views["fgsm"].prediction
-    found = result["targeted"]["model"]["fgsm"]
-    assert found["attacked"] == moved.sum() < 40
-    assert found["reached"] == (said[moved] == 3).mean() > 0
-    for own, becomes in found["becomes"].items():
-        for other, count in becomes.items():
-            assert count == (moved & (predictions.labels == int(own)) & (said == int(other))).sum()
-    with np.load(tmp_path / "predictions.npz") as file:
-        assert np.array_equal(file["fgsm/target"], np.where(moved, 3, -1))
-
-
-def test_a_class_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    with pytest.raises((UserError, SettingError), match=r"attack\.targeted.*least_likely, random, or a class: 0, 1, 2"):
-        evaluated(tmp_path, *FAST, "evaluation=fgsm", "attack.targeted=cow")
-
-
-def test_adversarial_images_are_said_to_be_checked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
-        result = evaluated(tmp_path, *FAST, "evaluation=pgd10", "save_adversarial=true")
-    assert "as uint8 in adversarial/pgd10.npz. Read back, all are within Linf 12/255 and [0, 1]" in caplog.text
-    assert json.loads((tmp_path / "result.json").read_text())["adversarial"]["pgd10"] == result["adversarial"]["pgd10"]
-
-
 class Noisy(nn.Sequential):
     """Somebody's classifier with noise in front."""
 
@@ -109,22 +102,9 @@ class Noisy(nn.Sequential):
         return super().forward(images + 0.3 * torch.randn_like(images))
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["evaluation=fgsm"], "The model draws random numbers, and fgsm may overestimate its robustness"),
-        (["evaluation=fgsm", "attack.eot=3"], ""),
-        (
-            [
-                "evaluation=autoattack_rand",
-                *(f"evaluation.autoattack_rand.attack.{each}" for each in ("steps=1", "eot=2")),
-            ],
-            "",
-        ),
-    ],
-)
-def test_a_model_that_draws_random_numbers_is_told_of(words: list[str], said: str, tmp_path: Path) -> None:
-    result = evaluated(tmp_path, f"++model._target_={__name__}.Noisy", *FAST[1:], *words)
-    notes = [note for note in result["notes"] if "random" in note]
-    assert len(notes) == bool(said)
-    assert all(note.startswith(said) for note in notes)
+def test_a_model_that_draws_random_numbers_is_told_of(tmp_path: Path) -> None:
+    result = evaluated(tmp_path, f"++model._target_={__name__}.Noisy", *FAST[1:], "evaluation=fgsm")
+    (note,) = [note for note in result["notes"] if "random" in note]
+    assert note.startswith("The model draws random numbers, and fgsm may overestimate its robustness: use evaluation=")
+    assert random_outputs({"a": FGSM(eot=20), "rand": AutoAttackRand()}) is None
+    assert "and b, c may" in str(random_outputs({"a": FGSM(eot=20), "b": FGSM(), "c": AutoAttack()}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ from support.trained_digits import subset, task, trained
 ATTACK = AutoAttack(eps=0.06, steps=3, queries=10, seed=4)
 
 
+@cache
+def whole() -> Predictions:
+    return predictions()
+
+
 def predictions(journal: Journal | None = None) -> Predictions:
     target = Target(trained(), task())
     return evaluate_robustness(Evaluation(target, subset("multiclass"), batch_size=16, journal=journal), {"aa": ATTACK})
@@ -28,7 +34,7 @@ def predictions(journal: Journal | None = None) -> Predictions:
 
 def test_each_stage_is_what_its_attack_leaves() -> None:
     """Against the attacks alone, each on the images that those before it did not fool."""
-    found = predictions()
+    found = whole()
     stages, model = found.traces["aa"].stages, trained()
     labels = torch.from_numpy(found.labels)
     images = subset("multiclass").__getitems__(list(range(60))).images
@@ -51,7 +57,7 @@ def test_each_stage_is_what_its_attack_leaves() -> None:
 
 
 def test_the_log_is_worded_as_that_of_the_official_code() -> None:
-    found = predictions()
+    found = whole()
     trace = found.traces["aa"]
     lines = list(autoattack_log(ATTACK, found.views["clean"].correct.mean(), trace.stages, trace.extent))
     assert lines[0] == "using standard version including apgd-ce, apgd-t, fab-t, square."
