@@ -16,9 +16,10 @@ from typing import Any
 from benchmarks import report as benchmarks
 from gat_lightning.config.files import find_conf
 from gat_lightning.evaluation.statistics import MeanStd
-from gat_lightning.reporting.groups import Group, group
+from gat_lightning.reporting.groups import Group, comparable, group
 from gat_lightning.reporting.records import Record, collect
-from gat_lightning.reporting.tables import markdown, summarise, table_lines
+from gat_lightning.reporting.results import Results, results
+from gat_lightning.reporting.tables import markdown, table_lines
 from gat_lightning.runs.metric_names import MetricName
 
 ROOT = Path(__file__).parents[1]
@@ -36,8 +37,8 @@ def updated(text: str) -> str:
 
 
 @cache
-def kept(runs: str) -> tuple[Group, ...]:
-    """The settings of kept runs, as a report groups them.
+def kept(runs: str) -> Results:
+    """The results of kept runs on one data set under one threat, as a report has them.
 
     Args:
         runs: a folder below ``results/``.
@@ -45,7 +46,8 @@ def kept(runs: str) -> tuple[Group, ...]:
     records, unusable = collect([Path("results") / runs])  # relative, as the results name their checkpoints
     if unusable or not records:
         raise ValueError(f"results/{runs} has no results, or some that a report cannot use: {unusable}")
-    return tuple(group(records))
+    (only,) = results(comparable(group(records)), "best")
+    return only
 
 
 def result(path: str) -> dict[str, Any]:
@@ -81,7 +83,8 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _report(runs: str) -> str:
-    return f"\n{markdown(summarise(kept(runs), 'best'))}"
+    found = kept(runs)
+    return f"\n{markdown(found.summary)}\n{found.text}\n"
 
 
 def _demo() -> str:
@@ -104,38 +107,34 @@ def _demo() -> str:
 
 def _measured() -> str:
     both = "task=macro+rotation"
-    labels = {
-        "task=none": "task=none",
-        "task=macro": "task=macro",
-        "task=rotation": "task=rotation",
-        "task=jigsaw": "task=jigsaw",
-        both: "digits",
-        f"{both} weighting=equal": "weighting=equal",
-        f"{both} weighting=mgda_floor": "weighting=mgda_floor",
+    labels = {  # in the reports on both, whose base settings differ
+        "task=none": ("task=none", "task=none weighting=mgda"),
+        "task=macro": ("task=macro", "task=macro weighting=mgda"),
+        "task=rotation": ("task=rotation", "task=rotation weighting=mgda"),
+        "task=jigsaw": ("", "task=jigsaw weighting=mgda"),
+        both: ("base setting", "weighting=mgda"),
+        f"{both} weighting=equal": ("weighting=equal", "base setting"),
+        f"{both} weighting=mgda_floor": ("weighting=mgda_floor", "weighting=mgda_floor"),
     }
-    digits, cifar10 = ({each.label: each for each in kept(runs)} for runs in ("digits", "cifar10_10pct"))
+    digits, cifar10 = ({each.label: each for each in kept(runs).groups} for runs in ("digits", "cifar10_10pct"))
     rows = [["setting", "digits, 3 seeds: mean ± standard deviation", "10 % of CIFAR-10, 1 seed: 95 % interval"]]
-    for setting, on_digits in labels.items():
-        mean = robust_accuracy(digits[on_digits]) if on_digits in digits else None
+    for setting, (on_digits, on_cifar10) in labels.items():
+        mean = robust_accuracy(digits[on_digits]) if on_digits else None
         rows.append(
-            [
-                f"`{setting}`",
-                mean.text(1) if mean else "not measured",
-                interval(cifar10[setting], "autoattack") if setting in cifar10 else "not measured",
-            ]
+            [f"`{setting}`", mean.text(1) if mean else "not measured", interval(cifar10[on_cifar10], "autoattack")]
         )
     return _table(rows)
 
 
 def _digits_cost() -> str:
-    seconds = {each.label: trained(each).result.durations["train"] for each in kept("digits_cost")}
+    seconds = {each.label: trained(each).result.durations["train"] for each in kept("digits_cost").groups}
     rows = [[label, f"{each:.0f}", f"{each / seconds['task=none']:.1f}"] for label, each in seconds.items()]
     return _table([["setting", "seconds", "times one task"], *rows])
 
 
 def _cifar10_intervals() -> str:
     rows = [["setting", "clean", "PGD-20", "AutoAttack", "best epoch", "last: clean / PGD-20"]]
-    for each in kept("cifar10_10pct"):
+    for each in kept("cifar10_10pct").groups:
         metrics = trained(each).result.metrics
         last = " / ".join(f"{100 * metrics['last'][f'test/{view}/accuracy']:.1f}" for view in ("clean", "pgd20"))
         ends = [interval(each, view) for view in ("clean", "pgd20", "autoattack")]

@@ -88,7 +88,11 @@ def test_comparison_of_several_evaluations() -> None:
     lines = comparison.text().splitlines()
     first = comparison.pairs[0]
     assert lines[0] == "- Model 'Rotation' VS 'Macro'"
-    assert lines[1].strip().startswith(f"statistic={first.test.statistic:.3f}, p-value={first.test.p_value:.3f}")
+    assert first.test.p_value < first.adjusted_p_value < 0.001
+    begin = f"statistic={first.test.statistic:.3f}, p-value<0.001 (chi-square; Holm-adjusted p-value<0.001)"
+    assert lines[1].strip() == begin
+    again = comparison.pairs[3]
+    assert f"p-value={again.test.p_value:.3f} ({again.test.kind}" in comparison.text()
     assert lines[3].strip() == "Different proportions of errors (reject H0)"
     same = lines.index("- Model 'Macro' VS 'Macro again'")
     assert lines[same + 3].strip() == "Same proportions of errors (fail to reject H0)"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from gat_lightning.reporting import charts
+from gat_lightning.reporting import curves, fronts
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import collect
 from gat_lightning.runs.metric_names import MetricName
@@ -18,7 +18,8 @@ from support.run_records import training
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures, in place of their files."""
     found: list[Figure] = []
-    monkeypatch.setattr(charts, "_saved", lambda figure, path: found.append(figure) or path)
+    for module in (curves, fronts):
+        monkeypatch.setattr(module, "saved", lambda figure, path: found.append(figure) or path)
     return found
 
 
@@ -28,7 +29,7 @@ def front(tmp_path: Path, *scores: tuple[float, float]) -> None:
         path.write_text(path.read_text().replace(": 0.9", f": {clean}").replace(": 0.5", f": {robust}"))
     groups = group(collect([tmp_path])[0])
     clean, robust = (MetricName("test", view, "accuracy") for view in ("clean", "pgd20"))
-    charts.front(groups, clean, robust, "best", tmp_path / "front.png")
+    fronts.front(groups, clean, robust, "best", tmp_path / "front.png")
 
 
 @pytest.mark.parametrize(("second", "line"), [((0.8, 0.4), False), ((0.8, 0.6), True)])
@@ -43,7 +44,7 @@ def test_a_front_of_one_point_has_no_line(
 
 def test_a_curve_of_one_epoch_is_seen(tmp_path: Path, drawn: list[Figure]) -> None:
     (training(tmp_path, "run") / "metrics.csv").write_text("epoch,val/clean/accuracy\n0,0.5\n")
-    charts.learning_curves(group(collect([tmp_path])[0]), tmp_path)
+    curves.learning_curves(group(collect([tmp_path])[0]), tmp_path)
     (line,) = drawn[0].axes[0].lines
     assert line.get_xydata().tolist() == [[1, 0.5]]
     assert line.get_marker() == "o"

@@ -12,8 +12,9 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from gat_lightning.commands.report import run
+from gat_lightning.reporting.columns import robust_metric
 from gat_lightning.reporting.correlations import HEADERS, OF_TASKS, correlate, models, of_training
-from gat_lightning.reporting.groups import group, robust_metric
+from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import collect
 from gat_lightning.runs.metric_names import MetricName
 from support.run_records import cells, config

@@ -31,9 +31,9 @@ def test_an_export_is_a_row_by_its_file_and_changes_no_other_name(tmp_path: Path
     foreign(runs, "exported-pgd20", "exported")
     rows = {row[0]: row[2:] for row in table(tmp_path)[1:]}
     assert list(rows) == [
-        "task-macro/export/best.safetensors", "task-macro/export/exported.safetensors", "task=macro", "task=none",
+        "task=macro", "task=none", "task=macro (export/best.safetensors)", "task=macro (export/exported.safetensors)",
     ]  # fmt: skip
-    assert rows["task-macro/export/exported.safetensors"] == ["80.0", "30.0"]
+    assert rows["task=macro (export/exported.safetensors)"] == ["80.0", "30.0"]
 
 
 def test_evaluations_of_one_export_are_one_row(tmp_path: Path) -> None:
@@ -41,7 +41,8 @@ def test_evaluations_of_one_export_are_one_row(tmp_path: Path) -> None:
     trainings(runs)
     foreign(runs, "a")
     foreign(runs, "b", batch_size=64)
-    assert [row[0] for row in table(tmp_path)[1:]] == ["task-macro/export/best.safetensors", "task=macro", "task=none"]
+    labels = [row[0] for row in table(tmp_path)[1:]]
+    assert labels == ["task=macro", "task=none", "task=macro (export/best.safetensors)"]
 
 
 def test_a_model_of_a_function_is_named_by_it_and_by_what_differs(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from gat_lightning.config.files import find_conf, plain
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.paired import load_correct
 from gat_lightning.evaluation.statistics import mcnemar
-from gat_lightning.reporting.charts import _series
+from gat_lightning.reporting.curves import _series
 from gat_lightning.reporting.groups import group
 from gat_lightning.reporting.records import Record, collect
 from gat_lightning.runs.metric_names import MetricName
 from gat_lightning.runs.result import TrainingResult
 from support.configurations import composed
-from support.run_records import ATTACK, config, evaluation, table, training, write
+from support.run_records import ATTACK, cells, config, evaluation, table, training, write
 
 
 @pytest.mark.parametrize("weighting", sorted(path.stem for path in (find_conf() / "weighting").glob("*.yaml")))
@@ -43,9 +43,9 @@ def test_another_threat_has_a_column_of_its_own(tmp_path: Path) -> None:
     evaluation(trained, "same", 0.52, pgd20=ATTACK | {"eps": 8 / 255})
     header, row = table(tmp_path)
     found = dict(zip(header, row, strict=True))
-    assert found["pgd20 accuracy (%)"] == "51.0 ± 1.0"
-    assert found["pgd20 L2 0.5 accuracy (%)"] == "88.0"
-    assert found["pgd20 Linf 8/255 all accuracy (%)"] == "70.0"
+    assert found["PGD-20 accuracy (%)"] == "51.0 ± 1.0"
+    assert found["PGD-20 L2 0.5 accuracy (%)"] == "88.0"
+    assert found["PGD-20 Linf 8/255 all accuracy (%)"] == "70.0"
 
 
 def test_of_several_evaluations_the_one_of_most_images_counts_and_differences_are_said(tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_of_several_evaluations_the_one_of_most_images_counts_and_differences_ar
         evaluation(trained, name, accuracy, images=images, pgd20=ATTACK)
     evaluation(trained, "z", 0.1, images=50, fgsm=ATTACK)
     header, row = table(tmp_path)
-    assert dict(zip(header, row, strict=True))["pgd20 accuracy (%)"] == "30.0"
+    assert dict(zip(header, row, strict=True))["PGD-20 accuracy (%)"] == "30.0"
     for name in ("report.html", "tables.md"):
         text = (tmp_path / "out" / name).read_text(encoding="utf-8")
-        assert "over the same test images; clean accuracy (%): 1,000; fgsm accuracy (%): 50;" in text
+        assert "over the same test images; clean accuracy (%): 1,000; FGSM accuracy (%): 50;" in text
 
 
 def test_validation_scores_are_not_shown_as_test_scores(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_validation_scores_are_not_shown_as_test_scores(tmp_path: Path) -> None:
     result["metrics"] = {"best": {"val/clean/accuracy": 0.1, "val/pgd20/accuracy": 0.1}}
     (directory / "result.json").write_text(json.dumps(result))
     header, row = table(tmp_path)
-    assert header == ["setting", "seeds", "clean accuracy (%)", "pgd20 accuracy (%)"]
+    assert header == ["setting", "seeds", "clean accuracy (%)", "PGD-20 accuracy (%)"]
     assert row[2:] == ["90.0", "50.0"]
 
 
@@ -110,12 +110,20 @@ def test_against_a_baseline_all_tests_are_corrected_together(tmp_path: Path) -> 
         trained = training(tmp_path / "runs", task, typed=[f"task={task}"], task=task)
         evaluation(trained, "worst", 0.5, correct, pgd20=ATTACK)
     run(config(f"runs={tmp_path / 'runs'}", f"output={tmp_path / 'out'}", "baseline='task=none'"))
-    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    tested = {row[0]: row[1:] for row in cells(tmp_path / "out" / "report.html") if len(row) == 5}
+    assert tested.pop("setting") == ["seed", "only it right", "only baseline right", "Holm's p"]
     tasks = sorted(set(right) - {"none"})
     p_values = [mcnemar(right[task], right["none"]).p_value for task in tasks]
-    for task, adjusted in zip(tasks, multipletests(p_values, method="holm")[1], strict=True):
-        lines = text.partition(f"Model &#x27;task={task}, seed 0&#x27; VS &#x27;task=none, seed 0&#x27;")[2]
-        assert f"Holm-adjusted p-value={adjusted:.3f})" in lines.split("\n")[1]
+    adjusted = multipletests(p_values, method="holm")[1]
+    assert tested == {
+        f"task={task}": [
+            "0",
+            str((right[task] & ~right["none"]).sum()),
+            str((right["none"] & ~right[task]).sum()),
+            f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001",
+        ]
+        for task, p_value in zip(tasks, adjusted, strict=True)
+    }
 
 
 def test_against_a_baseline_only_evaluations_with_the_same_attacks_are_compared(tmp_path: Path) -> None:
@@ -125,9 +133,8 @@ def test_against_a_baseline_only_evaluations_with_the_same_attacks_are_compared(
         evaluation(trained, "strong", 0.4, right, square=ATTACK, pgd20=ATTACK)
     evaluation(trainings[1], "weak", 0.9, np.arange(200) < 180, pgd20=ATTACK)
     run(config(f"runs={tmp_path / 'runs'}", f"output={tmp_path / 'out'}", "baseline='task=none'"))
-    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "both right 80, only" in text
-    assert "both wrong 120" in text
+    tested = [row for row in cells(tmp_path / "out" / "report.html") if len(row) == 5]
+    assert tested[1:] == [["task=macro", "0", "0", "0", "1.000"]]
 
 
 def test_without_common_attacks_nothing_is_compared(tmp_path: Path) -> None:

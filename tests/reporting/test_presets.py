@@ -28,8 +28,7 @@ def trained(runs: Path, name: str, *typed: str) -> None:
         (["engine=exact", "engine.clip_norm=1"], "engine.clip_norm=1"),
         (
             ["engine=fast", "trainer.precision=32-true"],
-            "engine.channels_last=auto engine.compile=auto trainer.benchmark=true trainer.deterministic=false"
-            " trainer.precision=32-true",
+            "engine.channels_last=auto engine.compile=auto trainer.benchmark=true trainer.deterministic=false",
         ),
     ],
 )

@@ -21,32 +21,34 @@ def config(*overrides: str) -> DictConfig:
 
 
 class Cells(HTMLParser):
-    """Texts of the table, row by row."""
+    """Texts of the tables, row by row, without what is in small print."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[list[str]] = []
-        self._inside = False
+        self._cell = self._small = False
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         if tag == "tr":
             self.rows.append([])
-        self._inside = tag in ("td", "th")
-        if self._inside:
+        if tag in ("td", "th"):
+            self._cell = True
             self.rows[-1].append("")
+        self._small |= tag == "small"
 
     def handle_endtag(self, tag: str) -> None:
-        self._inside = False
+        self._cell &= tag not in ("td", "th")
+        self._small &= tag != "small"
 
     def handle_data(self, data: str) -> None:
-        if self._inside:
+        if self._cell and not self._small:
             self.rows[-1][-1] += data
 
 
 def cells(path: Path) -> list[list[str]]:
     parser = Cells()
     parser.feed(path.read_text(encoding="utf-8"))
-    return parser.rows
+    return [[text.strip() for text in row] for row in parser.rows]
 
 
 ATTACK = {"_target_": "gat_lightning.attacks.PGD", "norm": "Linf", "eps": "8/255", "steps": 20, "tasks": "target"}

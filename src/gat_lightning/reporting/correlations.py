@@ -9,6 +9,7 @@ from gat_lightning.evaluation.statistics import Correlation, Interval, fisher_in
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
 from gat_lightning.reporting.tables import as_csv, table_lines
+from gat_lightning.reporting.words import axis_words, p_words
 from gat_lightning.runs.metric_names import Figure, MetricName, objective_columns
 from gat_lightning.runs.result import EvaluationResult
 
@@ -69,7 +70,7 @@ class Line:
         shown = [
             text
             for found, interval in zip((self.linear, self.ranked), self.intervals, strict=True)
-            for text in (f"{found.r:.2f}", f"{interval.low:.2f} to {interval.high:.2f}", f"{found.p_value:.2g}")
+            for text in (f"{found.r:.2f}", f"{interval.low:.2f} to {interval.high:.2f}", p_words(found.p_value))
         ]
         return (self.measure, self.models, str(self.linear.n), *shown)
 
@@ -142,7 +143,7 @@ def markdown(lines: Sequence[Line]) -> str:
 def caption(robust: MetricName) -> str:
     """Caption: the meaning of the points, and the assumptions of the p-values."""
     return (
-        f"Measures of the gradients against {robust.shown}: a point is a model, a setting with a seed."
+        f"Measures of the gradients against {axis_words(robust)}: a point is a model, a setting with a seed."
         " Of the tasks: input gradients of an evaluation with vulnerability=true, mean over its images and the"
         " pairs of tasks. In training: parameter gradients, mean over the last epoch and the objectives or their pairs."
         " Intervals are 95 %, by Fisher's z; they and the p-values take the models for independent and are not adjusted"

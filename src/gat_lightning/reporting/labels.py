@@ -1,99 +1,166 @@
-"""Labels of settings in a report: their overrides or their differences; other models by file."""
+"""Labels of the settings of one table: the options in which they differ; other models by their files."""
 
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gat_lightning.reporting.presets import with_presets
+from gat_lightning.reporting.options import Options, options
 from gat_lightning.reporting.records import Record
 
-_NOT_IN_A_LABEL = (
-    "seed=", "name=", "paths.", "hydra", "logger=", "resume=", "skip_finished=", "optimized_metric=",
-    "trainer.devices=", "trainer.accelerator=",
-)  # fmt: skip
+BASE = "base setting"
+_FIRST = ("task", "weighting", "method", "encoder")
+_NAMED_IN_FULL = 2
+_HARDLY_A_SETTING = ("paper.", "trainer.devices", "trainer.accelerator", "data.workers", "test.", "_")
+
+_CODE = ("._target_", "._partial_")
 
 
-def label(settings: Sequence[Sequence[Record]]) -> list[str]:
-    """Unique labels of settings.
+@dataclass(frozen=True)
+class Label:
+    """Label of a setting.
+
+    Attributes:
+        text: short and unique: ``task=none``.
+        words: every option in which the settings differ, with its value here.
+        options: all options and other settings; empty for models that are not ours.
+    """
+
+    text: str
+    words: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def labels(settings: Sequence[Sequence[Record]]) -> list[Label]:
+    """A label for each setting.
+
+    If the settings differ in one or two options, every label names these. If they differ in more, a label names what is
+    otherwise than in the setting that most others are closest to, and that one is the :data:`BASE`.
 
     Args:
         settings: the runs of each setting, which differ only in the seed; or evaluations of one model that is not ours.
     """
-    trained = [records for records in settings if not records[0].is_foreign]
-    foreign = [records[0] for records in settings if records[0].is_foreign]
-    everything = [record for records in settings for record in records]
-    ours, theirs = iter(_of_trainings(trained)), iter(_of_models(foreign, everything))
-    return [next(theirs) if records[0].is_foreign else next(ours) for records in settings]
+    first = [records[0] for records in settings]
+    ours = iter(_of_trainings([record for record in first if not record.is_foreign]))
+    trained = {id(record): next(ours) for record in first if not record.is_foreign}
+    foreign = [record for record in first if record.is_foreign]
+    theirs = iter(_of_models(foreign, settings, trained))
+    return [trained[id(record)] if id(record) in trained else Label(next(theirs)) for record in first]
 
 
-def _of_trainings(settings: Sequence[Sequence[Record]]) -> list[str]:
-    typed = [_typed(records) for records in settings]
-    labels = ["" for _ in settings]
-    if all(words is not None for words in typed):
-        words = [[word for word in each or () if not word.startswith(_NOT_IN_A_LABEL)] for each in typed]
-        common = set(words[0]).intersection(*words) if words else set()
-        labels = [" ".join(word for word in each if word not in common) for each in words]
-    if len(set(labels)) < len(labels):
-        labels = _by_settings([with_presets(records[0].settings) for records in settings])
-    names = [str(records[0].configuration.get("name", "default")) for records in settings]
-    return [text or name for text, name in zip(labels, names, strict=True)]
+def _of_trainings(records: Sequence[Record]) -> list[Label]:
+    if len(records) == 1:
+        return [Label(str(records[0].configuration.get("name", "default")), {}, options(records[0].settings).chosen)]
+    found = [options(record.settings) for record in records]
+    names = _differing(found)
+    tables = [_table(record, each, names, found) for record, each in zip(records, found, strict=True)]
+    texts = [_words(table) for table in tables]
+    if len(names) > _NAMED_IN_FULL:
+        base = _closest_to_all(tables)
+        texts = [
+            _words(_otherwise(table, each, tables[base], found[base]))
+            for table, each in zip(tables, found, strict=True)
+        ]
+    texts = _told_apart([text or BASE for text in texts], [record.settings for record in records])
+    return [Label(text, table, each.chosen) for text, table, each in zip(texts, tables, found, strict=True)]
 
 
-def _typed(records: Sequence[Record]) -> tuple[str, ...] | None:
-    return next((record.overrides for record in records if record.overrides is not None), None)
+def _differing(found: Sequence[Options]) -> list[str]:
+    """Names of the options that differ, and of the settings that follow others and differ within one option."""
+    chosen = set().union(*(each.chosen for each in found))
+    names = {name for name in chosen if len({each.chosen.get(name) for each in found}) > 1}
+    for name in set().union(*(each.following for each in found)):
+        node = name.rpartition(".")[0]
+        values: dict[str | None, set[str]] = {}
+        for each in found:
+            if name in each.following:
+                values.setdefault(each.chosen.get(node), set()).add(each.following[name])
+        if node != "validation.attack" and any(len(different) > 1 for different in values.values()):
+            names.add(name)
+    meant = [name for name in names if not name.startswith(_HARDLY_A_SETTING) and not name.endswith(_CODE)]
+    return sorted(meant, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
 
 
-def _of_models(models: Sequence[Record], records: Sequence[Record]) -> list[str]:
-    """Paths of the models' files without common parent folders, or the functions that create them."""
+def _table(record: Record, own: Options, names: Sequence[str], found: Sequence[Options]) -> dict[str, str]:
+    """The setting's values of the names.
+
+    What a component has from its option is there only if other runs with that option have another value.
+    """
+    values = {name: "none" if value == "{}" else value.strip('"') for name, value in record.settings.items()}
+    values |= own.following | own.chosen
+    told = [name for name in names if name in values and (name in own.chosen or _may_differ(name, own, found))]
+    return {name: values[name].removeprefix("gat_lightning.") for name in told}
+
+
+def _otherwise(table: dict[str, str], own: Options, base: dict[str, str], of_base: Options) -> dict[str, str]:
+    """The values that differ from the base's; not what the option gives, if the base has another option."""
+    return {
+        name: value
+        for name, value in table.items()
+        if base.get(name) != value and (name in own.chosen or _node(name, own) == _node(name, of_base))
+    }
+
+
+def _node(name: str, found: Options) -> str | None:
+    return found.chosen.get(name.rpartition(".")[0])
+
+
+def _may_differ(name: str, own: Options, found: Sequence[Options]) -> bool:
+    option = _node(name, own)
+    return option is None or any(
+        _node(name, each) == option and (name in each.chosen or name in own.following) for each in found
+    )
+
+
+def _closest_to_all(tables: Sequence[dict[str, str]]) -> int:
+    def distance(one: dict[str, str]) -> int:
+        return sum(one.get(name) != other.get(name) for other in tables for name in one.keys() | other.keys())
+
+    return min(range(len(tables)), key=lambda number: distance(tables[number]))
+
+
+def _of_models(models: Sequence[Record], settings: Sequence[Sequence[Record]], trained: dict[int, Label]) -> list[str]:
+    """The models' trainings with their files, or their paths without common parent folders, or their functions."""
     if not models:
         return []
     paths = [model.result.config.get("checkpoint") for model in models]
     files = [Path(path).absolute() for path in paths if path is not None]
-    common = Path(os.path.commonpath([*files, *(record.directory.absolute().parent for record in records)]))
-    inside = common != Path(common.anchor)
-    labels = []
+    folders = {
+        record.directory.absolute(): trained[id(records[0])].text
+        for records in settings
+        for record in records
+        if id(records[0]) in trained and not record.is_evaluation
+    }
+    everything = [record.directory.absolute().parent for records in settings for record in records]
+    common = Path(os.path.commonpath([*files, *everything]))
+    found = []
     for model, path in zip(models, paths, strict=True):
         if path is None:
-            labels.append(str(model.result.config["model"]["_target_"]).rpartition(".")[2])
+            found.append(str(model.result.config["model"]["_target_"]).rpartition(".")[2])
+            continue
+        file = Path(path).absolute()
+        home = next((folder for folder in folders if folder in file.parents), None)
+        if home is not None:
+            found.append(f"{folders[home]} ({file.relative_to(home)})")
         else:
-            labels.append(str(Path(path).absolute().relative_to(common)) if inside else path)
-    return _told_apart(labels, [model.settings for model in models])
-
-
-def _by_settings(tables: Sequence[dict[str, str]]) -> list[str]:
-    """Labels of the differing settings; of a differing component only its name, if that distinguishes the settings."""
-    different = _different(tables)
-    components = {name.removesuffix("._target_") for name in different if name.endswith("._target_")}
-    shown = [name for name in different if name.endswith("._target_") or not _inside(name, components)]
-    return _told_apart([_words(table, shown) for table in tables], tables)
+            found.append(str(file.relative_to(common)) if common != Path(common.anchor) else path)
+    return _told_apart(found, [model.settings for model in models])
 
 
 def _told_apart(texts: Sequence[str], tables: Sequence[dict[str, str]]) -> list[str]:
     """The labels; equal ones are extended by the settings in which they differ."""
-    labels = list(texts)
-    for text in [text for text, count in Counter(labels).items() if count > 1]:
-        same = [number for number, other in enumerate(labels) if other == text]
-        more = _different([tables[number] for number in same])
+    found = list(texts)
+    for text in [text for text, count in Counter(found).items() if count > 1]:
+        same = [number for number, other in enumerate(found) if other == text]
+        names = sorted(set().union(*(tables[number] for number in same)))
+        more = [name for name in names if len({tables[number].get(name) for number in same}) > 1]
         for number in same:
-            labels[number] = f"{text} {_words(tables[number], more)}".strip()
-    return labels
+            table = tables[number]
+            values = {name: "none" if table[name] == "{}" else table[name].strip('"') for name in more if name in table}
+            found[number] = f"{text} {_words(values)}".strip()
+    return found
 
 
-def _different(tables: Sequence[dict[str, str]]) -> list[str]:
-    """Names of the settings that differ."""
-    names = sorted(set().union(*tables))
-    return [name for name in names if len({table.get(name) for table in tables}) > 1]
-
-
-def _inside(name: str, components: set[str]) -> bool:
-    return any(name.startswith(f"{part}.") for part in components)
-
-
-def _words(table: dict[str, str], names: Sequence[str]) -> str:
-    words = []
-    for name in (name for name in names if name in table):
-        value = "none" if table[name] == "{}" else table[name].strip('"')
-        component = name.endswith("._target_")
-        words.append(f"{name.removesuffix('._target_')}={value.rpartition('.')[2] if component else value}")
-    return " ".join(words)
+def _words(values: dict[str, str]) -> str:
+    return " ".join(f"{name.removesuffix('._target_')}={value}" for name, value in values.items())

@@ -1,10 +1,10 @@
-"""Records of runs, read from their directories, and the conditions under which their figures are comparable."""
+"""Records of runs, read from their directories."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
+from gat_lightning.reporting.conditions import Conditions, data_name
+from gat_lightning.reporting.words import threat_words
 from gat_lightning.runs.layout import RESULT, RunDirectory
 from gat_lightning.runs.metric_names import MetricName, target_scores
 from gat_lightning.runs.result import EvaluationResult, TrainingResult, read_result
@@ -22,8 +24,6 @@ _NOT_A_SETTING = (
 )  # fmt: skip
 _FOLLOW_THE_SEED = ("data.seed", "weighting.seed")
 _THE_MODEL = ("checkpoint", "model", "weights", "normalize")
-_NAMED_BY_THEIR_FILES = {"Arrays": "path", "Images": "root"}
-_USUAL_TARGET = "class"
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,14 @@ class Record:
     Attributes:
         directory: directory of the run.
         result: what it recorded.
+        renamed: other names of views, where runs beside it were tested with other attacks of the same name.
+        whole_split: number of images of the test split, as far as runs beside it say.
     """
 
     directory: Path
     result: TrainingResult | EvaluationResult
+    renamed: Mapping[str, str] = field(default_factory=dict, compare=False)
+    whole_split: int | None = field(default=None, compare=False)
 
     @property
     def is_evaluation(self) -> bool:
@@ -93,7 +97,7 @@ class Record:
     @property
     def images(self) -> int | None:
         """Number of images of its test scores; None for the whole split of unknown size."""
-        return self.result.images
+        return self.whole_split if self.result.images is None and not self.is_limited else self.result.images
 
     @property
     def is_limited(self) -> bool:
@@ -103,9 +107,19 @@ class Record:
         batches = (self.configuration.get("trainer") or {}).get("limit_test_batches")
         return batches is not None and not (isinstance(batches, float) and batches == 1)  # 1 is one batch, 1.0 all
 
+    @property
+    def tested(self) -> tuple[int | None, str]:
+        """The number of images of its test scores, and the subset that they are; equal for equal images."""
+        subset = json.dumps(self._spelled.get("images")) if self.is_evaluation else str(self.is_limited)
+        return self.images, subset if self.is_limited else ""
+
     def attacks(self, view: str) -> dict[str, dict[str, Any]]:
-        """Settings of the attacks of a view, by name."""
-        return (attacks_behind if self.is_evaluation else attacks_in_test)(self.result.config, view)
+        """Settings of the attacks of a view, by name, as the first version would have had them."""
+        return (attacks_behind if self.is_evaluation else attacks_in_test)(self._spelled, view)
+
+    @cached_property
+    def _spelled(self) -> dict[str, Any]:
+        return first_spelling(self.result.config)
 
     def scores(self, checkpoint: str) -> dict[MetricName, float]:
         """The target's test metrics of a checkpoint.
@@ -114,11 +128,17 @@ class Record:
         0.5``.
         """
         metrics = self.metrics(checkpoint)
-        return {
-            replace(name, view=f"{name.view}{self._other_threat(name.view)}"): float(metrics[str(name)])
-            for name in target_scores(metrics, "test")
-            if metrics[str(name)] is not None
-        }
+        return {shown: float(metrics[str(name)]) for shown, name in self.recorded(checkpoint).items()}
+
+    def recorded(self, checkpoint: str) -> dict[MetricName, MetricName]:
+        """The names under which :meth:`scores` are in the run's own files."""
+        metrics = self.metrics(checkpoint)
+        names = [name for name in target_scores(metrics, "test") if metrics[str(name)] is not None]
+        return {replace(name, view=self.shown(name.view)): name for name in names}
+
+    def shown(self, view: str) -> str:
+        """Name of a view in a report."""
+        return self.renamed.get(view, f"{view}{self._other_threat(view)}")
 
     def metrics(self, checkpoint: str) -> dict[str, Any]:
         """All metrics of a checkpoint. Other models have a single checkpoint, whatever its name."""
@@ -136,7 +156,7 @@ class Record:
     def _other_threat(self, view: str) -> str:
         usual = self.conditions.threat
         threat = Threat.of_evaluation(self.result.config, view) if self.is_evaluation else None
-        return "" if None in (usual, threat) or usual == threat else f" {threat}"
+        return "" if usual is None or threat is None or usual == threat else f" {threat_words(threat)}"
 
     def history(self) -> list[dict[str, str]]:
         """Rows of ``metrics.csv``; empty if there is no such file."""
@@ -201,40 +221,3 @@ def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}{key}.")
     else:
         yield prefix.rstrip("."), json.dumps(node)
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Data set with its target, and the threat model of the test.
-
-    Attributes:
-        data: name of the data set, such as ``Digits``, ``CheXpert edema`` or ``Images pictures/pets``; empty if
-            unknown.
-        threat: threat model; None if unknown.
-    """
-
-    data: str
-    threat: Threat | None
-
-    def __str__(self) -> str:
-        return ", ".join(str(part) for part in (self.data or "unknown data", self.threat) if part is not None)
-
-
-def data_name(data: Mapping[str, Any], usual: Mapping[str, Any] | None = None) -> str:
-    """Name of the data set that settings of ``data`` select.
-
-    Args:
-        data: settings of a training or of an evaluation.
-        usual: settings of the evaluated model's training. A folder or file of the same name counts as the same data set
-            in another place.
-    """
-    kind = str(data.get("_target_", "")).rpartition(".")[2]
-    words = [kind]
-    place = _NAMED_BY_THEIR_FILES.get(kind)
-    if place is not None and data.get(place) is not None:
-        before = (usual or {}).get(place)
-        moved = before is not None and Path(before).name == Path(data[place]).name
-        words.append(str(before if moved else data[place]))
-    if data.get("target", _USUAL_TARGET) != _USUAL_TARGET:
-        words.append(str(data["target"]))
-    return " ".join(filter(None, words))

@@ -68,8 +68,8 @@ class Comparison:
             verdict = "Different proportions of errors (reject H0)"
             lines += [
                 f"- Model '{pair.first}' VS '{pair.second}'",
-                f"  statistic={test.statistic:.3f}, p-value={test.p_value:.3f}"
-                f" ({test.kind}{over}; Holm-adjusted p-value={pair.adjusted_p_value:.3f})",
+                f"  statistic={test.statistic:.3f}, p-value{_p(test.p_value)}"
+                f" ({test.kind}{over}; Holm-adjusted p-value{_p(pair.adjusted_p_value)})",
                 f"  both right {test.both_right}, only '{pair.first}' {test.only_first_right},"
                 f" only '{pair.second}' {test.only_second_right}, both wrong {test.both_wrong}",
                 f"  {verdict if pair.reject else 'Same proportions of errors (fail to reject H0)'}",
@@ -131,3 +131,7 @@ def compare_pairs(pairs: Sequence[NamedPair], level: float = 0.05) -> Comparison
         for ((first, _), (second, _), _), test, p_value in zip(pairs, tests, adjusted, strict=True)
     )
     return Comparison(tuple(found), level)
+
+
+def _p(value: float) -> str:
+    return f"={value:.3f}" if value >= 0.001 else "<0.001"

@@ -1,0 +1,82 @@
+"""Words for what runs record under short names: attacks, metrics, radii, p-values and times."""
+
+import math
+import re
+
+from gat_lightning.evaluation.threat import Threat
+from gat_lightning.runs.metric_names import CLEAN, WORST, MetricName
+
+_VIEWS = {
+    CLEAN: "clean", WORST: "worst", "autoattack": "AutoAttack", "apgd_ce": "APGD-CE", "apgd_t": "APGD-T",
+    "square": "Square", "fab": "FAB", "cw": "C&W", "fgsm": "FGSM", "bim": "BIM", "mim": "MIM",
+}  # fmt: skip
+_NORMS = {"Linf": "L∞", "L2": "L2", "L1": "L1"}
+_METRICS = {"accuracy": "accuracy", "auroc": "AUROC", "mae": "mean absolute error", "l1": "L1 error"}
+
+
+def view_words(view: str) -> str:
+    """A view as papers name it: ``PGD-20`` for ``pgd20``, with what follows the name: ``PGD-20 L2 0.5``."""
+    return re.sub(r"\w+", lambda found: _attack(found[0]), view)
+
+
+def _attack(name: str) -> str:
+    steps = re.fullmatch(r"pgd(\d+)", name)
+    return f"PGD-{steps[1]}" if steps else _VIEWS.get(name, name)
+
+
+def metric_words(metric: MetricName) -> str:
+    """Header of a column: ``PGD-20 accuracy (%)``."""
+    unit = " (%)" if metric.is_share else ""
+    return f"{view_words(metric.view)} {_METRICS.get(metric.metric, metric.metric)}{unit}"
+
+
+def axis_words(metric: MetricName) -> str:
+    """Label of an axis: ``accuracy under AutoAttack``."""
+    name = _METRICS.get(metric.metric, metric.metric)
+    view = metric.view.partition(" ")[0]
+    where = {CLEAN: "on clean images", WORST: f"under the {view_words(metric.view)} attack"}
+    return f"{name} {where.get(view, f'under {view_words(metric.view)}')}"
+
+
+def radius_words(eps: float) -> str:
+    """A radius as people type it: ``0.15``, or ``8/255`` where no short decimal number is equal."""
+    short = f"{eps:.4g}"
+    levels = 255 * eps
+    if not math.isclose(float(short), eps, rel_tol=1e-9) and math.isclose(levels, round(levels), rel_tol=1e-6):
+        return f"{round(levels)}/255"
+    return short
+
+
+def threat_words(threat: Threat) -> str:
+    """``Linf 8/255``, with the attacked tasks where they are not the target alone."""
+    return f"{threat.norm} {radius_words(threat.eps)}{_tasks(threat)}"
+
+
+def threat_symbols(threat: Threat) -> str:
+    """``L∞, ε = 8/255``."""
+    return f"{_NORMS.get(threat.norm, threat.norm)}, ε = {radius_words(threat.eps)}{_tasks(threat)}"
+
+
+def p_words(p_value: float) -> str:
+    """``0.012``; ``< 0.001`` below that."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def time_unit(seconds: float) -> tuple[str, int]:
+    """The unit for times up to this one, and its length in seconds."""
+    return next(((unit, length) for unit, length in (("h", 3600), ("min", 60)) if seconds >= length), ("s", 1))
+
+
+def time_words(seconds: float) -> str:
+    """``45 s``, ``3.2 min`` or ``1.5 h``."""
+    unit, length = time_unit(seconds)
+    return f"{seconds / length:.{0 if length == 1 else 1}f} {unit}"
+
+
+def counted(number: int, what: str) -> str:
+    """``1 seed``, ``1,000 images``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _tasks(threat: Threat) -> str:
+    return "" if threat.tasks == "target" else f" {threat.tasks}"

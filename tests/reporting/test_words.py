@@ -1,0 +1,52 @@
+"""Words of a report."""
+
+from __future__ import annotations
+
+import pytest
+
+from gat_lightning.evaluation.threat import Threat
+from gat_lightning.reporting.words import (
+    axis_words,
+    metric_words,
+    p_words,
+    radius_words,
+    threat_symbols,
+    threat_words,
+    time_words,
+    view_words,
+)
+from gat_lightning.runs.metric_names import MetricName
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("pgd20", "PGD-20"),
+        ("apgd_t", "APGD-T"),
+        ("pgd20 L2 0.5", "PGD-20 L2 0.5"),
+        ("worst of pgd20, autoattack", "worst of PGD-20, AutoAttack"),
+        ("mine", "mine"),
+    ],
+)
+def test_a_view_has_the_name_that_papers_give_it(view: str, words: str) -> None:
+    assert view_words(view) == words
+
+
+def test_axes_and_headers_are_in_words() -> None:
+    assert axis_words(MetricName("test", "clean", "accuracy")) == "accuracy on clean images"
+    assert axis_words(MetricName("test", "autoattack", "auroc")) == "AUROC under AutoAttack"
+    assert metric_words(MetricName("test", "cw", "mae")) == "C&W mean absolute error"
+
+
+@pytest.mark.parametrize("typed", ["8/255", "1/255", "128/255"])
+def test_a_radius_is_written_as_it_is_typed(typed: str) -> None:
+    levels, _, most = typed.partition("/")
+    assert radius_words(int(levels) / int(most)) == typed
+    assert [radius_words(eps) for eps in (0.15, 0.5, 12.0, 1.0)] == ["0.15", "0.5", "12", "1"]
+    assert threat_words(Threat("Linf", 8 / 255, "all")) == "Linf 8/255 all"
+    assert threat_symbols(Threat("L2", 0.5)) == "L2, ε = 0.5"
+
+
+def test_small_p_values_and_times_are_short() -> None:
+    assert [p_words(p) for p in (0.5, 0.001, 0.0009, 0.0)] == ["0.500", "0.001", "< 0.001", "< 0.001"]
+    assert [time_words(seconds) for seconds in (45, 192, 5400)] == ["45 s", "3.2 min", "1.5 h"]
