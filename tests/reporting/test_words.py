@@ -9,9 +9,7 @@ from gat_lightning.reporting.words import (
     axis_words,
     metric_words,
     p_words,
-    radius_words,
     threat_symbols,
-    threat_words,
     time_words,
     view_words,
 )
@@ -38,12 +36,8 @@ def test_axes_and_headers_are_in_words() -> None:
     assert metric_words(MetricName("test", "cw", "mae")) == "C&W mean absolute error"
 
 
-@pytest.mark.parametrize("typed", ["8/255", "1/255", "128/255"])
-def test_a_radius_is_written_as_it_is_typed(typed: str) -> None:
-    levels, _, most = typed.partition("/")
-    assert radius_words(int(levels) / int(most)) == typed
-    assert [radius_words(eps) for eps in (0.15, 0.5, 12.0, 1.0)] == ["0.15", "0.5", "12", "1"]
-    assert threat_words(Threat("Linf", 8 / 255, "all")) == "Linf 8/255 all"
+def test_a_threat_is_in_symbols() -> None:
+    assert threat_symbols(Threat("Linf", 8 / 255, "all")) == "L∞, ε = 8/255 all"
     assert threat_symbols(Threat("L2", 0.5)) == "L2, ε = 0.5"
 
 

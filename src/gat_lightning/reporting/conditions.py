@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from gat_lightning.evaluation.threat import Threat
-from gat_lightning.reporting.words import threat_words
 
 _NAMED_BY_THEIR_FILES = {"Arrays": "path", "Images": "root"}
 _USUAL_TARGET = "class"
@@ -26,7 +25,7 @@ class Conditions:
     threat: Threat | None
 
     def __str__(self) -> str:
-        threat = [] if self.threat is None else [threat_words(self.threat)]
+        threat = [] if self.threat is None else [str(self.threat)]
         return ", ".join([self.data or "unknown data", *threat])
 
 

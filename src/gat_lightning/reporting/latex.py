@@ -2,9 +2,9 @@
 
 import re
 
+from gat_lightning.attacks.budget import Radius
 from gat_lightning.reporting.conditions import Conditions
 from gat_lightning.reporting.summary import Cell, Summary
-from gat_lightning.reporting.words import radius_words
 
 _NORMS = {"Linf": "$L_\\infty$", "L2": "$L_2$", "L1": "$L_1$"}
 
@@ -42,7 +42,7 @@ def _caption(conditions: Conditions) -> str:
     if threat is None:
         return f"Results on {data}."
     norm = _NORMS.get(threat.norm, _escaped(threat.norm))
-    return f"Results on {data}, attacks in {norm} with $\\varepsilon = {radius_words(threat.eps)}$."
+    return f"Results on {data}, attacks in {norm} with $\\varepsilon = {Radius(threat.eps)}$."
 
 
 def _label(conditions: Conditions) -> str:

@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
 from gat_lightning.reporting.conditions import Conditions, data_name
-from gat_lightning.reporting.words import threat_words
 from gat_lightning.runs.layout import RESULT, RunDirectory
 from gat_lightning.runs.metric_names import MetricName, target_scores
 from gat_lightning.runs.result import EvaluationResult, TrainingResult, read_result
@@ -110,16 +109,12 @@ class Record:
     @property
     def tested(self) -> tuple[int | None, str]:
         """The number of images of its test scores, and the subset that they are; equal for equal images."""
-        subset = json.dumps(self._spelled.get("images")) if self.is_evaluation else str(self.is_limited)
-        return self.images, subset if self.is_limited else ""
+        subset = first_spelling({"images": self.result.config.get("images")})["images"] if self.is_evaluation else ""
+        return self.images, str(subset) if self.is_limited else ""
 
     def attacks(self, view: str) -> dict[str, dict[str, Any]]:
         """Settings of the attacks of a view, by name, as the first version would have had them."""
-        return (attacks_behind if self.is_evaluation else attacks_in_test)(self._spelled, view)
-
-    @cached_property
-    def _spelled(self) -> dict[str, Any]:
-        return first_spelling(self.result.config)
+        return (attacks_behind if self.is_evaluation else attacks_in_test)(self.result.config, view)
 
     def scores(self, checkpoint: str) -> dict[MetricName, float]:
         """The target's test metrics of a checkpoint.
@@ -156,7 +151,7 @@ class Record:
     def _other_threat(self, view: str) -> str:
         usual = self.conditions.threat
         threat = Threat.of_evaluation(self.result.config, view) if self.is_evaluation else None
-        return "" if usual is None or threat is None or usual == threat else f" {threat_words(threat)}"
+        return "" if usual is None or threat is None or usual == threat else f" {threat}"
 
     def history(self) -> list[dict[str, str]]:
         """Rows of ``metrics.csv``; empty if there is no such file."""

@@ -14,7 +14,7 @@ from gat_lightning.evaluation.statistics.comparison import NamedPair
 from gat_lightning.evaluation.threat import Threat
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
-from gat_lightning.reporting.words import counted, p_words, threat_words, view_words
+from gat_lightning.reporting.words import counted, p_words, view_words
 from gat_lightning.runs.metric_names import WORST
 
 LEVEL = 0.05
@@ -128,8 +128,7 @@ def _attacks(record: Record) -> str:
     """Such as ``the worst of PGD-20 (Linf 0.15) and Square (Linf 0.15)``."""
     threats = {name: Threat.of_evaluation(record.result.config, name) for name in record.attacks(WORST)}
     names = [
-        view_words(name) if threat is None else f"{view_words(name)} ({threat_words(threat)})"
-        for name, threat in threats.items()
+        view_words(name) if threat is None else f"{view_words(name)} ({threat})" for name, threat in threats.items()
     ]
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     return listed if len(names) == 1 else f"the worst of {listed}"

@@ -1,8 +1,8 @@
 """Words for what runs record under short names: attacks, metrics, radii, p-values and times."""
 
-import math
 import re
 
+from gat_lightning.attacks.budget import Radius
 from gat_lightning.evaluation.threat import Threat
 from gat_lightning.runs.metric_names import CLEAN, WORST, MetricName
 
@@ -38,23 +38,10 @@ def axis_words(metric: MetricName) -> str:
     return f"{name} {where.get(view, f'under {view_words(metric.view)}')}"
 
 
-def radius_words(eps: float) -> str:
-    """A radius as people type it: ``0.15``, or ``8/255`` where no short decimal number is equal."""
-    short = f"{eps:.4g}"
-    levels = 255 * eps
-    if not math.isclose(float(short), eps, rel_tol=1e-9) and math.isclose(levels, round(levels), rel_tol=1e-6):
-        return f"{round(levels)}/255"
-    return short
-
-
-def threat_words(threat: Threat) -> str:
-    """``Linf 8/255``, with the attacked tasks where they are not the target alone."""
-    return f"{threat.norm} {radius_words(threat.eps)}{_tasks(threat)}"
-
-
 def threat_symbols(threat: Threat) -> str:
     """``L∞, ε = 8/255``."""
-    return f"{_NORMS.get(threat.norm, threat.norm)}, ε = {radius_words(threat.eps)}{_tasks(threat)}"
+    tasks = "" if threat.tasks == "target" else f" {threat.tasks}"
+    return f"{_NORMS.get(threat.norm, threat.norm)}, ε = {Radius(threat.eps)}{tasks}"
 
 
 def p_words(p_value: float) -> str:
@@ -76,7 +63,3 @@ def time_words(seconds: float) -> str:
 def counted(number: int, what: str) -> str:
     """``1 seed``, ``1,000 images``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _tasks(threat: Threat) -> str:
-    return "" if threat.tasks == "target" else f" {threat.tasks}"
