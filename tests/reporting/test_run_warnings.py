@@ -23,6 +23,9 @@ STARVED = "class/adv got only 0.0% of the weight: 'class' hardly becomes robust.
 def test_warnings_that_differ_in_numbers_alone_are_one(tmp_path: Path) -> None:
     for seed in range(2):
         (training(tmp_path, str(seed), seed, task="none") / "gat.log").write_text(LOG.format(epoch=seed + 3))
+    newer = training(tmp_path, "2", 2, task="none")
+    record = json.loads((newer / "result.json").read_text()) | {"warnings": [f"Epoch 9: {STARVED}"]}
+    (newer / "result.json").write_text(json.dumps(record))
     other = evaluation(training(tmp_path, "other", task="macro"), "pgd", 0.4, pgd20=ATTACK) / "result.json"
     checks = {"best": {"pgd20": {"images": 200, "non_finite": 3, "zero_gradient": 0.0}}}
     more = {"checks": checks, "notes": ["FAB was left out: it needs classes."]}
@@ -31,7 +34,7 @@ def test_warnings_that_differ_in_numbers_alone_are_one(tmp_path: Path) -> None:
     texts = [(each.setting, each.seeds, each.text) for each in found]
     assert texts[0] == ("task=macro", [0], "FAB was left out: it needs classes.")
     assert texts[1][2].startswith("test/pgd20: 3 of 200 outputs are NaN or infinite")
-    assert texts[2:] == [("task=none", [0, 1], f"Epoch 3: {STARVED}")]
+    assert texts[2:] == [("task=none", [0, 1, 2], f"Epoch 3: {STARVED}")]
 
 
 def test_the_page_lists_them_and_marks_the_rows(tmp_path: Path) -> None:

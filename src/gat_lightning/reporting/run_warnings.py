@@ -1,4 +1,4 @@
-"""Warnings of runs: what a training or an evaluation logged, and what an evaluation left out."""
+"""Warnings of runs: what a training or an evaluation warned of, and what an evaluation left out."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from gat_lightning.evaluation.doubts import OutputCheck, non_finite_outputs, zer
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.records import Record
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.result import EvaluationResult
+from gat_lightning.runs.result import EvaluationResult, TrainingResult
 
 _ENTRY = re.compile(r"\[[^]]+\]\[(?P<logger>[\w.]+)\]\[(?P<level>[A-Z]+)\] - (?P<text>.*)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -41,7 +41,8 @@ def warnings(groups: Sequence[Group]) -> list[Warned]:
 
 
 def _of_run(record: Record) -> Iterator[str]:
-    yield from _logged(RunDirectory(record.directory))
+    recorded = record.result.warnings if isinstance(record.result, TrainingResult) else []
+    yield from recorded or _logged(RunDirectory(record.directory))
     if isinstance(record.result, EvaluationResult):
         yield from record.result.notes
     for checks in record.result.checks.values():
