@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gat_lightning.commands.report import run
-from gat_lightning.reporting.records import collect, data_name
+from gat_lightning.reporting.conditions import data_name
+from gat_lightning.reporting.records import collect
 from gat_lightning.runs.metric_names import MetricName
 from support.run_records import ATTACK, cells, config, evaluation, table, training, write
 

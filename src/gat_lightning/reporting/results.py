@@ -57,10 +57,7 @@ class Results:
         if any(cell.summary is not None and cell.summary.n > 1 for cell in cells):
             found.append("±: standard deviation over the seeds.")
         if any(cell.interval is not None for cell in cells):
-            found.append(
-                "Ranges are 95 % intervals: over the seeds where a setting has three (Student's t), else over the test"
-                " images."
-            )
+            found.append("Ranges: 95 % intervals, over three seeds or more (Student's t), else over the test images.")
         found += [text for column in self.summary.columns if (text := self._worst(column.metric))]
         return [*found, *([EXPLANATION] if any(cell.best for cell in cells) else [])]
 
@@ -80,10 +77,8 @@ class Results:
             if record.shown(WORST) == metric.view
             for name in record.attacks(WORST)
         }
-        return (
-            f"{metric_words(metric)}: an image counts as right only if no attack of these fools the model:"
-            f" {', '.join(view_words(name) for name in sorted(behind))}."
-        )
+        names = ", ".join(view_words(name) for name in sorted(behind))
+        return f"{metric_words(metric)}: images that are right under all of {names}."
 
 
 def results(

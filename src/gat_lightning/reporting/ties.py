@@ -17,9 +17,8 @@ from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import MetricName
 
 EXPLANATION = (
-    "Bold: the best of a column and all that a test cannot tell from it at 5 % (Holm's correction over the column):"
-    " Student's t-test over the seeds where both have three, else a test over the test images, McNemar's where the"
-    " outcome of each image was kept."
+    "Bold: the best of a column, and what a test cannot tell from it (5 %, Holm's correction): Student's t-test over"
+    " three seeds or more, else McNemar's or a z-test over the test images."
 )
 
 
