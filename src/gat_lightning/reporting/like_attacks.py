@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gat_lightning.reporting.records import Record
-from gat_lightning.runs.metric_names import CLEAN, WORST, target_scores
+from gat_lightning.runs.metric_names import WORST
 
 _UNSET = "unset"
 
@@ -31,20 +31,16 @@ def renamed(records: Sequence[Record]) -> list[Record]:
 
 
 def strongest_alone(record: Record, view: str) -> bool:
-    """Whether a view is the worst case over a single attack, which has a view of its own."""
-    return view.partition(" ")[0] == WORST and len(record.attacks(WORST)) == 1
+    """Whether a recorded view is the worst case over a single attack, which has a view of its own."""
+    return view == WORST and len(json.loads(record.faced.get(WORST, "{}"))) == 1
 
 
 def _variants(records: Sequence[Record]) -> dict[str, dict[tuple[int, str], str]]:
     """The attacks of each view in JSON, by the number of the run and the view's name there."""
     found: dict[str, dict[tuple[int, str], str]] = {}
     for number, record in enumerate(records):
-        metrics = {name for measured in record.result.metrics.values() for name in measured or ()}
-        for name in {name.view for name in target_scores(metrics, "test")}:
-            attacks = record.attacks(name)
-            if name != CLEAN and attacks:
-                shown = record.shown(name)
-                found.setdefault(shown, {})[number, name] = json.dumps(attacks, sort_keys=True, default=str)
+        for view, attacks in record.faced.items():
+            found.setdefault(record.shown(view), {})[number, view] = attacks
     return found
 
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from gat_lightning.evaluation.threat import Threat, attacks_behind, attacks_in_test
 from gat_lightning.reporting.conditions import Conditions, data_name
 from gat_lightning.runs.layout import RESULT, RunDirectory
-from gat_lightning.runs.metric_names import MetricName, target_scores
+from gat_lightning.runs.metric_names import CLEAN, MetricName, target_scores
 from gat_lightning.runs.result import EvaluationResult, TrainingResult, read_result
 from gat_lightning.runs.settings_history import first_spelling
 
@@ -115,6 +115,13 @@ class Record:
     def attacks(self, view: str) -> dict[str, dict[str, Any]]:
         """Settings of the attacks of a view, by name, as the first version would have had them."""
         return (attacks_behind if self.is_evaluation else attacks_in_test)(self.result.config, view)
+
+    @cached_property
+    def faced(self) -> dict[str, str]:
+        """The attacks of each attacked view of its test scores, in JSON."""
+        metrics = {name for measured in self.result.metrics.values() for name in measured or ()}
+        found = {name.view: self.attacks(name.view) for name in target_scores(metrics, "test") if name.view != CLEAN}
+        return {view: json.dumps(attacks, sort_keys=True) for view, attacks in found.items() if attacks}
 
     def scores(self, checkpoint: str) -> dict[MetricName, float]:
         """The target's test metrics of a checkpoint.
