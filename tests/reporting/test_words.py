@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gat_lightning.attacks.budget import Radius
 from gat_lightning.evaluation.threat import Threat
 from gat_lightning.reporting.words import (
     axis_words,
@@ -37,7 +38,7 @@ def test_axes_and_headers_are_in_words() -> None:
 
 
 def test_a_threat_is_in_symbols() -> None:
-    assert threat_symbols(Threat("Linf", 8 / 255, "all")) == "L∞, ε = 8/255 all"
+    assert threat_symbols(Threat("Linf", Radius("8/255"), "all")) == "L∞, ε = 8/255 all"
     assert threat_symbols(Threat("L2", 0.5)) == "L2, ε = 0.5"
 
 
