@@ -99,11 +99,12 @@ def _scatter(axes: Axes, points: Sequence[Point], signs: Sequence[int]) -> None:
     means = np.array([point.mean for point in points])
     many = len(points) > MOST_NAMED
     for place, point in enumerate(points):
-        colour = COLOURS[0] if many else COLOURS[place]
+        colour, marker, size = (COLOURS[0], "o", 30) if many else (COLOURS[place], MARKERS[place], 70)
         if len(point.runs) > 1:
-            axes.scatter(*point.runs.T, s=12, color=colour, alpha=0.35, linewidths=0)
-        style = {"edgecolors": "black", "linewidths": 0.6, "zorder": 3, "s": 30 if many else 70}
-        axes.scatter(*point.mean, color=colour, marker="o" if many else MARKERS[place], label=point.label, **style)
+            axes.scatter(point.runs[:, 0], point.runs[:, 1], s=12, color=colour, alpha=0.35, linewidths=0)
+        x, y = point.mean[:1], point.mean[1:]
+        edge = {"edgecolors": "black", "linewidths": 0.6, "zorder": 3}
+        axes.scatter(x, y, s=size, color=colour, marker=marker, label=point.label, **edge)  # type: ignore[arg-type]
     best = np.unique(means[pareto(means * signs)], axis=0)
     if len(best) > 1:  # one point is no line
         axes.plot(*best.T, color="black", linewidth=1.4, linestyle="--", zorder=4, label=FRONT)
