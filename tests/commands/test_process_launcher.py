@@ -92,9 +92,11 @@ def test_a_number_of_processes_that_cannot_be_is_refused(jobs):
         ProcessLauncher(jobs)
 
 
-def test_a_process_ends_with_the_one_that_started_it(monkeypatch):
-    parents = iter([7, 1])
+@pytest.mark.parametrize("seen", [[7], []], ids=["while it starts", "before it has started"])
+def test_a_process_ends_with_the_one_that_started_it(monkeypatch, seen):
+    parents = iter(seen)
     monkeypatch.setenv(PARENT, "7")
     monkeypatch.setattr(os, "getppid", lambda: next(parents, 1))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     with stopping_at_once(), pytest.raises(Stopped):
         _ = end_with_parent(), threading.Event().wait(10)

@@ -32,15 +32,15 @@ PARENT = "GAT_LIGHTNING_PARENT"
 
 
 def end_with_parent() -> None:
-    """Send this process SIGTERM once the one that started it, which :data:`PARENT` says, has ended."""
-    parent = os.getppid()
+    """Send this process SIGTERM once the one that started it, if :data:`PARENT` says so, has ended."""
+    parent = os.environ.get(PARENT)
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while str(os.getppid()) == parent:
             time.sleep(1)  # nothing tells
         os.kill(os.getpid(), signal.SIGTERM)
 
-    if os.environ.get(PARENT) == str(parent):
+    if parent is not None:
         threading.Thread(target=watch, daemon=True).start()
 
 
