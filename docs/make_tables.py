@@ -155,8 +155,8 @@ def _benchmark(name: str) -> str:
     return f"\n`{found['command']}`\n\n{benchmarks.markdown(found)}"
 
 
-def _listing(moment: str) -> str:
-    found = (ROOT / "results" / "slurm" / f"{moment}.txt").read_text()
+def _listing(name: str) -> str:
+    found = (ROOT / "results" / f"{name}.txt").read_text()
     return f"\n```\n{found}```\n"
 
 
@@ -176,10 +176,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "methods": partial(_report, "methods"),
     "digits_fast": partial(_report, "fast"),
     "overfitting": _overfitting,
-    "runs_before": partial(_listing, "before"),
-    "runs_during": partial(_listing, "during"),
-    "runs_left": partial(_listing, "left"),
-    "runs_after": partial(_listing, "after"),
+    "first_run": partial(_listing, "first_run/printed"),
+    "runs_before": partial(_listing, "slurm/before"),
+    "runs_during": partial(_listing, "slurm/during"),
+    "runs_left": partial(_listing, "slurm/left"),
+    "runs_after": partial(_listing, "slurm/after"),
     "cpu": partial(_benchmark, "cpu"),
     "fast": partial(_benchmark, "fast"),
     "autoattack": partial(_benchmark, "autoattack"),

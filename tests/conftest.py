@@ -36,10 +36,10 @@ def _no_command_before():
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory):
     """Directory and result of a whole run of two short epochs."""
-    from support.training_runs import trained
+    from support.training_runs import CURVES, trained
 
     directory = tmp_path_factory.mktemp("runs") / "quickstart"
-    return directory, trained(directory)
+    return directory, trained(directory, CURVES)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from sklearn.metrics import confusion_matrix as reference
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from gat_lightning.attacks import PGD, ClassifierProblem
 from gat_lightning.errors import UserError
 from gat_lightning.figures.confusion import confusion_before_and_after, confusion_matrix
-from gat_lightning.figures.gallery import attack_panels
+from gat_lightning.figures.gallery import adversarial_gallery, attack_panels
 from gat_lightning.figures.loss_contour import loss_contour, loss_surface
 from gat_lightning.figures.robustness_curve import accuracy_against_eps
 
@@ -117,3 +118,28 @@ def test_accuracy_curve(tmp_path: Path) -> None:
     for broken in ({}, {"a": {}}):
         with pytest.raises(UserError, match="at least one eps"):
             accuracy_against_eps(broken, tmp_path / "no.png")
+
+
+def test_the_gallery_shows_answers_to_both_images_and_the_scale(
+    tmp_path: Path, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that looks at one pixel alone, whose class an attack of 0.2 turns."""
+
+    class OnePixel(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            lit = x[:, 0, 0, 0] - 0.4
+            return torch.stack([-lit, lit], 1)
+
+    shown: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: shown.append(figure))
+    pictures = images[:2].clone()
+    pictures[:, 0, 0, 0] = torch.tensor([0.1, 0.5])
+    attack = PGD(eps=0.2, steps=5, random_start="none")
+    adversarial_gallery(
+        {"this model": OnePixel()}, pictures, torch.tensor([0, 1]), ["off", "on"], attack, tmp_path / "x.png"
+    )
+    titles = [axes.get_title() for axes in shown[0].axes]
+    assert titles == ["is off", "is on", "clean: off", "clean: on", "attacked: off", "attacked: off"]
+    colours = [axes.title.get_color() for axes in shown[0].axes[2:]]
+    assert len(set(colours[:3])) == 1 != len(set(colours[2:]))
+    assert shown[0].axes[2].get_ylabel().split() == ["perturbation", "±51/255"]

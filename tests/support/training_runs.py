@@ -16,6 +16,7 @@ TINY = [
     "trainer.accelerator=cpu",
     "trainer.max_epochs=2",
     "trainer.log_every_n_steps=1",
+    "~callbacks.curves",
     "data.fraction=0.2",
     "data.batch_size=64",
     "encoder.width=4",
@@ -23,6 +24,8 @@ TINY = [
     "validation.attack.steps=2",
     "test.attack.steps=2",
 ]
+CURVES = "+callbacks.curves._target_=gat_lightning.training.callbacks.Curves"
+"""Draws the learning curves, which tiny runs leave out."""
 MEASURED = ("images_per_second", "peak_memory_gib")
 """Columns that differ between equal runs."""
 SHORT = ["trainer.max_epochs=1", "data.fraction=0.1", "+trainer.limit_test_batches=1"]

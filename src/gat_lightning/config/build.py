@@ -40,6 +40,7 @@ from gat_lightning.tasks import (
 from gat_lightning.training.callbacks.catastrophic_overfitting import CatastrophicOverfittingGuard
 from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
 from gat_lightning.training.callbacks.numerics import Numerics
+from gat_lightning.training.callbacks.training_doubts import TrainingDoubts
 from gat_lightning.training.callbacks.unlabelled_images import UnlabelledImages
 from gat_lightning.training.extra_passes import check_second_pass
 from gat_lightning.training.launcher import watch_ranks
@@ -259,6 +260,7 @@ def build_trainer(config: DictConfig, precision: str = FULL) -> pl.Trainer:
     own = [
         Numerics(config.engine.tf32),
         CheckpointPaths(),
+        TrainingDoubts(),
         *([] if fall is None else [CatastrophicOverfittingGuard(fall)]),
         *([UnlabelledImages()] if needs_unlabelled(config) else []),
     ]

@@ -34,7 +34,10 @@ def adversarial_gallery(
     *,
     columns: int = 4,
 ) -> Path:
-    """Draw clean images, and for each model the perturbation, the adversarial image and the prediction.
+    """Draw clean images, and for each model the perturbation, the adversarial image and what the model says of both.
+
+    The perturbations of a model are scaled to its largest change, which the row's name gives in grey levels of 255;
+    white means no change.
 
     Args:
         models: single-task classifiers in eval mode, by display name.
@@ -46,28 +49,46 @@ def adversarial_gallery(
         problem: makes the attack problem of a model and labels; ``BinaryProblem`` for models with one logit.
         columns: maximum number of images side by side.
     """
-    rows = ["clean", *(name for model in models for name in ("perturbation", model))]
-    longest = max(len(name) for name in classes) + len("says ")
+    found = {name: _attacked(model, images, labels, attack, problem) for name, model in models.items()}
+    rows = ["clean"]
+    for name, (adversarial, _, _) in found.items():
+        rows += [_scale(adversarial - images), name]
+    longest = max(len(name) for name in classes) + len("attacked: ")
     figure, axes = tiles(rows, len(images), longest, columns=columns)
     for column, label in enumerate(labels.tolist()):
-        show_image(axes[0, column], images[column], classes[label])
-    for position, model in enumerate(models.values()):
-        generator = BatchGenerator(Shard.whole(len(images)), "gallery")
-        decision = problem(model, labels)
-        adversarial = attack(decision, images, generator)
-        with torch.no_grad():
-            said = decide(decision.logits(adversarial))
-        upper, lower = axes[1 + 2 * position], axes[2 + 2 * position]
-        reach = (adversarial - images).abs().amax().clamp(min=1e-12)
-        for column in range(len(images)):
-            right = bool(said[column] == labels[column])
-            difference = (adversarial[column] - images[column]) / (2 * reach) + 0.5
-            show_image(upper[column], difference, cmap="RdBu_r")
-            answer = f"says {decision_name(classes, int(said[column]))}"
-            show_image(lower[column], adversarial[column], answer, _RIGHT if right else _WRONG)
-    figure.suptitle(f"{attack.name.upper()}, ε = {attack.eps}: green where the model is still right", fontsize=9)
+        show_image(axes[0, column], images[column], f"is {classes[label]}")
+    for position, (adversarial, *said) in enumerate(found.values()):
+        change = adversarial - images
+        scaled = change / (2 * change.abs().amax().clamp(min=1e-12)) + 0.5
+        for shift, view, pictures, cmap in ((1, "clean", scaled, "RdBu_r"), (2, "attacked", adversarial, "gray")):
+            for column in range(len(images)):
+                answer, label = int(said[shift - 1][column]), int(labels[column])
+                text = f"{view}: {decision_name(classes, answer)}"
+                colour = _RIGHT if answer == label else _WRONG
+                show_image(axes[2 * position + shift, column], pictures[column], text, colour, cmap)
+    title = f"{attack.name.upper()}, ε = {attack.eps}: what the model says of the clean and of the attacked image"
+    figure.suptitle(f"{fill(title, 52)}\n(green where it is right)", fontsize=9)
     figure.savefig(path, dpi=140, bbox_inches="tight", pad_inches=0.1)
     return path
+
+
+def _attacked(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: Attack,
+    problem: Callable[[nn.Module, Tensor], ClassifierProblem],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Adversarial images, and what the model says of the clean and of the adversarial ones."""
+    decision = problem(model, labels)
+    adversarial = attack(decision, images, BatchGenerator(Shard.whole(len(images)), "gallery"))
+    with torch.no_grad():
+        return adversarial, decide(decision.logits(images)), decide(decision.logits(adversarial))
+
+
+def _scale(change: Tensor) -> str:
+    """Name of a row of perturbations, with the largest of them."""
+    return f"perturbation ±{255 * float(change.abs().amax()):.3g}/255"
 
 
 def attack_panels(
@@ -104,7 +125,7 @@ def attack_panels(
         raise UserError(f"panels need one label and two predictions per image, got lengths {sorted(sizes)}")
     change = (adversarial - images).detach().cpu()
     reach = float(change.abs().amax())
-    rows = ("clean", f"perturbation ±{255 * reach:.3g}/255", "adversarial")
+    rows = ("clean", _scale(change), "adversarial")
     figure, axes = tiles(rows, len(images), max((len(name) for name in classes), default=1) + len("is "))
     for column in range(len(images)):
         true = int(labels[column])

@@ -26,6 +26,7 @@ class RunDirectory:
         progress: folder of what an unfinished evaluation has done.
         images: folder of pictures.
         adversarial: folder of an evaluation's adversarial images, with ``save_adversarial=true``.
+        curves: ``images/curves.png`` of a training, its learning curves.
         hydra: folder of what was typed, and of the configuration that it gave.
         log: warnings and messages.
         pretraining: run directory of the pre-training stage.
@@ -47,6 +48,7 @@ class RunDirectory:
         self.progress = self.path / "progress"
         self.images = self.path / "images"
         self.adversarial = self.path / "adversarial"
+        self.curves = self.images / "curves.png"
         self.hydra = self.path / ".hydra"
         self.log = self.path / "gat.log"
         self.pretraining = self.path / "pretraining"

@@ -196,6 +196,7 @@ HISTORY: tuple[Introduced | Renamed | Reshaped | Redefined, ...] = (
         for node in (*(f"gat_lightning.attacks.{each}" for each in _STEEPEST), "attack")
     ),
     Renamed("dry_run", "paper.dry_run"),
+    Introduced("callbacks.curves", {"_target_": "gat_lightning.training.callbacks.Curves"}),
 )
 """All changes of settings, the oldest first. Entries name settings as they were called right after the change, and stay
 for good; a name that was given up is not used again for something else."""

@@ -114,10 +114,8 @@ def _attacks(module: GATModule) -> str:
 
 
 def described(attack: Attack) -> str:
-    """Name, norm and radius of an attack; multiples of 1/255 as such."""
-    grey = 255 * attack.eps
-    whole = attack.norm.name == "Linf" and abs(grey - round(grey)) < 1e-6
-    return f"{attack.name} ({attack.norm.name}, eps {f'{round(grey)}/255' if whole else f'{attack.eps:.4g}'})"
+    """Name, norm and radius of an attack."""
+    return f"{attack.name} ({attack.norm.name}, eps {attack.eps})"
 
 
 def _steps(config: DictConfig, trainer: pl.Trainer, module: GATModule) -> str:
@@ -133,7 +131,8 @@ def _steps(config: DictConfig, trainer: pl.Trainer, module: GATModule) -> str:
 def _device(trainer: pl.Trainer) -> str:
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    count = torch.get_num_threads()
+    threads = f", {count} thread{'s' if count > 1 else ''}" if device.type == "cpu" else ""
     return f"{name}{threads}" + (f" in each of {trainer.world_size} processes" if trainer.world_size > 1 else "")
 
 

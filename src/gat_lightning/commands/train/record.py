@@ -16,7 +16,7 @@ from gat_lightning.loggers import close
 from gat_lightning.models.eager_fallback import compiling_failed
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.result import TrainingResult, write_result
+from gat_lightning.runs.result import TrainingResult, read_result, write_result
 
 
 @contextmanager
@@ -49,6 +49,8 @@ def recorded(
         warnings=warned,
         **environment(trainer.strategy.root_device, trainer.world_size),
     )
+    if progress is not None:
+        warned[:0] = [message for message in _warned_before(directory) if message not in warned]
     try:
         yield result
         result.status = "finished"
@@ -65,6 +67,15 @@ def recorded(
                 write_result(directory.path, result)
         finally:
             close(trainer.loggers, result.status, result.metrics)
+
+
+def _warned_before(directory: RunDirectory) -> list[str]:
+    """What the run warned of before it was interrupted, if it could record that."""
+    try:
+        before = read_result(directory.path)
+    except (OSError, ValueError):
+        return []
+    return before.warnings if isinstance(before, TrainingResult) else []
 
 
 def _complete(result: TrainingResult, assembly: Assembly, clock: float) -> None:

@@ -105,7 +105,8 @@ def _fit_and_test(config: DictConfig, assembly: Assembly, started: datetime, clo
         result.files["checkpoints"] = {name: directory.relative(directory.checkpoint(name)) for name in result.metrics}
         picture = directory.images / "adversarial.png"
         drawn = trainer.is_global_zero and write_images(module, data, picture)
-        result.files["images"] = [directory.relative(picture)] if drawn else []
+        pictures = [*([picture] if drawn else []), *([directory.curves] if directory.curves.is_file() else [])]
+        result.files["images"] = [directory.relative(each) for each in pictures]
         if profiles := sorted(map(directory.relative, directory.path.glob("*-profile*.txt"))):
             result.files["profiles"] = profiles
         refuse_non_finite(tested)

@@ -1,6 +1,7 @@
 """Lightning callbacks."""
 
 from gat_lightning.training.callbacks.checkpoint_paths import CheckpointPaths
+from gat_lightning.training.callbacks.curves import Curves
 from gat_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from gat_lightning.training.callbacks.objective_log import ObjectiveLog
 from gat_lightning.training.callbacks.peak_memory import PeakMemory
@@ -11,6 +12,7 @@ from gat_lightning.training.callbacks.weight_averaging import WeightAveraging
 
 __all__ = [
     "CheckpointPaths",
+    "Curves",
     "EarlyStopping",
     "LastCheckpoint",
     "ModelCheckpoint",
