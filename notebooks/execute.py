@@ -28,6 +28,8 @@ METADATA = {
 MOST_SECONDS = 600
 EPOCH_SECONDS = re.compile(r"(?<=\d)  \d+ s(?=  )")
 """In the lines that training prints."""
+ESTIMATE = re.compile(r"^After step \d+\n(?:  .*\n)+", re.MULTILINE)
+"""What training says of hours and memory."""
 
 
 def execute(path: Path) -> NotebookNode:
@@ -58,7 +60,7 @@ def normalise(notebook: NotebookNode, temporary: str) -> None:
                     output.data["image/png"] = with_palette(output.data["image/png"])
                 if output.output_type == "stream":
                     output.text = re.sub(rf"{re.escape(temporary)}/[^/\s]+/?", "", output.text)
-                    output.text = EPOCH_SECONDS.sub("", output.text)
+                    output.text = ESTIMATE.sub("", EPOCH_SECONDS.sub("", output.text))
 
 
 def joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:

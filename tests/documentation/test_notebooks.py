@@ -97,7 +97,8 @@ def test_normal_form_leaves_out_what_differs_between_runs():
     v4 = nbformat.v4
     outputs = [
         v4.new_output("stream", name="stdout", text="Run directory: /tmp/of_run/tmpab12/outputs/x-1\n"),
-        v4.new_output("stream", name="stdout", text="epoch 1/2  12 s  val/clean/accuracy 50.0%\n"),
+        v4.new_output("stream", name="stdout", text="epoch 1/2  12 s  clean 50.0%\n"),
+        v4.new_output("stream", name="stdout", text="After step 20\n  estimate  1 hours\n  memory    2 GiB\nNext:\n"),
     ]
     timing = {"execution": {"iopub.status.busy": "2026-01-01T00:00:00Z"}}
     notebook = v4.new_notebook(
@@ -107,7 +108,7 @@ def test_normal_form_leaves_out_what_differs_between_runs():
     execute.normalise(notebook, "/tmp/of_run")
     (cell,) = notebook.cells
     (stream,) = cell.outputs
-    assert stream.text == "Run directory: outputs/x-1\nepoch 1/2  val/clean/accuracy 50.0%\n"
+    assert stream.text == "Run directory: outputs/x-1\nepoch 1/2  clean 50.0%\nNext:\n"
     assert cell.metadata == {}
     assert notebook.metadata == execute.METADATA
 
