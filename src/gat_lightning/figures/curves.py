@@ -81,7 +81,7 @@ def _lines(axes: Axes, rows: Rows, steps: float, columns: Mapping[str, str], col
     for name, column in columns.items():
         x, y = _column(rows, column)
         values.append(y[np.isfinite(y)])
-        axes.plot(_thinned(x) / steps, _thinned(y), color=colours[name], linewidth=1.3, label=name)  # type: ignore[arg-type]
+        axes.plot(_thinned(x) / steps, _thinned(y), color=colours[name], linewidth=1.3, label=name)
     every = np.concatenate(values)
     if len(every) and every.min() > 0 and every.max() > _SPAN * every.min():
         axes.set_yscale("log")
