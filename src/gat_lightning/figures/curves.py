@@ -49,7 +49,7 @@ def curves(rows: Rows, steps: float) -> Figure | None:
     titles = ("objectives", "share of each objective in the weight", "validation", "learning rate")
     for each, title in zip(axes.flat, titles, strict=True):
         each.set_title(title, fontsize=_FONT + 1, loc="left", y=1.02)  # a place that need not be looked for
-        each.set_xlim(0, max(last, 1e-6))
+        each.set_xlim(0, 1.01 * max(last, 1e-6))
         each.grid(alpha=0.3)
         each.tick_params(labelsize=_FONT)
         each.set_xlabel("epoch", fontsize=_FONT, labelpad=2)
