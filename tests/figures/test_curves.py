@@ -10,7 +10,7 @@ from matplotlib.image import imread
 
 from gat_lightning.figures.curves import curves
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.training.callbacks import Curves
+from gat_lightning.training.callbacks import Curves, sparing
 from gat_lightning.training.module import GATModule
 
 
@@ -73,7 +73,22 @@ def test_it_is_drawn_anew_after_each_epoch_by_rank_0_alone(tmp_path):
             writer.writerows(told[:count])
         for first in (False, True):
             trainer = SimpleNamespace(is_global_zero=first, default_root_dir=str(tmp_path), num_training_batches=10)
+            trainer.current_epoch = trainer.global_step = count
             Curves().on_train_epoch_end(trainer, module)
             pictures.append(directory.curves.read_bytes() if directory.curves.is_file() else None)
     assert pictures[0] is None
     assert pictures[1] == pictures[2] != pictures[3]
+
+
+def test_work_is_due_in_each_of_the_first_epochs_and_then_takes_a_twentieth_of_the_time(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(sparing.time, "perf_counter", lambda: now)
+    work, done = sparing.Sparing(), []
+    for epoch in range(300):
+        now += 1
+        if work.is_due(SimpleNamespace(current_epoch=epoch)):
+            done.append(epoch)
+            with work.work():
+                now += 1
+    assert done[:100] == list(range(100))
+    assert 9 <= len(done[100:]) <= 11
