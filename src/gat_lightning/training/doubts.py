@@ -63,7 +63,7 @@ def starved(rows: Rows, told: Sequence[str]) -> str | None:
         told: names of objectives that another warning is about.
     """
     columns = objective_columns(dict.fromkeys(each for row in rows for each in row), "weight")
-    shares = [{**row, **_shares(row, columns)} for row in rows if any(row.get(column) for column in columns.values())]
+    shares = [{"epoch": row["epoch"], **_shares(row, columns)} for row in rows]
     found = []
     for name, column in columns.items():
         last = list(_means(shares, column).values())[-EPOCHS:]
