@@ -286,7 +286,10 @@ def test_a_finished_evaluation_is_skipped_on_request_and_left_by_a_requeued_job(
     evaluated(tmp_path, *arguments, "skip_finished=true")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     evaluated(tmp_path, *arguments)
-    assert capsys.readouterr().out == 2 * f"Skipped, since it is finished: {tmp_path}\n"
+    assert capsys.readouterr().out.splitlines() == [
+        f"Skipped, since it is finished and skip_finished=true: {tmp_path}",
+        f"Nothing to do for this requeued job: its run is finished: {tmp_path}",
+    ]
     assert (tmp_path / "result.json").read_bytes() == before
 
 

@@ -58,6 +58,13 @@ def stays(config: DictConfig, directory: RunDirectory) -> bool:
     return directory.is_finished and wanted
 
 
+def why_finished_stays(config: DictConfig) -> str:
+    """What is said of a finished run that stays for another reason than ``resume``."""
+    if config.skip_finished:
+        return "Skipped, since it is finished and skip_finished=true"
+    return "Nothing to do for this requeued job: its run is finished"
+
+
 def _resumes(config: DictConfig, directory: RunDirectory) -> bool:
     """Whether ``resume`` names the run, by its directory or its last checkpoint."""
     resume = config.get("resume")

@@ -37,7 +37,7 @@ from gat_lightning.evaluation.predictions import Predictions, score
 from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness, fingerprint
 from gat_lightning.evaluation.target import Target
 from gat_lightning.gradients.tf32 import tf32
-from gat_lightning.runs.directory import stays
+from gat_lightning.runs.directory import stays, why_finished_stays
 from gat_lightning.runs.environment import environment
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
@@ -60,7 +60,7 @@ def run(config: DictConfig) -> Result:
     """
     directory = RunDirectory(config.paths.run)
     if stays(config, directory):
-        print(f"Skipped, since it is finished: {directory.path}", flush=True)
+        print(f"{why_finished_stays(config)}: {directory.path}", flush=True)
         return read_result(directory.path)
     with requeued_if_preempted():
         return _evaluate(config)

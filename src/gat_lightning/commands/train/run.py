@@ -18,7 +18,7 @@ from gat_lightning.commands.train.warned import collected_warnings
 from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import pretrained, pretraining_stage
 from gat_lightning.loggers import start
-from gat_lightning.runs.directory import stays
+from gat_lightning.runs.directory import stays, why_finished_stays
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.result import Result, read_result
@@ -27,8 +27,6 @@ from gat_lightning.runs.slurm import requeued_if_preempted
 from gat_lightning.runs.telling import shown, tell
 from gat_lightning.training.launcher import own_ranks
 
-_SKIPPED = "Skipped, since it is finished and skip_finished=true"
-_REQUEUED = "Nothing to do for this requeued job: its run is finished"
 _NOTHING_LEFT = (
     "Nothing to resume: this run is finished, and its result stays. Raise trainer.max_epochs to train on, or leave out"
     " resume= for another run of the same settings"
@@ -71,9 +69,8 @@ def _stages(config: DictConfig) -> str | None:
 
 
 def _why_it_stays(config: DictConfig) -> str:
-    if config.skip_finished:
-        return _SKIPPED
-    return _NOTHING_LEFT if config.resume is not None else _REQUEUED
+    resumed = config.resume is not None and not config.skip_finished
+    return _NOTHING_LEFT if resumed else why_finished_stays(config)
 
 
 def _train(config: DictConfig) -> Result:
