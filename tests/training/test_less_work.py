@@ -13,7 +13,7 @@ from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import SettingError
 from gat_lightning.methods import Adversarial, Free, Madry
 from gat_lightning.methods.weight_perturbation import WeightPerturbation
-from gat_lightning.weighting import FAMO, MGDA, Equal, UPGrad
+from gat_lightning.weighting import FAMO, MGDA, Equal, TorchJD, UPGrad
 from support.given_weights import Given
 from support.methods import METHODS
 from support.trainers import quiet_trainer
@@ -150,7 +150,11 @@ def resumed(make, cut, total, path):
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
 @pytest.mark.parametrize(
     ("weighting", "settings"),
-    [(partial(MGDA, normalize="l2"), {"solve_every": 3}), (FAMO, {})],
+    [
+        (partial(MGDA, normalize="l2"), {"solve_every": 3}),
+        (FAMO, {}),
+        (partial(TorchJD, "CRMOGM", {"weighting": "GradVac"}), {}),
+    ],
 )
 def test_a_resume_in_the_middle_of_a_cycle_goes_on_as_if_nothing_had_happened(weighting, settings, cut, tmp_path):
     every = settings.get("solve_every", 2)
