@@ -15,7 +15,7 @@ from benchmarks.timing import repeated
 from benchmarks.work import EPS, STEP_SIZE, TASKS, Work, optimizer
 from gat_lightning.attacks import PGD
 from gat_lightning.batch import MISSING, Batch
-from gat_lightning.curvature.terms import Curvature
+from gat_lightning.curvature.terms import DEFAULT_STEP, Curvature
 from gat_lightning.gradients import GradientEngine, GradientStep
 from gat_lightning.methods import Madry, Method
 from gat_lightning.training.module import GATModule
@@ -67,6 +67,8 @@ class Ours:
         solve_every: number of steps from one solve of the weighting to the next, and from one with curvature to the
             next.
         labelled: fraction of the images that have the target's label; the macro classes are missing with it.
+        displacement: h of finite differences.
+        scheme: of finite differences.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Ours:
         weighting: Callable[[], Weighting] = MGDA,
         solve_every: int = 1,
         labelled: float = 1.0,
+        displacement: float = DEFAULT_STEP,
+        scheme: str = "forward",
     ) -> None:
         self._work = work
         self._labelled = round(labelled * work.batch)
@@ -90,7 +94,9 @@ class Ours:
         pgd: Any = PGD(
             eps=EPS, step_size=STEP_SIZE, steps=work.steps, random_start="uniform" if work.random_start else "none"
         )
-        curvature = Curvature("off") if derivative == "off" else Curvature("objective", derivative, every=solve_every)
+        mode = "off" if derivative == "off" else "objective"
+        kind = "exact" if derivative == "off" else derivative
+        curvature = Curvature(mode, kind, step=displacement, scheme=scheme, every=solve_every)
         model, chosen = work.model(tasks), work.tasks(tasks)
         decoders = {task.name: model.decoder_parameters(task.name) for task in chosen}
         self.module = _Standalone(

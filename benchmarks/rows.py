@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import agreement, autoattack, commands, solvers, transforms, weighting
+from benchmarks import agreement, autoattack, commands, derivative, solvers, transforms, weighting
 from benchmarks.arithmetic import operations
 from benchmarks.contestants import CONTESTANTS, DERIVATIVES, HALF_LABELLED
 from benchmarks.memory import peak_memory
@@ -129,6 +129,12 @@ def consistency(work: Work, rounds: int, tick: Tick) -> list[Row]:
     return _pairs("consistency", pairs, "", work, rounds, tick)
 
 
+def differences(work: Work, rounds: int, tick: Tick) -> list[Row]:
+    """How well finite differences agree with the double backward, by the length of the displacement."""
+    found = derivative.compare(work, tick)
+    return [Row("differences", "finite differences against the double backward (in detail)", detail=found)]
+
+
 def memory(work: Work, rounds: int, tick: Tick) -> list[Row]:
     """Peak memory, each contestant in a process of its own."""
     peaks = {}
@@ -244,6 +250,7 @@ GROUPS: dict[str, Callable[[Work, int, Tick], list[Row]]] = {
     "compiled": compiled,
     "less": less,
     "consistency": consistency,
+    "differences": differences,
     "memory": memory,
     "weighting": weights,
     "transforms": transformed,

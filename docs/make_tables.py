@@ -13,6 +13,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commands import ENGINES
+from benchmarks.derivative import DISPLACEMENTS
+
 from benchmarks import report as benchmarks
 from gat_lightning.config.files import find_conf
 from gat_lightning.evaluation.statistics import MeanStd
@@ -155,6 +158,29 @@ def _benchmark(name: str) -> str:
     return f"\n`{found['command']}`\n\n{benchmarks.markdown(found)}"
 
 
+def _whole_commands() -> str:
+    """Ratios and seconds of whole trainings, which take an hour to measure; a sentence until they are."""
+    path = ROOT / "benchmarks" / "results" / "command.json"
+    if not path.exists():
+        return "\nNot measured yet: `python -m benchmarks --rows command --name command` takes an hour.\n"
+    rows = [["seconds of the whole command", *(f"`engine={engine}`" for engine in ENGINES)]]
+    for row in json.loads(path.read_text())["rows"]:
+        seconds = [f"{row['detail'][engine]['wall']:.0f}" for engine in ENGINES]
+        rows.append([row["what"].partition(":")[0], *seconds])
+    return f"{_benchmark('command')}\n{table_lines(rows)}"
+
+
+def _differences() -> str:
+    found = json.loads((ROOT / "benchmarks" / "results" / "differences.json").read_text())
+    (row,) = found["rows"]
+    lengths = [f"h = {length:g}" for length in DISPLACEMENTS]
+    rows = [["differences", *lengths]]
+    for scheme in ("forward", "central"):
+        cells = [row["detail"][f"{scheme}, {length}"] for length in lengths]
+        rows.append([scheme, *(f"{each['relative error']:.2f} / {each['cosine']:.2f}" for each in cells)])
+    return f"\n`{found['command']}`\n\n{table_lines(rows)}"
+
+
 def _listing(name: str) -> str:
     found = (ROOT / "results" / f"{name}.txt").read_text()
     return f"\n```\n{found}```\n"
@@ -184,6 +210,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "cpu": partial(_benchmark, "cpu"),
     "fast": partial(_benchmark, "fast"),
     "autoattack": partial(_benchmark, "autoattack"),
+    "command": _whole_commands,
+    "differences": _differences,
 }
 """What generates each part."""
 

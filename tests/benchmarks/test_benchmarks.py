@@ -21,7 +21,7 @@ from benchmarks.row import Bar, Row  # noqa: E402
 from benchmarks.timing import Ratio  # noqa: E402
 from benchmarks.work import Work  # noqa: E402
 
-from benchmarks import agreement, autoattack, commands, report, rows  # noqa: E402
+from benchmarks import agreement, autoattack, commands, derivative, report, rows  # noqa: E402
 from gat_lightning.config.engine import Machine  # noqa: E402
 from support.graphs import traced  # noqa: E402
 
@@ -71,6 +71,16 @@ def test_every_eager_contestant_changes_its_weights(name):
     contestant.step(0)
     changed = not all(map(torch.equal, before, model.parameters()))
     assert changed is (name != "floor")
+
+
+def test_finite_differences_are_compared_at_the_same_weights_on_the_same_images():
+    found = derivative.compare(replace(TINY, batch=2, steps=1), lambda text: None, steps=1)
+    assert list(found) == [
+        f"{scheme}, h = {h:g}" for scheme in ("forward", "central") for h in derivative.DISPLACEMENTS
+    ]
+    assert all(-1 <= each["cosine"] <= 1 and each["relative error"] > 0 for each in found.values())
+    best = max(each["cosine"] for each in found.values())
+    assert best > 0.5
 
 
 def test_rows_of_bf16_are_not_run_on_a_processor_without_it(monkeypatch):
@@ -169,6 +179,10 @@ def test_the_readme_has_the_details_of_the_kept_runs():
     assert f"the same {100 * detail['robust accuracy']:.1f} % of the images withstand both" in said
     differences = kept["rows"][0]["detail"]["differences"]["float32"]
     assert f"at most {max(differences['LibMTL'], differences['TorchJD']):.1e} of their length" in said
+    (counted, _) = (row for row in kept["rows"] if row["group"] == "arithmetic")
+    ours, by_differences, peer, _ = (f"{each:.0f}" for each in counted["detail"].values())
+    assert f"need {ours} GFLOP here and {peer} in the LibMTL step" in said
+    assert f"need more arithmetic ({by_differences} GFLOP)" in said
 
 
 @pytest.mark.slow

@@ -6,7 +6,11 @@ from collections import Counter
 
 import make_tables
 import pytest
+from benchmarks.row import Bar, ratio_row
+from benchmarks.timing import Span, Times
+from benchmarks.work import Work
 
+from benchmarks import report
 from support.documents import REPOSITORY
 
 RESULTS = REPOSITORY / "docs" / "results.md"
@@ -28,6 +32,18 @@ def test_every_part_has_a_place():
     names = [name for _, name, _, _ in make_tables.PART.findall(text)]
     assert len(names) == text.count("<!-- generated: ") == text.count("<!-- end -->")
     assert set(names) == set(make_tables.PARTS)
+
+
+def test_whole_commands_say_so_until_they_are_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_tables, "ROOT", tmp_path)
+    assert "Not measured yet" in make_tables.PARTS["command"]()
+    times = Times({"exact": [Span(300.4, 590.0)], "fast": [Span(150.2, 280.0)]})
+    row = ratio_row("command", "six epochs: exact / fast", times, "exact", "fast", Bar(least=1.5), {"order": []})
+    document = report.document(Work(), 1, [row], {}, 450.6)
+    report.write(document, tmp_path / "benchmarks" / "results" / "command.json")
+    lines = make_tables.PARTS["command"]().splitlines()
+    assert "| six epochs: exact / fast | 2.00 | 2.00 to 2.00 | 2.11 | ≥ 1.5 | yes |" in lines
+    assert "| six epochs | 300 | 150 |" in lines
 
 
 def under_autoattack(runs):
