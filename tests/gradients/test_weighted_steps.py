@@ -21,6 +21,7 @@ RULES = [
     and issubclass(rule, Weighting)
     and not inspect.isabstract(rule)
     and rule.needs_gramian
+    and not rule.needs_pairs  # its objectives would be others
 ]
 SIZE = 8
 

@@ -35,13 +35,14 @@ DIGITS = [
     "method=adversarial weighting=nash_mtl curvature.mode=off attack=bim attack.norm=L1 attack.eps=3"
     " engine.clip_norm=1",
     "method=standard weighting=upgrad curvature.mode=off task=none",
-    "method=adversarial task=hog+autoencoder curvature.mode=off attack.norm=L2 attack.eps=0.5 attack.restarts=2"
-    " attack.loss=dlr attack.mode=train",
+    "method=adversarial task=hog+autoencoder weighting=torchjd curvature.mode=off attack.norm=L2 attack.eps=0.5"
+    " attack.restarts=2 attack.loss=dlr attack.mode=train",
     "weighting=famo task=rotation curvature.mode=off",
     "engine.solve_every=2 curvature.every=2",
     "unlabeled.mode=consistency data.unlabeled=rest data.target=class task=rotation engine.micro_batch=4",
     "unlabeled.mode=consistency unlabeled.images=all method=free method.replays=2 weighting=equal curvature.mode=off",
-    "task=rotation trainer.precision=bf16-mixed engine.channels_last=true",
+    "method=madry_separate task=rotation weighting=ca_at curvature.mode=off trainer.precision=bf16-mixed"
+    " engine.channels_last=true",
 ]
 XRAYS = (
     "data=nih", "data.target=cardiomegaly", "target_task.pos_weight=balanced", "task=age+gender", "data.size=32",

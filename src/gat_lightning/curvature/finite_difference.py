@@ -6,8 +6,8 @@ x - h v_k/‖v_k‖ at half the weight.
 
 How good it is. For smooth networks the error falls with h (forward) or h² (central), until rounding takes over. In a
 ReLU network the input gradient jumps where a displacement crosses a kink; the double backward does not see these jumps,
-the difference does, and they grow like noise as h shrinks. A step of the length of an adversarial perturbation (8/255 in
-3 x 32 x 32 pixels has the L2 length 1.7) averages over many kinks and agrees best with the exact derivative:
+the difference does, and they grow like noise as h shrinks. A step of the length of an adversarial perturbation (L2 1.7
+for 8/255 in 3 x 32 x 32 pixels) averages over many kinks and agrees best with the exact derivative:
 ``benchmarks/README.md`` has the measured errors over h. Where BatchNorm couples the samples, the displacement of one
 moves the loss of others, which costs more agreement.
 """
