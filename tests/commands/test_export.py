@@ -248,7 +248,7 @@ def scores(directory: Path, *overrides: str) -> dict[str, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_exports_are_evaluated_like_their_checkpoint(quickstart: Any, tmp_path: Path) -> None:
     path = quickstart[0] / "checkpoints" / "best.ckpt"
     weights = exported(path, f"output={tmp_path / 'a.safetensors'}")

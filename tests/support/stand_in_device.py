@@ -200,6 +200,7 @@ class StandInDevice(TorchDispatchMode):
 
     def _of_cuda(self) -> dict[str, Original]:
         return {
+            "get_device_name": lambda device=DEVICE: "stand-in",
             "get_rng_state": lambda device=DEVICE: torch.get_rng_state(),
             "set_rng_state": lambda *_: None,
             "device": lambda device: nullcontext(),

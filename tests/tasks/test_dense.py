@@ -19,7 +19,7 @@ from gat_lightning.tasks.forward import TaskProblem, forward_pass
 from gat_lightning.tasks.views import prepare_views
 from support.training_runs import trained
 
-SCRIPTS = pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated:FutureWarning")
+SCRIPTS = pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated")
 
 
 def info(channels=1, height=8, width=8, **labels):

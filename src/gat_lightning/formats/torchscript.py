@@ -45,7 +45,7 @@ class TorchScript(Format):
     def read(self, path: Path) -> Callable[[Tensor], Tensor]:
         """Load the traced module."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", "`torch.jit.load` is")  # of a category that depends on torch's version
             return torch.jit.load(path, map_location="cpu")
 
     def usage(self, path: Path, description: Description) -> str:

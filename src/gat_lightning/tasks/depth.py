@@ -184,7 +184,7 @@ def _script(path: Path) -> nn.Module:
         raise SettingError("teacher", str(path.absolute()), "a file that exists")
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+            warnings.filterwarnings("ignore", "`torch.jit.load` is")  # of a category that depends on torch's version
             return torch.jit.load(os.fspath(path), map_location="cpu")
     except RuntimeError as error:
         raise SettingError(
