@@ -19,6 +19,6 @@ from support.configurations import composed
         (["evaluation=mim", "attack.targeted=random"], []),
     ],
 )
-def test_a_loss_that_no_attack_takes_is_said(words, said, caplog):
-    check_evaluation(composed("evaluate", "data=digits", "+model._target_=net.small", *words))
+def test_a_loss_that_no_attack_takes_is_said(words, said, caplog, tmp_path):
+    check_evaluation(composed("evaluate", "data=digits", "+model._target_=net.small", f"paths.run={tmp_path}", *words))
     assert [message.partition(":")[0] for message in caplog.messages] == said

@@ -169,7 +169,7 @@ def test_what_is_printed_works(small: Path, tmp_path: Path, capsys: pytest.Captu
         assert headline.startswith(f"{file}: ")
         assert len(code) == 4
         variables: dict[str, Any] = {}
-        with pytest.warns(FutureWarning) if name == "torchscript" else nullcontext():
+        with pytest.warns((FutureWarning, DeprecationWarning)) if name == "torchscript" else nullcontext():
             exec("\n".join(code), variables)
         assert torch.equal(variables["model"](IMAGES), load_classifier(small)(IMAGES))
 
