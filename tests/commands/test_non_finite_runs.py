@@ -52,3 +52,4 @@ def test_an_evaluation_counts_says_and_keeps_them(tmp_path: Path, caplog: Any) -
     said = [note for note in result["notes"] if "NaN or infinite" in note]
     assert [note.split(":")[0] for note in said] == [view for view in checks if checks[view]["non_finite"]]
     assert all(note in caplog.messages for note in said)
+    assert not [note for note in result["notes"] if "draws random numbers" in note]
