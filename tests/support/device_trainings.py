@@ -15,7 +15,7 @@ from support.stand_in_device import DEVICE, StandInDevice
 SHORT = (
     "trainer.accelerator=cpu", "trainer.max_epochs=1", "+trainer.limit_train_batches=2",
     "+trainer.limit_val_batches=0", "trainer.log_every_n_steps=1", "data.batch_size=8", "encoder.width=1",
-    "~callbacks.best", "~callbacks.last", "~callbacks.pictures", "~callbacks.progress",
+    "~callbacks.best", "~callbacks.last", "~callbacks.pictures", "~callbacks.progress", "~callbacks.curves",
 )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ SHORT = ["trainer.max_epochs=1", "data.fraction=0.1", "+trainer.limit_test_batch
 
 def tiny(directory, *overrides, base="experiment=quickstart"):
     directory.mkdir(exist_ok=True)
-    return composed("train", base, *TINY, f"paths.run={directory}", *overrides)
+    own = [word for word in overrides if not (word in TINY and word.startswith("~"))]  # nothing is deleted twice
+    return composed("train", base, *TINY, f"paths.run={directory}", *own)
 
 
 def trained(directory, *overrides, **settings):

@@ -130,7 +130,8 @@ def _steps(config: DictConfig, trainer: pl.Trainer, module: GATModule) -> str:
 
 def _device(trainer: pl.Trainer) -> str:
     device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+    is_cuda = device.type == "cuda" and torch.cuda.is_available()
+    name = torch.cuda.get_device_name(device) if is_cuda else device.type.upper()
     count = torch.get_num_threads()
     threads = f", {count} thread{'s' if count > 1 else ''}" if device.type == "cpu" else ""
     return f"{name}{threads}" + (f" in each of {trainer.world_size} processes" if trainer.world_size > 1 else "")
