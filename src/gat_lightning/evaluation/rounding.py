@@ -13,6 +13,9 @@ from gat_lightning.attacks.norms import Linf, Norm, within
 TYPES = (np.dtype(np.uint8), np.dtype(np.float16))
 """Types in which images are stored, the smallest first."""
 
+MOVES = (0.0, 0.01, 0.05, 0.2)
+"""How far an image that would be decided differently may be moved on, in units of eps."""
+
 _GREY = 255
 _SLACK = 1e-3
 """Part of a grey level by which float32 may miss a whole one."""
@@ -28,7 +31,7 @@ def rounded_images(
     """The adversarial images of an attack in each of :data:`TYPES`, by its name.
 
     An image that is decided differently after rounding is rounded again, each pixel in the direction in which the loss
-    grows.
+    grows. Where that does not help, it is first moved on along the gradient, by as little of :data:`MOVES` as does.
 
     Args:
         images: clean, ``[B, C, H, W]`` in [0, 1].
@@ -41,10 +44,16 @@ def rounded_images(
     for dtype in TYPES:
         found = rounded(images, adversarial, attack.norm, attack.eps, dtype)
         lost = ~kept(pixels(found))
-        if lost.any():
-            uphill = rounded(images, adversarial, attack.norm, attack.eps, dtype, slope())
+        ascent = slope() if lost.any() else None
+        for length in MOVES if ascent is not None else ():
+            moved = adversarial + length * attack.eps * attack.norm.steepest(ascent, adversarial)
+            moved = (images + attack.norm.project(moved - images, attack.eps)).clamp(0, 1)
+            uphill = rounded(images, moved, attack.norm, attack.eps, dtype, ascent)
             lost &= within(pixels(uphill) - images, attack.norm, attack.eps)
             found = torch.where(lost[:, None, None, None], uphill, found)
+            lost = ~kept(pixels(found))
+            if not lost.any():
+                break
         made[dtype.name] = found.cpu().numpy()
     return made
 
