@@ -82,7 +82,7 @@ def test_the_file_holds_what_was_evaluated(attack: Attack, tmp_path: Path) -> No
 
 def test_images_at_the_boundary_are_rounded_to_their_far_side() -> None:
     """Points just past the boundary on the way to an adversarial image: rounding to the nearest value undoes some."""
-    batch, model, attack = subset("multiclass").__getitems__(list(range(60))), trained(), PGD(eps=0.1, steps=10)
+    batch, model, attack = subset("multiclass").__getitems__(list(range(60))), trained(), BIM(eps=0.1, steps=10)
     problem = ClassifierProblem(model, batch.labels["class"])
     far = attack(problem, batch.images)
     rows = problem.success(far) & ~problem.success(batch.images)
@@ -97,7 +97,9 @@ def test_images_at_the_boundary_are_rounded_to_their_far_side() -> None:
     kept = rounded_images(images, far, attack, problem.success, lambda: input_gradient(problem, far))
     for dtype in TYPES:
         found = pixels(torch.from_numpy(kept[dtype.name]))
-        assert (~problem.success(found)).sum() <= 1  # of one image the ball has hardly a point past the boundary
+        assert (~problem.success(found)).sum() <= undone[
+            dtype
+        ].sum() / 4  # of some, only corners of the ball are past it
         assert ((found - images).abs() <= 0.1 + 1e-5).all()
 
 
