@@ -43,19 +43,28 @@ def rounded_images(
     made = {}
     for dtype in TYPES:
         found = rounded(images, adversarial, attack.norm, attack.eps, dtype)
-        lost = ~kept(pixels(found))
-        ascent = slope() if lost.any() else None
-        for length in MOVES if ascent is not None else ():
-            moved = adversarial + length * attack.eps * attack.norm.steepest(ascent, adversarial)
-            moved = (images + attack.norm.project(moved - images, attack.eps)).clamp(0, 1)
-            uphill = rounded(images, moved, attack.norm, attack.eps, dtype, ascent)
-            lost &= within(pixels(uphill) - images, attack.norm, attack.eps)
-            found = torch.where(lost[:, None, None, None], uphill, found)
-            lost = ~kept(pixels(found))
-            if not lost.any():
-                break
+        if not kept(pixels(found)).all():
+            found = _uphill(found, images, adversarial, attack, kept, slope())
         made[dtype.name] = found.cpu().numpy()
     return made
+
+
+@torch.no_grad()
+def _uphill(
+    found: Tensor, images: Tensor, adversarial: Tensor, attack: Attack, kept: Callable[[Tensor], Tensor], slope: Tensor
+) -> Tensor:
+    """Rounded images, those that are decided differently rounded again along the slope of the loss."""
+    dtype, lost = np.dtype(str(found.dtype).removeprefix("torch.")), ~kept(pixels(found))
+    ahead = attack.eps * attack.norm.steepest(slope, adversarial)
+    for length in MOVES:
+        moved = (images + attack.norm.project(adversarial + length * ahead - images, attack.eps)).clamp(0, 1)
+        again = rounded(images, moved, attack.norm, attack.eps, dtype, slope)
+        lost &= within(pixels(again) - images, attack.norm, attack.eps)
+        found = torch.where(lost[:, None, None, None], again, found)
+        lost = ~kept(pixels(found))
+        if not lost.any():
+            break
+    return found
 
 
 @torch.no_grad()
