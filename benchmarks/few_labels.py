@@ -1,0 +1,180 @@
+"""Differences between the arms of the studies of few labels on digits, and docs/few_labels.png.
+
+``python -m benchmarks.few_labels`` reads the evaluations under results/few_labels_digits and results/tasks_unlabeled,
+whose commands are in docs/unlabeled.md, and writes results/few_labels_compared/digits.json.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy import stats
+
+from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.reporting.records import Record, collect
+
+STUDIES = (Path("results/few_labels_digits"), Path("results/tasks_unlabeled"))
+COMPARED = Path("results/few_labels_compared/digits.json")
+PICTURE = Path("docs/few_labels.png")
+VIEW = "autoattack"
+LABELLED, CLASSES = 1437, 10
+BASELINES = ("adversarial", "trades", "mart", "awp")
+MODES = {
+    "adversarial": ("labels alone", "#57606a"),
+    "pseudo_label": ("pseudo-labels", "#0072b2"),
+    "consistency": ("consistency", "#d55e00"),
+    "both": ("both", "#009e73"),
+}
+_DRAWS = 10_000
+
+Right = Mapping[int, NDArray[np.bool_]]
+"""Mask of the images that withstood the attack, bool ``[n]``, by seed."""
+
+
+class Arm(NamedTuple):
+    """One arm of a study.
+
+    Attributes:
+        name: its option of ``recipe/arm``.
+        labels: labels a class, those of validation images among them.
+        task: auxiliary tasks.
+        weighting: the weighting; that of an arm without tasks weighs nothing.
+        checkpoint: ``best`` or ``last``.
+    """
+
+    name: str
+    labels: int
+    task: str
+    weighting: str
+    checkpoint: str
+
+
+def evaluated(folders: tuple[Path, ...] = STUDIES) -> dict[Arm, dict[int, tuple[Record, Predictions]]]:
+    """The evaluations of every arm, by seed."""
+    found: defaultdict[Arm, dict[int, tuple[Record, Predictions]]] = defaultdict(dict)
+    records, _ = collect([folder for folder in folders if folder.is_dir()])
+    for record in records:
+        if record.is_evaluation:
+            predictions = Predictions.load(record.directory / "predictions.npz")
+            found[_arm(record)][record.seed] = record, predictions
+    return dict(found)
+
+
+def difference(first: Right, second: Right, draws: int = _DRAWS) -> dict[str, float | list[float]]:
+    """Mean difference of two arms' accuracies over the seeds that both have, in points, with two 95 % intervals.
+
+    Returns:
+        ``mean``; ``seeds``, of Student's t over the seeds' differences, which is about other draws of labels and
+        weights; ``seeds_and_images``, of a bootstrap over both, which is about other test images too.
+    """
+    seeds = sorted(first.keys() & second.keys())
+    gained = np.stack([first[seed].astype(float) - second[seed].astype(float) for seed in seeds])
+    means = 100 * gained.mean(1)
+    half = float(stats.t.ppf(0.975, len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means)))
+    generator = np.random.default_rng(0)
+    rows, columns = gained.shape
+    of_seeds = generator.multinomial(rows, np.full(rows, 1 / rows), draws)
+    of_images = generator.multinomial(columns, np.full(columns, 1 / columns), draws)
+    resampled = 100 * np.einsum("bs,sn,bn->b", of_seeds, gained, of_images, optimize=True) / gained.size
+    return {
+        "mean": float(means.mean()),
+        "seeds": [float(means.mean()) - half, float(means.mean()) + half],
+        "seeds_and_images": [float(end) for end in np.quantile(resampled, [0.025, 0.975])],
+    }
+
+
+def compared(found: Mapping[Arm, Mapping[int, tuple[Record, Predictions]]]) -> dict[str, object]:
+    """The accuracies of every arm, seed by seed, and the differences that docs/unlabeled.md is about."""
+    right = {arm: {seed: each.views[VIEW].correct for seed, (_, each) in of.items()} for arm, of in found.items()}
+    arms = [
+        {
+            **arm._asdict(),
+            "seeds": sorted(of),
+            **{
+                view: [100 * float(of[seed][1].views[view].correct.mean()) for seed in sorted(of)]
+                for view in ("clean", "pgd20", VIEW)
+            },
+        }
+        for arm, of in sorted(found.items())
+    ]
+    differences = [
+        {"first": first._asdict(), "second": second._asdict(), **difference(right[first], right[second])}
+        for first, second in pairs(right)
+    ]
+    return {"command": "python -m benchmarks.few_labels", "view": VIEW, "arms": arms, "differences": differences}
+
+
+def pairs(right: Mapping[Arm, Right]) -> Iterator[tuple[Arm, Arm]]:
+    """Arms that are compared: each mode with each baseline and with all labels, and tasks with none."""
+    for arm in sorted(right):
+        alone = arm._replace(task="none", weighting="equal")
+        if arm != alone:
+            others = [alone]
+        elif arm.name in BASELINES:
+            continue
+        else:
+            everything = arm._replace(name="adversarial", labels=round(LABELLED / CLASSES))
+            others = [*(arm._replace(name=name) for name in BASELINES), everything]
+        yield from ((arm, other) for other in others if other in right)
+
+
+def draw(arms: list[dict[str, object]], path: Path) -> None:
+    """AutoAttack's accuracy of ``last.ckpt`` over the number of labels, means with the seeds' range."""
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, (label, colour) in MODES.items():
+        points = sorted(
+            (int(str(arm["labels"])), np.array(arm[VIEW]))
+            for arm in arms
+            if arm["name"] == name and arm["task"] == "none" and arm["checkpoint"] == "last"
+            if int(str(arm["labels"])) * CLASSES < LABELLED - CLASSES
+        )
+        counts = [count for count, _ in points]
+        axes.plot(counts, [float(each.mean()) for _, each in points], "o-", color=colour, label=label)
+        axes.fill_between(
+            counts, [each.min() for _, each in points], [each.max() for _, each in points], color=colour, alpha=0.15
+        )
+    for arm in arms:
+        if arm["name"] == "adversarial" and arm["labels"] == round(LABELLED / CLASSES) and arm["checkpoint"] == "last":
+            axes.axhline(float(np.mean(np.array(arm[VIEW]))), color="#57606a", linestyle="--", linewidth=1)
+            axes.annotate("all labels, one task", (1, float(np.mean(np.array(arm[VIEW])))), (-4, 4), xycoords=(
+                "axes fraction", "data"), textcoords="offset points", ha="right", fontsize=8, color="#57606a")  # fmt: skip
+    axes.set(xscale="log", xlabel="labels a class", ylabel="accuracy under AutoAttack, %", ylim=(0, 100))
+    axes.set_xticks([3, 5, 10, 20, 50], ["3", "5", "10", "20", "50"])
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def _arm(record: Record) -> Arm:
+    config = record.configuration
+    words = " ".join(record.overrides or ())
+    name = re.search(r"recipe/arm=(\w+)", words)
+    checkpoint = Path(str(record.result.config["checkpoint"])).stem
+    labels = round(config["data"]["fraction"] * LABELLED / CLASSES)
+    task = "+".join(sorted(config["task"])) or "none"
+    weighting = re.search(r"weighting=(\w+)", words)
+    return Arm(name[1] if name else "adversarial", labels, task, weighting[1] if weighting else "equal", checkpoint)
+
+
+def main() -> None:
+    """Write the differences and the picture."""
+    found = compared(evaluated())
+    COMPARED.parent.mkdir(exist_ok=True)
+    COMPARED.write_text(json.dumps(found, indent=1) + "\n")
+    arms = found["arms"]
+    assert isinstance(arms, list)
+    draw(arms, PICTURE)
+
+
+if __name__ == "__main__":
+    main()
