@@ -76,7 +76,7 @@ def _why_it_stays(config: DictConfig) -> str:
 def _train(config: DictConfig) -> Result:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     init = _stages(config)
-    with collected_warnings() as warned:
+    with collected_warnings(RunDirectory(config.paths.run)) as warned:
         return _fit_and_test(config, assemble(config, init), started, clock, warned)
 
 
