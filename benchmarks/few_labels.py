@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -26,6 +26,7 @@ COMPARED = Path("results/few_labels_compared/digits.json")
 PICTURE = Path("docs/few_labels.png")
 VIEW = "autoattack"
 LABELLED, CLASSES = 1437, 10
+ALL = round(LABELLED / CLASSES)
 BASELINES = ("adversarial", "trades", "mart", "awp")
 MODES = {
     "adversarial": ("labels alone", "#57606a"),
@@ -57,7 +58,7 @@ class Arm(NamedTuple):
     checkpoint: str
 
 
-def evaluated(folders: tuple[Path, ...] = STUDIES) -> dict[Arm, dict[int, tuple[Record, Predictions]]]:
+def evaluated(folders: Sequence[Path] = STUDIES) -> dict[Arm, dict[int, tuple[Record, Predictions]]]:
     """The evaluations of every arm, by seed."""
     found: defaultdict[Arm, dict[int, tuple[Record, Predictions]]] = defaultdict(dict)
     records, _ = collect([folder for folder in folders if folder.is_dir()])
@@ -91,20 +92,14 @@ def difference(first: Right, second: Right, draws: int = _DRAWS) -> dict[str, fl
     }
 
 
-def compared(found: Mapping[Arm, Mapping[int, tuple[Record, Predictions]]]) -> dict[str, object]:
+def compared(found: Mapping[Arm, Mapping[int, tuple[Record, Predictions]]]) -> dict[str, Any]:
     """The accuracies of every arm, seed by seed, and the differences that docs/unlabeled.md is about."""
     right = {arm: {seed: each.views[VIEW].correct for seed, (_, each) in of.items()} for arm, of in found.items()}
-    arms = [
-        {
-            **arm._asdict(),
-            "seeds": sorted(of),
-            **{
-                view: [100 * float(of[seed][1].views[view].correct.mean()) for seed in sorted(of)]
-                for view in ("clean", "pgd20", VIEW)
-            },
-        }
-        for arm, of in sorted(found.items())
-    ]
+    arms = []
+    for arm, of in sorted(found.items()):
+        seeds = sorted(of)
+        views = {view: [_accuracy(of[seed][1], view) for seed in seeds] for view in ("clean", "pgd20", VIEW)}
+        arms.append({**arm._asdict(), "seeds": seeds, **views})
     differences = [
         {"first": first._asdict(), "second": second._asdict(), **difference(right[first], right[second])}
         for first, second in pairs(right)
@@ -121,38 +116,35 @@ def pairs(right: Mapping[Arm, Right]) -> Iterator[tuple[Arm, Arm]]:
         elif arm.name in BASELINES:
             continue
         else:
-            everything = arm._replace(name="adversarial", labels=round(LABELLED / CLASSES))
+            everything = arm._replace(name="adversarial", labels=ALL)
             others = [*(arm._replace(name=name) for name in BASELINES), everything]
         yield from ((arm, other) for other in others if other in right)
 
 
-def draw(arms: list[dict[str, object]], path: Path) -> None:
+def draw(arms: list[dict[str, Any]], path: Path) -> None:
     """AutoAttack's accuracy of ``last.ckpt`` over the number of labels, means with the seeds' range."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
+    shown = [arm for arm in arms if arm["checkpoint"] == "last" and arm["task"] == "none"]
     for name, (label, colour) in MODES.items():
-        points = sorted(
-            (int(str(arm["labels"])), np.array(arm[VIEW]))
-            for arm in arms
-            if arm["name"] == name and arm["task"] == "none" and arm["checkpoint"] == "last"
-            if int(str(arm["labels"])) * CLASSES < LABELLED - CLASSES
-        )
-        counts = [count for count, _ in points]
-        axes.plot(counts, [float(each.mean()) for _, each in points], "o-", color=colour, label=label)
-        axes.fill_between(
-            counts, [each.min() for _, each in points], [each.max() for _, each in points], color=colour, alpha=0.15
-        )
-    for arm in arms:
-        if arm["name"] == "adversarial" and arm["labels"] == round(LABELLED / CLASSES) and arm["checkpoint"] == "last":
-            axes.axhline(float(np.mean(np.array(arm[VIEW]))), color="#57606a", linestyle="--", linewidth=1)
-            axes.annotate("all labels, one task", (1, float(np.mean(np.array(arm[VIEW])))), (-4, 4), xycoords=(
-                "axes fraction", "data"), textcoords="offset points", ha="right", fontsize=8, color="#57606a")  # fmt: skip
+        points = sorted((arm["labels"], arm[VIEW]) for arm in shown if arm["name"] == name and arm["labels"] != ALL)
+        counts, accuracies = [count for count, _ in points], [np.array(each) for _, each in points]
+        axes.plot(counts, [each.mean() for each in accuracies], "o-", color=colour, label=label)
+        low, high = [each.min() for each in accuracies], [each.max() for each in accuracies]
+        axes.fill_between(counts, low, high, color=colour, alpha=0.15)
+    for arm in shown:
+        if arm["labels"] == ALL:
+            axes.axhline(np.mean(arm[VIEW]), color="black", linestyle="--", linewidth=1, label="all labels")
     axes.set(xscale="log", xlabel="labels a class", ylabel="accuracy under AutoAttack, %", ylim=(0, 100))
     axes.set_xticks([3, 5, 10, 20, 50], ["3", "5", "10", "20", "50"])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
+
+
+def _accuracy(predictions: Predictions, view: str) -> float:
+    return 100 * float(predictions.views[view].correct.mean())
 
 
 def _arm(record: Record) -> Arm:
@@ -171,9 +163,7 @@ def main() -> None:
     found = compared(evaluated())
     COMPARED.parent.mkdir(exist_ok=True)
     COMPARED.write_text(json.dumps(found, indent=1) + "\n")
-    arms = found["arms"]
-    assert isinstance(arms, list)
-    draw(arms, PICTURE)
+    draw(found["arms"], PICTURE)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
-
 from benchmarks.few_labels import Arm, difference, pairs
+from scipy import stats
 
 SEEDS, IMAGES = 5, 60
 
@@ -45,7 +44,7 @@ def test_modes_are_compared_with_baselines_and_tasks_with_none() -> None:
     few = {name: Arm(name, 10, "none", "equal", "best") for name in ("adversarial", "trades", "both")}
     everything, tasks = few["adversarial"]._replace(labels=144), few["both"]._replace(task="macro")
     other = few["trades"]._replace(checkpoint="last")
-    found = set(pairs(dict.fromkeys([*few.values(), everything, tasks, other], {})))
+    found = set(pairs({arm: {} for arm in (*few.values(), everything, tasks, other)}))
     assert found == {
         (few["both"], few["adversarial"]),
         (few["both"], few["trades"]),
