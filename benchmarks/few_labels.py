@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.evaluation.statistics import mean_std
 from gat_lightning.reporting.records import Record, collect
 
 STUDIES = (Path("results/few_labels_digits"), Path("results/tasks_unlabeled"))
@@ -103,6 +104,7 @@ def compared(found: Mapping[Arm, Mapping[int, tuple[Record, Predictions]]]) -> d
     differences = [
         {"first": first._asdict(), "second": second._asdict(), **difference(right[first], right[second])}
         for first, second in pairs(right)
+        if len(right[first].keys() & right[second].keys()) > 1
     ]
     return {"command": "python -m benchmarks.few_labels", "view": VIEW, "arms": arms, "differences": differences}
 
@@ -141,6 +143,45 @@ def draw(arms: list[dict[str, Any]], path: Path) -> None:
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
+
+
+def accuracies(found: Mapping[str, Any], labels: int, task: str | None = "none") -> list[list[str]]:
+    """A row for each arm with that many labels a class: accuracies of its checkpoints in percent, over the seeds.
+
+    Args:
+        found: content of the file.
+        labels: labels a class.
+        task: auxiliary tasks of the arms; None: the arms with any.
+    """
+    rows = []
+    arms = [arm for arm in found["arms"] if arm["labels"] == labels and _has(arm, task)]
+    for arm in sorted(arms, key=lambda arm: -float(np.mean(arm[VIEW]))):
+        cells = [mean_std(arm[view]).text(1) for view in ("clean", "pgd20", VIEW)]
+        rows.append([f"`{_words(arm)}`", f"`{arm['checkpoint']}`", str(len(arm["seeds"])), *cells])
+    return [["arm", "checkpoint", "seeds", "clean", "PGD-20", "AutoAttack"], *rows]
+
+
+def differences(found: Mapping[str, Any], labels: int, task: str | None = "none") -> list[list[str]]:
+    """A row for each comparison of arms with that many labels a class, as :func:`accuracies` selects them."""
+    rows = []
+    for each in found["differences"]:
+        if each["first"]["labels"] == labels and _has(each["first"], task):
+            other = f"`{_words(each['second'])}`{', all labels' if each['second']['labels'] == ALL else ''}"
+            ends = [" to ".join(f"{end:+.1f}" for end in each[key]) for key in ("seeds", "seeds_and_images")]
+            rows.append(
+                [f"`{_words(each['first'])}`", other, f"`{each['first']['checkpoint']}`", f"{each['mean']:+.1f}", *ends]
+            )
+    return [["arm", "against", "checkpoint", "points", "95 % over seeds", "over seeds and images"], *rows]
+
+
+def _has(arm: Mapping[str, Any], task: str | None) -> bool:
+    return arm["task"] != "none" if task is None else bool(arm["task"] == task)
+
+
+def _words(arm: Mapping[str, Any]) -> str:
+    if arm["task"] == "none":
+        return str(arm["name"])
+    return f"{arm['name']} task={arm['task']} weighting={arm['weighting']}"
 
 
 def _accuracy(predictions: Predictions, view: str) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.commands import ENGINES
 from benchmarks.derivative import DISPLACEMENTS
 
+from benchmarks import few_labels
 from benchmarks import report as benchmarks
 from gat_lightning.config.files import find_conf
 from gat_lightning.evaluation.statistics import MeanStd
@@ -181,6 +182,11 @@ def _differences() -> str:
     return f"\n`{found['command']}`\n\n{table_lines(rows)}"
 
 
+def _few_labels(rows: Callable[..., list[list[str]]], task: str | None) -> str:
+    found = json.loads((ROOT / few_labels.COMPARED).read_text())
+    return _table(rows(found, 10, task))
+
+
 def _listing(name: str) -> str:
     found = (ROOT / "results" / f"{name}.txt").read_text()
     return f"\n```\n{found}```\n"
@@ -212,6 +218,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "autoattack": partial(_benchmark, "autoattack"),
     "command": _whole_commands,
     "differences": _differences,
+    "few_labels": partial(_few_labels, few_labels.accuracies, "none"),
+    "few_labels_differences": partial(_few_labels, few_labels.differences, "none"),
 }
 """What generates each part."""
 
