@@ -48,6 +48,13 @@ def score_of(overrides):
     return (settings["weighting"] == "mgda") - abs(math.log10(float(settings["optimizer.lr"])) + 1)
 
 
+def finished(directory):
+    """A run with a score of 0.625."""
+    directory.path.mkdir(parents=True, exist_ok=True)
+    directory.metrics.write_text("epoch,step,val/selection\n0,0,0.625\n")
+    write_result(directory.path, TrainingResult(config={}, status="finished", metrics={"best": {"epoch": 1}}))
+
+
 class Scored(Launcher):
     """Returns a score for each point; fails at some numbers, and is interrupted at one."""
 
@@ -145,9 +152,7 @@ def test_a_finished_trial_returns_its_kept_score(search, capsys):
     search(first, "hydra.sweeper.study=first", trials=1)
     (point,) = first.points
     directory = RunDirectory(Path("outputs", first_name(compose("train", point))))
-    directory.path.mkdir(parents=True, exist_ok=True)
-    directory.metrics.write_text("epoch,step,val/selection\n0,0,0.625\n")
-    write_result(directory.path, TrainingResult(config={}, status="finished", metrics={"best": {"epoch": 1}}))
+    finished(directory)
     again = Scored()
     assert search(again, "skip_finished=true", trials=1) == 0.625
     assert again.points == []
@@ -166,9 +171,13 @@ def test_an_undefined_score_is_a_failure_and_without_any_score_there_is_no_best(
         search(Scored(score=lambda _: math.nan, failing=[0]))
 
 
-def test_a_score_that_the_runs_do_not_have_ends_the_search(search):
-    launcher = Scored(score=lambda _: None)
-    with pytest.raises(UserError, match="optimized_metric=test/pgd21/accuracy: the runs have no such score"):
+def test_a_score_that_the_runs_do_not_have_ends_the_search_and_theirs_are_named(search):
+    def without_score(point):
+        finished(RunDirectory(Path("outputs", first_name(compose("train", point)))))
+
+    launcher = Scored(score=without_score)
+    message = "optimized_metric=test/pgd21/accuracy: the runs have no such score, but val/selection"
+    with pytest.raises(UserError, match=message):
         search(launcher, "optimized_metric=test/pgd21/accuracy")
     assert len(launcher.points) == 1
 

@@ -44,8 +44,9 @@ class PointRunner:
             first_number: of the first one in its sweep.
 
         Returns:
-            What each returned, in order: the status, and the score that ``optimized_metric`` names. With
-            ``skip_finished=true`` a finished one is not run again; its score is the kept one.
+            What each returned, in order: the status, the score that ``optimized_metric`` names, and as
+            ``working_dir`` the run directory. With ``skip_finished=true`` a finished one is not run again; its score
+            is the kept one.
         """
         skipped = {tuple(each): self._kept(each) for each in points if self.is_skipped(each)}
         missing = [each for each in points if tuple(each) not in skipped]
@@ -67,8 +68,12 @@ class PointRunner:
         output = Path(self._composed(points[0]).paths.output)
         record = Sweep(output, [SweepPoint(list(each), name) for each, name in zip(points, names, strict=True)])
         if isinstance(self._launcher, PointLauncher):
-            return self._launcher.launch_points(points, self._composed, record)
-        return self._launcher.launch(points, first_number)
+            returns = self._launcher.launch_points(points, self._composed, record)
+        else:
+            returns = self._launcher.launch(points, first_number)
+        for returned, name in zip(returns, names, strict=True):
+            returned.working_dir = str(output / name)  # to Hydra the folder that the command was typed in
+        return returns
 
     def _kept(self, overrides: Sequence[str]) -> JobReturn:
         """The return of a finished run."""
