@@ -74,14 +74,19 @@ def work_of_evaluation(
         outputs: of the classifier.
         attacks: each is run on all images.
     """
-    passes = sum(_passes(attack, outputs) for attack in attacks)
+    passes = sum(attack_passes(attack, outputs) for attack in attacks)
     return Work(passes * images * operations(model, image), leaves(model), _OF_EVALUATION)
 
 
-def _passes(attack: Attack, outputs: int) -> float:
-    """Forward passes of each image, where half of the images withstand the first attack of an ensemble."""
+def attack_passes(attack: Attack, outputs: int) -> float:
+    """Forward passes of each image, where half of the images withstand the first attack of an ensemble.
+
+    Args:
+        attack: a pass of it with the gradient of the images counts as two.
+        outputs: of the classifier.
+    """
     if isinstance(attack, Ensemble):
-        first, *others = (_passes(member, outputs) for member in attack.members)
+        first, *others = (attack_passes(member, outputs) for member in attack.members)
         return first + sum(others) / 2
     if isinstance(attack, Square):
         return attack.queries * attack.restarts

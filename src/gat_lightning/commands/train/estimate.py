@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
-from gat_lightning.attacks import Attack
 from gat_lightning.commands.train.advice import long_on_cpu, nearly_full, slow_on_gpu
+from gat_lightning.config.compiling import attack_passes
 from gat_lightning.config.engine import ResolvedEngine
 from gat_lightning.data import ImageDataModule
 from gat_lightning.runs.layout import RunDirectory
@@ -25,8 +25,8 @@ STEPS = 20
 PATIENCE = 120.0
 """After how many seconds it is, where so many steps take longer."""
 
-_OF_A_GRADIENT = 2
-"""Cost of the gradient of an objective, in steps of the attack."""
+_OF_A_GRADIENT = 4
+"""Cost of the gradient of an objective, in forward passes."""
 
 _TESTED = 2
 """Checkpoints that are tested after training: the best and the last."""
@@ -119,14 +119,18 @@ class Estimate(pl.Callback):
 
     def _scoring(self, module: GATModule, data: ImageDataModule, batch: float) -> tuple[float, float]:
         """Seconds of a validation and of the test: from a validation where there was one, else from a step's passes."""
-        attacked = min(len(data.split("val")), self._config.validation.images or len(data.split("val")))
-        of_validation = attacked * sum(map(_passes, module.attacks["val"].values()))
-        of_test = _TESTED * len(data.split("test")) * sum(map(_passes, module.attacks["test"].values()))
+        outputs, images = module.tasks[0].outputs, len(data.split("val"))
+        in_val, in_test = (
+            sum(attack_passes(attack, outputs) for attack in module.attacks[split].values())
+            for split in ("val", "test")
+        )
+        of_validation = images + min(images, self._config.validation.images or images) * in_val
+        of_test = _TESTED * len(data.split("test")) * (1 + in_test)
         names = [*module.method.names(module.task_names), *module.curvature.names(module.task_names)]
-        of_attack = _passes(module.attack) if module.method.needs_adversarial else 0
+        of_attack = attack_passes(module.attack, outputs) if module.method.needs_adversarial else 0
         of_batch = data.batch_size * module.method.replays * (of_attack + _OF_A_GRADIENT * len(names))
         measured = mean(self._validations) if self._validations else None
-        a_pass = batch / of_batch if measured is None else measured / max(of_validation, 1)
+        a_pass = batch / of_batch if measured is None else measured / of_validation
         return (of_validation * a_pass if measured is None else measured), of_test * a_pass
 
 
@@ -143,8 +147,3 @@ def total_memory(device: torch.device) -> int | None:
     if device.type != "cpu" or "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _passes(attack: Attack) -> int:
-    """Forward and backward passes of an image."""
-    return int(getattr(attack, "steps", 1)) * int(getattr(attack, "restarts", 1))
