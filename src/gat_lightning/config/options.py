@@ -1,4 +1,4 @@
-"""Names of options: which file of a group a node of the configuration was made from."""
+"""Options of a group: their settings, and the name of the one that a node of the configuration was made from."""
 
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ def option_of(group: str, node: DictConfig) -> str:
         group: folder in ``conf``.
         node: with a ``_target_``.
     """
-    options = {name: given for name, given in _options(group).items() if given.get("_target_") == node._target_}
+    options = {name: given for name, given in options_of(group).items() if given.get("_target_") == node._target_}
     if not options:
         return str(node._target_).rpartition(".")[2]
     return max(options, key=lambda name: _alike(options[name], node))
@@ -36,7 +36,12 @@ def _alike(given: dict[str, Any], node: DictConfig) -> int:
 
 
 @cache
-def _options(group: str) -> dict[str, dict[str, Any]]:
+def options_of(group: str) -> dict[str, dict[str, Any]]:
+    """Settings of each option of a group, by its name; interpolations are not resolved.
+
+    Args:
+        group: folder in ``conf``.
+    """
     return {path.stem: _with_defaults(path) for path in sorted((find_conf() / group).glob("*.yaml"))}
 
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from gat_lightning.config.files import find_conf
+from gat_lightning.config.options import options_of
 
 _COMPONENTS = {
     "data": "data", "augment": "augment", "encoder": "encoder", "method": "method", "attack": "attack",
@@ -119,16 +117,7 @@ def _text(value: str) -> str:
 @cache
 def _options(group: str) -> dict[str, dict[str, Any]]:
     """Settings of each option of a group, flat, not resolved."""
-    return {path.stem: dict(_flat(_load(group, path.stem))) for path in sorted((find_conf() / group).glob("*.yaml"))}
-
-
-def _load(group: str, option: str) -> dict[str, Any]:
-    content = OmegaConf.to_container(OmegaConf.load(find_conf() / group / f"{option}.yaml"))
-    assert isinstance(content, dict)
-    others = [name for name in content.pop("defaults", []) if isinstance(name, str) and name != "_self_"]
-    for other in others:
-        content = _load(group, other) | content
-    return {str(key): value for key, value in content.items()}
+    return {name: dict(_flat(settings)) for name, settings in options_of(group).items()}
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
