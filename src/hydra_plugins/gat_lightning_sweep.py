@@ -24,6 +24,8 @@ from gat_lightning.runs.listing import print_points, print_runs
 
 log = logging.getLogger(__name__)
 
+_THE_FAILED_ALONE = " When they are mended, the same command with skip_finished=true runs these alone."
+
 
 class EveryPoint(BasicSweeper):
     """Hydra's own sweeper, but a run that fails does not keep the others from running.
@@ -56,7 +58,7 @@ class EveryPoint(BasicSweeper):
             return self._estimate(arguments)
         returns = super().sweep(arguments)
         print_runs(Path(self.config.hydra.sweep.dir), self._runner.directories)
-        self._report_failures(self._runner.failed, self._runner.points)
+        self._report_failures(self._runner.failed, self._runner.points, _THE_FAILED_ALONE)
         return returns
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
@@ -109,23 +111,22 @@ class EveryPoint(BasicSweeper):
             for overrides, returned in zip(measured, returns, strict=True)
             if returned.status is not JobStatus.COMPLETED
         ]
-        self._report_failures(failed, measured)
+        self._report_failures(failed, measured, "")
         hours = sum(returned.return_value * len(group) for returned, group in zip(returns, alike.values(), strict=True))
         print(
             f"{sum(map(len, alike.values()))} runs, one after another on this machine: {hours:.3g} hours.", flush=True
         )
 
     @staticmethod
-    def _report_failures(failed: Sequence[tuple[Sequence[str], str]], points: Sequence[Sequence[str]]) -> None:
+    def _report_failures(
+        failed: Sequence[tuple[Sequence[str], str]], points: Sequence[Sequence[str]], what_next: str
+    ) -> None:
         if not failed:
             return
         common = set(points[0]).intersection(*points)
         for overrides, reason in failed:
             log.error("Failed: %s: %s", " ".join(word for word in overrides if word not in common), reason)
-        raise UserError(
-            f"{len(failed)} of {len(points)} runs failed; the reasons are above. When they are mended, the same command"
-            " with skip_finished=true runs these alone."
-        )
+        raise UserError(f"{len(failed)} of {len(points)} runs failed; the reasons are above.{what_next}")
 
 
 class _RanWell(Launcher):
