@@ -66,7 +66,8 @@ class TorchJD(Weighting):
         except SettingError:
             raise
         except (TypeError, ValueError) as error:
-            raise ValueError(f"TorchJD's {self.rule} cannot weigh {', '.join(names)}: {error}") from error
+            given = f" with arguments {self.arguments}" if self.arguments else ""
+            raise ValueError(f"TorchJD's {self.rule} cannot weigh {', '.join(names)}{given}: {error}") from error
 
     def __call__(self, gramian: Tensor, losses: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
         """See :meth:`Weighting.__call__`; ``losses`` do not matter.
