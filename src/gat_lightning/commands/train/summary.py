@@ -1,5 +1,6 @@
 """The twelve figures of a training that a person or a sweeper wants; ``metrics.csv`` has the others."""
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -21,7 +22,7 @@ def summary(result: TrainingResult, rows: Sequence[Mapping[str, str]]) -> dict[s
         metric on test images, clean and under the strongest attack; ``adversarial_share``, of the weight in the last
         epoch; ``hours``; ``images_per_second``, the median; and ``peak_memory_gib``.
     """
-    selection = [score for score in scores_of(rows) if score == score]
+    selection = [score for score in scores_of(rows) if not math.isnan(score)]
     shares, speeds, memory = (_column(rows, name) for name in (TARGET_SHARE, "images_per_second", "peak_memory_gib"))
     best, last = (result.metrics.get(name, {}) for name in ("best", "last"))
     return {
