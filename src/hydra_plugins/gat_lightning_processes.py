@@ -51,6 +51,7 @@ class ProcessLauncher(PointLauncher):
         slots = min(self._jobs, len(points))
         waiting, running = deque(range(len(points))), dict[int, _Process]()
         returns: dict[int, JobReturn] = {}
+        print(f"{len(points)} evaluations, {slots} at a time. Each prints its results when it has ended.", flush=True)
         with TemporaryDirectory() as folder, stopping_at_once():
             try:
                 while waiting or running:
@@ -90,15 +91,18 @@ class _Process:
         return self.popen.poll() is not None
 
     def returned(self, overrides: Sequence[str]) -> JobReturn:
-        """How it ended; what it printed is shown."""
+        """How it ended. What it printed is shown, except its last error, which the sweep lists at its end."""
+        said = self.said.read_text(errors="replace").rstrip()
+        before, _, last = said.rpartition("\n")
+        error = None
+        if self.popen.returncode != 0:
+            error = UserError(last.removeprefix(_ERROR) or f"it ended with {self.popen.returncode}")
+            said = before if last.startswith(_ERROR) else said
         print(self.printed.read_text(errors="replace"), end="", flush=True)
-        if self.popen.returncode == 0:
-            return JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
-        lines = self.said.read_text(errors="replace").strip().splitlines() or [f"it ended with {self.popen.returncode}"]
-        if not lines[-1].startswith(_ERROR):
-            print("\n".join(lines), file=sys.stderr, flush=True)
-        error = UserError(lines[-1].removeprefix(_ERROR))
-        return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
+        if said:
+            print(said, file=sys.stderr, flush=True)
+        status = JobStatus.COMPLETED if error is None else JobStatus.FAILED
+        return JobReturn(overrides=overrides, status=status, _return_value=error)
 
 
 def _start(place: int, words: Sequence[str], environment: dict[str, str], folder: Path) -> _Process:

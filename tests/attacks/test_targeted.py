@@ -88,8 +88,10 @@ def test_targets_have_names_and_others_are_refused() -> None:
     attack.name_classes(["dog", "cat"])
     assert (attack.targeted, attack.name) == (1, "bim10-to1")
     for wrong in ("cow", 2):
-        with pytest.raises(SettingError, match="least_likely, random, or a class: dog, cat"):
+        with pytest.raises(SettingError, match="one of: least_likely, random, dog, cat"):
             BIM(targeted=wrong).name_classes(["dog", "cat"])
+    with pytest.raises(SettingError, match="random, a class from 0 to 99"):
+        BIM(targeted="cow").name_classes(list(map(str, range(100))))
 
 
 def test_a_target_needs_a_decision_and_a_class_that_there_is(

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose
+from hydra._internal.utils import get_args_parser
 
 from gat_lightning.commands.evaluate import settings
 from gat_lightning.commands.evaluate.each_run import expanded
 from gat_lightning.commands.evaluate.run import run as evaluate
 from gat_lightning.commands.evaluate.settings import check_evaluation
-from gat_lightning.errors import UserError
+from gat_lightning.errors import SettingError, UserError
+from gat_lightning.evaluate import as_hydra_reads
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.runs.directory import run_name
 from support.commands import command, start
@@ -52,8 +54,8 @@ def test_the_checkpoints_of_finished_runs_become_a_sweep(folder, capsys):
     words = expanded([f"runs={folder}", "evaluation=pgd20"])
     assert words == [
         "-m",
-        "evaluation=pgd20",
         "checkpoint=runs/a/checkpoints/best.ckpt,'runs/deeper/b b,c/checkpoints/best.ckpt'",
+        "evaluation=pgd20",
     ]
     printed = capsys.readouterr().out.splitlines()
     assert printed == ["Checkpoints of finished runs in runs: 2", "left out: runs/failed: the run has failed"]
@@ -69,8 +71,7 @@ def test_the_checkpoints_of_finished_runs_become_a_sweep(folder, capsys):
     ],
 )
 def test_other_checkpoints_and_several_folders(folder, capsys, words, found, left_out):
-    (*others, chosen) = expanded(words)
-    assert others == ["-m"]
+    (chosen,) = set(expanded(words)) - {"-m"}
     texts = chosen.removeprefix("checkpoint=").replace("'", "")
     assert texts == ",".join(f"runs/{name}.ckpt" for name in found).replace("/best", "/checkpoints/best").replace(
         "/last", "/checkpoints/last"
@@ -86,7 +87,7 @@ def test_other_checkpoints_and_several_folders(folder, capsys, words, found, lef
         (["runs=runs/failed"], "no finished run with a best.ckpt in runs/failed .*the run has failed"),
         (
             ["runs=runs", "checkpoint=runs/a/checkpoints/best.ckpt"],
-            "with runs=FOLDER it is one of best, last, ema, swa",
+            "with runs=FOLDER it must be one of: best, last, ema, swa",
         ),
         (["runs=runs", "jobs=2", "hydra/launcher=slurm"], "jobs=2 starts the processes itself"),
     ],
@@ -98,15 +99,43 @@ def test_what_cannot_be_is_refused(folder, words, message):
 
 @pytest.mark.usefixtures("folder")
 def test_jobs_choose_a_launcher_and_other_command_lines_stay():
-    assert expanded(["runs=runs/a", "jobs=3"])[-1] == "hydra/launcher=processes"
-    assert expanded(["-m", "checkpoint=a,b", "jobs=2"])[-1] == "hydra/launcher=processes"
+    assert "hydra/launcher=processes" in expanded(["runs=runs/a", "jobs=3"])
+    assert "hydra/launcher=processes" in expanded(["-m", "checkpoint=a,b", "jobs=2"])
     for words in (
         ["runs=runs", "--help"],
+        ["runs=runs", "--cfg", "job"],
+        ["runs=runs", "--cfg=job"],
         ["checkpoint=a.ckpt", "jobs=2"],
         ["runs=null"],
         ["-m", "seed=0,1", "jobs=1"],
     ):
         assert expanded(words) == words
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "-m runs=runs evaluation=pgd20,autoattack jobs=2",
+        "runs=runs jobs=2 evaluation=pgd20,autoattack --config-dir=mine",
+        "--config-dir mine evaluation=pgd20,autoattack runs=runs jobs=2 --multirun",
+    ],
+)
+def test_options_of_hydra_stand_anywhere(typed):
+    arguments = get_args_parser().parse_args(as_hydra_reads(typed.split()))
+    assert arguments.multirun
+    assert arguments.config_dir == ("mine" if "mine" in typed else None)
+    checkpoint = "checkpoint=runs/a/checkpoints/best.ckpt,'runs/deeper/b b,c/checkpoints/best.ckpt'"
+    assert set(arguments.overrides) == {
+        "hydra/launcher=processes", checkpoint, "evaluation=pgd20,autoattack", "jobs=2",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("jobs", ["0", "all"])
+def test_a_number_of_jobs_that_cannot_be_is_refused_as_typed(jobs):
+    with pytest.raises(SettingError, match=f"^jobs='?{jobs}'?: it must be a whole number of at least 1"):
+        expanded(["runs=runs", f"jobs={jobs}"])
 
 
 def test_one_evaluation_is_not_several():
@@ -159,7 +188,7 @@ def assert_same_figures(one, other):
             assert np.array_equal(column, getattr(second.views[view], name)), (view, name)
 
 
-def test_it_runs_what_single_commands_have_not_with_the_same_figures(hydra, checkpoint):
+def test_it_runs_what_single_commands_have_not_with_the_same_figures(hydra, checkpoint, capsys):
     folder = copies(checkpoint, Path("outputs"), 1)
     shutil.copytree(folder / "run0", folder / "run1")
     words = [word for word in expanded([f"runs={folder}", *SHORT, "skip_finished=true"]) if word != "-m"]
@@ -169,6 +198,7 @@ def test_it_runs_what_single_commands_have_not_with_the_same_figures(hydra, chec
     before, done = results(folder), []
     sweep(words, command="evaluate", task=lambda config: done.append(config.checkpoint) or evaluate(config))
     assert done == ["outputs/run1/checkpoints/best.ckpt"]
+    assert "run1-best-fgsm, 4 test images of" in " ".join(capsys.readouterr().out.split())
     after = results(folder)
     assert after["run0"] == before["run0"]
     assert after["run1"][1] == before["run0"][1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +57,11 @@ def test_three_norms_are_in_one_table_with_their_union(tmp_path: Path, capsys: p
 
 
 def test_classes_and_targets_are_recorded_and_images_said_to_be_checked(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["evaluation=fgsm", "images=40", "attack.targeted=3", "attack.eot=2", "save_adversarial=true"]
-    with caplog.at_level(logging.INFO):
-        result = evaluated(tmp_path, *FAST, *words)
+    result = evaluated(tmp_path, *FAST, *words)
+    shown = capsys.readouterr().out
     predictions = Predictions.load(tmp_path / "predictions.npz")
     check_classes(result, predictions)
     moved, said = predictions.labels != 3, predictions.views["fgsm"].prediction
@@ -74,7 +73,9 @@ def test_classes_and_targets_are_recorded_and_images_said_to_be_checked(
             assert count == (moved & (predictions.labels == int(own)) & (said == int(other))).sum()
     with np.load(tmp_path / "predictions.npz") as file:
         assert np.array_equal(file["fgsm/target"], np.where(moved, 3, -1))
-    assert "as uint8 in adversarial/fgsm.npz. Read back, all are within Linf 12/255 and [0, 1]" in caplog.text
+    assert "as uint8 in adversarial/fgsm.npz. Read back, all are within Linf 12/255 and [0, 1]" in shown
+    assert "Which class becomes which under fgsm" in shown
+    assert f"of {found['attacked']} images reach their target" in " ".join(shown.split())
 
 
 def check_classes(result: dict[str, Any], predictions: Predictions) -> None:

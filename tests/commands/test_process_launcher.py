@@ -18,6 +18,7 @@ from hydra_plugins.gat_lightning_processes import ProcessLauncher, _environment
 SCRIPT = """#!/bin/sh
 case "$*" in *bad*) echo "a warning" >&2; echo "Error: no such model" >&2; exit 1;; esac
 case "$*" in *killed*) kill -9 $$;; esac
+case "$*" in *odd*) echo "a warning of a finished one" >&2;; esac
 case "$*" in *long*) echo $$ > {folder}/pid; exec sleep 60;; esac
 echo "$* threads=$OMP_NUM_THREADS"
 """
@@ -41,17 +42,20 @@ def launched(launcher, *points):
 
 def test_each_point_is_a_command_and_a_failure_has_its_message(launcher, capfd, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
-    points = [[f"checkpoint={name}", "jobs=2", "evaluation=fgsm"] for name in ("a", "bad", "c", "killed")]
+    points = [[f"checkpoint={name}", "jobs=2", "evaluation=fgsm"] for name in ("a", "bad", "odd", "killed")]
     returns = launched(launcher, *points)
     assert [each.status for each in returns] == [
         JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.COMPLETED, JobStatus.FAILED,
     ]  # fmt: skip
     assert str(returns[1]._return_value) == "no such model"
     assert "ended with -9" in str(returns[3]._return_value)
-    shown = capfd.readouterr().out.splitlines()
+    shown, said = capfd.readouterr()
+    assert sorted(said.splitlines()) == ["a warning", "a warning of a finished one"]
+    first, *shown = shown.splitlines()
+    assert first.startswith("4 evaluations, 2 at a time.")
     assert sorted(shown) == [
         f"-m gat_lightning.evaluate --config-dir=/mine checkpoint={name} evaluation=fgsm threads=2"
-        for name in ("a", "c")
+        for name in ("a", "odd")
     ]
 
 

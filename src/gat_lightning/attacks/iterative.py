@@ -105,8 +105,8 @@ class IterativeAttack(Attack):
         if self.targeted in classes:
             self.targeted = list(classes).index(str(self.targeted))
         if not (isinstance(self.targeted, int) and self.targeted < len(classes)):
-            shown = ", ".join(classes) if len(classes) <= _SHOWN else f"one of the {len(classes)} classes"
-            raise SettingError("targeted", self.targeted, f"{', '.join(AIMS)}, or a class: {shown}", also=(None,))
+            shown = ", ".join(classes) if len(classes) <= _SHOWN else f"a class from 0 to {len(classes) - 1}"
+            raise SettingError("targeted", self.targeted, f"one of: {', '.join(AIMS)}, {shown}", also=(None,))
 
     def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
         """The attack itself; a targeted one sees the problem of :class:`~gat_lightning.attacks.aim.TargetedProblem`."""

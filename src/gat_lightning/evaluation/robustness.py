@@ -27,6 +27,9 @@ from gat_lightning.evaluation.traces import Trace, measured
 from gat_lightning.randomness import ImageGenerator
 from gat_lightning.runs.metric_names import CLEAN, WORST
 
+_UNITS = 2
+"""Version of what the journal keeps of a batch."""
+
 Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int], None]]]
 """(view, attack, batches, batches done before) -> what is told (images correct, of how many) after each batch."""
 
@@ -35,10 +38,6 @@ Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int
 def untracked(view: str, attack: str, batches: int, done: int) -> Iterator[Callable[[int, int], None]]:
     """A :data:`Track` without display."""
     yield lambda correct, total: None
-
-
-_UNITS = 2
-"""Number of the form in which the journal keeps a batch, 1 more with each change."""
 
 
 class Evaluation:

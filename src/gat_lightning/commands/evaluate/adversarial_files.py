@@ -1,6 +1,5 @@
 """Adversarial images in files: ``save_adversarial=true``."""
 
-import logging
 from collections.abc import Mapping
 
 from gat_lightning.attacks import Attack
@@ -10,8 +9,7 @@ from gat_lightning.evaluation.robustness import Evaluation
 from gat_lightning.evaluation.target import Target
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.result import EvaluationResult
-
-log = logging.getLogger(__name__)
+from gat_lightning.runs.telling import tell
 
 
 def write_adversarial(
@@ -42,5 +40,5 @@ def write_adversarial(
         if check.outside or check.changed:
             result.notes.append(check.told(view, attack))
         else:
-            log.info(check.told(view, attack))
+            tell(directory, check.told(view, attack))
     result.adversarial = checks

@@ -15,7 +15,6 @@ from gat_lightning.evaluation.predictions import Predictions, Scores
 from gat_lightning.evaluation.stages import autoattack_log
 from gat_lightning.evaluation.traces import Trace
 from gat_lightning.files import atomic_write
-from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, WORST
 from gat_lightning.runs.result import EvaluationResult
 
@@ -60,7 +59,7 @@ class AttackRecords:
         if self.becoming:
             result.targeted = {self._name: {view: found.record(self._classes) for view, found in self.becoming.items()}}
         for view, trace in stages.items():
-            path = RunDirectory(directory).path / f"{view}.log"
+            path = directory / f"{view}.log"
             with atomic_write(path) as temporary:
                 temporary.write_text("\n".join(self._log(view, trace)) + "\n", encoding="utf-8")
             result.files.setdefault("logs", []).append(path.name)
@@ -68,7 +67,7 @@ class AttackRecords:
     def show(self, scores: Scores, title: str, more: Sequence[RenderableType], directory: Path) -> None:
         """Print the table of scores, those of the attacks, and ``more``."""
         worst = {view: worst_class(found) for view, found in self.by_class.items()}
-        shown = {view: f"{name} {self.by_class[view][name].accuracy:.1%}" for view, name in worst.items()}
+        shown = {view: f"{name} ({self.by_class[view][name].accuracy:.1%})" for view, name in worst.items()}
         tables, patients = [*self._tables(), *more], self._predictions.patients
         print_metrics(scores.metrics, scores.intervals, self._attacks, shown, title, tables, directory, patients)
 
@@ -115,11 +114,8 @@ def _stages(view: str, trace: Trace) -> Table:
 
 
 def _becomes(view: str, found: Becoming, classes: Sequence[str]) -> Table:
-    title = (
-        f"Which class becomes which under {view}: {found.reached:.1%} of {found.attacked} images reach their target,"
-        f" {found.fooled:.1%} are misclassified"
-    )
-    table = Table("class", *classes, title=title)
+    caption = f"{found.reached:.1%} of {found.attacked} images reach their target, {found.fooled:.1%} are misclassified"
+    table = Table("class", *classes, title=f"Which class becomes which under {view}", caption=caption)
     for name, row in zip(classes, found.counts.tolist(), strict=True):
         table.add_row(name, *(str(count) if count else "" for count in row))
     return table

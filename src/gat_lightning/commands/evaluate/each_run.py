@@ -12,11 +12,14 @@ from hydra.core.override_parser.types import ChoiceSweep
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.validate import check_int
 
 KINDS = ("best", "last", "ema", "swa")
 """Checkpoints that a run may have."""
 
-_SWEEP = ("-m", "--multirun")
+_SWEEP = {"-m", "--multirun"}
+_SHOWING = {"-h", "--help", "-c", "--cfg", "-i", "--info"}
+"""Options with which Hydra shows something and runs nothing."""
 _PLAIN = re.compile(r"[\w/.+-]+", re.ASCII)
 
 
@@ -24,24 +27,26 @@ def expanded(words: Sequence[str]) -> list[str]:
     """The command line with the checkpoints in place of ``runs``, and with the launcher that ``jobs`` stands for.
 
     Args:
-        words: overrides and Hydra's options, as typed.
+        words: overrides, then Hydra's options, behind which Hydra reads no overrides.
 
     Raises:
+        SettingError: ``jobs`` is no number of processes.
         UserError: there is no finished run, ``checkpoint`` is no kind of checkpoint, or ``jobs`` and another launcher
             are given.
     """
     typed = {setting_of(word): word for word in words if "=" in word and not word.startswith("-")}
-    found = list(words)
-    if (folders := _values(typed, "runs")) != [None] and not {"-h", "--help"}.intersection(words):
+    jobs = [check_int("jobs", 1 if number is None else number) for number in _values(typed, "jobs")]
+    found, is_sweep = list(words), not _SWEEP.isdisjoint(words)
+    if (folders := _values(typed, "runs")) != [None] and _SHOWING.isdisjoint(word.partition("=")[0] for word in words):
         kinds = [kind or "best" for kind in _values(typed, "checkpoint")]
         replaced = (typed["runs"], typed.get("checkpoint"))
         choices = ",".join(map(_quoted, checkpoints(folders, kinds)))
-        found = [word for word in words if word not in replaced] + [f"checkpoint={choices}"]
-        found = found if set(_SWEEP).intersection(found) else ["-m", *found]
-    if set(_SWEEP).intersection(found) and _values(typed, "jobs") not in ([None], [1]):
+        found = [f"checkpoint={choices}", *(word for word in words if word not in replaced)]
+        found, is_sweep = (found if is_sweep else ["-m", *found]), True
+    if is_sweep and jobs != [1]:
         if "hydra/launcher" in typed:
             raise UserError(f"{typed['jobs']} starts the processes itself: leave out {typed['hydra/launcher']}.")
-        found.append("hydra/launcher=processes")
+        found.insert(found.index(typed["jobs"]), "hydra/launcher=processes")
     return found
 
 
@@ -55,7 +60,7 @@ def checkpoints(folders: Sequence[Any], kinds: Sequence[Any]) -> list[Path]:
 
     for kind in kinds:
         if kind not in KINDS:
-            raise UserError(f"checkpoint={kind}: with runs=FOLDER it is one of {', '.join(KINDS)}, of each run.")
+            raise UserError(f"checkpoint={kind}: with runs=FOLDER it must be one of: {', '.join(KINDS)}.")
     records, unusable = collect([str(folder) for folder in folders])
     trainings = [record.directory for record in records if not record.is_evaluation]
     left_out = [

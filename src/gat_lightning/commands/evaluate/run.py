@@ -39,6 +39,7 @@ from gat_lightning.evaluation.target import Target
 from gat_lightning.gradients.tf32 import tf32
 from gat_lightning.runs.directory import stays, why_finished_stays
 from gat_lightning.runs.environment import environment
+from gat_lightning.runs.evaluations import evaluation_name
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.result import EvaluationResult, Result, read_result
@@ -113,7 +114,7 @@ def _evaluate(config: DictConfig) -> EvaluationResult:
         log_evaluation(loggers, config, result)
     for note in notes:
         log.warning(note)
-    title = f"{subject.name}, {result.images} {config.split} images of {subject.data.info.name}"
+    title = f"{evaluation_name(config)}, {result.images} {config.split} images of {subject.data.info.name}"
     records.show(scores, title, more.shown, directory)
     return result
 
