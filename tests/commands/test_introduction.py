@@ -17,7 +17,7 @@ from gat_lightning.config.options import option_of
 from gat_lightning.evaluation.doubts import OutputCheck
 from gat_lightning.evaluation.statistics import wilson_interval
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.telling import WIDTH
+from gat_lightning.runs.telling import WIDTH, duration
 from support.configurations import composed
 from support.training_runs import SHORT, trained
 
@@ -86,7 +86,7 @@ def test_hours_and_memory_are_estimated_after_the_first_steps(tmp_path, monkeypa
     ("hours", "text"), [(0.004, "0.004 hours (14 s)"), (0.5, "0.5 hours (30 min)"), (1234, "1,234 hours")]
 )
 def test_durations(hours, text):
-    assert estimate.duration(hours) == text
+    assert duration(hours) == text
 
 
 def test_a_large_network_on_a_cpu_and_a_full_memory_get_a_word():
@@ -140,3 +140,13 @@ def test_an_undefined_score_has_its_reason(tmp_path):
     assert "best: clean/auroc is undefined: no positive among 24 labelled images." in shown
     assert "100.0%" in shown
     assert "evaluation=pgd100" in shown
+
+
+def test_a_stage_of_a_run_names_no_commands(tmp_path):
+    checks = {"last": {"clean": OutputCheck(24, 0, [24, 0], [24, 0])}}
+    tested = CheckpointScores({"last": {"epoch": 1, "test/clean/accuracy": 1.0}}, checks, {}, None)
+    run = RunDirectory(tmp_path)
+    assert "Next:" in ending(tested, "multiclass", RunDirectory(run.teacher), [])
+    run.hydra.mkdir()
+    assert "Next:" not in ending(tested, "multiclass", RunDirectory(run.teacher), [])
+    assert "Next:" in ending(tested, "multiclass", run, [])

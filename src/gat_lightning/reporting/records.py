@@ -190,15 +190,11 @@ def _candidates(folders: Iterable[str | Path]) -> Iterator[Path]:
     for folder in map(Path, folders):
         inside = [path.parent for path in folder.rglob(RESULT)]
         inside += [path.parent for path in folder.rglob(".hydra") if not (path.parent / RESULT).exists()]
-        yield from (path for path in inside if not (path / "multirun.yaml").exists() and not _comes_before(path))
+        yield from (
+            path for path in inside if not (path / "multirun.yaml").exists() and not RunDirectory(path).is_stage
+        )
         if not inside:
             yield folder
-
-
-def _comes_before(directory: Path) -> bool:
-    """Whether the directory is a stage before the training of a run, which is a part of that run."""
-    parent = RunDirectory(directory.parent)
-    return directory in (parent.pretraining, parent.teacher) and (parent.result.exists() or parent.hydra.exists())
 
 
 def _read(directory: Path) -> Record | str:

@@ -84,6 +84,12 @@ class RunDirectory:
         return self.result.exists() or self.hydra.exists()
 
     @property
+    def is_stage(self) -> bool:
+        """Whether it is a stage before the training of a run, which is a part of that run."""
+        run = RunDirectory(self.path.parent)
+        return self.path in (run.pretraining, run.teacher) and run.has_record
+
+    @property
     def is_finished(self) -> bool:
         """Whether the run ended well."""
         return self.result.exists() and json.loads(self.result.read_text()).get("status") == "finished"

@@ -21,7 +21,7 @@ _UNQUOTED = re.compile(r"[\w./:@%+~-]+", re.ASCII)
 
 
 def ending(tested: CheckpointScores, kind: str, directory: RunDirectory, warned: Sequence[str]) -> str:
-    """The text at the end of a training.
+    """The text at the end of a training; commands to type next are left out where it was a stage of another.
 
     Args:
         tested: scores of its checkpoints.
@@ -33,7 +33,8 @@ def ending(tested: CheckpointScores, kind: str, directory: RunDirectory, warned:
     if warned:
         parts.append(itemized(f"Warnings of this run ({len(warned)}), again:", warned))
     parts.append(f"Run directory: {shown(directory.path)}")
-    parts.append("\n  ".join(["Next:", *next_commands(next(iter(tested.metrics)), kind, directory)]))
+    if not directory.is_stage:
+        parts.append("\n  ".join(["Next:", *next_commands(next(iter(tested.metrics)), kind, directory)]))
     return "\n".join(parts)
 
 
