@@ -21,6 +21,7 @@ from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.listing import print_points, print_runs
+from gat_lightning.runs.telling import duration
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +114,9 @@ class EveryPoint(BasicSweeper):
         ]
         self._report_failures(failed, measured, "")
         hours = sum(returned.return_value * len(group) for returned, group in zip(returns, alike.values(), strict=True))
+        count = sum(map(len, alike.values()))
         print(
-            f"{sum(map(len, alike.values()))} runs, one after another on this machine: {hours:.3g} hours.", flush=True
+            f"{count} run{'s, one after another' if count > 1 else ''} on this machine: {duration(hours)}.", flush=True
         )
 
     @staticmethod

@@ -79,5 +79,5 @@ def test_a_dry_sweep_prints_a_table_for_each_job_and_trains_nothing(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("nothing was trained") == 2  # the fine-tuning, and the training before it
     assert "The 2 trainings: " in done.stdout
-    assert "1 runs, one after another on this machine: " in done.stdout
+    assert "1 run on this machine: " in done.stdout
     assert not list((tmp_path / "outputs").iterdir())

@@ -48,6 +48,12 @@ def fitted(start: str, parts: Sequence[str]) -> str:
     return start
 
 
+def duration(hours: float) -> str:
+    """``0.12 hours (7 min)``; minutes or seconds are added below two hours."""
+    small = "" if hours >= 2 else f" ({60 * hours:.0f} min)" if hours >= 1 / 30 else f" ({3600 * hours:.0f} s)"
+    return f"{hours:.2g} hours{small}" if hours < 100 else f"{hours:,.0f} hours"
+
+
 def _wrapped(text: str, start: str) -> str:
     return textwrap.fill(
         text,

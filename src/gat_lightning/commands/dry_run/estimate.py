@@ -23,6 +23,7 @@ from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import setting_of, typed_overrides
 from gat_lightning.runs.layout import RunDirectory
+from gat_lightning.runs.telling import duration
 from gat_lightning.training.callbacks.numerics import Numerics
 from gat_lightning.training.callbacks.peak_memory import GIB, forget_peak, peak_memory
 from gat_lightning.training.launcher import own_ranks
@@ -98,7 +99,7 @@ def estimate(config: DictConfig) -> list[Cost]:
         for cost in costs:
             show(cost)
         if len(costs) > 1:
-            Console().print(f"The {len(costs)} trainings: {sum(cost.hours for cost in costs):.3g} hours.")
+            Console().print(f"The {len(costs)} trainings: {duration(sum(cost.hours for cost in costs))}.")
         _discard(directory)
     return costs
 
@@ -167,7 +168,7 @@ def show(cost: Cost) -> None:
         "largest batch that fits": None if cost.largest_batch is None else f"{cost.largest_batch:,}",
         "hours of training": f"{cost.training_hours:.3g}",
         "hours of scoring": f"{cost.scoring_hours:.3g}",
-        "hours in all": f"{cost.hours:.3g}",
+        "in all": duration(cost.hours),
     }
     for name, value in lines.items():
         if value is not None:

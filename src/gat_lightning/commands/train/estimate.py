@@ -14,7 +14,7 @@ from gat_lightning.config.compiling import attack_passes
 from gat_lightning.config.engine import ResolvedEngine
 from gat_lightning.data import ImageDataModule
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.telling import listed, tell
+from gat_lightning.runs.telling import duration, listed, tell
 from gat_lightning.training.callbacks.peak_memory import GIB, peak_memory
 from gat_lightning.training.module import GATModule
 from gat_lightning.training.schedules import steps_of_run
@@ -132,12 +132,6 @@ class Estimate(pl.Callback):
         measured = mean(self._validations) if self._validations else None
         a_pass = batch / of_batch if measured is None else measured / of_validation
         return (of_validation * a_pass if measured is None else measured), of_test * a_pass
-
-
-def duration(hours: float) -> str:
-    """``0.12 hours (7 min)``; minutes or seconds are added below two hours."""
-    small = "" if hours >= 2 else f" ({60 * hours:.0f} min)" if hours >= 1 / 30 else f" ({3600 * hours:.0f} s)"
-    return f"{hours:.2g} hours{small}" if hours < 100 else f"{hours:,.0f} hours"
 
 
 def total_memory(device: torch.device) -> int | None:
