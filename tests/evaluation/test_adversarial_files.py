@@ -49,7 +49,7 @@ def test_a_grey_level_at_the_radius_stays_there() -> None:
 
 def saved(attack: Attack, path: Path, journal: Journal | None = None) -> tuple[Any, Any, dict[str, Any]]:
     target = Target(trained(), task())
-    evaluation = Evaluation(target, subset("multiclass"), batch_size=16, journal=journal, keeps_images=True)
+    evaluation = Evaluation(target, subset("multiclass"), batch_size=16, journal=journal, keeps_images=["view"])
     predictions = evaluate_robustness(evaluation, {"view": attack})
     check = save_adversarial(evaluation, target, predictions, "view", attack, path, 25)
     with np.load(path, allow_pickle=False) as file:
@@ -123,6 +123,16 @@ def test_images_of_an_interrupted_evaluation_are_those_of_one_run(tmp_path: Path
         unit.unlink()
     _, _, resumed = saved(attack, tmp_path / "b" / "view.npz", Journal(tmp_path / "progress", "same"))
     assert np.array_equal(whole["images"], resumed["images"])
+
+
+def test_only_the_images_of_the_views_that_are_named_are_kept() -> None:
+    journal, attack = Journal(), BIM(eps=0.1)
+    evaluation = Evaluation(Target(trained(), task()), subset("multiclass"), journal=journal, keeps_images=["view"])
+    units = []
+    for view in ("view", "view@0.1"):
+        evaluation.attacked(view, attack)
+        units.append(journal.get(view, attack.name, 0) or {})
+    assert {name for name in units[0] if name not in units[1]} == {dtype.name for dtype in TYPES}
 
 
 def test_the_adversarial_images_are_those_of_the_attack(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from functools import partial
@@ -57,7 +57,7 @@ class Evaluation:
         seed: seed of the attacks' random numbers.
         journal: journal of earlier and new results.
         track: progress display.
-        keeps_images: whether the journal keeps the adversarial images, for :meth:`adversarial`.
+        keeps_images: views of which the journal keeps the adversarial images, for :meth:`adversarial`.
 
     Attributes:
         traces: what was recorded of each attack, by view.
@@ -78,7 +78,7 @@ class Evaluation:
         seed: int = 0,
         journal: Journal | None = None,
         track: Track = untracked,
-        keeps_images: bool = False,
+        keeps_images: Collection[str] = (),
     ) -> None:
         self._target, self._dataset = target, dataset
         self._key, self._groups = (seed, split), groups
@@ -157,7 +157,7 @@ class Evaluation:
             trace.add_to_stage(batch, rows, unit, outcomes[batch].correct)
 
     def adversarial(self, view: str, dtype: np.dtype[Any]) -> np.ndarray:
-        """The adversarial images of a view that was attacked, rounded to a type of :data:`~.rounding.TYPES`.
+        """The adversarial images of a view in ``keeps_images`` after its attack, in one of :data:`~.rounding.TYPES`.
 
         Returns:
             ``[n, C, H, W]``; images that no attack of an ensemble fooled are the clean ones.
@@ -217,14 +217,14 @@ class Evaluation:
             problem = self._target.problem(batch, generators)
             adversarial = attack(problem, batch.images, generators(draws))
             outcome = self._target.outcomes(adversarial, batch.labels[self._target.task.name])
-            found = {**vars(outcome), **measured(batch.images, adversarial, attack.norm)}
-            if self._keeps_images:
+            seconds = np.array(time.perf_counter() - started)
+            found = {**vars(outcome), **measured(batch.images, adversarial, attack.norm), "seconds": seconds}
+            if view in self._keeps_images:
                 found |= self._rounded(problem, batch, adversarial, attack, outcome)
             if attack.zero_gradient is not None:
                 found["zero_gradient"] = attack.zero_gradient.cpu().numpy()
             if (targets := getattr(attack, "targets", None)) is not None:
                 found["target"] = targets.cpu().numpy()
-            found["seconds"] = np.array(time.perf_counter() - started)
             self._journal.put(view, attack.name, number, found)
         return found
 

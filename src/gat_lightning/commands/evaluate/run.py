@@ -203,7 +203,7 @@ def predict(
         seed=config.seed,
         journal=journal,
         track=bar,
-        keeps_images=config.save_adversarial,
+        keeps_images=attacks if config.save_adversarial else (),
     )
     if target.draws_random_numbers(evaluation.clean(slice(0, 8))[0]) and (doubt := random_outputs(attacks)):
         result.notes.append(f"{doubt[0].upper()}{doubt[1:]}.")
