@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from gat_lightning.attacks import FGSM, AutoAttack, AutoAttackRand
+from gat_lightning.commands.evaluate.display import print_metrics
 from gat_lightning.commands.evaluate.loggers import figures
 from gat_lightning.evaluation.doubts import random_outputs
 from gat_lightning.evaluation.outcomes import worst
 from gat_lightning.evaluation.predictions import Predictions
+from gat_lightning.runs.metric_names import MetricName
 from gat_lightning.runs.result import read_result
 from support.evaluations import OWN, evaluated
 
@@ -26,7 +28,10 @@ SHORT = [
 ]  # fmt: skip
 
 
-def test_three_norms_are_in_one_table_with_their_union(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_norms_are_in_one_table_with_their_union(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     result = evaluated(tmp_path, *FAST, "evaluation=multi", *SHORT, "save_adversarial=true")
     views = ["clean", "autoattack_linf", "autoattack_l2", "apgd_l1", "worst"]
     assert list(result["metrics"]["model"]) == [f"test/{view}/accuracy" for view in views]
@@ -34,8 +39,12 @@ def test_three_norms_are_in_one_table_with_their_union(tmp_path: Path, capsys: p
     union = worst([predictions.views[view] for view in views[:-1]])
     assert np.array_equal(predictions.views["worst"].correct, union.correct)
     shown = capsys.readouterr().out
-    for budget in ("Linf 12/255", "L2 0.5", "L1 4", "worst class"):
-        assert budget in shown
+    table = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if line[0] == "│"]
+    budgets = ["", "Linf 12/255", "L2 0.5", "L1 4", ""]
+    assert [row[:2] for row in table[:5]] == [list(row) for row in zip(views, budgets, strict=True)]
+    classes = [result["per_class"]["model"][view] for view in views]
+    worst_ones = [f"{found['worst']} ({found['classes'][found['worst']]['accuracy']:.1%})" for found in classes]
+    assert [row[-1] for row in table[:5]] == worst_ones
     assert result["files"]["logs"] == ["autoattack_linf.log", "autoattack_l2.log"]
     log = (tmp_path / "autoattack_l2.log").read_text()
     assert log.startswith("using standard version including apgd-ce, apgd-t, fab-t, square.\n")
@@ -56,10 +65,23 @@ def test_three_norms_are_in_one_table_with_their_union(tmp_path: Path, capsys: p
     assert logged["evaluate/label/model/test/autoattack_l2/after_apgd_ce-l2/left"] == stage["left"]
 
 
+def test_views_are_whole_in_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    view, metrics = "autoattack_linf", {MetricName("test", "autoattack_linf", "accuracy"): 0.5}
+    intervals = {name: [0.4, 0.6] for name in metrics}
+    print_metrics(metrics, intervals, {view: FGSM(eps="8/255")}, {view: "airplane (10.0%)"}, "title", [], tmp_path)
+    shown = capsys.readouterr().out
+    assert "│ autoattack_linf │" in shown
+    assert "│ 40.00% - 60.00% │" in shown
+
+
 def test_classes_and_targets_are_recorded_and_images_said_to_be_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["evaluation=fgsm", "images=40", "attack.targeted=3", "attack.eot=2", "save_adversarial=true"]
+    torch.manual_seed(0)  # of the weights
     result = evaluated(tmp_path, *FAST, *words)
     shown = capsys.readouterr().out
     predictions = Predictions.load(tmp_path / "predictions.npz")

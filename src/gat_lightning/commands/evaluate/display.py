@@ -4,11 +4,12 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from gat_lightning.attacks import Attack
 from gat_lightning.attacks.budget import in_one_unit
@@ -66,8 +67,10 @@ def print_metrics(
         patients: number of patients that the intervals are over; None if they are over images.
     """
     interval = "95 % interval" + ("" if patients is None else f" over {patients:,} patients")
-    columns = ["view", "budget", "metric", "value", interval, *(["worst class"] if worst else [])]
-    table = Table(*columns, title=title)
+    whole = partial(Column, no_wrap=True)
+    table = Table(whole("view"), "budget", "metric", whole("value"), whole(interval), title=title)
+    if worst:
+        table.add_column("worst class")
     budgets = _budgets(attacks)
     for name, value in metrics.items():
         interval = " - ".join(_text(name.metric, end) for end in intervals.get(name, ()))
