@@ -61,6 +61,7 @@ def test_a_failure_shows_where(tmp_path, session):
     assert "planted_items.py" in lines(tmp_path)[0]["where"]
 
 
+@pytest.mark.slow
 def test_an_item_that_hangs_is_ended_with_its_children_and_shows_its_stack(tmp_path, session):
     child = tmp_path / "child"
     began = time.monotonic()
@@ -82,6 +83,7 @@ def test_items_share_a_process_until_one_fails(tmp_path, session):
     assert os.getpid() not in (a, c)
 
 
+@pytest.mark.slow
 def test_the_time_budget_bounds_an_item_which_is_then_missing_and_not_wrong(tmp_path, journal):
     session = Session(journal, tmp_path / "gpu.log", 2)
     later = item(partial(planted.figure, 1), "later", seconds=1)

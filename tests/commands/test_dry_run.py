@@ -58,6 +58,7 @@ def test_another_error_of_a_step_is_not_hidden(hydra, monkeypatch):
         step_fits(compose("train", TINY), 256)
 
 
+@pytest.mark.slow
 def test_a_dry_sweep_lists_its_points_and_measures_those_that_differ_in_more_than_their_seeds(
     hydra, monkeypatch, capsys
 ):

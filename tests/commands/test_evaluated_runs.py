@@ -188,6 +188,7 @@ def assert_same_figures(one, other):
             assert np.array_equal(column, getattr(second.views[view], name)), (view, name)
 
 
+@pytest.mark.slow
 def test_it_runs_what_single_commands_have_not_with_the_same_figures(hydra, checkpoint, capsys):
     folder = copies(checkpoint, Path("outputs"), 1)
     shutil.copytree(folder / "run0", folder / "run1")

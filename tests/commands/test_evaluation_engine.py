@@ -62,6 +62,7 @@ def test_a_small_evaluation_is_not_compiled(
     assert graphs == []
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_said_once(
     checkpoint: Path, tmp_path: Path, compiler: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_compiler_that_fails_is_said_once(
     assert sum("no space left on device" in message for message in said) == 1
 
 
+@pytest.mark.slow
 def test_several_attacked_tasks_are_not_compiled(
     checkpoint: Path, tmp_path: Path, graphs: list[torch.fx.GraphModule]
 ) -> None:
@@ -89,6 +91,7 @@ def test_settings_without_effect_are_said(monkeypatch: pytest.MonkeyPatch, caplo
     assert [message.partition(" ")[0] for message in caplog.messages] == ["engine.precision"]
 
 
+@pytest.mark.slow
 def test_the_engine_is_a_setting_of_an_evaluation() -> None:
     labels = {
         words: evaluation_label(composed("evaluate", *OWN, "paths.run=.", *words))

@@ -209,6 +209,7 @@ def test_own_encoders_of_other_types_are_trained_and_exported_in_float32(form: s
     assert exported(path, f"format={form}").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [Safetensors(), TorchScript(), ONNX()], ids=lambda form: form.suffix)
 def test_a_format_takes_classifiers_of_any_type(form: Format, small: Path, tmp_path: Path) -> None:
     """Of a library call; the file takes images in float32, and the classifier stays as it was."""

@@ -55,6 +55,7 @@ def test_a_resumed_run_ends_the_same_and_is_refused_elsewhere(monkeypatch, tmp_p
     assert_same_run(whole, stopped)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_where_compiling_fails_the_run_goes_on_and_its_record_says_so(monkeypatch, tmp_path, caplog):
     def failing(*_):

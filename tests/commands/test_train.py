@@ -229,6 +229,7 @@ def test_foreign_missing_and_malicious_checkpoints_are_refused(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_demo_trains_three_models_and_draws_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["demo"])

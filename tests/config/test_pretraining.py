@@ -18,6 +18,7 @@ NO_TARGET = ["data.target=none", "task=rotation+jigsaw", "weighting=mgda"]
 FIRST = "pretraining=['method=standard','trainer.max_epochs=3']"
 
 
+@pytest.mark.slow
 def test_without_a_target_the_first_task_is_attacked_and_scored(tmp_path, undrawn):
     result = trained(tmp_path / "first", *NO_TARGET, *SHORT)
     scores = {"test/clean/accuracy", "test/pgd2/accuracy", "test/clean/jigsaw/accuracy"}

@@ -49,6 +49,7 @@ operations = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(operations)
 def test_file_holds_what_was_logged_and_not_cut_off(tmp_path_factory, operations):
     directory = tmp_path_factory.mktemp("csv")

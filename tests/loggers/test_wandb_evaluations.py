@@ -93,6 +93,7 @@ def test_a_foreign_model_has_a_run_of_its_own(tmp_path):
     assert not (tmp_path / "own" / "wandb_rows.txt").exists()
 
 
+@pytest.mark.slow
 def test_labels_are_equal_for_equal_settings_of_other_checkpoints_and_differ_with_what_decides(training, tmp_path):
     checkpoint = training[0] / "checkpoints" / "best.ckpt"
 

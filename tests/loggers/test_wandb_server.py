@@ -144,6 +144,7 @@ def synced(server, *paths):
     return server.runs
 
 
+@pytest.mark.slow
 def test_one_command_uploads_a_sweep_with_a_resumed_run_and_an_evaluation(run, server, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     part(run, None, {10: 0.2, 20: 0.3})

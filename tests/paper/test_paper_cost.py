@@ -44,6 +44,7 @@ def test_replays_and_missing_attacks_are_counted() -> None:
     assert free.attack_passes + free.forward_passes >= 4
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .srun. command is available")
 def test_steps_that_solve_nothing_and_second_passes_are_counted() -> None:
     overrides = (*CHEAP, "task=macro+rotation", "trainer.max_epochs=1")

@@ -44,6 +44,7 @@ def test_a_signal_saves_and_the_requeued_run_equals_the_undisturbed_one(
     assert_same_run(quickstart[0], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_signal_stops_epochs_of_one_batch_and_the_resumed_run_equals_the_undisturbed_one(tmp_path):
     settings = [*SHORT, "trainer.max_epochs=3", "+trainer.limit_train_batches=1", "validation.images=16"]
@@ -79,6 +80,7 @@ def loader_that_dies(monkeypatch, batch):
     monkeypatch.setattr(LastCheckpoint, "on_train_batch_end", counted)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_loader_that_dies_after_the_signal_is_a_stop(quickstart, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:

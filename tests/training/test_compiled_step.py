@@ -80,6 +80,7 @@ def test_a_step_compiled_by_inductor_equals_an_eager_one(net, curvature):
     check_equal(net, METHODS["madry_separate"], CURVATURES[curvature], separate=True)
 
 
+@pytest.mark.slow
 def test_batches_of_other_sizes_are_compiled_once(monkeypatch):
     """The second size is compiled for any size."""
     without_graph_breaks(monkeypatch)
