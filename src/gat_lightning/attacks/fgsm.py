@@ -13,7 +13,9 @@ class FGSM(IterativeAttack):
     L1 the step of that norm takes the place of the sign.
 
     Args:
-        loss, eot, targeted: see :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
+        loss: see :class:`~gat_lightning.attacks.iterative.IterativeAttack`.
+        eot: likewise.
+        targeted: likewise.
         **settings: ``norm``, ``eps`` and ``mode`` of :class:`~gat_lightning.attacks.base.Attack`.
 
     Shape:
