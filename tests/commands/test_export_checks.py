@@ -49,6 +49,11 @@ def test_a_wrong_file_is_not_left_behind(form: type[Format], message: str, small
     assert not list(tmp_path.iterdir())
 
 
+def branching(run: Path, when: str) -> Path:
+    """Checkpoint of an encoder that branches on its images."""
+    return checkpoint(run, encoder("branching"), "~encoder.width", f"+encoder.when={when}")
+
+
 @pytest.mark.parametrize(
     ("when", "batch"),
     [
@@ -59,12 +64,7 @@ def test_a_wrong_file_is_not_left_behind(form: type[Format], message: str, small
     ],
 )
 def test_a_trace_with_a_branch_baked_in_is_refused(when: str, batch: str, tmp_path: Path) -> None:
-    path = checkpoint(
-        tmp_path / "run",
-        encoder("branching"),
-        "~encoder.width",
-        f"+encoder.when={when}",
-    )
+    path = branching(tmp_path / "run", when)
     with pytest.raises(UserError, match=rf"differs by .* on {batch}: its architecture cannot be exported this way"):
         exported(path, "format=torchscript")
     assert not list((tmp_path / "run" / "export").iterdir())
@@ -77,12 +77,7 @@ def test_a_trace_with_a_branch_baked_in_is_refused(when: str, batch: str, tmp_pa
     [("bright", "Branching cannot be exported"), ("one", "fails on a batch of 7")],
 )
 def test_onnx_refuses_branches_too(when: str, message: str, tmp_path: Path) -> None:
-    path = checkpoint(
-        tmp_path / "run",
-        encoder("branching"),
-        "~encoder.width",
-        f"+encoder.when={when}",
-    )
+    path = branching(tmp_path / "run", when)
     with pytest.raises(UserError, match=message):
         exported(path, "format=onnx")
     assert not list((tmp_path / "run" / "export").iterdir())
