@@ -10,7 +10,7 @@ from gat_lightning.batch import Batch
 from gat_lightning.commands.train.faults import explained_faults
 from gat_lightning.curvature.terms import Curvature
 from gat_lightning.errors import UserError
-from gat_lightning.methods import Madry, Standard
+from gat_lightning.methods import Madry, Standard, WeightPerturbation
 from gat_lightning.tasks.views import Views
 from gat_lightning.weighting import MGDA, Equal
 from support.trainers import quiet_trainer
@@ -200,6 +200,20 @@ def test_under_autocast_the_curvature_is_taken_of_a_pass_in_full_precision_that_
         else:
             assert mixed[name] == pytest.approx(value, rel=0.02)
             assert mixed[name] != value
+
+
+@pytest.mark.parametrize("derivative", ["exact", "finite_difference"])
+def test_adversarial_weights_cost_no_pass_in_full_precision(derivative):
+    types = {}
+    for gamma in (None, 0.01):
+        curvature, awp = Curvature(derivative=derivative), WeightPerturbation(gamma)
+        module = toy_module(Madry("separate"), curvature, None, False, weight_perturbation=awp).float()
+        seen = types.setdefault(gamma, [])
+        convolution = next(part for part in module.model.modules() if isinstance(part, nn.Conv2d))
+        convolution.register_forward_hook(lambda *given, seen=seen: seen.append(given[-1].dtype))
+        fit_one_step(module, single_precision(toy_batch(16)), precision="bf16-mixed")
+    assert types[0.01].count(torch.float32) == types[None].count(torch.float32) > 0
+    assert types[0.01].count(torch.bfloat16) == types[None].count(torch.bfloat16) + 2  # the clean and adversarial ones
 
 
 def test_a_missing_second_derivative_is_a_message_with_the_remedy(tmp_path):

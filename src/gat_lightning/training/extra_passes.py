@@ -15,7 +15,7 @@ from gat_lightning.weighting import Weighting
 
 
 def objective_sums(
-    passes: Passes, method: Method, parts: Sequence[Views], perturbed: Sequence[Tensor | None], step: int
+    passes: Passes, method: Method, parts: Sequence[Views], perturbed: Sequence[Tensor | None]
 ) -> Iterator[Tensor]:
     """Each part's share of the sum of the method's objectives, which adversarial weights increase.
 
@@ -24,7 +24,7 @@ def objective_sums(
     The arguments are those of :func:`losses_now`.
     """
     for part, images in zip(parts, perturbed, strict=True):
-        objectives = method.objectives(passes.tasks, *passes(part, images, step))
+        objectives = method.objectives(passes.tasks, *passes.without_curvature(part, images))
         ones = {each.name: 1.0 for each in objectives}
         yield torch.stack([each.coefficient(ones) * each.loss for each in objectives]).sum()
 

@@ -144,7 +144,7 @@ class GATModule(ScoredModule):
             ]
             step, before = self.engine.steps, Traces(self.model, self.method) if self.skip_non_finite else None
             try:
-                sums = partial(objective_sums, self.passes, self.method, parts, perturbed, step)
+                sums = partial(objective_sums, self.passes, self.method, parts, perturbed)
                 with self.weight_perturbation(self.model, sums):
                     for part, adversarial_images in zip(parts, perturbed, strict=True):
                         clean, adversarial = self.passes(part, adversarial_images, step)

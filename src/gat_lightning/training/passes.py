@@ -119,6 +119,18 @@ class Passes:
         clean = self.clean(part, step) if self._needs_clean or self._with_curvature(step) else None
         return clean, None if adversarial is None else self.run(adversarial, part)
 
+    def without_curvature(
+        self, part: Views, adversarial: Tensor | None
+    ) -> tuple[ForwardPass | None, ForwardPass | None]:
+        """The passes of the method's own objectives, of which no curvature can be taken.
+
+        Args:
+            part: of the batch.
+            adversarial: adversarial images ``[B, C, H, W]``.
+        """
+        clean = self.run(part.images, part) if self._needs_clean else None
+        return clean, None if adversarial is None else self.run(adversarial, part)
+
     def clean(self, part: Views, step: int = 0) -> ForwardPass:
         """The pass on clean images, with one for the curvature where it is taken; often they are the same."""
         if not self._with_curvature(step):
