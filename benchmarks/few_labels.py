@@ -1,4 +1,4 @@
-"""Differences between the arms of the studies of few labels on digits, and docs/few_labels.png.
+"""Differences between the arms of the studies of few labels on digits, and docs/pictures/few_labels.png.
 
 ``python -m benchmarks.few_labels`` reads the evaluations under results/few_labels_digits and results/tasks_unlabeled,
 whose commands are in docs/unlabeled.md, and writes results/few_labels_compared/digits.json.
@@ -24,7 +24,7 @@ from gat_lightning.reporting.records import Record, collect
 
 STUDIES = (Path("results/few_labels_digits"), Path("results/tasks_unlabeled"))
 COMPARED = Path("results/few_labels_compared/digits.json")
-PICTURE = Path("docs/few_labels.png")
+PICTURE = Path("docs/pictures/few_labels.png")
 VIEW = "autoattack"
 LABELLED, CLASSES = 1437, 10
 ALL = round(LABELLED / CLASSES)

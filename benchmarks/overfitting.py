@@ -1,4 +1,4 @@
-"""Draws docs/overfitting.png from the two runs in results/overfitting: ``python -m benchmarks.overfitting``."""
+"""Draws docs/pictures/overfitting.png from the two runs in results/overfitting: ``python -m benchmarks.overfitting``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 RUNS = Path("results/overfitting")
-PICTURE = Path("docs/overfitting.png")
+PICTURE = Path("docs/pictures/overfitting.png")
 STYLES = {"with_guard": ("with the guard", "#1a7f37", 4), "without_guard": ("without", "#cf222e", 1.5)}
 
 

@@ -17,10 +17,10 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "gat_lightning"
 ROOT_FILES = {
-    "README.md": "overview.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
+    "benchmarks/README.md": "speed.md",
 }
 """Files beside this folder that are pages too."""
 
@@ -72,6 +72,8 @@ def site_address(target: str) -> str | None:
     """Where the site has what the repository has at a path, with ``#`` and a place in it if given; None for nowhere."""
     path, _, place = target.partition("#")
     path = path.rstrip("/")
+    if path == "README.md":
+        return _with("index.md", place)
     if path in ROOT_FILES:
         return _with(ROOT_FILES[path], place)
     if path.startswith("docs/"):
