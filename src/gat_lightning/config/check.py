@@ -1,8 +1,7 @@
 """Checks of a configuration before data are read and a model is built."""
 
 import inspect
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -22,7 +21,6 @@ from gat_lightning.config.unlabeled import check_unlabeled
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import NO_TARGET
 from gat_lightning.methods import Method
-from gat_lightning.runs.directory import setting_of
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.validate import check_normalization
 
@@ -165,36 +163,6 @@ def _check_synchronised_statistics(config: DictConfig, double_backward: bool) ->
 def _part(config: DictConfig, path: str) -> Any:
     with naming(config, path):
         return instantiate(OmegaConf.select(config, path))
-
-
-def without_effect(config: DictConfig, overrides: Sequence[str]) -> str | None:
-    """A warning where an attack, or a setting of it, was typed that the method does not take.
-
-    Args:
-        config: of the run.
-        overrides: what was typed.
-
-    Returns:
-        What has no effect, and what the method takes; None where all that was typed counts.
-    """
-    method = OmegaConf.to_container(config.method, resolve=False)
-    assert isinstance(method, dict)
-    named = re.findall(r"\battack\b(?:\.(\w+))?", " ".join(map(str, method.values())))
-    taken = [setting or "eps" for setting in named]  # the whole attack is named by the resolver of a radius
-    if not taken:  # it trains on the attack that is configured
-        return None
-    names = [f"attack.{key}" for key in dict.fromkeys([*taken, *READ_ELSEWHERE["attack"]])]
-    ignored = [
-        text
-        for text in overrides
-        if (setting := setting_of(text)) not in names and (setting == "attack" or setting.startswith("attack."))
-    ]
-    if not ignored:
-        return None
-    return (
-        f"{', '.join(ignored)}: without effect on the training, since {config.method._target_.rpartition('.')[2]} has"
-        f" an attack of its own, which takes {', '.join(names)} only."
-    )
 
 
 def check_encoder(encoder: DictConfig) -> None:

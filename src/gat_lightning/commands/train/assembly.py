@@ -14,7 +14,6 @@ from gat_lightning.commands.train.scored_labels import check_scored_labels
 from gat_lightning.commands.train.teacher import pseudo_labels
 from gat_lightning.config.attack_strength import doubts_about_training
 from gat_lightning.config.build import build_data, build_module, build_trainer, build_training_attacks
-from gat_lightning.config.check import without_effect
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.config.engine import ResolvedEngine
 from gat_lightning.config.held_out import check_held_out
@@ -34,6 +33,7 @@ from gat_lightning.config.resuming import (
     warn_of_threads,
 )
 from gat_lightning.config.unlabeled import OFF, UnlabeledMode, unlabeled_mode
+from gat_lightning.config.without_effect import without_effect
 from gat_lightning.data import ImageDataModule
 from gat_lightning.methods import Method
 from gat_lightning.runs.directory import typed_overrides
@@ -105,7 +105,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
             log.info("%s", parts)
         elif unlabeled.name != OFF:
             log.info("Images without the target's label: unlabeled.mode=%s.", unlabeled)
-        _comment(config, module.method)
+        _comment(config, module.method, unlabeled)
     progress = None if resumed is None else progress_of(resumed)
     if progress is not None:
         check_unfinished(config, progress)
@@ -116,10 +116,11 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     return Assembly(data, module, trainer, progress, engine, unlabeled, introduction)
 
 
-def _comment(config: DictConfig, method: Method) -> None:
+def _comment(config: DictConfig, method: Method, unlabeled: UnlabeledMode) -> None:
     """Log what nobody typed, and what is hardly meant."""
-    if message := without_effect(config, typed_overrides()):
-        log.warning(message)
+    if not RunDirectory(config.paths.run).is_stage:  # whose settings are mostly those of its run
+        for message in without_effect(config, unlabeled, typed_overrides()):
+            log.warning(message)
     for message in untyped_radii(config, config.data.eps):
         log.info(message)
     for message in doubts_about_training(config, build_training_attacks(config), method):
