@@ -1,4 +1,4 @@
-"""Draws docs/pictures/overfitting.png from the two runs in results/overfitting: ``python -m benchmarks.overfitting``."""
+"""Draws docs/pictures/overfitting.png from the runs in results/overfitting: ``python -m benchmarks.overfitting``."""
 
 from __future__ import annotations
 
