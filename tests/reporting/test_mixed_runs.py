@@ -146,5 +146,5 @@ def test_without_common_attacks_nothing_is_compared(tmp_path: Path) -> None:
     run(config(f"runs={tmp_path / 'runs'}", f"output={tmp_path / 'out'}", "baseline='task=none'"))
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "task=macro, seed 0: evaluated with other attacks than the baseline, or on another number of images" in text
-    with pytest.raises(UserError, match="other attacks behind its view 'worst'"):
+    with pytest.raises(UserError, match="other attacks behind 'worst'"):
         load_correct({path.name: str(path) for path in found}, "worst")

@@ -14,7 +14,7 @@ from gat_lightning.runs.layout import RunDirectory
 
 
 class Paired(NamedTuple):
-    """Evaluations of the same images in one view.
+    """Evaluations of the same images in one test condition.
 
     Attributes:
         correct: mask of correct images of each evaluation, bool ``[n]``, by its name.
@@ -26,10 +26,11 @@ class Paired(NamedTuple):
 
 
 def load_correct(runs: dict[str, str], view: str) -> Paired:
-    """Load the mask of correct images of each evaluation in one view, and the patients of the images.
+    """Load the mask of correct images of each evaluation in one test condition, and the patients of the images.
 
     Raises:
-        UserError: an evaluation cannot be read, lacks the view, is of a regression, or has other images or attacks.
+        UserError: an evaluation cannot be read, lacks the test condition, is of a regression, or has other
+            images or attacks.
     """
     correct: dict[str, NDArray[np.bool_]] = {}
     groups: NDArray[np.int64] | None = None
@@ -38,15 +39,15 @@ def load_correct(runs: dict[str, str], view: str) -> Paired:
     for name, path in runs.items():
         predictions = Predictions.load(RunDirectory(path).predictions if Path(path).is_dir() else path)
         if view not in predictions.views:
-            raise UserError(f"'{path}' has no view '{view}'; it has: {', '.join(predictions.views)}.")
+            raise UserError(f"'{path}' has no test condition '{view}'; it has: {', '.join(predictions.views)}.")
         if predictions.kind == "regression":
             raise UserError(f"'{path}' is about a number, which is not right or wrong: McNemar's test is for classes.")
         found = _attacks(path, view)
         first, attacks = first or predictions, attacks or found
         if found not in (None, attacks):
             raise UserError(
-                f"'{path}' has other attacks behind its view '{view}' than the first evaluation: evaluate both with the"
-                " same evaluation=, attack.norm and attack.eps, or choose a view that they share with view=NAME."
+                f"'{path}' has other attacks behind '{view}' than the first evaluation: evaluate both with the same"
+                " evaluation=, attack.norm and attack.eps, or choose a test condition that they share with view=NAME."
             )
         same = np.array_equal(first.index, predictions.index) and np.array_equal(first.labels, predictions.labels)
         if not same:

@@ -54,13 +54,13 @@ def print_metrics(
     directory: Path,
     patients: int | None = None,
 ) -> None:
-    """The table at the end: one row per view and metric.
+    """The table at the end: one row per test condition and metric.
 
     Args:
         metrics: the value of each metric.
         intervals: their 95 % intervals, ``[low, high]``.
-        attacks: by view.
-        worst: the class with the lowest accuracy, by view.
+        attacks: by test condition.
+        worst: the class with the lowest accuracy, by test condition.
         title: what was evaluated, on what.
         more: shown after it.
         directory: of the run.
@@ -68,7 +68,7 @@ def print_metrics(
     """
     interval = "95 % interval" + ("" if patients is None else f" over {patients:,} patients")
     whole = partial(Column, no_wrap=True)
-    table = Table(whole("view"), "budget", "metric", whole("value"), whole(interval), title=title)
+    table = Table(whole("condition"), "budget", "metric", whole("value"), whole(interval), title=title)
     if worst:
         table.add_column("worst class")
     budgets = _budgets(attacks)
