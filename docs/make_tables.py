@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import findings
 from benchmarks.commands import ENGINES
 from benchmarks.derivative import DISPLACEMENTS
 
@@ -130,6 +131,10 @@ def _measured() -> str:
     return _table(rows)
 
 
+def _findings() -> str:
+    return _table(findings.table(kept))
+
+
 def _digits_cost() -> str:
     seconds = {each.label: trained(each).result.durations["train"] for each in kept("digits_cost").groups}
     rows = [[label, f"{each:.0f}", f"{each / seconds['task=none']:.1f}"] for label, each in seconds.items()]
@@ -198,6 +203,7 @@ def _number_of_options(group: str) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "demo": _demo,
+    "findings": _findings,
     "measured": _measured,
     "number_of_methods": partial(_number_of_options, "method"),
     "number_of_weightings": partial(_number_of_options, "weighting"),

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 
+import findings
 import make_tables
 import pytest
 from benchmarks.row import Bar, ratio_row
@@ -131,12 +132,12 @@ def test_what_is_read_from_the_digits_is_in_their_table():
     sets = [floor, *(score[f"task={task} weighting=mgda_floor"] for task in ("macro", "rotation"))]
     said = prose(RESULTS)
     assert (
-        f"{single - base:.1f} points below a single task ({single - score['data.views=shared']:.1f} as it reads)"
+        f"{single - base:.1f} points below a single task ({single - score['data.views=shared']:.1f} as published)"
         in said
     )
     assert all(0.6 < (single - score[f"task={task}"]) / (single - base) < 0.72 for task in ("macro", "rotation"))
     assert f"the sets of tasks have {min(sets):.1f} to {max(sets):.1f} %, one task has {single:.1f} %" in said
-    assert f"step, and {score['weighting.rescale=true'] - base:.1f} points" in said
+    assert f"`weighting.rescale=true` recovers {score['weighting.rescale=true'] - base:.1f} points" in said
     assert (
         f"cost {score['weighting=equal curvature.mode=off'] - score['weighting=equal']:.1f} points with equal" in said
     )
@@ -171,3 +172,11 @@ def test_the_advice_on_methods_is_in_their_table():
     assert f"(`madry`, `trades`, `madry awp.gamma=0.01`: {span('madry', 'trades', 'madry awp.gamma=0.01')})" in said
     for method in ("free", "fgsm", "fast"):
         assert f"`{method}` ({score[f'method={method}']:.0f} %)" in said
+
+
+@pytest.mark.parametrize("found", findings.FINDINGS, ids=lambda found: found.words)
+def test_a_finding_says_what_its_interval_does(found):
+    mean, low, high = findings.interval(found, make_tables.kept)
+    nothing = ("not shown", "Nor is it", "no measurable effect")
+    assert low < mean < high
+    assert (low < 0 < high) == any(words in found.words for words in nothing)
