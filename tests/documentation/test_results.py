@@ -174,6 +174,32 @@ def test_the_advice_on_methods_is_in_their_table():
         assert f"`{method}` ({score[f'method={method}']:.0f} %)" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "row", "said"),
+    [
+        ("cpu", "LibMTL / ours, exact", "{median} times as fast as LibMTL's** with exact curvature (rounds: {range})"),
+        ("cpu", "TorchJD / ours, exact", "{median} times as fast as TorchJD's ({range})"),
+        ("cpu", "memory: ours / LibMTL", "in {median} of LibMTL's memory"),
+        (
+            "fast",
+            "ours (fp32 eager) / fast",
+            "{median} times as fast as `engine=exact`** with exact curvature ({range})",
+        ),
+        (
+            "fast",
+            "ours, without curvature (fp32 eager) / fast, without curvature",
+            "{median} times without curvature ({range})",
+        ),
+        ("autoattack", "AutoAttack: ours / torchattacks", "{median} of its time ({range})"),
+    ],
+)
+def test_speeds_are_those_of_their_tables(name, row, said):
+    rows = json.loads((REPOSITORY / "benchmarks" / "results" / f"{name}.json").read_text())["rows"]
+    (ratio,) = (each["ratio"] for each in rows if each["what"] == row)
+    ends = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
+    assert said.format(median=f"{ratio['median']:.2f}", range=ends) in prose(REPOSITORY / "benchmarks" / "README.md")
+
+
 @pytest.mark.parametrize("found", findings.FINDINGS, ids=lambda found: found.words)
 def test_a_finding_says_what_its_interval_does(found):
     mean, low, high = findings.interval(found, make_tables.kept)
