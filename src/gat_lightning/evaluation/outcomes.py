@@ -65,7 +65,7 @@ def signed_logits(outcomes: Outcomes, labels: NDArray[np.generic]) -> NDArray[np
 def worst_ranked(views: Sequence[Outcomes], labels: NDArray[np.generic]) -> Outcomes:
     """Outcome of each image of a binary target with the lowest signed logit.
 
-    AUROC and accuracy of the result are at most those of any view.
+    AUROC and accuracy of the result are at most those under any test condition.
     """
     return _chosen(views, np.stack([signed_logits(view, labels) for view in views]).argmin(0))
 
@@ -73,16 +73,16 @@ def worst_ranked(views: Sequence[Outcomes], labels: NDArray[np.generic]) -> Outc
 def worst(views: Sequence[Outcomes]) -> Outcomes:
     """Worst outcome of each image: wrong before correct, then by loss.
 
-    An image is correct in the result if it is correct in every view.
+    An image is correct in the result if it is correct under every test condition.
     """
     losses = np.nan_to_num(np.stack([view.loss for view in views]), nan=np.inf)
     wrong = np.stack([~view.correct for view in views])
-    # +inf stays comparable: among equals the first view is taken.
+    # +inf stays comparable: among equals the first is taken.
     return _chosen(views, np.where(wrong.any(0), np.where(wrong, losses, -np.inf), losses).argmax(0))
 
 
 def _chosen(views: Sequence[Outcomes], chosen: NDArray[np.intp]) -> Outcomes:
-    """For each image its outcome in the chosen view."""
+    """For each image its outcome under the chosen test condition."""
     images = np.arange(len(chosen))
     return Outcomes(
         **{
@@ -95,14 +95,14 @@ def _chosen(views: Sequence[Outcomes], chosen: NDArray[np.intp]) -> Outcomes:
 def check_outputs(
     kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic], classes: int, zero_gradient: float | None = None
 ) -> OutputCheck:
-    """Check the outputs of one view.
+    """Check the outputs under one test condition.
 
     Args:
         kind: kind of the target.
-        outcomes: outcomes of the view.
+        outcomes: the outcomes.
         labels: of the images.
         classes: number of classes of the target.
-        zero_gradient: share of the images whose gradient was zero under the view's attack.
+        zero_gradient: share of the images whose gradient was zero under the attack.
     """
     non_finite = outcomes.non_finite
     if kind == "regression":
@@ -115,7 +115,7 @@ def check_outputs(
 
 
 def measure(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic]) -> dict[str, float]:
-    """Compute the metrics of one view.
+    """Compute the metrics under one test condition.
 
     Returns:
         Multiclass: ``accuracy``. Binary: ``auroc`` (NaN if only one class is present), then ``accuracy`` by the sign of

@@ -1,4 +1,4 @@
-"""``predictions.npz``: the outcome of every image in every view, and the metrics with their intervals."""
+"""``predictions.npz``: the outcome of every image under every test condition, and the metrics with their intervals."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Predictions:
         return None if self.groups is None else len(np.unique(self.groups))
 
     def checks(self, classes: int) -> dict[str, OutputCheck]:
-        """Check the outputs of every view of a target with that number of classes."""
+        """Check the outputs under every test condition, of a target with that number of classes."""
         zero = {view: trace.share_of_zero() for view, trace in self.traces.items()}
         return {
             view: check_outputs(self.kind, outcomes, self.labels, max(classes, 2), zero.get(view))
@@ -118,7 +118,7 @@ class Scores(NamedTuple):
 
 
 def score(predictions: Predictions, split: str, seed: int = 0) -> Scores:
-    """Compute all metrics of all views, with 95 % intervals over images, or over patients where images belong to them.
+    """Compute the metrics of all test conditions, with 95 % intervals over images, or patients where images have them.
 
     Intervals are Wilson's for accuracy, with the effective number of images over patients, and bootstrap intervals for
     AUROC (within classes) and the mean absolute error, which draw patients where there are any.

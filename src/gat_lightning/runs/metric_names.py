@@ -31,7 +31,7 @@ class MetricName:
 
     Attributes:
         split: one of :data:`SPLITS`.
-        view: ``clean``, the name of an attack, or ``worst``.
+        view: the test condition: ``clean``, the name of an attack, or ``worst``.
         metric: such as ``accuracy``.
         task: the auxiliary task that is scored; None for the target.
     """

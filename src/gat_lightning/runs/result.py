@@ -27,7 +27,7 @@ class Files(TypedDict, total=False):
 
 
 class ViewCheck(TypedDict):
-    """What went wrong in one view of a test or an evaluation.
+    """What went wrong under one test condition of a test or an evaluation.
 
     Attributes:
         images: number of labelled images.

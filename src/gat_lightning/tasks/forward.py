@@ -1,4 +1,4 @@
-"""Forward pass of all tasks, each on its own view of the images."""
+"""Forward pass of all tasks, each on its own input view."""
 
 from __future__ import annotations
 

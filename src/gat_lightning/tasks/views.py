@@ -24,7 +24,7 @@ class Views:
     """A prepared batch: what is attacked, and what each task sees of it.
 
     Attributes:
-        images: x, ``[B, C, H, W]``: plain with separate views, transformed by every f_t with a shared one.
+        images: x, ``[B, C, H, W]``: plain with separate input views, transformed by every f_t with a shared one.
         labels: labels of every task.
         own: the tasks that see their own copy f_t(x); the others see x itself.
         unlabelled: which samples have no label of the target of their own, bool ``[B]``.

@@ -74,7 +74,7 @@ class Scoring:
 
     @torch.no_grad()
     def update(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch in every view, in full precision."""
+        """Score one batch under every test condition, in full precision."""
         with full_precision(batch.images.device):
             for rows in pieces(len(batch.images), self._micro_batch):
                 self._update(batch[rows], batch_idx)
@@ -124,7 +124,7 @@ class Scoring:
         }
 
     def checks(self) -> dict[str, OutputCheck]:
-        """What the target's outputs are, by view, the same on every rank."""
+        """What the target's outputs are, by test condition, the same on every rank."""
         checks = {}
         for view, counts in self._counts.items():
             images, non_finite, decided, labelled, zero = counts.compute()
@@ -145,7 +145,7 @@ class Scoring:
         return found
 
     def selection(self, scores: Mapping[MetricName, float], view: str) -> float:
-        """The target's first metric in a view, negated where lower is better."""
+        """The target's first metric under a test condition, negated where lower is better."""
         name, metric = next(iter(self._target.metrics().items()))
         value = scores[MetricName(self._key[1], view, name)]
         return value if metric.higher_is_better else -value
