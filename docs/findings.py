@@ -61,7 +61,8 @@ FINDINGS = (
         _FACTORS, "digits", ("base setting", "task=none"),
     ),
     Finding(
-        "A floor for the target's weight closes the gap", "GAT, `weighting=mgda_floor`", "GAT, `weighting=mgda`",
+        "A floor for the target's weight and steps of full length close the gap",
+        "GAT, `weighting=mgda_floor`", "GAT, `weighting=mgda`",
         _FACTORS, "digits", ("weighting=mgda_floor", "base setting"),
     ),
     Finding(
