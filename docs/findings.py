@@ -82,7 +82,7 @@ FINDINGS = (
         _FACTORS, "digits", ("weighting=equal", "weighting=equal curvature.mode=off"),
     ),
     Finding(
-        "Replaying batches is the most robust method", "`method=free`", "`method=madry`",
+        "Replaying batches is more robust than the default method", "`method=free`", "`method=madry`",
         _METHODS, "methods", ("method=free", "base setting"),
     ),
     Finding(
