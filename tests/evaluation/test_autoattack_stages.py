@@ -12,11 +12,14 @@ import torch
 
 from gat_lightning.attacks import ClassifierProblem
 from gat_lightning.attacks.autoattack import AutoAttack
+from gat_lightning.attacks.norms import Linf
 from gat_lightning.evaluation.journal import Journal
+from gat_lightning.evaluation.outcomes import Outcomes
 from gat_lightning.evaluation.predictions import Predictions
 from gat_lightning.evaluation.robustness import Evaluation, evaluate_robustness
 from gat_lightning.evaluation.stages import autoattack_log
 from gat_lightning.evaluation.target import Target
+from gat_lightning.evaluation.traces import Trace, measured, pixel_range
 from support.trained_digits import subset, task, trained
 
 ATTACK = AutoAttack(eps=0.06, steps=3, queries=10, seed=4)
@@ -69,6 +72,17 @@ def test_the_log_is_worded_as_that_of_the_official_code() -> None:
     assert [match and match[2] for match in said] == [f"{stage.accuracy:.2%}" for stage in trace.stages]
     assert lines[-2] == "max Linf perturbation: 0.06000, nan in tensor: 0, max: 1.00000, min: 0.00000"
     assert lines[-1] == f"robust accuracy: {found.views['aa'].correct.mean():.2%}"
+
+
+def test_the_range_of_pixels_is_that_of_all_images_of_which_no_attack_fooled_some() -> None:
+    """As in the official log, whose images stay clean where no attack succeeds."""
+    clean = Outcomes(np.zeros(3, np.int64), np.ones(3, bool), *np.zeros((2, 3), np.float32))
+    trace = Trace([clean], [pixel_range(torch.tensor([[0.3, 0.4], [0.5, 0.9], [0.2, 0.6]]))])
+    before, after = torch.tensor([[0.3, 0.4], [0.2, 0.6]]), torch.tensor([[0.4, 0.3], [0.0, 0.7]])
+    unit = measured(before, after, Linf()) | {"seconds": np.array(1.0)}
+    trace.begin("apgd_ce")
+    trace.add("apgd_ce", 0, np.array([0, 2]), unit, np.array([0]), np.zeros(2, bool))
+    assert trace.extent == pytest.approx((0.1, 0.9, 0.2))
 
 
 def test_times_and_stages_survive_an_interruption_and_the_disk(tmp_path: Path) -> None:

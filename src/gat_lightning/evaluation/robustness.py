@@ -23,11 +23,11 @@ from gat_lightning.evaluation.outcomes import Outcomes, joined, signed_logits, w
 from gat_lightning.evaluation.predictions import Predictions, consecutive
 from gat_lightning.evaluation.rounding import rounded_images, stored
 from gat_lightning.evaluation.target import Target
-from gat_lightning.evaluation.traces import Trace, measured
+from gat_lightning.evaluation.traces import Trace, measured, pixel_range
 from gat_lightning.randomness import ImageGenerator
 from gat_lightning.runs.metric_names import CLEAN, WORST
 
-_UNITS = 2
+_UNITS = 3
 """Version of what the journal keeps of a batch."""
 
 Track = Callable[[str, str, int, int], AbstractContextManager[Callable[[int, int], None]]]
@@ -87,7 +87,7 @@ class Evaluation:
         chosen = torch.arange(len(dataset)) if images is None else images.cpu()
         self._batches = [part.tolist() for part in chosen.split(batch_size)]
         self.traces: dict[str, Trace] = {}
-        self._index, self._labels, self._clean = self._look()
+        self._index, self._labels, self._clean, self._pixels = self._look()
         if sum(map(len, self._index)) == 0:
             raise UserError(f"No image of the {split} split has the label '{target.task.name}'.")
 
@@ -118,7 +118,7 @@ class Evaluation:
         reason = self._target.why_not(attack)
         if reason is not None:
             raise UserError(reason)
-        outcomes, trace = list(self._clean), Trace(self._clean)
+        outcomes, trace = list(self._clean), Trace(self._clean, self._pixels)
         self.traces[view] = trace
         ensemble = isinstance(attack, Ensemble)
         for member in attack.members if isinstance(attack, Ensemble) else (attack,):
@@ -181,10 +181,10 @@ class Evaluation:
             return np.flatnonzero(signed_logits(found, labels) < signed_logits(before, labels))
         return np.flatnonzero(~found.correct)
 
-    def _look(self) -> tuple[list[np.ndarray], list[np.ndarray], list[Outcomes]]:
-        """Positions, labels and clean outcomes of the labelled images, by batch."""
+    def _look(self) -> tuple[list[np.ndarray], list[np.ndarray], list[Outcomes], list[Arrays]]:
+        """Positions, labels, clean outcomes and range of the pixels of the labelled images, by batch."""
         name = self._target.task.name
-        index, labels, clean = [], [], []
+        index, labels, clean, pixels = [], [], [], list[Arrays]()
         with self._track(CLEAN, CLEAN, len(self._batches), self._journal.done(CLEAN, CLEAN)) as tell:
             for number, positions in enumerate(self._batches):
                 found = self._journal.get(CLEAN, CLEAN, number)
@@ -193,13 +193,15 @@ class Evaluation:
                     rows = has_label(batch.labels[name]).nonzero().flatten()
                     images, label = batch.images[rows], batch.labels[name][rows]
                     outcome = self._target.outcomes(images.to(self._target.device), label.to(self._target.device))
-                    found = {"index": batch.index[rows].cpu().numpy(), "labels": label.cpu().numpy(), **vars(outcome)}
+                    found = {"index": batch.index[rows].cpu().numpy(), "labels": label.cpu().numpy()}
+                    found |= {**vars(outcome), **pixel_range(images)}
                     self._journal.put(CLEAN, CLEAN, number, found)
                 index.append(found["index"])
                 labels.append(found["labels"])
                 clean.append(_outcomes(found))
+                pixels.append({end: found[end] for end in ("low", "high")})
                 self._tell(tell, clean)
-        return index, labels, clean
+        return index, labels, clean, pixels
 
     def _tell(self, tell: Callable[[int, int], None], seen: Sequence[Outcomes]) -> None:
         """Display the number of correct images so far; nothing for a regression."""

@@ -54,7 +54,7 @@ class Stage:
 
 
 class Extent(NamedTuple):
-    """Of all adversarial images, the largest perturbation and the range of the pixels."""
+    """Of all images, clean ones where no attack succeeded: the largest perturbation and the range of the pixels."""
 
     perturbation: float
     highest: float

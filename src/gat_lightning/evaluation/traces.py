@@ -31,6 +31,7 @@ class Trace:
 
     Args:
         clean: outcomes of the clean images, by batch.
+        pixels: their :func:`pixel_range`, by batch.
 
     Attributes:
         seconds: that the attack took, those before an interruption included.
@@ -41,7 +42,7 @@ class Trace:
             targeted attack ``target``, the class that it was moved towards; -1 if it was left as it is.
     """
 
-    def __init__(self, clean: Sequence[Outcomes]) -> None:
+    def __init__(self, clean: Sequence[Outcomes], pixels: Sequence[Arrays]) -> None:
         self.seconds = 0.0
         self.stages: list[Stage] = []
         self.sources: list[Source] = []
@@ -49,7 +50,8 @@ class Trace:
         self._stage = [np.where(correct, -1, 0).astype(np.int8) for correct in self._clean]
         self._attacked, self._zero = ([np.zeros(len(correct), bool) for correct in self._clean] for _ in range(2))
         self._target: list[NDArray[np.int64]] = []
-        self._largest, self._range = 0.0, (1.0, 0.0)
+        self._size = [np.zeros(len(correct), np.float32) for correct in self._clean]
+        self._lowest, self._highest = ([part[end].copy() for part in pixels] for end in ("low", "high"))
 
     @property
     def columns(self) -> dict[str, NDArray[np.generic]]:
@@ -68,9 +70,12 @@ class Trace:
 
     @property
     def extent(self) -> Extent:
-        """Of the adversarial images that count."""
-        lowest, highest = self._range
-        return Extent(self._largest, max(highest, lowest), min(lowest, highest))
+        """Of the images as they are after the attack."""
+        return Extent(
+            float(np.concatenate(self._size).max()),
+            float(np.concatenate(self._highest).max()),
+            float(np.concatenate(self._lowest).min()),
+        )
 
     def begin(self, attack: str) -> None:
         """Begin a stage of an ensemble."""
@@ -102,10 +107,8 @@ class Trace:
         if "target" in unit:
             self._target.append(unit["target"].astype(np.int64))
         self.sources.append(Source(attack, batch, rows[kept], kept))
-        if len(kept):
-            lowest, highest = self._range
-            self._largest = max(self._largest, float(unit["size"][kept].max()))
-            self._range = min(lowest, float(unit["low"][kept].min())), max(highest, float(unit["high"][kept].max()))
+        for values, name in ((self._size, "size"), (self._lowest, "low"), (self._highest, "high")):
+            values[batch][rows[kept]] = unit[name][kept]
 
     def add_to_stage(self, batch: int, rows: NDArray[np.intp], unit: Arrays, correct: NDArray[np.bool_]) -> None:
         """Add to the stage that has begun what it left correct of all images of a batch."""
@@ -128,7 +131,12 @@ class Trace:
 
 @torch.no_grad()
 def measured(images: Tensor, adversarial: Tensor, norm: Norm) -> dict[str, NDArray[np.generic]]:
-    """Size of each perturbation, and the lowest and highest pixel of each adversarial image; ``[B]`` each."""
-    pixels = adversarial.flatten(1)
-    found = {"size": sizes(adversarial - images, norm), "low": pixels.amin(1), "high": pixels.amax(1)}
-    return {name: values.float().cpu().numpy() for name, values in found.items()}
+    """Size of each perturbation, and :func:`pixel_range` of each adversarial image; ``[B]`` each."""
+    return {"size": sizes(adversarial - images, norm).float().cpu().numpy(), **pixel_range(adversarial)}
+
+
+@torch.no_grad()
+def pixel_range(images: Tensor) -> dict[str, NDArray[np.generic]]:
+    """The lowest and highest pixel of each image; ``[B]`` each."""
+    low, high = images.flatten(1).aminmax(dim=1)
+    return {name: values.float().cpu().numpy() for name, values in (("low", low), ("high", high))}
