@@ -1,7 +1,9 @@
 """Trainings on pseudo-labels: where the labels come from, what is kept, and what is refused."""
 
 import json
+import logging
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -46,7 +48,32 @@ def standard(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         leave_out_picture(patch)
         directory = tmp_path_factory.mktemp("pseudo") / "run"
-        return directory, trained(directory, *REST)
+        (directory / ".hydra").mkdir(parents=True)  # as a command does
+        with logged(directory / "gat.log"):
+            return directory, trained(directory, *REST)
+
+
+@contextmanager
+def logged(path):
+    """Messages of the run, added to a file."""
+    handler, package = logging.FileHandler(path), logging.getLogger("gat_lightning")
+    before = package.level
+    package.setLevel(logging.INFO)
+    package.addHandler(handler)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(before)
+        handler.close()
+
+
+def test_the_teacher_introduces_itself_and_the_parts_of_a_batch_are_told_once(standard):
+    directory, _ = standard
+    log = (directory / "gat.log").read_text()
+    assert log.startswith("Each batch of 64 images has ")
+    assert log.count("Each batch of ") == log.count("This run\n  data ") == 1
+    assert (directory / "teacher" / "gat.log").read_text().startswith("The teacher\n  data ")
 
 
 def test_the_teacher_is_a_stage_of_the_run(standard):

@@ -32,7 +32,7 @@ from gat_lightning.config.resuming import (
     set_aside,
     warn_of_threads,
 )
-from gat_lightning.config.unlabeled import OFF, UnlabeledMode, unlabeled_mode
+from gat_lightning.config.unlabeled import OFF, STANDARD, UnlabeledMode, unlabeled_mode
 from gat_lightning.config.without_effect import without_effect
 from gat_lightning.data import ImageDataModule
 from gat_lightning.methods import Method
@@ -101,10 +101,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     rank_zero_only(data.prepare_data)()
     check_scored_labels(data, module.tasks[0], module.selection_limit)
     if trainer.is_global_zero:
-        if (parts := batch_parts(data, module.tasks, unlabeled)) is not None:
-            log.info("%s", parts)
-        elif unlabeled.name != OFF:
-            log.info("Images without the target's label: unlabeled.mode=%s.", unlabeled)
+        _tell_unlabelled(config, data, module, unlabeled)
         _comment(config, module.method, unlabeled)
     progress = None if resumed is None else progress_of(resumed)
     if progress is not None:
@@ -114,6 +111,15 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
         set_aside(directory)
     announce(config, progress)  # last, since a refused command leaves its directory where something was logged
     return Assembly(data, module, trainer, progress, engine, unlabeled, introduction)
+
+
+def _tell_unlabelled(config: DictConfig, data: ImageDataModule, module: GATModule, mode: UnlabeledMode) -> None:
+    """Log what images without the target's label are for, unless that was told before the stage of the teacher."""
+    parts = batch_parts(data, module.tasks, mode)
+    if parts is None and mode.name != OFF:
+        log.info("Images without the target's label: unlabeled.mode=%s.", mode)
+    elif parts is not None and not (mode.labels and config.unlabeled.teacher == STANDARD):
+        log.info("%s", parts)
 
 
 def _comment(config: DictConfig, method: Method, unlabeled: UnlabeledMode) -> None:

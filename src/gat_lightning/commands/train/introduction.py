@@ -44,7 +44,14 @@ class Introduction(pl.Callback):
             return
         assert isinstance(pl_module, GATModule)
         self._facts.update(facts(self._config, trainer, pl_module, data))
-        tell(RunDirectory(self._config.paths.run), listed("This run", self._facts))
+        tell(RunDirectory(self._config.paths.run), listed(_title(self._config), self._facts))
+
+
+def _title(config: DictConfig) -> str:
+    directory = RunDirectory(config.paths.run)
+    if not directory.is_stage:
+        return "This run"
+    return "The teacher" if directory.path == RunDirectory(directory.path.parent).teacher else "Pre-training stage"
 
 
 def facts(config: DictConfig, trainer: pl.Trainer, module: GATModule, data: ImageDataModule) -> dict[str, str]:

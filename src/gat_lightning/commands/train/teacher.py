@@ -52,11 +52,13 @@ def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | Non
     if stage is None:
         return None
     directory = RunDirectory(stage.paths.run)
-    if not directory.is_finished:
+    is_trained = directory.is_finished
+    if not is_trained:
         check(stage)
-        tasks, mode = build_tasks(config, data.info), unlabeled_mode(config, data.info)
-        if (parts := batch_parts(data, tasks, mode)) is not None:
-            log.info("%s", parts)
+    tasks, mode = build_tasks(config, data.info), unlabeled_mode(config, data.info)
+    if (parts := batch_parts(data, tasks, mode)) is not None:
+        log.info("%s", parts)
+    if not is_trained:
         log.info(
             "First the teacher of the pseudo-labels, by standard training on the labels alone, in %s", directory.path
         )
