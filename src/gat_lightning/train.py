@@ -11,12 +11,12 @@ from gat_lightning.runs.scores import best_scores
 def _run(config: DictConfig) -> float | None:
     """Train, and return the score that ``optimized_metric`` names, None where the run has none of that name.
 
-    A dry run returns the hours that it estimates.
+    A dry run returns the seconds that it estimates.
     """
     if config.dry_run:
         from gat_lightning.commands.dry_run.estimate import estimate
 
-        return sum(cost.hours for cost in estimate(config))
+        return sum(cost.seconds for cost in estimate(config))
     from gat_lightning.commands.train.run import run  # imports Lightning, which help and refusals need not
 
     run(config)

@@ -113,11 +113,10 @@ class EveryPoint(BasicSweeper):
             if returned.status is not JobStatus.COMPLETED
         ]
         self._report_failures(failed, measured, "")
-        hours = sum(returned.return_value * len(group) for returned, group in zip(returns, alike.values(), strict=True))
+        seconds = sum(each.return_value * len(group) for each, group in zip(returns, alike.values(), strict=True))
         count = sum(map(len, alike.values()))
-        print(
-            f"{count} run{'s, one after another' if count > 1 else ''} on this machine: {duration(hours)}.", flush=True
-        )
+        runs = f"{count} run{'s, one after another' if count > 1 else ''}"
+        print(f"{runs} on this machine: {duration(seconds)}.", flush=True)
 
     @staticmethod
     def _report_failures(

@@ -66,7 +66,7 @@ def test_a_dry_sweep_lists_its_points_and_measures_those_that_differ_in_more_tha
 
     def launch(_, job_overrides, initial_job_idx):
         measured.extend(job_overrides)
-        return [JobReturn(overrides=each, status=JobStatus.COMPLETED, _return_value=0.25) for each in job_overrides]
+        return [JobReturn(overrides=each, status=JobStatus.COMPLETED, _return_value=900.0) for each in job_overrides]
 
     Plugins.instance()
     monkeypatch.setattr(get_class("hydra_plugins.gat_lightning_sweep.BasicLauncher"), "launch", launch)
@@ -81,5 +81,5 @@ def test_a_dry_sweep_lists_its_points_and_measures_those_that_differ_in_more_tha
     assert [line.split()[-1] for line in table[1:]] == [f"outputs/{name}" for name in names]
     assert all("never started" in line for line in table[1:])
     assert measured == [["data=digits", f"task={task}", "seed=0", "dry_run=true"] for task in ("none", "macro")]
-    assert total == "6 runs, one after another on this machine: 1.5 hours (90 min)."
+    assert total == "6 runs, one after another on this machine: 1.5 h."
     assert not Path("outputs").exists()

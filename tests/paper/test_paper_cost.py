@@ -1,4 +1,4 @@
-"""What a run of the paper would cost: passes, steps and hours."""
+"""What a run of the paper would cost: passes, steps and time."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ from hydra import compose
 
 from gat_lightning.commands.dry_run.estimate import estimate, measure
 from gat_lightning.config.length import count_steps
+from gat_lightning.runs.telling import duration
 from support.paper_sweeps import composed
 
 CHEAP = (
@@ -29,9 +30,9 @@ def test_the_cost_counts_the_passes_that_are_made() -> None:
     assert (cost.objectives, cost.curvature) == (3 + 2, 2)
     images = round(0.9 * 0.2 * (1797 - 360))
     assert cost.steps == 40 * -(-images // 16) or cost.steps == 40 * -(-(images + 1) // 16)
-    assert cost.training_hours == pytest.approx(cost.steps * cost.step_seconds / 3600)
-    assert cost.scoring_hours > 0
-    assert cost.hours == cost.training_hours + cost.scoring_hours
+    assert cost.training_seconds == pytest.approx(cost.steps * cost.step_seconds)
+    assert cost.scoring_seconds > 0
+    assert cost.seconds == cost.training_seconds + cost.scoring_seconds
 
 
 @pytest.mark.filterwarnings("ignore:The .srun. command is available")
@@ -82,10 +83,11 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     shown = capsys.readouterr().out
     assert "nothing was trained" in shown
-    numbers = {name: value.strip() for name, value in re.findall(r"│ ([a-z() G]+?i?B?\)?) +│ (\S+) +│", shown)}
+    numbers = {name: value.strip() for name, value in re.findall(r"│ ([a-z() G]+?i?B?\)?) +│ (.+?) +│", shown)}
     assert numbers["steps"] == f"{cost.steps:,}"
-    assert numbers["hours of training"] == f"{cost.training_hours:.3g}"
-    assert numbers["hours of scoring"] == f"{cost.scoring_hours:.3g}"
+    assert numbers["training"] == duration(cost.training_seconds)
+    assert numbers["validation and test"] == duration(cost.scoring_seconds)
+    assert numbers["in all"] == duration(cost.seconds)
     assert cost.largest_batch is None
     assert "largest batch" not in shown
     assert cost.peak_gib is not None

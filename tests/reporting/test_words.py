@@ -11,7 +11,6 @@ from gat_lightning.reporting.words import (
     metric_words,
     p_words,
     threat_symbols,
-    time_words,
     view_words,
 )
 from gat_lightning.runs.metric_names import MetricName
@@ -42,6 +41,5 @@ def test_a_threat_is_in_symbols() -> None:
     assert threat_symbols(Threat("L2", 0.5)) == "L2, ε = 0.5"
 
 
-def test_small_p_values_and_times_are_short() -> None:
+def test_small_p_values_are_short() -> None:
     assert [p_words(p) for p in (0.5, 0.001, 0.0009, 0.0)] == ["0.500", "0.001", "< 0.001", "< 0.001"]
-    assert [time_words(seconds) for seconds in (45, 192, 5400)] == ["45 s", "3.2 min", "1.5 h"]

@@ -1,5 +1,8 @@
 """The table of runs: their states, and what differs between them."""
 
+import os
+import time
+
 import pytest
 
 from gat_lightning.runs import listing
@@ -28,6 +31,8 @@ def output(tmp_path, monkeypatch):
     (tmp_path / "interrupted" / "checkpoints" / "last.ckpt").touch()
     (tmp_path / "running" / "metrics.csv").write_text("epoch,step\n0,1\n4,50\n")
     (tmp_path / "running" / ".lock").touch()
+    started = time.time() - 3000
+    os.utime(tmp_path / "running" / ".lock", (started, started))
     return tmp_path
 
 
@@ -36,7 +41,7 @@ QUEUE = {"5_0": QueuedJob("PENDING", "Resources"), "5_1": QueuedJob("RUNNING", "
 
 def test_states(output):
     states = {run.directory.name: run.state for run in listed_runs(output, QUEUE)}
-    assert states.pop("running").startswith("running, epoch 5 of 10, 0.0 h left")
+    assert states.pop("running").startswith("running, epoch 5 of 10, 50.0 min left")
     assert states == {
         "queued": "queued (Resources)",
         "finished": "finished, clean 97.5%, pgd20 50.0%",

@@ -1,7 +1,9 @@
 """Text on the terminal and in gat.log."""
 
+import pytest
+
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.telling import WIDTH, fitted, itemized, listed, shown, tell
+from gat_lightning.runs.telling import WIDTH, duration, fitted, itemized, listed, shown, tell
 
 
 def test_what_is_told_is_printed_and_kept_after_what_is_there(tmp_path, capsys):
@@ -26,6 +28,14 @@ def test_a_fitted_line_says_how_many_parts_it_left_out():
         assert len(line) <= WIDTH
         assert line.endswith(f"+{count - kept} more") == (kept < count)
     assert kept >= 4
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (45, "45 s"), (192, "3.2 min"), (3540, "59.0 min"), (5400, "1.5 h"), (4_442_400, "1,234 h")],
+)
+def test_times_are_in_the_unit_that_suits_them(seconds, text):
+    assert duration(seconds) == text
 
 
 def test_paths_inside_the_current_folder_are_relative(tmp_path, monkeypatch):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from gat_lightning.reporting.drawing import COLOURS, MARKERS, MOST_NAMED, figure, legend, number_points, percent, saved
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.summary import training_seconds
-from gat_lightning.reporting.words import axis_words, time_unit
+from gat_lightning.reporting.words import axis_words
 from gat_lightning.runs.metric_names import MetricName
+from gat_lightning.runs.telling import time_unit
 
 FRONT = "Pareto front of the means"
 _WIDE_RANGE = 8

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gat_lightning.reporting.facts import Fact
 from gat_lightning.reporting.summary import Cell, Summary
-from gat_lightning.reporting.words import time_words
+from gat_lightning.runs.telling import duration
 
 _LARGEST_SIDE = 1100
 _LONG_FACT = 40
@@ -66,7 +66,7 @@ def results(summary: Summary, anchor: str, pinned: bool, warned: Mapping[str, in
         baseline = pinned and number == 1
         name = _setting(number, label, baseline, warned.get(label, 0), anchor)
         figures = "".join(_figure(cell, column.key) for cell, column in zip(cells, summary.columns, strict=True))
-        time = "" if seconds is None else time_words(seconds)
+        time = "" if seconds is None else duration(seconds)
         cost = f'<td data-sort="{"" if seconds is None else f"{seconds:.1f}"}">{time}</td>' if timed else ""
         rows.append(f"<tr{' class=baseline' if baseline else ''}>{name}<td>{seeds}</td>{figures}{cost}</tr>")
     return (

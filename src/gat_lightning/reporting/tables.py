@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from gat_lightning.reporting.columns import columns
 from gat_lightning.reporting.groups import Group
 from gat_lightning.reporting.summary import Summary
-from gat_lightning.reporting.words import time_words
+from gat_lightning.runs.telling import duration
 
 
 def markdown(table: Summary) -> str:
@@ -16,7 +16,7 @@ def markdown(table: Summary) -> str:
     rows = [["setting", "seeds", *table.headers, *(["training"] if timed else [])]]
     for label, seeds, cells, seconds in zip(table.labels, table.seeds, table.cells, table.seconds, strict=True):
         marked = [f"**{cell.in_full}**" if cell.best else cell.in_full for cell in cells]
-        cost = [] if not timed else ["" if seconds is None else time_words(seconds)]
+        cost = [] if not timed else ["" if seconds is None else duration(seconds)]
         rows.append([label, str(seeds), *marked, *cost])
     return table_lines(rows)
 

@@ -1,4 +1,4 @@
-"""Words for what runs record under short names: attacks, metrics, radii, p-values and times."""
+"""Words for what runs record under short names: attacks, metrics, radii and p-values."""
 
 import re
 
@@ -47,17 +47,6 @@ def threat_symbols(threat: Threat) -> str:
 def p_words(p_value: float) -> str:
     """``0.012``; ``< 0.001`` below that."""
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-
-
-def time_unit(seconds: float) -> tuple[str, int]:
-    """The unit for times up to this one, and its length in seconds."""
-    return next(((unit, length) for unit, length in (("h", 3600), ("min", 60)) if seconds >= length), ("s", 1))
-
-
-def time_words(seconds: float) -> str:
-    """``45 s``, ``3.2 min`` or ``1.5 h``."""
-    unit, length = time_unit(seconds)
-    return f"{seconds / length:.{0 if length == 1 else 1}f} {unit}"
 
 
 def counted(number: int, what: str) -> str:

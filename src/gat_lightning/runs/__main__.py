@@ -9,7 +9,7 @@ _USAGE = """\
 python -m gat_lightning.runs [FOLDER]
 
 Lists all runs in FOLDER (default: outputs), those of sweeps that SLURM has not started included: what was typed and
-differs between them, the state (queued with SLURM's reason, running with epoch and hours left, interrupted, failed
+differs between them, the state (queued with SLURM's reason, running with epoch and time left, interrupted, failed
 with the reason, finished with its scores), the number of the SLURM job and the run directory.
 """
 

@@ -19,8 +19,8 @@ from gat_lightning.runs.metric_names import CLEAN, WORST, target_scores
 from gat_lightning.runs.result import TrainingResult, read_result
 from gat_lightning.runs.slurm import QueuedJob, exit_reason, queued_jobs
 from gat_lightning.runs.sweeps import SweepPoint, started_points
+from gat_lightning.runs.telling import duration
 
-_HOUR = 3600.0
 _TYPED = ".hydra/overrides.yaml"
 _UNFOLDED = 1000
 
@@ -134,7 +134,7 @@ def _state(directory: RunDirectory, job: str | None, queue: Mapping[str, QueuedJ
 
 
 def _progress(directory: RunDirectory, before: Any) -> str:
-    """Epoch of a running training, and the hours left, as long as the epochs since its start take."""
+    """Epoch of a running training, and the time left if the other epochs take as long as those since its start."""
     rows, path = directory.history(), directory.hydra / "config.yaml"
     if not rows or not path.is_file():
         return ""
@@ -147,8 +147,8 @@ def _progress(directory: RunDirectory, before: Any) -> str:
         return ", tests its checkpoints"
     earlier = before.epochs if isinstance(before, TrainingResult) else 0
     elapsed = time.time() - (directory.path / ".lock").stat().st_mtime
-    left = elapsed / max(done - earlier, 1) * (epochs - done) / _HOUR
-    return f", epoch {done} of {epochs}" + (f", {left:.1f} h left" if elapsed > 0 else "")  # clocks differ
+    left = elapsed / max(done - earlier, 1) * (epochs - done)
+    return f", epoch {done} of {epochs}" + (f", {duration(left)} left" if elapsed > 0 else "")  # clocks differ
 
 
 def _scores(metrics: Mapping[str, Mapping[str, float]]) -> str:

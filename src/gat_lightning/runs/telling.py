@@ -48,10 +48,16 @@ def fitted(start: str, parts: Sequence[str]) -> str:
     return start
 
 
-def duration(hours: float) -> str:
-    """``0.12 hours (7 min)``; minutes or seconds are added below two hours."""
-    small = "" if hours >= 2 else f" ({60 * hours:.0f} min)" if hours >= 1 / 30 else f" ({3600 * hours:.0f} s)"
-    return f"{hours:.2g} hours{small}" if hours < 100 else f"{hours:,.0f} hours"
+def time_unit(seconds: float) -> tuple[str, int]:
+    """The unit for times up to this one, and its length in seconds."""
+    return next(((unit, length) for unit, length in (("h", 3600), ("min", 60)) if seconds >= length), ("s", 1))
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``3.2 min``, ``1.5 h`` or ``1,234 h``."""
+    unit, length = time_unit(seconds)
+    value = seconds / length
+    return f"{value:,.{0 if unit == 's' or value >= 100 else 1}f} {unit}"
 
 
 def _wrapped(text: str, start: str) -> str:

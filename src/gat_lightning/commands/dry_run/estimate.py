@@ -50,8 +50,8 @@ class Cost:
         measured: how many steps were timed, after the first few: whole cycles of ``engine.solve_every`` and
             ``curvature.every``, over which these figures are means.
         step_seconds: their median, or the mean where a cycle has several steps; loading of the batch included.
-        training_hours: all steps.
-        scoring_hours: validations and tests; images of which nothing but the clean metric is taken count as nothing.
+        training_seconds: all steps.
+        scoring_seconds: validations and tests; images of which nothing but the clean metric is taken count as nothing.
         peak_gib: most memory in use, GiB: of the device, or of the whole process on a CPU; None where the system does
             not tell.
         largest_batch: most images whose training step fits into the device, to within an eighth, or all training
@@ -67,15 +67,15 @@ class Cost:
     curvature: float
     measured: int
     step_seconds: float
-    training_hours: float
-    scoring_hours: float
+    training_seconds: float
+    scoring_seconds: float
     peak_gib: float | None
     largest_batch: int | None
 
     @property
-    def hours(self) -> float:
+    def seconds(self) -> float:
         """All in all."""
-        return self.training_hours + self.scoring_hours
+        return self.training_seconds + self.scoring_seconds
 
 
 def estimate(config: DictConfig) -> list[Cost]:
@@ -99,7 +99,7 @@ def estimate(config: DictConfig) -> list[Cost]:
         for cost in costs:
             show(cost)
         if len(costs) > 1:
-            Console().print(f"The {len(costs)} trainings: {duration(sum(cost.hours for cost in costs))}.")
+            Console().print(f"The {len(costs)} trainings: {duration(sum(cost.seconds for cost in costs))}.")
         _discard(directory)
     return costs
 
@@ -148,8 +148,8 @@ def measure(config: DictConfig, job: str) -> Cost:
         curvature=curvature,
         measured=len(timed),
         step_seconds=step,
-        training_hours=steps * step / 3600,
-        scoring_hours=_scoring_seconds(config, data, watch) / 3600,
+        training_seconds=steps * step,
+        scoring_seconds=_scoring_seconds(config, data, watch),
         peak_gib=None if peak is None else peak / GIB,
         largest_batch=_largest(config, data, trainer),
     )
@@ -166,9 +166,9 @@ def show(cost: Cost) -> None:
         "seconds per step": f"{cost.step_seconds:.3g}",
         "peak memory (GiB)": None if cost.peak_gib is None else f"{cost.peak_gib:.2g}",
         "largest batch that fits": None if cost.largest_batch is None else f"{cost.largest_batch:,}",
-        "hours of training": f"{cost.training_hours:.3g}",
-        "hours of scoring": f"{cost.scoring_hours:.3g}",
-        "in all": duration(cost.hours),
+        "training": duration(cost.training_seconds),
+        "validation and test": duration(cost.scoring_seconds),
+        "in all": duration(cost.seconds),
     }
     for name, value in lines.items():
         if value is not None:

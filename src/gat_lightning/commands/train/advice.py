@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 from gat_lightning.config.engine import FULL as FLOAT32
 from gat_lightning.config.engine import ResolvedEngine
 from gat_lightning.config.options import option_of
+from gat_lightning.runs.telling import duration
 
 LONG = 24.0
 """Hours from which a training on a CPU is better done otherwise."""
@@ -32,7 +33,7 @@ def long_on_cpu(hours: float, config: DictConfig) -> str | None:
     smaller += ["data.fraction=0.1"] if config.data.get("fraction", 0) == 1 else []
     smaller += ["fewer trainer.max_epochs"]
     return (
-        f"{option} takes about {hours:,.0f} hours on this CPU. Use a GPU, or a smaller setting:"
+        f"{option} takes about {duration(3600 * hours)} on this CPU. Use a GPU, or a smaller setting:"
         f" {', '.join(smaller[:-1])}{' or ' if smaller[:-1] else ''}{smaller[-1]}."
     )
 

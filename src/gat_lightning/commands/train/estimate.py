@@ -94,9 +94,9 @@ class Estimate(pl.Callback):
         epochs = max(trainer.max_epochs or 0, trainer.current_epoch + 1) - trainer.current_epoch
         validations = epochs // (trainer.check_val_every_n_epoch or 1)
         training = time.perf_counter() - self._started + left * batch
-        hours = (training + validations * validation + test) / 3600
+        seconds = training + validations * validation + test
         found = {
-            "estimate": f"{duration(hours)} in all: {batch / replays:.3g} s a step, {validation:.3g} s a validation,"
+            "estimate": f"{duration(seconds)} in all: {batch / replays:.3g} s a step, {validation:.3g} s a validation,"
             f" {test:.3g} s for the test"
         }
         device = trainer.strategy.root_device
@@ -104,7 +104,7 @@ class Estimate(pl.Callback):
         if used is not None:
             of = "" if total is None else f" of {total / GIB:.1f}"
             found["memory"] = f"{used / GIB:.1f}{of} GiB at most so far"
-        if advice := self._advice(module, hours, used, total):
+        if advice := self._advice(module, seconds / 3600, used, total):
             found["advice"] = advice
         return found
 

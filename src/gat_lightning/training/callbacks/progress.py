@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import target_scores
-from gat_lightning.runs.telling import fitted, tell
+from gat_lightning.runs.telling import duration, fitted, tell
 from gat_lightning.training.module import GATModule
 
 
@@ -41,7 +41,7 @@ class Progress(TQDMProgressBar):
         epoch, elapsed = trainer.current_epoch + 1, time.perf_counter() - self._started
         scores, objectives = self._scores(trainer), self._objectives(pl_module)
         parts = [f"{name} {value}" for name, value in {**scores, **objectives}.items()]
-        line = fitted(f"epoch {epoch}/{trainer.max_epochs}  {elapsed:.0f} s", parts)
+        line = fitted(f"epoch {epoch}/{trainer.max_epochs}  {duration(elapsed)}", parts)
         tell(RunDirectory(trainer.default_root_dir), line)
 
     def _objectives(self, pl_module: pl.LightningModule) -> dict[str, str]:
