@@ -11,7 +11,7 @@ def _run(config: DictConfig) -> None:
     run(config)
 
 
-main = command("compare", _run)
+main = command("compare", _run, output="output")
 
 if __name__ == "__main__":
     main()

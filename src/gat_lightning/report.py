@@ -16,7 +16,7 @@ def _run(config: DictConfig) -> None:
 def main() -> None:
     """Run the command; ``baseline=task=none`` needs no quotes."""
     sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
-    command("report", _run)()
+    command("report", _run, output="output")()
 
 
 def quoted(argument: str) -> str:

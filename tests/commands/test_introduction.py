@@ -55,7 +55,9 @@ def test_lines_fit_the_columns_and_only_commands_may_be_longer(quickstart):
     epochs = [line for line in told.splitlines() if line.startswith("epoch ")]
     assert len(epochs) == 2
     for line in epochs:
-        assert re.match(r"epoch \d/2  \d+ s  clean \d+\.\d%  pgd2 \d+\.\d%  class/clean \d\.\d{3}  .* \+\d more$", line)
+        assert re.match(
+            r"epoch \d/2  [\d.]+ s  clean \d+\.\d%  pgd2 \d+\.\d%  class/clean \d\.\d{3}  .* \+\d more$", line
+        )
         assert len(line) <= WIDTH
     assert len(commands.splitlines()) == 2
 
@@ -76,7 +78,7 @@ def test_the_end_has_best_and_last_with_their_intervals(quickstart):
 def test_time_and_memory_are_estimated_after_the_first_steps(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(estimate, "STEPS", 2)
     result = trained(tmp_path, *SHORT, "task=none", "weighting=equal")
-    found = re.fullmatch(r"(\d+) s in all: (\S+) s a step, .*", result["introduction"]["estimate"])
+    found = re.fullmatch(r"([\d.]+) s in all: (\S+) s a step, .*", result["introduction"]["estimate"])
     assert 0 < float(found[2]) < float(found[1]) < 60
     assert re.fullmatch(r"\d+\.\d of \d+\.\d GiB at most so far", result["introduction"]["memory"])
     assert "After step 2\n  estimate  " in capsys.readouterr().out

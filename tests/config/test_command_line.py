@@ -28,6 +28,20 @@ def test_help_explains_the_groups(tmp_path):
         assert part in done.stdout
 
 
+def test_the_folder_of_a_report_and_of_runs_has_two_spellings(tmp_path):
+    for spelling in ("output", "paths.output"):
+        report = command(f"{spelling}=there", "--cfg", "job", module="gat_lightning.report", cwd=tmp_path)
+        assert "output: there" in report.stdout.splitlines()
+        train = command(f"{spelling}=there", "--cfg", "job", "--package", "paths", cwd=tmp_path)
+        assert "output: there" in train.stdout.splitlines()
+
+
+def test_the_demo_writes_where_it_is_told_and_refuses_with_a_message(tmp_path):
+    done = command("metod=trades", "output=there", module="gat_lightning.demo", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "Error: There is no setting or group metod; did you mean method?\n")
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["there"])
+
+
 def test_a_sweep_trains_every_point_in_its_own_directory(tmp_path):
     done = command(
         "-m",

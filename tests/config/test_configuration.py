@@ -191,7 +191,27 @@ def test_what_cannot_be_removed_is_still_refused(override, message):
         composed("encoder=torchvision", override)
 
 
-def test_a_group_of_another_command_is_not_proposed():
+@pytest.mark.parametrize(
+    ("command", "override", "owners"),
+    [
+        ("evaluate", "method=trades", "train"),
+        ("evaluate", "method.beta=6", "train"),
+        ("train", "evaluation=autoattack", "evaluate"),
+        ("train", "runs=outputs", "compare, evaluate, report"),
+        ("report", "paths.output=x", "evaluate, statistics, train"),
+    ],
+)
+def test_a_setting_of_another_command_is_refused_with_that_command(command, override, owners):
     with pytest.raises(ConfigCompositionException) as refused:
-        compose("report", ["paths.output=x"])
-    assert explain(refused.value) == "There is no setting or group paths."
+        compose(command, [override])
+    name = override.partition("=")[0].partition(".")[0]
+    message = f"{name} is a setting of {owners}; this command has none of that name. See --help."
+    assert explain(refused.value) == message
+
+
+def test_a_group_at_another_place_is_proposed_alone():
+    with pytest.raises(ConfigCompositionException) as refused:
+        compose("evaluate", ["attack=fgsm"])
+    assert explain(refused.value).endswith(
+        "Did you mean to override one of attack@curve.attack, attack@evaluation.pgd20.attack?"
+    )

@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gat_lightning.config.messages import explain
-from gat_lightning.config.typed_words import as_override, readable
+from gat_lightning.config.typed_words import as_override, readable, with_output
 from gat_lightning.errors import UserError
 
 FLAGS = [["--multirun"], ["-m"], ["--cfg", "job"], ["-c", "hydra"], ["--resolve"], ["--package", "optimizer"], ["-h"],
          ["--config-dir", "a=b"], ["--info", "all"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("own", ["output", "paths.output"])
+def test_what_a_command_writes_has_two_spellings(own):
+    words = ["output=a=b", "task=none", "paths.output=c", "-m", "outputs=d"]
+    assert with_output(words, own) == [f"{own}=a=b", "task=none", f"{own}=c", "-m", "outputs=d"]
 
 
 @given(st.lists(st.sampled_from(["task=none", "seed=0,1", "~callbacks.best", "+trainer.max_steps=3"])), st.data())

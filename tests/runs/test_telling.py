@@ -32,7 +32,7 @@ def test_a_fitted_line_says_how_many_parts_it_left_out():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (45, "45 s"), (192, "3.2 min"), (3540, "59.0 min"), (5400, "1.5 h"), (4_442_400, "1,234 h")],
+    [(0.4, "0.4 s"), (45, "45 s"), (192, "3.2 min"), (3540, "59.0 min"), (5400, "1.5 h"), (4_442_400, "1,234 h")],
 )
 def test_times_are_in_the_unit_that_suits_them(seconds, text):
     assert duration(seconds) == text

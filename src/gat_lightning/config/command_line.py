@@ -20,7 +20,7 @@ from gat_lightning.config.label_tasks import check_label_tasks
 from gat_lightning.config.messages import explain, is_for_user
 from gat_lightning.config.output import ending_with_its_reader, lines_named
 from gat_lightning.config.resolvers import register_resolvers
-from gat_lightning.config.typed_words import readable
+from gat_lightning.config.typed_words import readable, with_output
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import discard_unused
 
@@ -38,7 +38,10 @@ _QUIET = (
 
 
 def command(
-    name: str, run: Callable[[DictConfig], Any], words: Callable[[Sequence[str]], list[str]] = readable
+    name: str,
+    run: Callable[[DictConfig], Any],
+    words: Callable[[Sequence[str]], list[str]] = readable,
+    output: str = "paths.output",
 ) -> Callable[[], None]:
     """A command that composes ``conf/<name>.yaml`` with the command line's overrides, checks it and runs it.
 
@@ -50,6 +53,7 @@ def command(
         name: of the file.
         run: what is run with the configuration.
         words: makes what is typed into what Hydra reads.
+        output: the setting that names what the command writes; ``output=`` and ``paths.output=`` both set it.
     """
     register_resolvers()
     traceback = started = False
@@ -84,7 +88,7 @@ def command(
         traceback, started = _traceback_wanted(sys.argv[1:]), False
         try:
             with ending_with_its_reader(), _full_errors(True):
-                sys.argv[1:] = words(sys.argv[1:])
+                sys.argv[1:] = with_output(words(sys.argv[1:]), output)
                 job()
         except Exception as error:
             if traceback or (started and not is_for_user(error)):
@@ -92,6 +96,17 @@ def command(
             _stop(error)
 
     return main
+
+
+@contextmanager
+def message_alone() -> Iterator[None]:
+    """Let an error that is meant for the user end the program with its message alone, and with status 1."""
+    try:
+        yield
+    except Exception as error:
+        if _traceback_wanted(sys.argv[1:]) or not is_for_user(error):
+            raise
+        _stop(error)
 
 
 def quiet_lightning() -> None:

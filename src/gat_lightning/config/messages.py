@@ -1,7 +1,10 @@
 """User messages for errors of Hydra, OmegaConf, Lightning and our own."""
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import singledispatch
+from pathlib import Path
+from typing import Any
 
 from hydra.errors import (
     ConfigCompositionException,
@@ -10,7 +13,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from gat_lightning.config.constructors import settable, walk
@@ -22,6 +25,9 @@ from gat_lightning.nearest import did_you_mean, listed, nearest
 _OF_EXTRAS = {"hydra/launcher=joblib": "sweep"}
 # Groups of which a run may have several options.
 _JOINED = ("task", "callbacks", "logger")
+# How Hydra begins to say that no group of the command was meant, and how it advises to add the group.
+_UNUSED = re.compile(r"Could not override '([^']+)'\. *No match")
+_APPEND = "To append to your default list"
 _OWN = (UserError, NonFiniteError)
 _FOR_THE_USER = (*_OWN, SettingError, HydraException, OmegaConfBaseException)
 # What a constructor raises at arguments that it does not like; anything else is a fault in it.
@@ -121,8 +127,10 @@ def _(error: ConfigCompositionException) -> str:
     if ambiguous.startswith("Ambiguous value") and group in _JOINED:
         joined = f"{group}={options.replace(',', '+')}"
         return f"Ambiguous value {group}={options}: options are joined by +, as in {joined}; -m runs one after another."
+    if (unused := _UNUSED.match(str(error))) and (elsewhere := _of_other_commands(unused[1])):
+        return elsewhere
     lines = [*str(error).splitlines(), *str(cause or "").splitlines()[:1]]
-    return " ".join(line.strip() for line in lines)
+    return " ".join(line.strip() for line in lines if not line.startswith(_APPEND))
 
 
 @_text.register
@@ -151,7 +159,10 @@ def _(error: ConfigKeyError | ConfigAttributeError) -> str:
     possible = settable(node)
     if key in possible:
         return f"{full} is possible, but not among the settings yet: write +{full}=VALUE."
-    meant = _elsewhere(key, node) or _beside(key, path, [*beside, *possible])
+    meant = _elsewhere(key, node)
+    if not meant and not path and (elsewhere := _of_other_commands(full)):
+        return elsewhere
+    meant = meant or _beside(key, path, [*beside, *possible])
     if not meant and not path:
         meant = [name for last in nearest(key, _by_last_part(node)) for name in _elsewhere(last, node)]
     known = listed(f"Settings of {path}", beside) if path else ""
@@ -163,6 +174,21 @@ def _top_level(node: DictConfig) -> list[str]:
     """Settings and groups."""
     groups = (path.name for path in find_conf().iterdir() if path.is_dir())
     return list(dict.fromkeys([*map(str, node), *groups]))
+
+
+def _of_other_commands(name: str) -> str:
+    """Which commands have a setting or group that this one has not; empty where none has."""
+    commands = [path.stem for path in sorted(find_conf().glob("*.yaml")) if name in _names_in(path)]
+    if not commands:
+        return ""
+    return f"{name} is a setting of {', '.join(commands)}; this command has none of that name. See --help."
+
+
+def _names_in(path: Path) -> set[str]:
+    """Settings and groups of the top level of a command's file."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    groups = (group for entry in content["defaults"] if isinstance(entry, dict) for group in entry)
+    return {*content, *groups}
 
 
 def _beside(key: str, path: str, names: Iterable[str]) -> list[str]:

@@ -11,6 +11,8 @@ from gat_lightning.errors import UserError
 
 # Characters that mean something in a value, or in quotes, so that nothing is put around them.
 _MEANT = frozenset("\"'\\{}[]()")
+# Settings that name the folder or file that a command writes; each command has one of them.
+_OUTPUT = ("output", "paths.output")
 
 
 def readable(arguments: Sequence[str]) -> list[str]:
@@ -49,6 +51,17 @@ def as_override(word: str) -> str:
     if value.isascii() or _MEANT.intersection(value):
         return word
     return f"{name}={','.join(part if part.isascii() else _quoted(part) for part in value.split(','))}"
+
+
+def with_output(words: Sequence[str], setting: str) -> list[str]:
+    """The words with ``output=`` and ``paths.output=`` in the command's own spelling.
+
+    Args:
+        words: of the command line.
+        setting: that names what the command writes, one of the two.
+    """
+    parts = [word.partition("=") for word in words]
+    return [f"{setting if name in _OUTPUT else name}{mark}{value}" for name, mark, value in parts]
 
 
 def _quoted(text: str) -> str:

@@ -54,10 +54,10 @@ def time_unit(seconds: float) -> tuple[str, int]:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``3.2 min``, ``1.5 h`` or ``1,234 h``."""
+    """``4.5 s``, ``45 s``, ``3.2 min``, ``1.5 h`` or ``1,234 h``."""
     unit, length = time_unit(seconds)
     value = seconds / length
-    return f"{value:,.{0 if unit == 's' or value >= 100 else 1}f} {unit}"
+    return f"{value:,.{0 if value >= (10 if unit == 's' else 100) else 1}f} {unit}"
 
 
 def _wrapped(text: str, start: str) -> str:
