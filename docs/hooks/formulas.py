@@ -46,15 +46,14 @@ def picture(tex: str) -> str:
     view = f"{left:.0f} {top:.0f} {width:.0f} {height:.0f}"
     return (
         f'<svg class="formula" role="img" aria-label="{escape(tex.strip(), quote=True)}"'
-        f' style="width:{_EM * width / _SIZE:.2f}em;max-width:100%" viewBox="{view}">'
+        f' style="width:{_EM * width / _SIZE:.2f}em" viewBox="{view}">'
         f'<path fill="currentColor" d="{_outline(path)}"/></svg>'
     )
 
 
 def fence(source: str, language: str, css_class: str, options: dict[str, Any], md: Any, **_: Any) -> str:
-    """A block fenced as ``math``, one formula in each line, for ``pymdownx.superfences``."""
-    lines = "".join(f"<div>{picture(line)}</div>" for line in source.splitlines() if line.strip())
-    return f'<div class="formulas">{lines}</div>'
+    """A block fenced as ``math``, which has one formula as on GitHub, for ``pymdownx.superfences``."""
+    return f'<div class="formulas">{picture(source)}</div>'
 
 
 def _outline(path: Path) -> str:

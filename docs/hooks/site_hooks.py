@@ -24,6 +24,9 @@ ROOT_FILES = {
 }
 """Files beside this folder that are pages too."""
 
+GUIDES_BOOST = 2.0
+"""How much more a page that somebody wrote counts in a search than a generated one."""
+
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^[ ]*```.*?^[ ]*```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _HIDDEN = re.compile("\0(\\d+)\0")
@@ -50,11 +53,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Links to files of the repository become links to what the site has of them."""
+    """Links to files of the repository become links to what the site has of them; guides come first in a search."""
     uri = page.file.src_uri
     origin = next((source for source, name in ROOT_FILES.items() if name == uri), f"docs/{uri}")
     if page.file.generated_by and uri not in ROOT_FILES.values():
         return markdown
+    page.meta.setdefault("search", {"boost": GUIDES_BOOST})
     code: list[str] = []
 
     def hide(match: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r"^([ ]*)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_SHELL = ("", "bash", "sh", "console")
+_SHELL = ("bash", "console")
 _COMMAND = re.compile(r"(\$ |python |pip |make |for |done|\.venv/|[A-Z_]+=\S+ python )")
 
 
@@ -33,6 +33,11 @@ def name_of(page):
     return page.relative_to(REPOSITORY).as_posix()
 
 
+def blocks_of(page):
+    """Its fenced blocks in order, each as language and lines."""
+    return [(language, code.splitlines()) for _, language, code in _FENCE.findall(page.read_text())]
+
+
 def examples_of(page, language):
     """Its examples in a language, in order."""
     return [code for _, found, code in _FENCE.findall(page.read_text()) if found == language]
@@ -48,7 +53,7 @@ def commands_of(page):
     text = page.read_text()
     lines = []
     for _, language, block in _FENCE.findall(text):
-        if language in _SHELL and _COMMAND.match(block.lstrip()):
+        if language in _SHELL or (not language and _COMMAND.match(block.lstrip())):
             shown = "$ " in block and block.lstrip().startswith("$ ")
             joined = block.replace("\\\n", " ").splitlines()
             lines += [line.removeprefix("$ ") for line in joined if line.startswith("$ ") or not shown]
