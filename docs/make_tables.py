@@ -194,7 +194,7 @@ def _few_labels(rows: Callable[..., list[list[str]]], task: str | None) -> str:
 
 def _listing(name: str) -> str:
     found = (ROOT / "results" / f"{name}.txt").read_text()
-    return f"\n```\n{found}```\n"
+    return f"\n```text\n{found}```\n"
 
 
 def _number_of_options(group: str) -> str:

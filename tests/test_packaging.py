@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
+from readme_renderer import markdown
 
 import gat_lightning
 from support.training_runs import TINY
@@ -89,3 +91,13 @@ def test_an_installed_wheel_trains_outside_the_repository(site, tmp_path):
 def test_the_wheel_says_that_it_is_typed_and_licensed(site):
     assert (site / "gat_lightning" / "py.typed").is_file()
     assert list(site.glob("gat_lightning-*.dist-info/licenses/LICENSE"))
+
+
+def test_links_and_pictures_of_the_readme_are_whole_on_pypi():
+    builder = SdistBuilder(str(REPOSITORY))
+    page = markdown.render(builder.metadata.core.readme)
+    targets = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert any(target.endswith(".png") for target in targets)
+    assert not [target for target in targets if not target.startswith(("https://", "#"))]
+    ours = [target.partition("/main/")[2].partition("#")[0] for target in targets if "/main/" in target]
+    assert [path for path in ours if not (REPOSITORY / path).exists()] == []

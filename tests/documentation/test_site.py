@@ -1,15 +1,12 @@
 """The static site: what is made of the YAML files and docstrings is whole, and it builds without a warning."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
 from api_pages import pages as api_pages
 from api_pages import public_names
-from configuration_pages import anchor_of, groups, page_of, pages, read_option
+from configuration_pages import anchor_of, page_of, pages, read_option
 from docstring_roles import as_markdown
 from formulas import picture
 from site_hooks import site_address
@@ -144,20 +141,3 @@ def test_links_are_checked_by_the_build():
     assert {*pages.values(), *links.values()} == {"warn"}
     assert settings["theme"]["font"] is False
     assert "mkdocs build --strict" in (REPOSITORY / "Makefile").read_text()
-
-
-@pytest.mark.slow
-def test_the_site_builds_without_a_warning_and_needs_nothing_from_elsewhere(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr
-    pages = list((tmp_path / "site").rglob("*.html"))
-    assert len(pages) > len(groups(CONF))
-    for page in pages:
-        text = page.read_text()
-        fetched = re.findall(r"<(?:script|img|iframe|source)[^>]+src=\"?(https?:[^\s\">]+)", text)
-        fetched += [tag for tag in re.findall(r"<link[^>]+>", text) if re.search(r"href=\"?https?:", tag)
-                    and "stylesheet" in tag]  # fmt: skip
-        assert not fetched, (page, fetched)

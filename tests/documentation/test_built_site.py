@@ -1,0 +1,132 @@
+"""The built site: nothing comes from elsewhere, questions have answers near Home, and pages look right in a browser."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin
+
+import pytest
+from configuration_pages import groups
+
+from gat_lightning.config.files import find_conf
+from support.browser import PROGRAM, Browser
+from support.built_site import Article, Served, build
+
+pytestmark = pytest.mark.slow
+
+CHECK = (Path(__file__).parents[1] / "support" / "page_faults.js").read_text()
+WIDTHS = (1280, 390)
+
+ANSWERS = {
+    "should I use it": ("choosing.html", "one task"),
+    "how do I install it": ("install.html", "make setup"),
+    "how do I train on my pictures": ("engineer.html", "data=images"),
+    "what does it cost": ("cost.html", "memory"),
+    "why did it stop": ("troubleshooting.html", "out of memory"),
+    "how do I add a task": ("extend.html", "task"),
+    "how do I cite it": ("cite.html", "@inproceedings"),
+}
+"""Questions of readers: the page with the answer, and words of it."""
+
+FOUND_FIRST = {
+    "cite": "cite.html",
+    "troubleshooting": "troubleshooting.html",
+    "epsilon": "glossary.html",
+    "out of memory": "troubleshooting.html",
+}
+"""What is searched for, and the page of the first result."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Its folder, and what mkdocs said."""
+    folder = tmp_path_factory.mktemp("site")
+    return folder, build(folder)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if PROGRAM is None:
+        pytest.skip("no Chromium is installed")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+def test_it_builds_without_a_warning_and_needs_nothing_from_elsewhere(site):
+    folder, said = site
+    assert "WARNING" not in said
+    pages = list(folder.rglob("*.html"))
+    assert len(pages) > len(groups(find_conf()))
+    for page in pages:
+        text = page.read_text()
+        fetched = re.findall(r"<(?:script|img|iframe|source)[^>]+src=\"?(https?:[^\s\">]+)", text)
+        fetched += [tag for tag in re.findall(r"<link[^>]+>", text) if re.search(r"href=\"?https?:", tag)
+                    and "stylesheet" in tag]  # fmt: skip
+        assert not fetched, (page, fetched)
+
+
+@pytest.mark.parametrize("question", ANSWERS)
+def test_a_question_has_its_answer_two_clicks_from_home(site, question):
+    folder, _ = site
+    page, words = ANSWERS[question]
+    first = linked(folder, {"index.html"})
+    assert page in first | linked(folder, first)
+    assert words.lower() in Article(folder / page).text.lower()
+
+
+def linked(folder, pages):
+    """Pages of the site that the text of these links to."""
+    found = {urldefrag(urljoin(page, link))[0] for page in pages for link in Article(folder / page).links}
+    return {each for each in found if each.endswith(".html") and (folder / each).is_file()}
+
+
+def test_pages_look_right_on_a_screen_and_on_a_phone_by_day_and_by_night(site, browser):
+    folder, _ = site
+    faults, links, places = defaultdict(list), {}, {}
+    with Served(folder) as served:
+        for page in sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.html")):
+            if page == "404.html":  # its addresses begin with the path of the published site
+                continue
+            browser.forget()
+            for dark in (False, True):
+                browser.show(WIDTHS[0], dark)
+                browser.open(served.address + page)
+                for width in WIDTHS:
+                    browser.show(width, dark)
+                    found = browser.evaluate(CHECK)
+                    faults[page] += [f"{width} px, {'dark' if dark else 'light'}: {each}" for each in found]
+            faults[page] += browser.errors
+            faults[page] += [each for each in browser.requests if not each.startswith((served.address, "data:"))]
+            links[page] = browser.evaluate("[...document.links].map(link => link.href)")
+            places[page] = set(browser.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)"))
+        for page, targets in links.items():
+            faults[page] += [link for link in targets if broken(link, served.address, folder, places)]
+    said = [f"{page}: {fault}" for page, found in faults.items() for fault in dict.fromkeys(found)]
+    assert not said, "\n".join(said)
+
+
+def broken(link, address, folder, places):
+    """Whether a link within the site leads to nothing."""
+    page, place = map(unquote, urldefrag(link.removeprefix(address)))
+    page = page or "index.html"
+    inside = link.startswith(address) and (not (folder / page).is_file() or (place and place not in places[page]))
+    return bool(inside) and place != "__search"
+
+
+@pytest.mark.parametrize("from_disk", [False, True], ids=["served", "from disk"])
+def test_a_search_finds_the_right_page_first(site, browser, from_disk):
+    folder, _ = site
+    browser.show(WIDTHS[0], dark=False)
+    with Served(folder) as served:
+        address = f"{folder.as_uri()}/" if from_disk else served.address
+        found = {words: first_result(browser, f"{address}index.html", words) for words in FOUND_FIRST}
+    assert found == FOUND_FIRST
+
+
+def first_result(browser, page, words):
+    browser.open(page)
+    browser.evaluate("document.querySelector('input.md-search__input').focus()")
+    browser.type(words)
+    link = browser.until("document.querySelector('.md-search-result__link')?.href")
+    return urldefrag(link)[0].partition("?")[0].rpartition("/")[2]
