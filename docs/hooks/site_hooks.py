@@ -27,6 +27,9 @@ ROOT_FILES = {
 GUIDES_BOOST = 2.0
 """How much more a page that somebody wrote counts in a search than a generated one."""
 
+_CELL = re.compile(r"<t[dh]\b.*?</t[dh]>", re.DOTALL)
+_CODE_TEXT = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
+_BREAK = re.compile(r"(?<=[.,:/=+])(?=[\w${\[])")
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^[ ]*```.*?^[ ]*```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _HIDDEN = re.compile("\0(\\d+)\0")
@@ -70,6 +73,11 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
     hidden = _CODE.sub(hide, markdown)
     return show(_LINK.sub(lambda match: _link(show(match[1]), match[2], origin, uri), hidden))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Long names in tables may go on in the next line after a dot or a sign, never within a word."""
+    return _CELL.sub(lambda cell: _CODE_TEXT.sub(lambda code: _BREAK.sub("<wbr>", code[0]), cell[0]), html)
 
 
 def site_address(target: str) -> str | None:
