@@ -21,6 +21,7 @@ from gat_lightning.config.search_space import SearchSpace, load_study, words
 from gat_lightning.errors import UserError
 from gat_lightning.runs.listing import print_runs
 from gat_lightning.runs.lock import only_run_in
+from gat_lightning.runs.metric_names import SELECTION
 from gat_lightning.runs.scores import best_scores
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class OptunaSweeper(Sweeper):
         space = SearchSpace(self._loader, [*words(self._settings.params or {}), *arguments])
         for point in space.examples():
             check_label_tasks(self._points(point))
+        self._check_metric(next(space.examples()))
         if self._config.get("dry_run"):
             print(f"{self._settings.n_trials} trials over", *space.searched.values(), sep="\n  ", flush=True)
             return None
@@ -69,6 +71,13 @@ class OptunaSweeper(Sweeper):
             while trials := self._next(study, space):
                 self._run(study, {number: space.point(values) for number, values in trials.items()})
             return self._report(study, space)
+
+    def _check_metric(self, point: list[str]) -> None:
+        """Raise `UserError` where a run will not have the score that is optimised."""
+        if self._config.optimized_metric != SELECTION:
+            from gat_lightning.config.score_names import check_optimized_metric  # imports Lightning
+
+            check_optimized_metric(self._points(point))
 
     def _next(self, study: Any, space: SearchSpace) -> dict[int, Mapping[str, Any]]:
         """Values of the next trials by number: those that did not end, then new ones."""

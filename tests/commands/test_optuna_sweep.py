@@ -9,13 +9,17 @@ from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
+from omegaconf import OmegaConf
 
+from gat_lightning.config import score_names as known_scores
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.resolvers import register_resolvers
+from gat_lightning.config.score_names import score_names
 from gat_lightning.errors import UserError
 from gat_lightning.runs.directory import first_name
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.result import TrainingResult, write_result
+from gat_lightning.runs.scores import best_scores
 from support.sweeps import sweep
 
 pytest.importorskip("optuna")
@@ -171,7 +175,31 @@ def test_an_undefined_score_is_a_failure_and_without_any_score_there_is_no_best(
         search(Scored(score=lambda _: math.nan, failing=[0]))
 
 
-def test_a_score_that_the_runs_do_not_have_ends_the_search_and_theirs_are_named(search):
+def test_a_score_that_the_runs_will_not_have_is_refused_before_any_trial(tmp_path, monkeypatch):
+    register_resolvers()
+    monkeypatch.chdir(tmp_path)
+    launcher = Scored()
+    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *_, **__: launcher)
+    words = ["data=digits", "task=macro", LR, "optimized_metric=test/pgd21/accuracy"]
+    message = "optimized_metric=test/pgd21/accuracy: the runs have no such score, but val/selection, val/clean/accuracy"
+    with (
+        initialize_config_dir(str(find_conf()), version_base="1.3"),
+        pytest.raises(UserError, match=f"{message}.* test/pgd20/accuracy, test/clean/macro/accuracy"),
+    ):
+        sweep(words, "hydra/sweeper=optuna")
+    assert launcher.points == []
+    assert not Path("outputs").exists()
+
+
+def test_the_scores_of_a_training_are_known_before_it(quickstart):
+    directory, result = quickstart
+    assert set(score_names(OmegaConf.create(result["config"]))) == set(best_scores(directory))
+
+
+def test_a_score_that_a_run_does_not_have_ends_the_search_and_those_that_it_has_are_named(search, monkeypatch):
+    """A name that depends on what is searched over, such as the number of an attack's steps."""
+    monkeypatch.setattr(known_scores, "check_optimized_metric", lambda _: None)
+
     def without_score(point):
         finished(RunDirectory(Path("outputs", first_name(compose("train", point)))))
 
