@@ -6,6 +6,7 @@ import time
 import pytest
 
 from gat_lightning.runs import listing
+from gat_lightning.runs.__main__ import main
 from gat_lightning.runs.listing import listed_runs, print_runs, run_table
 from gat_lightning.runs.result import EvaluationResult, TrainingResult, write_result
 from gat_lightning.runs.slurm import QueuedJob
@@ -50,6 +51,12 @@ def test_states(output):
         "interrupted": "interrupted, goes on with resume=auto",
         "gone": "never started",
     }
+
+
+@pytest.mark.parametrize("spelling", ["", "output=", "paths.output="])
+def test_the_folder_has_the_spellings_of_other_commands(spelling, tmp_path, capsys):
+    assert main([f"{spelling}{tmp_path}"]) == 0
+    assert capsys.readouterr().out == f"No runs in '{tmp_path}'.\n"
 
 
 def test_only_what_differs_is_shown(output):

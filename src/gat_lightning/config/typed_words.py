@@ -8,11 +8,10 @@ from hydra._internal.utils import get_args_parser
 
 from gat_lightning.config.files import find_conf
 from gat_lightning.errors import UserError
+from gat_lightning.runs.directory import OUTPUT
 
 # Characters that mean something in a value, or in quotes, so that nothing is put around them.
 _MEANT = frozenset("\"'\\{}[]()")
-# Settings that name the folder or file that a command writes; each command has one of them.
-_OUTPUT = ("output", "paths.output")
 
 
 def readable(arguments: Sequence[str]) -> list[str]:
@@ -61,7 +60,7 @@ def with_output(words: Sequence[str], setting: str) -> list[str]:
         setting: that names what the command writes, one of the two.
     """
     parts = [word.partition("=") for word in words]
-    return [f"{setting if name in _OUTPUT else name}{mark}{value}" for name, mark, value in parts]
+    return [f"{setting if name in OUTPUT else name}{mark}{value}" for name, mark, value in parts]
 
 
 def _quoted(text: str) -> str:

@@ -16,6 +16,9 @@ from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.lock import only_run_in
 from gat_lightning.runs.signals import was_requeued
 
+OUTPUT = ("output", "paths.output")
+"""Spellings of the folder or file that a command writes."""
+
 _MADE_BEFORE_THE_RUN = {".hydra", ".lock", "gat.log"}
 
 
