@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 _DESCRIPTION = """\
-Trains an undefended model, single-task adversarial training and GAT on the bundled digits, in two or three minutes on
-two CPU cores. Prints their accuracies and draws their adversarial images. Nothing is downloaded.
+Trains an undefended model, single-task adversarial training and GAT on the bundled digits, in about two minutes on two
+CPU cores. Prints their accuracies and draws their adversarial images. Nothing is downloaded.
 """
 _EXAMPLES = """\
 examples:
