@@ -28,6 +28,6 @@ def score_names(config: DictConfig) -> list[str]:
     attacks = {"val": [build_attack(config, "validation.attack").name], "test": list(build_test_attacks(config))}
     names = [SELECTION]
     for split, views in attacks.items():
-        names += [str(MetricName(split, view, metric)) for view in (CLEAN, *views) for metric in target.metrics()]
-        names += [str(MetricName(split, CLEAN, metric, task.name)) for task in auxiliary for metric in task.metrics()]
+        names += [str(MetricName(split, view, str(each))) for view in (CLEAN, *views) for each in target.metrics()]
+        names += [str(MetricName(split, CLEAN, str(each), task.name)) for task in auxiliary for each in task.metrics()]
     return names
