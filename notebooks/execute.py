@@ -85,11 +85,29 @@ def with_palette(picture: str) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def existing_file(text: str) -> Path:
+    """The path of a notebook on the command line."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file '{text}'")
+    return Path(text)
+
+
+def writable_folder(text: str) -> Path:
+    """The path of a folder on the command line, checked before any notebook runs."""
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder '{text}'")
+    if not os.access(text, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"the folder '{text}' is not writable")
+    return Path(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("notebooks", nargs="*", type=Path, help="all by default")
-    parser.add_argument("--output", type=Path, help="folder for the results, instead of the notebooks themselves")
+    parser.add_argument("notebooks", nargs="*", type=existing_file, help="all by default")
+    parser.add_argument(
+        "--output", type=writable_folder, help="existing folder for the results, instead of the notebooks themselves"
+    )
     chosen = parser.parse_args(arguments)
     for path in chosen.notebooks or sorted(FOLDER.glob("*.ipynb")):
         print(f"{path.name} ...", flush=True)

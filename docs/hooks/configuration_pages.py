@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
-from gat_lightning.config.documented import Option, read_option
+from configuration_examples import example
+
+from gat_lightning.config.documented import Option, Setting, read_option
 from gat_lightning.info import BINARY_LABELS
 
 COMMANDS = {
@@ -26,6 +29,7 @@ GROUPS = {
     "weighting": "The weights of the objectives' gradients.",
     "encoder": "The encoder: the shared trunk.",
     "augment": "Data augmentation of training images.",
+    "engine": "Precision, memory layout and compiling: the same in all runs, or as fast as the machine allows.",
     "optimizer": "The optimiser.",
     "schedule": "The learning-rate schedule.",
     "callbacks": "Callbacks of a training; names join with `+`.",
@@ -36,13 +40,18 @@ GROUPS = {
     "format": "The format of an export.",
     "experiment": "Complete settings. Further overrides change them.",
     "experiment/paper": "The paper's tables and figures, each a sweep: `-m experiment=paper/table2`.",
+    "experiment/study": "Our own studies, each a sweep: `-m experiment=study/few_labels_digits`.",
     "paths": "Folders.",
-    "hydra": "Names of run directories and texts of `--help`, by command. There is nothing to choose.",
     "hydra/launcher": "The launcher of a sweep (`-m`). Hydra's `basic` and `joblib` (an extra) are also available.",
     "hydra/sweeper": "The division of a sweep (`-m`) into runs.",
-    "recipe": "Parts of the paper's experiments.",
 }
 """What each group is for; groups that are not named here come after these, without a word."""
+
+_INTERNAL = ("hydra", "recipe")
+"""Groups from which nothing is selected on a command line: names of run directories, and parts of the experiments."""
+
+_FOLDED = 5
+"""More settings than these are folded."""
 
 
 def groups(conf: Path) -> dict[str, list[str]]:
@@ -52,9 +61,14 @@ def groups(conf: Path) -> dict[str, list[str]]:
     return {name: sorted(path.stem for path in (conf / name).glob("*.yaml")) for name in ordered}
 
 
+def is_internal(group: str) -> bool:
+    """Whether a group has no page, because nothing is selected from it."""
+    return group in _INTERNAL or group.startswith("recipe/")
+
+
 def pages(conf: Path) -> dict[str, str]:
     """Markdown of every page by its address below ``configuration/``: ``index.md``, and one for each group."""
-    known = groups(conf)
+    known = {name: options for name, options in groups(conf).items() if not is_internal(name)}
     return {"index.md": _index(conf, known), **{page_of(name): _group(conf, name, known) for name in known}}
 
 
@@ -73,24 +87,28 @@ def _index(conf: Path, known: dict[str, list[str]]) -> str:
         "# Configuration\n\nGenerated from the YAML files under `conf/`. Override a setting with `KEY=VALUE`, and"
         " select an option with `GROUP=OPTION`. `python -m gat_lightning.train --help` prints all settings, including"
         " the effect of overrides on the command line. Values of the form `${...}` follow another setting.\n\n"
-        "| group | options |\n|---|---|\n",
+        "## Groups\n\n| group | what it selects | options |\n|---|---|---|\n",
     ]
     for name, options in known.items():
         links = ", ".join(f"[`{each}`]({page_of(name)}#{anchor_of(name, each)})" for each in options)
-        parts.append(f"| [`{name}`]({page_of(name)}) | {links} |\n")
+        parts.append(f"| [`{name}`]({page_of(name)}) | {GROUPS.get(name, '')} | {links} |\n")
     for name, command in COMMANDS.items():
         option = read_option(conf / f"{name}.yaml", "")
         parts.append(f"\n## {name} {{#{name}}}\n\n`python -m {command}`: {_about(option.about.partition(': ')[0])}.\n")
-        parts.append(_details(option, "", known))
+        parts += [_made_from(option, "", known), _table(option.settings)]
     return "".join(parts)
 
 
 def _group(conf: Path, name: str, known: dict[str, list[str]]) -> str:
-    parts = [f"# {name}\n\n{GROUPS.get(name, '')}\n"]
-    for each in known[name]:
-        option = read_option(conf / name / f"{each}.yaml", name.replace("/", "."))
-        parts.append(f"\n## {option.name} {{#{anchor_of(name, option.name)}}}\n\n{_about(option.about)}\n")
-        parts.append(_details(option, name, known))
+    options = [read_option(conf / name / f"{each}.yaml", name.replace("/", ".")) for each in known[name]]
+    parts = [f"# {name}\n\n{GROUPS.get(name, '')}\n\n| option | what it is |\n|---|---|\n"]
+    for each in options:
+        sentence = re.split(r"(?<=\.) (?=[A-Z])", each.about)[0]
+        parts.append(f"| [`{each.name}`](#{anchor_of(name, each.name)}) | {_about(sentence)} |\n")
+    for each in options:
+        parts.append(f"\n## {each.name} {{#{anchor_of(name, each.name)}}}\n\n{_about(each.about)}\n")
+        parts.append(f"\n```bash\n{example(name, each.name)}\n```\n")
+        parts += [_made_from(each, name, known), _settings_of(each)]
     return "".join(parts) + (_label_tasks() if name == "task" else "")
 
 
@@ -107,20 +125,35 @@ def _label_tasks() -> str:
     )
 
 
-def _details(option: Option, own: str, known: dict[str, list[str]]) -> str:
-    """What an option makes, begins with and sets; ``own`` is its group, "" at the top level."""
+def _made_from(option: Option, own: str, known: dict[str, list[str]]) -> str:
+    """What an option makes and begins with; ``own`` is its group, "" at the top level."""
     parts = []
     if option.target:
         parts.append(f"\nCreates `{option.target}`.\n")
     if option.choices:
         shown = ", ".join(_linked(choice, own, known) for choice in option.choices)
         parts.append(f"\nStarts from {shown}.\n")
-    if option.settings:
-        parts.append("\n| setting | default | meaning |\n|---|---|---|\n")
-        for each in option.settings:
-            default = "" if each.default is None else f"`{each.default}`".replace("|", "\\|")
-            parts.append(f"| `{each.path}` | {default} | {_about(each.meaning)} |\n")
     return "".join(parts)
+
+
+def _settings_of(option: Option) -> str:
+    """The settings of an option: those that are described in a table, which is folded if it is long; the others after it."""
+    described = [each for each in option.settings if each.meaning]
+    table = _table(described)
+    if len(described) > _FOLDED:
+        table = f'\n??? note "{len(described)} settings"\n{textwrap.indent(table, "    ")}'
+    others = ", ".join(f"`{each.path}={each.default}`" for each in option.settings if not each.meaning)
+    return table + (f"\nSets {others}.\n" if others else "")
+
+
+def _table(settings: list[Setting]) -> str:
+    if not settings:
+        return ""
+    rows = ["\n| setting | default | meaning |\n|---|---|---|\n"]
+    for each in settings:
+        default = "" if each.default is None else f"`{each.default}`".replace("|", "\\|")
+        rows.append(f"| `{each.path}` | {default} | {_about(each.meaning)} |\n")
+    return "".join(rows)
 
 
 def _linked(choice: str, own: str, known: dict[str, list[str]]) -> str:

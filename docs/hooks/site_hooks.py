@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import api_pages
+import command_pages
 import configuration_pages
 import formulas
+import tutorial_pages
+from api_pages import INTERNAL, PUBLIC, Reference
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -24,6 +27,11 @@ ROOT_FILES = {
 }
 """Files beside this folder that are pages too."""
 
+ORIGINS = {name: source for source, name in ROOT_FILES.items()} | {
+    f"tutorials/{tutorial_pages.page_of(name)}": f"notebooks/{name}.ipynb" for name in tutorial_pages.ADDRESSES
+}
+"""Pages that are made of a file outside this folder, whose links are relative to that file."""
+
 GUIDES_BOOST = 2.0
 """How much more a page that somebody wrote counts in a search than a generated one."""
 
@@ -37,9 +45,13 @@ _HIDDEN = re.compile("\0(\\d+)\0")
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Make fences of formulas known, and put the generated pages into the navigation."""
+    _api.cache_clear()
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {}).setdefault("custom_fences", [])
     fences.append({"name": "math", "class": "math", "format": formulas.fence})
-    places = {f"{folder}/": [f"{folder}/{name}" for name in pages] for folder, pages in _generated().items()}
+    places = {
+        f"{folder}/": [f"{folder}/{name}" for name in pages if name.endswith(".md")]
+        for folder, pages in _generated().items()
+    }
     config.nav = [_expanded(entry, places) for entry in config.nav or ()]
     return config
 
@@ -49,7 +61,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for folder, pages in _generated().items():
         for name, content in pages.items():
             files.append(File.generated(config, f"{folder}/{name}", content=content))
-    files.append(File.generated(config, "names.md", content=api_pages.public_names(PACKAGE)))
+    files.append(File.generated(config, "names.md", content=_api().index()))
+    files.append(File.generated(config, "commands.md", content=command_pages.page()))
     for source, name in ROOT_FILES.items():
         files.append(File.generated(config, name, content=(ROOT / source).read_text()))
     return files
@@ -58,8 +71,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Links to files of the repository become links to what the site has of them; guides come first in a search."""
     uri = page.file.src_uri
-    origin = next((source for source, name in ROOT_FILES.items() if name == uri), f"docs/{uri}")
-    if page.file.generated_by and uri not in ROOT_FILES.values():
+    origin = ORIGINS.get(uri, f"docs/{uri}")
+    if page.file.generated_by and uri not in ORIGINS:
         return markdown
     page.meta.setdefault("search", {"boost": GUIDES_BOOST})
     code: list[str] = []
@@ -94,7 +107,9 @@ def site_address(target: str) -> str | None:
         return _with("names.md", place)
     if path.startswith("src/gat_lightning"):
         module = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        return _with(f"api/{api_pages.place_of(module)}", f"{module}.{place}" if place else module)
+        return _api().address_of(f"{module}.{place}" if place else module)
+    if path.startswith("notebooks/") and Path(path).stem in tutorial_pages.ADDRESSES:
+        return f"tutorials/{tutorial_pages.page_of(Path(path).stem)}"
     if path.startswith("conf/"):
         return _configuration(path.removeprefix("conf/"))
     return None
@@ -127,10 +142,18 @@ def _with(page: str, place: str) -> str:
     return f"{page}#{place}" if place else page
 
 
-def _generated() -> dict[str, dict[str, str]]:
+@cache
+def _api() -> Reference:
+    """The API, read once in a build."""
+    return Reference(PACKAGE)
+
+
+def _generated() -> dict[str, dict[str, Any]]:
     return {
+        "tutorials": tutorial_pages.pages(ROOT / "notebooks"),
         "configuration": configuration_pages.pages(ROOT / "conf"),
-        "api": api_pages.pages(PACKAGE),
+        PUBLIC: _api().public_pages(),
+        INTERNAL: _api().internal_pages(),
     }
 
 

@@ -1,0 +1,46 @@
+"""The reference of the commands: what ``--help`` prints, from the commands themselves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+COMMANDS = {
+    "train": ["gat_lightning.train"],
+    "evaluate": ["gat_lightning.evaluate"],
+    "report": ["gat_lightning.report"],
+    "compare": ["gat_lightning.compare"],
+    "export": ["gat_lightning.export"],
+    "demo": ["gat_lightning.demo"],
+    "statistics": ["gat_lightning.data", "statistics"],
+    "runs": ["gat_lightning.runs"],
+}
+"""Headings, and what stands between ``python -m`` and ``--help``."""
+
+
+def page() -> str:
+    """Markdown of the page."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        texts = list(pool.map(help_of, COMMANDS.values()))
+    parts = [
+        "# Commands\n\nEach command prints its help with `--help`. The help of `train` and `evaluate` also shows the effect of"
+        " the overrides on the command line. [Configuration](configuration/index.md) describes every setting.\n"
+    ]
+    for (name, words), text in zip(COMMANDS.items(), texts, strict=True):
+        parts.append(f"\n## {name}\n\n```text\n$ python -m {' '.join(words)} --help\n{text}\n```\n")
+    return "".join(parts)
+
+
+def help_of(words: list[str]) -> str:
+    """What a command prints with ``--help``, in a process of its own: Hydra changes the logging of the one it runs in.
+
+    Args:
+        words: the module, and its arguments if any.
+
+    Raises:
+        subprocess.CalledProcessError: the command fails.
+    """
+    done = subprocess.run([sys.executable, "-m", *words, "--help"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
