@@ -26,10 +26,13 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 MOST_SECONDS = 600
-EPOCH_SECONDS = re.compile(r"(?<=\d)  \d+ s(?=  )")
+EPOCH_SECONDS = re.compile(r"(?<=\d)  [\d.,]+ (?:s|min|h)(?=  )")
 """In the lines that training prints."""
 ESTIMATE = re.compile(r"^After step \d+\n(?:  .*\n)+", re.MULTILINE)
 """What training says of hours and memory."""
+
+LOGGING_TIME = re.compile(r"^\[[\d-]+ [\d:,]+\](?=\[)", re.MULTILINE)
+"""Of warnings."""
 
 
 def execute(path: Path) -> NotebookNode:
@@ -60,7 +63,8 @@ def normalise(notebook: NotebookNode, temporary: str) -> None:
                     output.data["image/png"] = with_palette(output.data["image/png"])
                 if output.output_type == "stream":
                     output.text = re.sub(rf"{re.escape(temporary)}/[^/\s]+/?", "", output.text)
-                    output.text = ESTIMATE.sub("", EPOCH_SECONDS.sub("", output.text))
+                    for pattern in (EPOCH_SECONDS, ESTIMATE, LOGGING_TIME):
+                        output.text = pattern.sub("", output.text)
 
 
 def joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:

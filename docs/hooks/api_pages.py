@@ -49,10 +49,10 @@ class Reference:
         """Markdown of the list of public names, a line for each, by the part of the package that they come from."""
         name = self._root.name
         lines = [
-            f"# Public names\n\nEvery name below can be imported from `{name}`, as in `from {name} import PGD, MGDA`. Its"
-            " module is imported when the name is first used.\n\nThese names are stable: a change that breaks code which"
-            " uses them comes with a new minor version and is listed in the [changelog](changelog.md). All other modules"
-            f" are [internal]({INTERNAL}/index.md) and may change in any version."
+            f"# Public names\n\nEvery name below can be imported from `{name}`, as in `from {name} import PGD, MGDA`."
+            " Its module is imported when the name is first used.\n\nThese names are stable: a change that breaks code"
+            " which uses them comes with a new minor version and is listed in the [changelog](changelog.md). All other"
+            f" modules are [internal]({INTERNAL}/index.md) and may change in any version."
         ]
         for part in self._parts():
             lines.append(f"\n## {part}\n\n{self._summary(part)}\n")

@@ -25,8 +25,8 @@ def page() -> str:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         texts = list(pool.map(help_of, COMMANDS.values()))
     parts = [
-        "# Commands\n\nEach command prints its help with `--help`. The help of `train` and `evaluate` also shows the effect of"
-        " the overrides on the command line. [Configuration](configuration/index.md) describes every setting.\n"
+        "# Commands\n\nEach command prints its help with `--help`. That of `train` and `evaluate` also shows the effect"
+        " of overrides on the command line. [Configuration](configuration/index.md) describes the settings.\n"
     ]
     for (name, words), text in zip(COMMANDS.items(), texts, strict=True):
         parts.append(f"\n## {name}\n\n```text\n$ python -m {' '.join(words)} --help\n{text}\n```\n")

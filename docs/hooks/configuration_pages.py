@@ -137,7 +137,7 @@ def _made_from(option: Option, own: str, known: dict[str, list[str]]) -> str:
 
 
 def _settings_of(option: Option) -> str:
-    """The settings of an option: those that are described in a table, which is folded if it is long; the others after it."""
+    """The described settings of an option in a table, which is folded if it is long, and the others below it."""
     described = [each for each in option.settings if each.meaning]
     table = _table(described)
     if len(described) > _FOLDED:

@@ -1,6 +1,7 @@
 """The notebooks run from start to end, and what is committed of them is what such a run leaves."""
 
 import importlib.util
+import itertools
 import re
 import socket
 import subprocess
@@ -97,8 +98,9 @@ def test_normal_form_leaves_out_what_differs_between_runs():
     v4 = nbformat.v4
     outputs = [
         v4.new_output("stream", name="stdout", text="Run directory: /tmp/of_run/tmpab12/outputs/x-1\n"),
-        v4.new_output("stream", name="stdout", text="epoch 1/2  12 s  clean 50.0%\n"),
+        v4.new_output("stream", name="stdout", text="epoch 1/2  4.5 min  clean 50.0%\n"),
         v4.new_output("stream", name="stdout", text="After step 20\n  estimate  1 hours\n  memory    2 GiB\nNext:\n"),
+        v4.new_output("stream", name="stdout", text="[2026-11-28 23:08:16,599][gat_lightning.x][WARNING] - Hm.\n"),
     ]
     timing = {"execution": {"iopub.status.busy": "2026-01-01T00:00:00Z"}}
     notebook = v4.new_notebook(
@@ -108,9 +110,51 @@ def test_normal_form_leaves_out_what_differs_between_runs():
     execute.normalise(notebook, "/tmp/of_run")
     (cell,) = notebook.cells
     (stream,) = cell.outputs
-    assert stream.text == "Run directory: outputs/x-1\nepoch 1/2  clean 50.0%\nNext:\n"
+    assert (
+        stream.text == "Run directory: outputs/x-1\nepoch 1/2  clean 50.0%\nNext:\n[gat_lightning.x][WARNING] - Hm.\n"
+    )
     assert cell.metadata == {}
     assert notebook.metadata == execute.METADATA
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output", "nowhere"], "there is no folder 'nowhere'"),
+        (["--output", "closed"], "the folder 'closed' is not writable"),
+        (["nothing.ipynb"], "there is no file 'nothing.ipynb'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_before_anything_runs(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("closed").mkdir()
+    monkeypatch.setattr(execute.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(execute, "execute", lambda path: pytest.fail("a notebook was run"))
+    with pytest.raises(SystemExit) as end:
+        execute.main(arguments)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_opens_on_colab_and_installs_what_it_needs(name):
+    title, install = read(FOLDER / f"{name}.ipynb").cells[:2]
+    project = (FOLDER.parent / "pyproject.toml").read_text()
+    home = re.search(r'^Repository = "https://github.com/(.+)"$', project, re.MULTILINE)[1]
+    assert f"](https://colab.research.google.com/github/{home}/blob/main/notebooks/{name}.ipynb)" in title.source
+    assert re.search(r"[Ii]t takes (about|less than) ", title.source)
+    assert 'if find_spec("gat_lightning") is None:' in install.source
+    assert f' @ git+https://github.com/{home}"' in install.source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_is_sharp_and_followed_by_how_to_read_it(name):
+    cells = read(FOLDER / f"{name}.ipynb").cells
+    assert any('rcParams["figure.dpi"] = 110' in cell.source for cell in cells)
+    for cell, following in itertools.pairwise(cells):
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
+            assert following.cell_type == "markdown", cell.id
+            assert not following.source.startswith("#"), cell.id
 
 
 @pytest.mark.slow
