@@ -93,7 +93,7 @@ def test_long_tables_are_folded_and_stand_below_the_words_and_the_example(tmp_pa
     rows = "".join(f"# Number {number}.\nx{number}: {number}\n" for number in range(6))
     for group, settings in (("long", rows), ("short", "# One.\nx: 1\ny: 2\n")):
         (tmp_path / group).mkdir()
-        (tmp_path / group / "option.yaml").write_text(f"# About it. More of it.\n{settings}")
+        (tmp_path / group / "option.yaml").write_text(f"# About it. More of it.\n\n{settings}")
     for name in ("train", "evaluate", "report", "compare", "export", "statistics"):
         (tmp_path / f"{name}.yaml").write_text("# A command: more.\nz: 0\n")
     made = pages(tmp_path)
