@@ -5,8 +5,9 @@ import shlex
 
 import pytest
 from configuration_examples import example
-from configuration_pages import anchor_of, groups, is_internal, page_of, pages, read_option
+from configuration_pages import anchor_of, groups, is_internal, page_of, pages
 
+from gat_lightning.config.documented import read_option
 from gat_lightning.config.files import find_conf
 from gat_lightning.info import BINARY_LABELS
 from support.typed_commands import NAMES, composed
