@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 COMMANDS = {
@@ -19,6 +20,10 @@ COMMANDS = {
 }
 """Headings, and what stands between ``python -m`` and ``--help``."""
 
+_SETTINGS = "\nEvery setting"
+_FOLDED = 40
+"""More lines of settings than these are folded."""
+
 
 def page() -> str:
     """Markdown of the page."""
@@ -29,8 +34,24 @@ def page() -> str:
         " of overrides on the command line. [Configuration](configuration/index.md) describes the settings.\n"
     ]
     for (name, words), text in zip(COMMANDS.items(), texts, strict=True):
-        parts.append(f"\n## {name}\n\n```text\n$ python -m {' '.join(words)} --help\n{text}\n```\n")
+        typed = " ".join(words)
+        parts.append(f"\n## {name}\n\n{_shown(f'$ python -m {typed} --help', text)}\n")
     return "".join(parts)
+
+
+def _shown(typed: str, text: str) -> str:
+    """The text of a help in a fence; a long list of settings is folded below it."""
+    usage, _, settings = text.partition(_SETTINGS)
+    if settings.count("\n") <= _FOLDED:
+        return _fence(f"{typed}\n{text}")
+    title, _, lines = settings.partition("\n")
+    first = _fence(f"{typed}\n{usage.rstrip()}")
+    folded = textwrap.indent(_fence(lines.strip()), "    ")
+    return f'{first}\n\n??? note "Every setting{title}"\n\n{folded}'
+
+
+def _fence(text: str) -> str:
+    return f"```text\n{text}\n```"
 
 
 def help_of(words: list[str]) -> str:

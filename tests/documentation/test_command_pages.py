@@ -29,3 +29,12 @@ def test_a_command_without_help_stops_the_build(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(Exception, match="status 3"):
         command_pages.help_of(["broken_command"])
+
+
+def test_a_long_list_of_settings_is_folded_and_a_short_one_is_not(monkeypatch):
+    few, many = ("".join(f"\nkey{number}: 0" for number in range(count)) for count in (3, 60))
+    monkeypatch.setattr(command_pages, "COMMANDS", {"short": [few], "long": [many]})
+    monkeypatch.setattr(command_pages, "help_of", lambda words: f"Usage\n\nEvery setting (KEY=VALUE)\n{words[0]}")
+    short, long = command_pages.page().split("\n## long\n")
+    assert short.endswith("Usage\n\nEvery setting (KEY=VALUE)\n\nkey0: 0\nkey1: 0\nkey2: 0\n```\n")
+    assert 'Usage\n```\n\n??? note "Every setting (KEY=VALUE)"\n\n    ```text\n    key0: 0\n' in long
