@@ -1,21 +1,26 @@
 """The built site: nothing comes from elsewhere, questions have answers near Home, and pages look right in a browser."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
+import griffe
 import pytest
 from configuration_pages import groups
 
+import gat_lightning
 from gat_lightning.config.files import find_conf
 from support.browser import PROGRAM, Browser
 from support.built_site import Article, Served, build
+from support.documents import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
 CHECK = (Path(__file__).parents[1] / "support" / "page_faults.js").read_text()
 WIDTHS = (1280, 390)
+HEADING = re.compile(r'<h\d id="gat_lightning\.([\w.]+)" class="doc')
+"""Of the documentation of a module, class, function or attribute."""
 
 ANSWERS = {
     "should I use it": ("choosing.html", "one task"),
@@ -64,6 +69,16 @@ def test_it_builds_without_a_warning_and_needs_nothing_from_elsewhere(site):
         fetched += [tag for tag in re.findall(r"<link[^>]+>", text) if re.search(r"href=\"?https?:", tag)
                     and "stylesheet" in tag]  # fmt: skip
         assert not fetched, (page, fetched)
+
+
+def test_each_class_and_function_of_the_api_is_on_one_page(site):
+    folder, _ = site
+    package = griffe.load("gat_lightning", search_paths=[REPOSITORY / "src"])
+    headings = [name for page in folder.rglob("*.html") for name in HEADING.findall(page.read_text())]
+    documented = [package[name] for name in headings]
+    defined = [each.final_target.path if each.is_alias else each.path for each in documented]
+    assert set(gat_lightning.__all__) <= set(headings)
+    assert not [name for name, count in Counter(defined).items() if count > 1]
 
 
 @pytest.mark.parametrize("question", ANSWERS)
