@@ -24,7 +24,7 @@ _BASH = "%%bash\n"
 
 
 def pages(folder: Path) -> dict[str, str | bytes]:
-    """Every page and every picture by its address below ``tutorials/``.
+    """Every page and every picture by its address below ``tutorials/``. Links are relative to the notebooks.
 
     Args:
         folder: with the notebooks.
@@ -66,7 +66,7 @@ def _shown(output: dict[str, Any], picture: str) -> Iterator[str]:
     """An output of a cell: a picture, a table, or text."""
     data = output.get("data", {})
     if "image/png" in data:
-        yield f"![What the code above draws]({picture})"
+        yield f"![What the code above draws](../docs/tutorials/{picture})"
     elif "text/markdown" in data:
         yield "".join(data["text/markdown"])
     else:

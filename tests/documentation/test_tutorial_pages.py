@@ -1,10 +1,12 @@
 """The tutorials have all that the notebooks have, and nothing of them is fetched from a network."""
 
 import json
+import posixpath
 import re
 
 import pytest
 import tutorial_pages
+from site_hooks import site_address
 
 from support.documents import REPOSITORY
 
@@ -27,7 +29,10 @@ def test_a_page_has_text_code_and_outputs(path):
             assert all(line in page for line in output.get("text", ()))
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page)
     assert pictures
-    assert all(PAGES[picture].startswith(b"\x89PNG") for picture in pictures)
+    for picture in pictures:
+        folder, _, name = site_address(posixpath.normpath(f"notebooks/{picture}")).partition("/")
+        assert folder == "tutorials"
+        assert PAGES[name].startswith(b"\x89PNG")
 
 
 def test_magics_of_cells_become_languages_and_titles(tmp_path):
