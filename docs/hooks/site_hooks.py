@@ -35,7 +35,7 @@ ORIGINS = {name: source for source, name in ROOT_FILES.items()} | {
 GUIDES_BOOST = 2.0
 """How much more a page that somebody wrote counts in a search than a generated one."""
 
-_CELL = re.compile(r"<t[dh]\b.*?</t[dh]>", re.DOTALL)
+_LATER_CELL = re.compile(r"(?<!<tr>\n)<t[dh]\b.*?</t[dh]>", re.DOTALL)
 _CODE_TEXT = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
 _BREAK = re.compile(r"(?<=[.,:/=+])(?=[\w${\[])")
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
@@ -89,8 +89,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Long names in tables may go on in the next line after a dot or a sign, never within a word."""
-    return _CELL.sub(lambda cell: _CODE_TEXT.sub(lambda code: _BREAK.sub("<wbr>", code[0]), cell[0]), html)
+    """Long names in tables, after the first column, may break after a dot or a sign and never within a word."""
+    return _LATER_CELL.sub(lambda cell: _CODE_TEXT.sub(lambda code: _BREAK.sub("<wbr>", code[0]), cell[0]), html)
 
 
 def site_address(target: str) -> str | None:

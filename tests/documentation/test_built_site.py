@@ -107,10 +107,12 @@ def test_pages_look_right_on_a_screen_and_on_a_phone_by_day_and_by_night(site, b
             for dark in (False, True):
                 browser.show(WIDTHS[0], dark)
                 browser.open(served.address + page)
+                scheme = browser.evaluate("document.body.dataset.mdColorScheme")
+                assert scheme == ("slate" if dark else "default")
                 for width in WIDTHS:
                     browser.show(width, dark)
-                    found = browser.evaluate(CHECK)
-                    faults[page] += [f"{width} px, {'dark' if dark else 'light'}: {each}" for each in found]
+                    faults[page] += [f"{width} px, {scheme}: {each}" for each in browser.evaluate(CHECK)]
+                browser.evaluate("localStorage.clear()")  # the theme keeps the colours of the first page
             faults[page] += browser.errors
             faults[page] += [each for each in browser.requests if not each.startswith((served.address, "data:"))]
             links[page] = browser.evaluate("[...document.links].map(link => link.href)")
