@@ -6,7 +6,7 @@ import pytest
 import yaml
 from docstring_roles import as_markdown
 from formulas import picture
-from site_hooks import site_address
+from site_hooks import on_page_content, site_address
 
 from support.documents import REPOSITORY
 
@@ -29,6 +29,11 @@ from support.documents import REPOSITORY
 )
 def test_paths_of_the_repository_are_found_on_the_site(path, address):
     assert site_address(path) == address
+
+
+def test_names_in_tables_break_between_words_but_for_those_of_the_first_column():
+    row = "<tr>\n<td><code>data.root</code></td>\n<td><code>${data.root}/x</code> a.b</td>\n</tr>"
+    assert on_page_content(row) == row.replace("${data.root}/x", "${data.<wbr>root}/<wbr>x")
 
 
 def test_formulas_of_docstrings_become_fences_and_pictures():
