@@ -12,6 +12,7 @@ from benchmarks.timing import Span, Times
 from benchmarks.work import Work
 
 from benchmarks import report
+from gat_lightning.runs.metric_names import MetricName
 from support.documents import REPOSITORY
 
 RESULTS = REPOSITORY / "docs" / "results.md"
@@ -97,6 +98,14 @@ def test_what_is_read_from_cifar_10_is_in_its_table():
     highest = {label for label, each in score.items() if round(each, 1) == round(max(score.values()), 1)}
     assert highest == {"task=macro weighting=equal", "task=macro weighting=mgda_floor"}
     assert f"rotation they fell to {score['task=rotation weighting=equal']:.1f} %" in said
+
+
+def test_pgd_finds_less_than_autoattack_as_the_page_on_attacks_says():
+    pgd = on_cifar10(lambda each: 100 * each.summary(MetricName("test", "pgd20", "accuracy"), "best").mean)
+    score = on_cifar10(lambda each: make_tables.robust_accuracy(each).mean)
+    highest = max(pgd, key=pgd.get)
+    said = prose(REPOSITORY / "docs" / "attacks.md")
+    assert f"has {pgd[highest]:.1f} % there and {score[highest]:.1f} % under AutoAttack" in said
 
 
 def test_the_last_checkpoints_of_equal_weights_are_those_of_their_runs():
