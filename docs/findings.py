@@ -87,18 +87,18 @@ FINDINGS = (
     ),
     Finding(
         "Images without labels help where labels are few", "`unlabeled.mode=both`", "`method=trades`",
-        "[digits, 10 labels a class](unlabeled.md#digits)", "few_labels_compared", ("both", "trades"),
+        "[few labels](unlabeled.md#digits)", "few_labels_compared", ("both", "trades"),
     ),
 )  # fmt: skip
 
 
 def table(kept: Kept) -> list[list[str]]:
     """The findings as rows."""
-    rows = [["finding", "comparison", "points (95 % interval)", "data"]]
+    rows = [["finding", "comparison", "points", "95 % interval", "data"]]
     for each in FINDINGS:
         mean, low, high = interval(each, kept)
         compared = f"{each.first} against {each.second}"
-        rows.append([each.words, compared, f"{mean:+.1f} ({low:+.1f} to {high:+.1f})", each.table])
+        rows.append([each.words, compared, f"{mean:+.1f}", f"{low:+.1f} to {high:+.1f}", each.table])
     return rows
 
 
