@@ -9,8 +9,11 @@ import gat_lightning
 
 TESTS = Path(__file__).parent
 SOURCES = Path(gat_lightning.__file__).parent
-MODULES = sorted(TESTS.rglob("*.py"))
-ACROSS_PACKAGES = {"benchmarks", "documentation", "paper", "reliability", "slurm"}
+OWN_PACKAGE = TESTS / "extension" / "my_gat"
+"""The package that ``docs/extend.md`` shows."""
+
+MODULES = sorted(path for path in TESTS.rglob("*.py") if path.parent != OWN_PACKAGE)
+ACROSS_PACKAGES = {"benchmarks", "documentation", "extension", "paper", "reliability", "slurm"}
 """Folders of tests whose subject is no single package."""
 
 ACROSS_MODULES = {"test_imports", "test_layers", "test_layout", "test_packaging", "test_public_names"}

@@ -20,6 +20,7 @@ from .attacks import Linf as Linf
 from .attacks import LossProblem as LossProblem
 from .attacks import Problem as Problem
 from .attacks import Square as Square
+from .augment import Augmentation as Augmentation
 from .augment import CutMix as CutMix
 from .augment import MaxUp as MaxUp
 from .augment import Mixup as Mixup
@@ -35,10 +36,14 @@ from .data import CIFAR10 as CIFAR10
 from .data import NIH as NIH
 from .data import ROBIN as ROBIN
 from .data import STL10 as STL10
+from .data import ArrayDataModule as ArrayDataModule
 from .data import Arrays as Arrays
 from .data import CheXpert as CheXpert
 from .data import Digits as Digits
+from .data import ImageDataModule as ImageDataModule
 from .data import Images as Images
+from .data import LabelledImages as LabelledImages
+from .data import Splits as Splits
 from .errors import SettingError as SettingError
 from .errors import UserError as UserError
 from .evaluation.audit import audit as audit
@@ -48,6 +53,7 @@ from .gradients import Objective as Objective
 from .gradients import gramian as gramian
 from .info import DataInfo as DataInfo
 from .info import LabelInfo as LabelInfo
+from .methods import Method as Method
 from .models import MultiTaskModel as MultiTaskModel
 from .models import Normalize as Normalize
 from .models import attach_tasks as attach_tasks
@@ -68,6 +74,7 @@ from .tasks import Classification as Classification
 from .tasks import Depth as Depth
 from .tasks import Jigsaw as Jigsaw
 from .tasks import Macro as Macro
+from .tasks import MulticlassTask as MulticlassTask
 from .tasks import Regression as Regression
 from .tasks import Rotation as Rotation
 from .tasks import Task as Task

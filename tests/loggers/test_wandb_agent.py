@@ -1,4 +1,4 @@
-"""The sweeps of docs/wandb.md: a YAML file of one's own, and a W&B sweep with an imitated agent."""
+"""The W&B sweep of docs/wandb.md, with an imitated agent."""
 
 import json
 
@@ -8,7 +8,6 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from support.commands import command
-from support.configurations import composed
 from support.documents import REPOSITORY, examples_of
 from support.training_runs import SHORT, TINY
 from support.wandb_file import WandbFile, paths_of
@@ -51,17 +50,6 @@ def agents_run(home, run_id, chosen, **environment):
         WANDB_RUN_ID=run_id, WANDB_PROJECT="hips", WANDB_ENTITY="team", WANDB_SWEEP_PARAM_PATH=str(parameters),
         WANDB_DIR=str(home), **environment,
     )  # fmt: skip
-
-
-def test_a_sweep_in_a_file_of_ones_own(tmp_path):
-    (text,) = (text for text in examples_of(PAGE, "yaml") if "sweeper" in text)
-    file = tmp_path / "experiment" / "my_sweep.yaml"
-    file.parent.mkdir()
-    file.write_text(text)
-    words = ["experiment=my_sweep", f"hydra.searchpath=[file://{tmp_path}]", "paths.run=."]
-    config = composed("train", *words, return_hydra_config=True)
-    assert config.name == "digits"
-    assert list(config.hydra.sweeper.params) == ["task", "weighting", "seed"]
 
 
 def test_the_sweep_of_the_documentation_is_complete():

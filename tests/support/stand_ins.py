@@ -15,9 +15,13 @@ from gat_lightning.commands.evaluate.run import run as evaluate
 from gat_lightning.commands.export import run as export
 from gat_lightning.commands.train.run import run as train
 from gat_lightning.data.array_base import LabelledImages, Splits
+from support.documents import REPOSITORY
 from support.picture_folders import save
 from support.typed_commands import composed, quietly
 from support.xray_folders import chexpert_folder, nih_folder
+
+EXTENSION = REPOSITORY / "tests" / "extension"
+"""The project that ``docs/extend.md`` shows; its commands are run in it."""
 
 REPLACED = (
     (r"^\.\.\.$", "experiment=quickstart"),
@@ -29,6 +33,7 @@ REPLACED = (
     (r"^data.target=pneumonia$", "data.target=cardiomegaly"),  # of which the stand-in for NIH has some
     (r"^data.extra=FILE$", "data.extra=generated.npz"),
     (r"^encoder.weights=FILE$", "encoder.weights=weights.pt"),
+    (r"^conf$", str(EXTENSION / "conf")),
 )
 """Patterns in a word of a command, and what stands there instead."""
 

@@ -35,7 +35,7 @@ def composed(name, words):
     """Checked configurations of a command: one, or as many as let each value of a sweep but seeds be chosen once."""
     register_resolvers()
     swept = "-m" in words
-    words = [_typed(name, word) for word in words if word != "-m"]
+    words = [_typed(name, word) for word in _with_folder(words) if word != "-m"]
     with initialize_config_dir(str(find_conf()), version_base="1.3"):
         if not swept:
             return [_composed(name, words)[0]]
@@ -53,6 +53,14 @@ def quietly(run, *arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return run(*arguments)
+
+
+def _with_folder(words):
+    """``--config-dir FOLDER`` as the setting that ``compose`` takes."""
+    if "--config-dir" not in words:
+        return words
+    before, after = words[: (place := words.index("--config-dir"))], words[place + 2 :]
+    return [*before, f"hydra.searchpath=[file://{words[place + 1]}]", *after]
 
 
 def _typed(name, word):

@@ -1,0 +1,1 @@
+"""Parts of our own for gat_lightning."""
