@@ -32,7 +32,12 @@ class RFGSM(Attack):
         """Name in metrics."""
         return "r_fgsm"
 
-    def perturb(self, problem: Problem, images: Tensor, generator: BatchGenerator) -> Tensor:
+    def perturb(
+        self,
+        problem: Problem,
+        images: Tensor,
+        generator: BatchGenerator,
+    ) -> Tensor:
         """Both steps together are at most ``eps`` long."""
         radius = self.share * self.eps
         change = self.norm.random(images, radius, "uniform", generator)
