@@ -122,6 +122,8 @@ def test_other_programs_are_called_as_they_can_be(command):
         assert words[1].partition("[")[0] == "."
     elif program == "source":
         assert words == [".venv/bin/activate"]
+    elif program == "wandb":
+        assert words[0] in importlib.import_module("wandb.cli.cli").cli.commands
     elif program == "python" and words[0] == "-m":
         assert importlib.util.find_spec(words[1]) is not None or (REPOSITORY / words[1]).is_dir()
     elif program == "python":
