@@ -46,8 +46,11 @@ def test_a_standard_pretraining_takes_the_labels_of_the_one_teacher(tmp_path, co
         tmp_path / "run",
         given(composed_here, *REST, before=("method=standard", "data.epoch_images=64")),
     )
+    (run_directory / ".hydra").mkdir(parents=True)  # as a command does
     trained(run_directory, *words)
     before = run_directory / "pretraining"
+    assert (before / "gat.log").read_text().startswith("Pre-training stage\n")
+    assert (run_directory / "gat.log").read_text().startswith("This run\n")
     assert (run_directory / "teacher" / "result.json").is_file()
     assert not (before / "teacher").exists()
     labels = [read_labels(directory / "pseudo_labels.npz") for directory in (run_directory, before)]
