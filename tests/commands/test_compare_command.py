@@ -58,6 +58,7 @@ def test_wrong_inputs_are_refused(tmp_path: Path) -> None:
     number = evaluation(tmp_path, "number", 0, kind="regression")
     for overrides, message in (
         ([f"runs=[{a}]"], "two or more different evaluations"),
+        ([f"runs={a}"], rf"^runs=\['{a}'\]: give two or more different evaluations"),
         ([f"runs=[{a},{a}]"], "two or more different evaluations"),
         ([f"runs=[{a},{b}]", "view=pgd20"], "no view 'pgd20'; it has: clean"),
         ([f"runs=[{a},{fewer}]", "view=clean"], "other images"),

@@ -15,7 +15,7 @@ from gat_lightning.runs.layout import RunDirectory
 
 def run(config: DictConfig) -> Comparison:
     """Print McNemar's test of every pair in the format of the paper's appendix C.1, and write it where asked."""
-    runs = config.runs or []
+    runs = [config.runs] if isinstance(config.runs, str) else config.runs or []
     named = {str(name): str(runs[name]) for name in runs} if isinstance(runs, DictConfig) else _by_folder(runs)
     if len(named) < 2 or len(named) < len(runs):
         raise UserError(
