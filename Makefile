@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo notebooks test test-all lint docs tables clean
+.PHONY: setup setup-cpu demo notebooks test test-all lint docs tables clean
 .PHONY: test-coverage test-slow test-paper test-reliability test-slurm slurm-runs
 .NOTPARALLEL: test-all
 
@@ -12,10 +12,21 @@ setup: $(READY)
 # Installs the pinned versions. A lock without dependency resolution can carry versions that torchattacks' metadata
 # forbids although its code does not mind (see CONTRIBUTING.md).
 $(READY): requirements.lock pyproject.toml
+	@echo "Installing into $(VENV): this downloads 3.2 GB and takes 6.7 GB, most of it CUDA. Without a GPU: make setup-cpu"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
+
+# The same versions, with torch and torchvision from PyTorch's index of CPU wheels, whose hashes are not in the lock.
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+CUDA := /^(torch|torchvision|triton|nvidia-[^=]*|cuda-[^=]*)==/
+setup-cpu:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps --index-url $(CPU_WHEELS) $$(grep -oE '^(torch|torchvision)==[0-9.]+' requirements.lock)
+	sed -E '$(CUDA),/[^\\]$$/d' requirements.lock | $(BIN)/pip install --quiet --no-deps --require-hashes -r /dev/stdin
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(READY)
 
 demo: setup
 	$(BIN)/python -m gat_lightning.demo

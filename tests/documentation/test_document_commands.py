@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+from itertools import pairwise
 
 import pytest
 from configuration_pages import groups, read_option
@@ -108,6 +109,16 @@ def suffix(words):
     return {"torchscript": ".pt"}.get(chosen, f".{chosen}")
 
 
+def check_pip(verb, *words):
+    """What is installed is this project, with extras that it has, or what it depends on."""
+    assert verb in ("install", "wheel")
+    values = {after for word, after in pairwise(words) if word in ("--index-url", "-r", "-w")}
+    for word in (word for word in words if word not in values and not word.startswith("-")):
+        name, _, extras = word.removesuffix("]").partition("[")
+        assert name == "." or f'"{name}>=' in PROJECT
+        assert all(re.search(rf"^{extra} = \[", PROJECT, re.MULTILINE) for extra in extras.split(",") if extra)
+
+
 @pytest.mark.parametrize("command", OTHERS, ids=str)
 def test_other_programs_are_called_as_they_can_be(command):
     program, *words = command.words
@@ -116,10 +127,7 @@ def test_other_programs_are_called_as_they_can_be(command):
     if program == "make":
         assert all(re.search(rf"^{word}:", MAKEFILE, re.MULTILINE) for word in words)
     elif program == "pip":
-        assert words[0] == "install"
-        extras = re.findall(r"\[([\w,]+)\]", words[1])
-        assert all(re.search(rf"^{extra} = \[", PROJECT, re.MULTILINE) for each in extras for extra in each.split(","))
-        assert words[1].partition("[")[0] == "."
+        check_pip(*words)
     elif program == "source":
         assert words == [".venv/bin/activate"]
     elif program == "wandb":
