@@ -27,6 +27,7 @@ REPLACED = (
     (r"^\.\.\.$", "experiment=quickstart"),
     (r"^checkpoint=…$", "checkpoint=RUN/checkpoints/best.ckpt"),
     (r"^init=outputs/pretrained-…/", "init=RUN/"),
+    (r"^checkpoint=outputs/digits-\w+/", "checkpoint=RUN/"),
     (r"\$run/", "RUN/"),
     (r"^data.root=/data/CheXpert-v1.0-small$", "data.root=chexpert"),
     (r"^data.root=/data/NIH$", "data.root=nih"),
