@@ -113,7 +113,7 @@ def check_pip(verb, *words):
     """What is installed is this project, with extras that it has, or what it depends on."""
     assert verb in ("install", "wheel")
     values = {after for word, after in pairwise(words) if word in ("--index-url", "-r", "-w")}
-    for word in (word for word in words if word not in values and not word.startswith("-")):
+    for word in (word for word in words if word not in values and not word.startswith("-") and ".whl" not in word):
         name, _, extras = word.removesuffix("]").partition("[")
         assert name == "." or f'"{name}>=' in PROJECT
         assert all(re.search(rf"^{extra} = \[", PROJECT, re.MULTILINE) for extra in extras.split(",") if extra)
@@ -122,7 +122,8 @@ def check_pip(verb, *words):
 @pytest.mark.parametrize("command", OTHERS, ids=str)
 def test_other_programs_are_called_as_they_can_be(command):
     program, *words = command.words
-    if program in ("for", "done", "do"):
+    program = program.removeprefix(".venv/bin/").replace("python3", "python")
+    if program in ("for", "done", "do", "cd", "git"):
         return
     if program == "make":
         assert all(re.search(rf"^{word}:", MAKEFILE, re.MULTILINE) for word in words)
