@@ -18,7 +18,8 @@ CITATION = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
 GITHUB = REPOSITORY / ".github"
 FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
 PAGES = [
-    *(REPOSITORY / name for name in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "mkdocs.yml")),
+    *(REPOSITORY / f"{name}.md" for name in ("README", "SECURITY", "CONTRIBUTING", "CODE_OF_CONDUCT")),
+    REPOSITORY / "mkdocs.yml",
     *(REPOSITORY / "docs").glob("*.md"),
     *GITHUB.rglob("*.yml"),
 ]
@@ -75,8 +76,8 @@ def test_the_page_cites_the_paper_as_the_citation_file_does():
     names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
     assert f"author    = {{{names}}}" in entry
     assert re.sub(r"[{}]", "", re.search(r"title     = \{(.*)\},", entry)[1]) == paper["title"]
-    for fact in (f"{{{paper['volume']}}}", f"{{{paper['start']}--{paper['end']}}}", f"{{{paper['year']}}}", paper["url"]):
-        assert fact in entry
+    for fact in (paper["volume"], f"{paper['start']}--{paper['end']}", paper["year"], paper["url"]):
+        assert f"{{{fact}}}" in entry
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
