@@ -111,7 +111,8 @@ class Reference:
 
     def _internal_page(self, part: str) -> str:
         modules = "\n".join(map(self._block, self._modules(self._root[part])))
-        return f"# {part}\n\nInternal: may change in any version. [Public names](../names.md)\n\n{modules}"
+        notice = "Internal: may change in any version. Import the [public names](../names.md) instead."
+        return f"# {part}\n\n{notice}\n\n{modules}"
 
     def _block(self, module: griffe.Module) -> str:
         """What mkdocstrings is told of a module: of a package the docstring alone, else all that is not public."""

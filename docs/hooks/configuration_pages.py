@@ -87,11 +87,11 @@ def _index(conf: Path, known: dict[str, list[str]]) -> str:
         "# Configuration\n\nGenerated from the YAML files under `conf/`. Override a setting with `KEY=VALUE`, and"
         " select an option with `GROUP=OPTION`. `python -m gat_lightning.train --help` prints all settings, including"
         " the effect of overrides on the command line. Values of the form `${...}` follow another setting.\n\n"
-        "## Groups\n\n| group | what it selects | options |\n|---|---|---|\n",
+        "## Groups\n\n| group | what it selects, and its options |\n|---|---|\n",
     ]
     for name, options in known.items():
         links = ", ".join(f"[`{each}`]({page_of(name)}#{anchor_of(name, each)})" for each in options)
-        parts.append(f"| [`{name}`]({page_of(name)}) | {GROUPS.get(name, '')} | {links} |\n")
+        parts.append(f"| [`{name}`]({page_of(name)}) | {GROUPS.get(name, '')}<br>{links} |\n")
     for name, command in COMMANDS.items():
         option = read_option(conf / f"{name}.yaml", "")
         parts.append(f"\n## {name} {{#{name}}}\n\n`python -m {command}`: {_about(option.about.partition(': ')[0])}.\n")

@@ -19,6 +19,8 @@ ADDRESSES = {
 
 _BADGE = re.compile(r"\[!\[([^\]]+)\]\([^)]+\)\]")
 """A picture that is fetched from a network, in a link."""
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+"""Of an output, which is no section of the page."""
 _WRITEFILE = "%%writefile "
 _BASH = "%%bash\n"
 
@@ -68,7 +70,7 @@ def _shown(output: dict[str, Any], picture: str) -> Iterator[str]:
     if "image/png" in data:
         yield f"![What the code above draws](../docs/tutorials/{picture})"
     elif "text/markdown" in data:
-        yield "".join(data["text/markdown"])
+        yield _HEADING.sub(r"**\1**", "".join(data["text/markdown"]))
     else:
         yield _fence("text", "".join(output.get("text", ()) or data["text/plain"]))
 

@@ -157,6 +157,12 @@ def test_a_picture_is_sharp_and_followed_by_how_to_read_it(name):
             assert not following.source.startswith("#"), cell.id
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_fit_a_page(name):
+    commands = [cell.source for cell in code(read(FOLDER / f"{name}.ipynb")) if cell.source.startswith("%%bash")]
+    assert all(len(line) < 80 for command in commands for line in command.splitlines())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_notebook_runs_from_start_to_end(name, tmp_path):

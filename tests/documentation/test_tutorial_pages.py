@@ -40,12 +40,17 @@ def test_magics_of_cells_become_languages_and_titles(tmp_path):
         {"cell_type": "markdown", "id": "a", "source": ["# T\n", "[![Open](https://x.org/b.svg)](https://x.org)"]},
         {"cell_type": "code", "id": "b", "source": ["%%bash\n", "ls"], "outputs": [{"text": ["out\n"]}]},
         {"cell_type": "code", "id": "c", "source": ["%%writefile m.py\n", "x = 1"], "outputs": []},
-        {"cell_type": "code", "id": "d", "source": ["t"], "outputs": [{"data": {"text/markdown": ["| a |"]}}]},
+        {
+            "cell_type": "code",
+            "id": "d",
+            "source": ["t"],
+            "outputs": [{"data": {"text/markdown": ["## S\n", "| a |"]}}],
+        },
     ]
     for name in tutorial_pages.ADDRESSES:
         (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
     page = tutorial_pages.pages(tmp_path)["first-attack.md"]
     assert page == (
         "# T\n[Open](https://x.org)\n\n```bash\nls\n```\n\n```text\nout\n```\n\n"
-        '```python title="m.py"\nx = 1\n```\n\n```python\nt\n```\n\n| a |\n'
+        '```python title="m.py"\nx = 1\n```\n\n```python\nt\n```\n\n**S**\n| a |\n'
     )
