@@ -60,7 +60,7 @@ def test_wrong_inputs_are_refused(tmp_path: Path) -> None:
         ([f"runs=[{a}]"], "two or more different evaluations"),
         ([f"runs={a}"], rf"^runs=\['{a}'\]: give two or more different evaluations"),
         ([f"runs=[{a},{a}]"], "two or more different evaluations"),
-        ([f"runs=[{a},{b}]", "view=pgd20"], "no view 'pgd20'; it has: clean"),
+        ([f"runs=[{a},{b}]", "view=pgd20"], "no test condition 'pgd20'; it has: clean"),
         ([f"runs=[{a},{fewer}]", "view=clean"], "other images"),
         ([f"runs=[{a},{number}]", "view=clean"], "about a number"),
         ([f"runs=[{a},{tmp_path / 'nowhere'}]", "view=clean"], "no predictions"),
