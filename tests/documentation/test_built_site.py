@@ -23,12 +23,12 @@ HEADING = re.compile(r'<h\d id="gat_lightning\.([\w.]+)" class="doc')
 """Of the documentation of a module, class, function or attribute."""
 
 ANSWERS = {
-    "should I use it": ("choosing.html", "one task"),
+    "should I use it": ("questions.html", "should I use GAT?"),
     "how do I install it": ("install.html", "make setup"),
     "how do I train on my pictures": ("engineer.html", "data=images"),
-    "what does it cost": ("cost.html", "memory"),
+    "what does it cost": ("cost.html", "minutes"),
     "why did it stop": ("troubleshooting.html", "out of memory"),
-    "how do I add a task": ("extend.html", "task"),
+    "how do I add a task": ("extend.html", "conf/task/"),
     "how do I cite it": ("cite.html", "@inproceedings"),
 }
 """Questions of readers: the page with the answer, and words of it."""
