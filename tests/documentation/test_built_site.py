@@ -105,14 +105,14 @@ def test_pages_look_right_on_a_screen_and_on_a_phone_by_day_and_by_night(site, b
                 continue
             browser.forget()
             for dark in (False, True):
+                scheme = "slate" if dark else "default"
                 browser.show(WIDTHS[0], dark)
+                browser.send("Storage.clearDataForOrigin", origin=served.address, storageTypes="local_storage")
                 browser.open(served.address + page)
-                scheme = browser.evaluate("document.body.dataset.mdColorScheme")
-                assert scheme == ("slate" if dark else "default")
+                browser.until(f"document.body.dataset.mdColorScheme == '{scheme}'")
                 for width in WIDTHS:
                     browser.show(width, dark)
                     faults[page] += [f"{width} px, {scheme}: {each}" for each in browser.evaluate(CHECK)]
-                browser.evaluate("localStorage.clear()")  # the theme keeps the colours of the first page
             faults[page] += browser.errors
             faults[page] += [each for each in browser.requests if not each.startswith((served.address, "data:"))]
             links[page] = browser.evaluate("[...document.links].map(link => link.href)")
