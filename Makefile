@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup setup-cpu demo notebooks test test-all lint docs tables clean
+.PHONY: setup setup-cpu demo notebooks test test-all lint docs tables pictures clean
 .PHONY: test-coverage test-slow test-paper test-reliability test-slurm slurm-runs
 .NOTPARALLEL: test-all
 
@@ -67,6 +67,10 @@ docs: setup
 # The generated tables and counts of README, docs and benchmarks, from the kept results.
 tables: setup
 	PYTHONPATH=. $(BIN)/python docs/make_tables.py
+
+# The pictures of the documentation; trains four models, and needs Chromium or Chrome for the screenshots.
+pictures: setup
+	PYTHONPATH=. $(BIN)/python docs/make_pictures.py
 
 # The tables of runs in docs/slurm.md, from a sweep on a SLURM that is started for it, as root; then `make tables`.
 slurm-runs: setup

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/overfitting.png from the runs in results/overfitting: ``python -m benchmarks.overfitting``."""
+"""Draws docs/pictures/overfitting.png from the two runs in results/overfitting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 RUNS = Path("results/overfitting")
-PICTURE = Path("docs/pictures/overfitting.png")
 STYLES = {"with_guard": ("with the guard", "#1a7f37", 4), "without_guard": ("without", "#cf222e", 1.5)}
 
 
@@ -18,7 +17,7 @@ def accuracies(run: Path, column: str) -> list[float]:
         return [100 * float(row[column]) for row in csv.DictReader(file) if row[column]]
 
 
-def main() -> None:
+def draw(path: Path) -> None:
     """Both curves, with marks where the guarded run stopped and at the weights that it kept."""
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -35,8 +34,4 @@ def main() -> None:
     axes.set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(-3, 100))
     axes.legend(frameon=False, fontsize=8, loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(PICTURE, dpi=110)
-
-
-if __name__ == "__main__":
-    main()
+    figure.savefig(path, dpi=110)

@@ -14,7 +14,8 @@ from gat_lightning.config.checkpoint import load_classifier
 from gat_lightning.config.command_line import quiet_lightning
 from gat_lightning.config.files import find_conf
 from gat_lightning.config.resolvers import register_resolvers
-from gat_lightning.figures.gallery import adversarial_gallery
+from gat_lightning.figures.strip import answers_under_attack
+from gat_lightning.reporting.words import view_words
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, target_scores
 
@@ -68,12 +69,7 @@ def _draw(configs: Mapping[str, DictConfig], path: Path) -> Path:
         name: load_classifier(RunDirectory(settings.paths.run).checkpoint("best")) for name, settings in configs.items()
     }
     images, labels = batch.images[:8], batch.labels[target][:8]
-    return adversarial_gallery(
-        models,
-        images,
-        labels,
-        data.info.labels[target].classes,
-        build_attack(config, "test.attack"),
-        path,
-        columns=len(images),
-    )
+    attack = build_attack(config, "test.attack")
+    title = f"What each model answers to images attacked by {view_words(attack.name)}, ε = {attack.eps}"
+    classes = data.info.labels[target].classes
+    return answers_under_attack(models, images, labels, classes, attack, path, title=title)

@@ -59,7 +59,7 @@ def confusion_before_and_after(
     Raises:
         UserError: as for :func:`confusion_matrix`.
     """
-    size = max(3.2, min(12.0, 0.42 * len(classes) + 1.2))
+    size = max(3.2, min(12.0, 0.34 * len(classes) + 0.9))
     figure = Figure(figsize=(2 * size + 0.8, size + 0.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, name, predictions in zip(
@@ -80,7 +80,7 @@ def confusion_before_and_after(
             for (row, column), value in np.ndenumerate(share):
                 if value >= 0.5:
                     colour = "white" if value > 50 else "black"
-                    axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)
+                    axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
     panels[0].set_ylabel("true class")
     panels[0].set_yticks(range(len(classes)), classes, fontsize=8)
     figure.colorbar(drawn, ax=panels, label="% of the true class", shrink=0.85)

@@ -46,12 +46,12 @@ def draw_first_order(
     if not vulnerabilities:
         raise UserError("a picture of first-order vulnerability needs at least one attack")
     columns = 3 if trends else 1
-    figure = Figure(figsize=(5.5 * columns, 5.4), layout="constrained")
+    figure = Figure(figsize=(3.4 * columns, 4.6), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     found = _draw_lemma(axes[0], vulnerabilities)
     if trends:
         found |= _draw_theorem(axes[1], trends, "Theorem 3.1")
-        found |= _draw_theorem(axes[2], equal_lengths, "Equal lengths: an identity where lemma A.2 holds")
+        found |= _draw_theorem(axes[2], equal_lengths, "Equal lengths:\nan identity where lemma A.2 holds")
     figure.savefig(path, dpi=130, bbox_inches="tight", pad_inches=0.1)
     return found
 
@@ -73,7 +73,7 @@ def _draw_lemma(axes: Axes, vulnerabilities: Mapping[str, Vulnerability]) -> dic
     axes.set_xlabel("ε ‖∂x L'‖q of each image")
     axes.set_ylabel("measured change of the loss")
     axes.set_title("Lemma A.2", fontsize=11)
-    axes.legend(fontsize=8, markerscale=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+    axes.legend(fontsize=8, markerscale=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return found
 
 
@@ -81,10 +81,10 @@ def _draw_theorem(axes: Axes, trends: Mapping[str, CovarianceTrend], title: str)
     curve = torch.linspace(min(float(trend.covariance.min()) for trend in trends.values()), 1, 100)
     axes.plot(curve, (1 + curve).clamp(min=0).sqrt(), color="black", linewidth=1, label="√(1 + covariance), eq. 3")
     for name, trend in trends.items():
-        label = f"{name}: {trend.correlation.text()}"
+        label = f"{name}:\n{trend.correlation.text()}"
         axes.plot(trend.covariance, trend.measured, "o", markersize=5, label=label)
-    axes.set_xlabel("2 α₁α₂ Cov(∂x L₁, ∂x L₂) / (α₁²σ₁² + α₂²σ₂²)")
-    axes.set_ylabel("measured vulnerability / (ε √(α₁²σ₁² + α₂²σ₂²))")
+    axes.set_xlabel("2 α₁α₂ Cov(∂x L₁, ∂x L₂)\n/ (α₁²σ₁² + α₂²σ₂²)")
+    axes.set_ylabel("measured vulnerability\n/ (ε √(α₁²σ₁² + α₂²σ₂²))")
     axes.set_title(title, fontsize=11)
-    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.28))
     return {name: trend.correlation for name, trend in trends.items()}

@@ -1,6 +1,6 @@
-"""Grids of clean images, perturbations and adversarial images, with the predictions of one or several models."""
+"""Grids of clean images, perturbations and adversarial images, with the predictions of a model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -16,79 +16,61 @@ from gat_lightning.batch import decide, decision_name
 from gat_lightning.errors import UserError
 from gat_lightning.randomness import BatchGenerator, Shard
 
-_RIGHT, _WRONG = "#1a7f37", "#cf222e"
+RIGHT, WRONG = "#1a7f37", "#cf222e"
+"""Colours of right and of wrong answers."""
+
 _WIDTH = 4.4
+_COLUMNS = 4
 _HEIGHT = 1.3
 _LETTER = 0.075
 FONT = 9
 
 
 def adversarial_gallery(
-    models: Mapping[str, nn.Module],
+    model: nn.Module,
     images: Tensor,
     labels: Tensor,
     classes: Sequence[str],
     attack: Attack,
     path: Path,
     problem: Callable[[nn.Module, Tensor], ClassifierProblem] = ClassifierProblem,
-    *,
-    columns: int = 4,
 ) -> Path:
-    """Draw clean images, and for each model the perturbation, the adversarial image and what the model says of both.
-
-    The perturbations of a model are scaled to its largest change, which the row's name gives in grey levels of 255;
-    white means no change.
+    """Attack a model and draw :func:`attack_panels`.
 
     Args:
-        models: single-task classifiers in eval mode, by display name.
+        model: a single-task classifier in eval mode.
         images: ``[n, C, H, W]`` in [0, 1]; one column each.
         labels: true classes ``[n]``.
         classes: names of the classes.
-        attack: attack, which runs against each model separately.
+        attack: attack on the model.
         path: file of the picture; its suffix selects the format.
         problem: makes the attack problem of a model and labels; ``BinaryProblem`` for models with one logit.
-        columns: maximum number of images side by side.
     """
-    found = {name: _attacked(model, images, labels, attack, problem) for name, model in models.items()}
-    rows = ["clean"]
-    for name, (adversarial, _, _) in found.items():
-        rows += [_scale(adversarial - images), name]
-    longest = max(len(name) for name in classes) + len("attacked: ")
-    figure, axes = tiles(rows, len(images), longest, columns=columns)
-    for column, label in enumerate(labels.tolist()):
-        show_image(axes[0, column], images[column], f"is {classes[label]}")
-    for position, (adversarial, *said) in enumerate(found.values()):
-        change = adversarial - images
-        scaled = change / (2 * change.abs().amax().clamp(min=1e-12)) + 0.5
-        for shift, view, pictures, cmap in ((1, "clean", scaled, "RdBu_r"), (2, "attacked", adversarial, "gray")):
-            for column in range(len(images)):
-                answer, label = int(said[shift - 1][column]), int(labels[column])
-                text = f"{view}: {decision_name(classes, answer)}"
-                colour = _RIGHT if answer == label else _WRONG
-                show_image(axes[2 * position + shift, column], pictures[column], text, colour, cmap)
-    title = f"{attack.name.upper()}, ε = {attack.eps}: what the model says of the clean and of the attacked image"
-    figure.suptitle(f"{fill(title, 52)}\n(green where it is right)", fontsize=9)
-    figure.savefig(path, dpi=140, bbox_inches="tight", pad_inches=0.1)
-    return path
+    adversarial, clean, answers = attacked(model, images, labels, attack, problem)
+    title = f"{attack.name}, ε = {attack.eps}"
+    return attack_panels(images, adversarial, labels, clean, answers, classes, path, title=title)
 
 
-def _attacked(
+def attacked(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
     attack: Attack,
-    problem: Callable[[nn.Module, Tensor], ClassifierProblem],
+    problem: Callable[[nn.Module, Tensor], ClassifierProblem] = ClassifierProblem,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Adversarial images, and what the model says of the clean and of the adversarial ones."""
+    """Adversarial images, and what the model says of the clean and of the adversarial ones.
+
+    Args:
+        model: a single-task classifier in eval mode.
+        images: ``[n, C, H, W]`` in [0, 1].
+        labels: true classes ``[n]``.
+        attack: attack on the model.
+        problem: makes the attack problem of a model and labels.
+    """
     decision = problem(model, labels)
     adversarial = attack(decision, images, BatchGenerator(Shard.whole(len(images)), "gallery"))
     with torch.no_grad():
         return adversarial, decide(decision.logits(images)), decide(decision.logits(adversarial))
-
-
-def _scale(change: Tensor) -> str:
-    """Name of a row of perturbations, with the largest of them."""
-    return f"perturbation ±{255 * float(change.abs().amax()):.3g}/255"
 
 
 def attack_panels(
@@ -100,12 +82,12 @@ def attack_panels(
     classes: Sequence[str],
     path: Path,
     *,
-    title: str = "",
+    title: str,
 ) -> Path:
-    """Draw one column per image: clean, perturbation and adversarial, each image with the predicted class.
+    """Draw one column per image: clean, perturbation and adversarial, both images with what the model says.
 
     Correct predictions are green, wrong ones red. Perturbations are scaled to the largest change of all images, which
-    the row's name gives in grey levels of 255; mid-grey means no change.
+    the row's name gives in grey levels of 255. No change is white, and mid-grey where images have colours.
 
     Args:
         images: ``[n, C, H, W]`` in [0, 1], C 1 or 3; up to a dozen are readable.
@@ -125,37 +107,37 @@ def attack_panels(
         raise UserError(f"panels need one label and two predictions per image, got lengths {sorted(sizes)}")
     change = (adversarial - images).detach().cpu()
     reach = float(change.abs().amax())
-    rows = ("clean", _scale(change), "adversarial")
-    figure, axes = tiles(rows, len(images), max((len(name) for name in classes), default=1) + len("is "))
+    rows = ("clean", f"perturbation ±{255 * reach:.3g}/255", "attacked")
+    figure, axes = tiles(rows, len(images), max((len(name) for name in classes), default=1) + len("says "))
     for column in range(len(images)):
         true = int(labels[column])
         for row, picture, said in (
             (0, images[column], int(clean_predictions[column])),
             (2, adversarial[column], int(adversarial_predictions[column])),
         ):
-            show_image(axes[row, column], picture, decision_name(classes, said), _RIGHT if said == true else _WRONG)
-        show_image(axes[1, column], change[column] / (2 * reach) + 0.5 if reach else torch.full_like(images[0], 0.5))
+            text = f"says {decision_name(classes, said)}"
+            show_image(axes[row, column], picture, text, RIGHT if said == true else WRONG)
+        scaled = change[column] / (2 * reach) + 0.5 if reach else torch.full_like(change[column], 0.5)
+        show_image(axes[1, column], scaled, cmap="RdBu_r")
         axes[2, column].set_xlabel(f"is {classes[true]}", fontsize=FONT)
-    if title:
-        figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=130, bbox_inches="tight", pad_inches=0.1)
+    figure.suptitle(f"{title}\ngreen: the model is right", fontsize=FONT)
+    figure.savefig(path, dpi=140, bbox_inches="tight", pad_inches=0.1)
     return path
 
 
-def tiles(rows: Sequence[str], images: int, longest: int, *, columns: int = 4) -> tuple[Figure, NDArray[np.object_]]:
+def tiles(rows: Sequence[str], images: int, longest: int) -> tuple[Figure, NDArray[np.object_]]:
     """Create a figure about 4.5 inches wide with a column of axes per image, in several rows if necessary.
 
     Args:
         rows: names of the rows of each image.
         images: number of images.
         longest: length of the longest caption; long captions reduce the number of columns.
-        columns: maximum number of columns.
 
     Returns:
         The figure, and its axes ``[len(rows), images]``.
     """
     needed = max(1.0, _LETTER * longest)
-    beside = max(1, min(images, columns, int(max(_WIDTH, columns) / needed)))
+    beside = max(1, min(images, _COLUMNS, int(_WIDTH / needed)))
     blocks = -(-images // beside)
     size = (max(needed * beside, 2.5) + 0.5, _HEIGHT * len(rows) * blocks + 0.5)
     figure = Figure(figsize=size, layout="constrained")

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
@@ -46,6 +47,7 @@ def percent(axis: Axis, metric: MetricName | None) -> None:
 
 def number_points(axes: Axes, points: NDArray[np.float64], numbers: Sequence[str]) -> None:
     """Write a number beside each of the points ``[n, 2]``, where it covers no point and no other number."""
+    axes.figure.draw_without_rendering()  # the layout decides where the points are
     inches = axes.transData.transform(points) / axes.figure.dpi
     taken = list(inches)
     for point, place, number in zip(points, inches, numbers, strict=True):
@@ -57,6 +59,7 @@ def number_points(axes: Axes, points: NDArray[np.float64], numbers: Sequence[str
         axes.annotate(
             number, point, offsets[chosen] * 72, textcoords="offset points", ha="center", va="center", fontsize=8.5,
             zorder=5, arrowprops=style if chosen >= len(_DIRECTIONS) else None,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
 

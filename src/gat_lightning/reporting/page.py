@@ -35,7 +35,7 @@ class Section:
 def facts(shared: Sequence[Fact], different: Sequence[Fact]) -> str:
     """The box of what runs have in common, and a line of what they do not."""
     items = "".join(
-        f"<div{' class=long' if len(fact.text) > _LONG_FACT else ''}>"
+        f"<div{' class=long' if len(fact.name + fact.text) > _LONG_FACT else ''}>"
         f"<dt>{escape(fact.name)}</dt><dd>{escape(fact.text)}</dd></div>"
         for fact in shared
     )
@@ -54,9 +54,10 @@ def results(summary: Summary, anchor: str, pinned: bool, warned: Mapping[str, in
         warned: number of warnings of settings, by label.
     """
     timed = any(each is not None for each in summary.seconds)
+    alike = len({column.images for column in summary.columns}) == 1
     headers = ["<th>setting</th>", "<th>seeds</th>"]
     for column in summary.columns:
-        images = "" if column.images is None else f"<small>{column.images:,} images</small>"
+        images = "" if alike or column.images is None else f"<small>{column.images:,} images</small>"
         headers.append(f"<th{' class=key' if column.key else ''}>{escape(column.header)}{images}</th>")
     headers += ["<th>training<small>mean time</small></th>"] if timed else []
     rows = []
@@ -141,6 +142,11 @@ def _image(path: Path, description: str) -> str:
 def note(content: str) -> str:
     """A note."""
     return f'<p class="note">{escape(content)}</p>'
+
+
+def notes(contents: Sequence[str]) -> str:
+    """Notes below a table, one a line."""
+    return f'<div class="notes">{"".join(map(note, contents))}</div>'
 
 
 def folded(title: str, body: str) -> str:

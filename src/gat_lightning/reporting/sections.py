@@ -36,7 +36,7 @@ def section(part: Results, tested: Against | None, gradients: str, folder: Path)
         page.note(_introduction(part)),
         page.facts(shared(part.groups, part.summary), differing(part.groups)),
         page.results(part.summary, part.anchor, part.baseline in part.groups, count),
-        *map(page.note, part.notes),
+        page.notes(part.notes),
         page.panels(figures(part, folder)),
         "" if tested is None else against(tested),
     ]

@@ -146,7 +146,7 @@ def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
         return False
     batch = split.__getitems__(shown.tolist()).to(module.device)
     adversarial_gallery(
-        {"this model": module.model.single_task().eval()},
+        module.model.single_task().eval(),
         batch.images.to(module.dtype),
         batch.labels[target.name],
         data.info.labels[target.name].classes,

@@ -115,7 +115,7 @@ class Pictures(pl.Callback):
         model, images, labels, classes, attack, problem = self._shown(trainer, pl_module)
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "gallery.png"
-            adversarial_gallery({"this model": model}, images, labels, classes, attack, path, problem)
+            adversarial_gallery(model, images, labels, classes, attack, path, problem)
             return np.rint(255 * matplotlib.image.imread(path)[..., :3]).astype(np.uint8)
 
 
