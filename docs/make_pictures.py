@@ -20,7 +20,7 @@ from benchmarks import factors, overfitting
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 REPORTED = ROOT / "results" / "digits"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 Maker = Callable[[Path], Path]
 """Makes a picture in a folder of its choice below the given one, and returns its path."""

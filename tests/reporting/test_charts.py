@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -40,6 +41,19 @@ def test_a_front_of_one_point_has_no_line(
     names = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert ("Pareto front of the means" in names) == line
     assert len(drawn[0].axes[0].lines) == line
+
+
+def test_numbers_lie_beside_the_points_as_they_are_drawn(tmp_path: Path, drawn: list[Figure]) -> None:
+    scores = [(0.9 + 0.002 * number, 0.5 - 0.002 * number) for number in range(6)]
+    front(tmp_path, (0.3, 0.1), *scores, (0.2, 0.05), (0.25, 0.08))
+    figure = drawn[0]
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    points = np.array([axes.transData.transform(text.xy) for text in axes.texts])
+    for text in axes.texts:
+        extent = text.get_window_extent()
+        centre = np.array([extent.x0 + extent.x1, extent.y0 + extent.y1]) / 2
+        assert np.hypot(*(points - centre).T).min() > 0.08 * figure.dpi, text.get_text()
 
 
 def test_a_curve_of_one_epoch_is_seen(tmp_path: Path, drawn: list[Figure]) -> None:

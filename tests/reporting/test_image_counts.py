@@ -46,6 +46,7 @@ def figures(tmp_path: Path) -> dict[str, tuple[str, str]]:
 def test_trainings_are_over_the_whole_split(tmp_path: Path, images: int | None, sentence: str) -> None:
     run_of(tmp_path / "runs", "run", images)
     assert said(tmp_path).startswith(sentence)
+    assert "images</small>" not in (tmp_path / "out" / "report.html").read_text(), "each header need not say it too"
 
 
 def test_a_score_of_training_over_more_images_is_kept(tmp_path: Path) -> None:
