@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack
@@ -37,8 +38,8 @@ def answers_under_attack(
         title: title of the picture.
     """
     rows = len(models) + 1
-    figure = Figure(figsize=(_WIDTH, _ROW * rows + _TITLE), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.01, wspace=0, hspace=0)
+    figure = Figure(figsize=(_WIDTH, _ROW * rows + _TITLE), layout=layout)
     axes = figure.subplots(rows, len(images), squeeze=False)
     _name(axes[0, 0], "clean image")
     for column, label in enumerate(labels.tolist()):

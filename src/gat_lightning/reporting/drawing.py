@@ -45,10 +45,10 @@ def percent(axis: Axis, metric: MetricName | None) -> None:
     axis.set_major_locator(MaxNLocator(5))
 
 
-def number_points(axes: Axes, points: NDArray[np.float64], numbers: Sequence[str]) -> None:
+def number_points(drawn: Figure, axes: Axes, points: NDArray[np.float64], numbers: Sequence[str]) -> None:
     """Write a number beside each of the points ``[n, 2]``, where it covers no point and no other number."""
-    axes.figure.draw_without_rendering()  # the layout decides where the points are
-    inches = axes.transData.transform(points) / axes.figure.dpi
+    drawn.draw_without_rendering()  # the layout decides where the points are
+    inches = axes.transData.transform(points) / drawn.dpi
     taken = list(inches)
     for point, place, number in zip(points, inches, numbers, strict=True):
         offsets = [radius * direction for radius in _RADII for direction in _DIRECTIONS]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
@@ -57,7 +58,7 @@ def front(groups: Sequence[Group], clean: MetricName, robust: MetricName, checkp
     if not points:
         return None
     drawn, axes = figure()
-    _scatter(axes, points, [-1 if name.lower_is_better else 1 for name in (clean, robust)])
+    _scatter(drawn, axes, points, [-1 if name.lower_is_better else 1 for name in (clean, robust)])
     axes.set_xlabel(axis_words(clean))
     axes.set_ylabel(axis_words(robust))
     percent(axes.xaxis, clean)
@@ -85,7 +86,7 @@ def cost(groups: Sequence[Group], robust: MetricName, checkpoint: str, path: Pat
         axes.xaxis.set_major_formatter(FuncFormatter(lambda time, _: f"{time:g}"))
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    _scatter(axes, points, [-1, -1 if robust.lower_is_better else 1])
+    _scatter(drawn, axes, points, [-1, -1 if robust.lower_is_better else 1])
     axes.set_xlabel(f"time of one training ({unit})")
     axes.set_ylabel(axis_words(robust))
     percent(axes.yaxis, robust)
@@ -94,7 +95,7 @@ def cost(groups: Sequence[Group], robust: MetricName, checkpoint: str, path: Pat
     return saved(drawn, path)
 
 
-def _scatter(axes: Axes, points: Sequence[Point], signs: Sequence[int]) -> None:
+def _scatter(drawn: Figure, axes: Axes, points: Sequence[Point], signs: Sequence[int]) -> None:
     """Small points are seeds, large ones means, by name or, where there are many, by number; the front lies on top."""
     axes.margins(0.08)
     means = np.array([point.mean for point in points])
@@ -110,4 +111,4 @@ def _scatter(axes: Axes, points: Sequence[Point], signs: Sequence[int]) -> None:
     if len(best) > 1:  # one point is no line
         axes.plot(*best.T, color="black", linewidth=1.4, linestyle="--", zorder=4, label=FRONT)
     if many:
-        number_points(axes, means, [str(point.number) for point in points])
+        number_points(drawn, axes, means, [str(point.number) for point in points])
