@@ -59,3 +59,16 @@ def test_it_fits_the_head_of_a_page(tmp_path: Path, models: dict[str, nn.Module]
     with Image.open(path) as image:
         width, height = image.size
     assert height / width * 720 == pytest.approx(300, abs=10)
+
+
+def test_long_names_do_not_run_into_each_other(
+    tmp_path: Path, models: dict[str, nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: shown.append(figure))
+    eight, labels = IMAGES[1:2].expand(8, -1, -1, -1), torch.ones(8, dtype=torch.long)
+    answers_under_attack(models, eight, labels, ["automobile", "on"], ATTACK, tmp_path / "x.png", title="attacked")
+    shown[0].draw_without_rendering()
+    below = [axes.title.get_window_extent() for axes in shown[0].axes[16:]]
+    assert [axes.get_title() for axes in shown[0].axes[16:]] == ["automobile ✗"] * 8
+    assert all(left.x1 < right.x0 for left, right in zip(below, below[1:], strict=False))

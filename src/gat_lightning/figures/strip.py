@@ -10,10 +10,15 @@ from torch import Tensor, nn
 
 from gat_lightning.attacks import Attack
 from gat_lightning.batch import decision_name
-from gat_lightning.figures.gallery import RIGHT, WRONG, attacked, show_image
+from gat_lightning.figures.gallery import FONT, RIGHT, WRONG, attacked, show_image
 
 _WIDTH, _ROW, _TITLE = 7.2, 0.68, 0.26
 _SMALL = 8.5
+_COLUMNS = 5.8
+"""Inches of the columns together."""
+
+_LETTER = 0.62
+"""Width of a letter as a share of its size."""
 
 
 def answers_under_attack(
@@ -51,6 +56,10 @@ def answers_under_attack(
             text = f"{decision_name(classes, answer)} {'✓' if right else '✗'}"
             show_image(axes[row, column], adversarial[column], text, RIGHT if right else WRONG)
         _name(axes[row, 0], f"{name}\n{int((answers == labels).sum())} of {len(labels)} right")
+    longest = max(map(len, classes)) + len(" ✓")
+    room = 72 * _COLUMNS / len(images) / (_LETTER * longest)
+    for each in axes.flat:
+        each.title.set_fontsize(min(FONT, room))
     figure.suptitle(title, fontsize=_SMALL + 1)
     figure.savefig(path, dpi=200)
     return path
