@@ -71,4 +71,4 @@ def test_long_names_do_not_run_into_each_other(
     shown[0].draw_without_rendering()
     below = [axes.title.get_window_extent() for axes in shown[0].axes[16:]]
     assert [axes.get_title() for axes in shown[0].axes[16:]] == ["automobile ✗"] * 8
-    assert all(left.x1 < right.x0 for left, right in zip(below, below[1:], strict=False))
+    assert all(left.x1 < right.x0 for left, right in pairwise(below))
