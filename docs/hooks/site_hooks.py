@@ -36,8 +36,8 @@ GUIDES_BOOST = 2.0
 """How much more a page that somebody wrote counts in a search than a generated one."""
 
 _LATER_CELL = re.compile(r"(?<!<tr>\n)<t[dh]\b.*?</t[dh]>", re.DOTALL)
-_CODE_TEXT = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
-_BREAK = re.compile(r"(?<=[.,:/=+])(?=[\w${\[])")
+_LONG_CODE = re.compile(r"(?<=<code>)[^<]{20,}(?=</code>)")
+_BREAK = re.compile(r"(?<=[,:/=+])(?=[\w${\[])|(?<=\.)(?=[^\W\d])")
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^[ ]*```.*?^[ ]*```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _HIDDEN = re.compile("\0(\\d+)\0")
@@ -90,7 +90,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Long names in tables, after the first column, may break after a dot or a sign and never within a word."""
-    return _LATER_CELL.sub(lambda cell: _CODE_TEXT.sub(lambda code: _BREAK.sub("<wbr>", code[0]), cell[0]), html)
+    return _LATER_CELL.sub(lambda cell: _LONG_CODE.sub(lambda code: _BREAK.sub("<wbr>", code[0]), cell[0]), html)
 
 
 def site_address(target: str) -> str | None:

@@ -32,8 +32,8 @@ def test_paths_of_the_repository_are_found_on_the_site(path, address):
 
 
 def test_names_in_tables_break_between_words_but_for_those_of_the_first_column():
-    row = "<tr>\n<td><code>data.root</code></td>\n<td><code>${data.root}/x</code> a.b</td>\n</tr>"
-    assert on_page_content(row) == row.replace("${data.root}/x", "${data.<wbr>root}/<wbr>x")
+    row = "<tr>\n<td><code>data.root</code></td>\n<td><code>${data.root}/x.csv=0.125</code> a.b</td>\n</tr>"
+    assert on_page_content(row) == row.replace("${data.root}/x.csv=0", "${data.<wbr>root}/<wbr>x.<wbr>csv=<wbr>0")
 
 
 def test_formulas_of_docstrings_become_fences_and_pictures():
