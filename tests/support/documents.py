@@ -9,8 +9,6 @@ REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r"^([ ]*)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_SHELL = ("bash", "console")
-_COMMAND = re.compile(r"(\$ |python |pip |make |for |done|\.venv/|[A-Z_]+=\S+ python )")
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,11 @@ def commands_of(page):
     text = page.read_text()
     lines = []
     for _, language, block in _FENCE.findall(text):
-        if language in _SHELL or (not language and _COMMAND.match(block.lstrip())):
-            shown = "$ " in block and block.lstrip().startswith("$ ")
-            joined = block.replace("\\\n", " ").splitlines()
-            lines += [line.removeprefix("$ ") for line in joined if line.startswith("$ ") or not shown]
+        joined = block.replace("\\\n", " ").splitlines()
+        if language == "bash":
+            lines += joined
+        elif language == "console":
+            lines += [line.removeprefix("$ ") for line in joined if line.startswith("$ ")]
     lines += re.findall(r"`(python -m gat_lightning\.[^`]+)`", _FENCE.sub("", text))
     split = (tuple(shlex.split(line, comments=True)) for line in lines)
     return [Command(name_of(page), words) for words in split if words]
