@@ -26,7 +26,7 @@ class Browser:
     def __init__(self, profile):
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
-        script = f'exec "$@" 3<&{commands} 4>&{answers}'
+        script = f'exec "$@" 3</dev/fd/{commands} 4>/dev/fd/{answers}'
         flags = ("--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--hide-scrollbars")
         self._process = subprocess.Popen(
             ["sh", "-c", script, "sh", PROGRAM, "--remote-debugging-pipe", f"--user-data-dir={profile}", *flags],
