@@ -42,6 +42,7 @@ class Browser:
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
+        self.send("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def close(self):
         self._session = None
@@ -85,7 +86,9 @@ class Browser:
 
     def type(self, text):
         """Into what has the focus."""
-        self.send("Input.insertText", text=text)
+        for character in text:
+            self.send("Input.dispatchKeyEvent", type="keyDown", text=character)
+            self.send("Input.dispatchKeyEvent", type="keyUp")
 
     def send(self, method, **parameters):
         """A command of the protocol, and its answer."""
