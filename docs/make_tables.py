@@ -221,6 +221,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "runs_after": partial(_listing, "slurm/after"),
     "cpu": partial(_benchmark, "cpu"),
     "fast": partial(_benchmark, "fast"),
+    "less": partial(_benchmark, "less"),
     "autoattack": partial(_benchmark, "autoattack"),
     "command": _whole_commands,
     "differences": _differences,
