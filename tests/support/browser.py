@@ -16,7 +16,7 @@ _PATIENCE = 60.0
 
 
 class Browser:
-    """One tab of a headless Chromium.
+    """One tab of a headless Chromium, to which every page is new.
 
     Attributes:
         errors: what the console said of errors since the last :meth:`forget`.
@@ -43,6 +43,7 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
         self.send("Emulation.setFocusEmulationEnabled", enabled=True)
+        self.send("Page.addScriptToEvaluateOnNewDocument", source="localStorage.clear()")
 
     def close(self):
         self._session = None
@@ -82,7 +83,7 @@ class Browser:
             if found:
                 return found
             time.sleep(0.05)
-        raise TimeoutError(expression)
+        raise TimeoutError(f"{expression} on {self.evaluate('location.href')}")
 
     def type(self, text):
         """Into what has the focus."""
