@@ -104,13 +104,12 @@ def test_pages_look_right_on_a_screen_and_on_a_phone_by_day_and_by_night(site, b
             if page == "404.html":  # its addresses begin with the path of the published site
                 continue
             browser.forget()
-            for dark in (False, True):
-                scheme = "slate" if dark else "default"
-                browser.show(WIDTHS[0], dark)
-                browser.open(served.address + page)
+            browser.open(served.address + page)
+            for scheme in ("default", "slate"):
+                browser.evaluate(f"document.querySelector('input[data-md-color-scheme={scheme}]').click()")
                 browser.until(f"document.body.dataset.mdColorScheme == '{scheme}'")
                 for width in WIDTHS:
-                    browser.show(width, dark)
+                    browser.show(width)
                     faults[page] += [f"{width} px, {scheme}: {each}" for each in browser.evaluate(CHECK)]
             faults[page] += browser.errors
             faults[page] += [each for each in browser.requests if not each.startswith((served.address, "data:"))]
@@ -133,7 +132,7 @@ def broken(link, address, folder, places):
 @pytest.mark.parametrize("from_disk", [False, True], ids=["served", "from disk"])
 def test_a_search_finds_the_right_page_first(site, browser, from_disk):
     folder, _ = site
-    browser.show(WIDTHS[0], dark=False)
+    browser.show(WIDTHS[0])
     with Served(folder) as served:
         address = f"{folder.as_uri()}/" if from_disk else served.address
         found = {words: first_result(browser, f"{address}index.html", words) for words in FOUND_FIRST}

@@ -16,7 +16,7 @@ _PATIENCE = 60.0
 
 
 class Browser:
-    """One tab of a headless Chromium, to which every page is new.
+    """One tab of a headless Chromium.
 
     Attributes:
         errors: what the console said of errors since the last :meth:`forget`.
@@ -43,7 +43,6 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
         self.send("Emulation.setFocusEmulationEnabled", enabled=True)
-        self.send("Page.addScriptToEvaluateOnNewDocument", source="localStorage.clear()")
 
     def close(self):
         self._session = None
@@ -55,11 +54,9 @@ class Browser:
     def forget(self):
         self.errors, self.requests, self._loaded = [], [], False
 
-    def show(self, width, dark):
-        """The size and the colours of what is opened next, and of what is open."""
+    def show(self, width):
+        """The size of the window, in pixels."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, address):
         """Wait until a page and all that it needs is there."""
