@@ -30,6 +30,7 @@ PROJECT = (REPOSITORY / "pyproject.toml").read_text()
 ELSEWHERE = (
     "hydra/launcher=", "trainer.devices=2", "dry_run=true", "engine.compile=true", "data=cifar10", "encoder=timm",
     "encoder._target_=mynetwork", "experiment=fine_tuning", "experiment=paper/", "encoder.name=resnet50",
+    "experiment=study/few_labels_cifar10",
 )  # fmt: skip
 """Commands with these start other processes, need what is not here, take long, or are run by tests of their own."""
 
