@@ -35,6 +35,9 @@ MODES = {
     "consistency": ("consistency", "#d55e00"),
     "both": ("both", "#009e73"),
 }
+FEWEST_SEEDS = 3
+"""With fewer, an interval over the seeds says nothing."""
+
 _DRAWS = 10_000
 
 Right = Mapping[int, NDArray[np.bool_]]
@@ -104,7 +107,7 @@ def compared(found: Mapping[Arm, Mapping[int, tuple[Record, Predictions]]]) -> d
     differences = [
         {"first": first._asdict(), "second": second._asdict(), **difference(right[first], right[second])}
         for first, second in pairs(right)
-        if len(right[first].keys() & right[second].keys()) > 1
+        if len(right[first].keys() & right[second].keys()) >= FEWEST_SEEDS
     ]
     return {"command": "python -m benchmarks.few_labels", "view": VIEW, "arms": arms, "differences": differences}
 
