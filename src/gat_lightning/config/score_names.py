@@ -8,10 +8,13 @@ from gat_lightning.runs.metric_names import CLEAN, SELECTION, MetricName
 
 
 def check_optimized_metric(config: DictConfig) -> None:
-    """Raise `UserError` unless a training has the score that ``optimized_metric`` names.
+    """Check that a training will have the score that ``optimized_metric`` names.
 
     Args:
         config: of the training.
+
+    Raises:
+        UserError: it has no such score; the message lists those that it has.
     """
     name = config.optimized_metric
     if name not in (names := score_names(config)):

@@ -43,7 +43,7 @@ def answers_under_attack(
         title: title of the picture.
     """
     rows = len(models) + 1
-    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.01, wspace=0, hspace=0)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.025, wspace=0, hspace=0)
     figure = Figure(figsize=(_WIDTH, _ROW * rows + _TITLE), layout=layout)
     axes = figure.subplots(rows, len(images), squeeze=False)
     _name(axes[0, 0], "clean image")
@@ -59,7 +59,7 @@ def answers_under_attack(
     longest = max(map(len, classes)) + len(" ✓")
     room = 72 * _COLUMNS / len(images) / (_LETTER * longest)
     for each in axes.flat:
-        each.title.set_fontsize(min(FONT, room))
+        each.set_title(each.get_title(), fontsize=min(FONT, room), color=each.title.get_color(), pad=1.5)
     figure.suptitle(title, fontsize=_SMALL + 1)
     figure.savefig(path, dpi=200)
     return path

@@ -116,8 +116,9 @@ class Passes:
             adversarial: adversarial images ``[B, C, H, W]``.
             step: number of the step, from 0, which decides whether there are curvature terms.
         """
-        clean = self.clean(part, step) if self._needs_clean or self._with_curvature(step) else None
-        return clean, None if adversarial is None else self.run(adversarial, part)
+        if not self._with_curvature(step):
+            return self.without_curvature(part, adversarial)
+        return self._clean_with_curvature(part), None if adversarial is None else self.run(adversarial, part)
 
     def without_curvature(
         self, part: Views, adversarial: Tensor | None
@@ -131,10 +132,8 @@ class Passes:
         clean = self.run(part.images, part) if self._needs_clean else None
         return clean, None if adversarial is None else self.run(adversarial, part)
 
-    def clean(self, part: Views, step: int = 0) -> ForwardPass:
-        """The pass on clean images, with one for the curvature where it is taken; often they are the same."""
-        if not self._with_curvature(step):
-            return self.run(part.images, part)
+    def _clean_with_curvature(self, part: Views) -> ForwardPass:
+        """The pass on clean images, with one for the curvature; outside autocast they are the same."""
         device = part.images.device
         if not self._needs_clean or not torch.is_autocast_enabled(device.type):
             return self._differentiable(part)
