@@ -49,7 +49,7 @@ def test_interrupted_in_the_middle_of_an_epoch_and_resumed(quickstart, tmp_path,
     assert (interrupted["status"], interrupted["resumed"], interrupted["metrics"]) == ("interrupted", None, {})
     last = tmp_path / "checkpoints" / "last.ckpt"
     assert load_checkpoint(last)["global_step"] == 5 + 3
-    assert f"resume=auto goes on from {last}" in caplog.text
+    assert f"Interrupted; the same command goes on from {last}." in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):
         trained(tmp_path, "resume=auto", every_step)

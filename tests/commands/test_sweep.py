@@ -157,9 +157,10 @@ def test_a_requeued_job_keeps_the_name_with_which_it_began(hydra, monkeypatch):
     assert not stays(config, RunDirectory(Path("here", f"{base}-2")))
 
 
-def test_skip_finished_goes_on_with_an_interrupted_run(tmp_path, undrawn):
+def test_skip_finished_goes_on_with_an_interrupted_run(tmp_path, caplog, undrawn):
     with pytest.raises(Stopped):
-        trained(tmp_path, *SHORT, STOP)
+        trained(tmp_path, *SHORT, "skip_finished=true", STOP)
+    assert "Interrupted; the same command goes on from" in caplog.text
     result = trained(tmp_path, *SHORT, "skip_finished=true")
     assert result["resumed"] == "checkpoints/last.ckpt"
     assert result["status"] == "finished"

@@ -46,7 +46,7 @@ def test_told_to_stop_in_training_and_resumed(tmp_path, number):
     assert (result.status, result.metrics) == ("interrupted", {})
     steps = load_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"]
     log = (stopped / "log.txt").read_text()
-    assert "resume=auto goes on from" in log
+    assert "Interrupted; the same command with resume=auto goes on from" in log
     assert "Traceback" not in log
     print(f"{number.name} after {steps} steps: {took:.1f} s, of which it waited {waited:.1f} s for a processor")
     assert took - waited < SECONDS

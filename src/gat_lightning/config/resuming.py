@@ -21,6 +21,7 @@ from gat_lightning.runs.directory import finished_before
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.result import EvaluationResult, read_result
 from gat_lightning.runs.settings_history import first_values
+from gat_lightning.runs.signals import was_requeued
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,12 @@ def initialise(model: MultiTaskModel, path: str | Path) -> list[str]:
     taken = ("encoder.", *(f"decoders.{task}." for task in fitting))
     model.load_state_dict(ours | {name: value for name, value in theirs.items() if name.startswith(taken)})
     return fitting
+
+
+def wanted_resume(config: DictConfig) -> str | None:
+    """The value of ``resume``; ``auto`` if it is null under ``skip_finished``, and in a job that SLURM requeued."""
+    by_itself = was_requeued() or (config.skip_finished and config.resume is None)
+    return "auto" if by_itself else config.resume
 
 
 def find_resumable(resume: str | None, run: Path) -> Path | None:
@@ -249,9 +256,9 @@ def warn_of_threads(progress: Progress, device: torch.device) -> None:
     before, now = progress.threads, torch.get_num_threads()
     if device.type == "cpu" and before not in (None, now):
         log.warning(
-            "This run has %d threads, and %s was saved with %d: gradients are rounded otherwise, and the numbers will"
-            " not be those of an undisturbed run. Set OMP_NUM_THREADS=%d for equal numbers.",
-            *(now, progress.checkpoint, before, before),
+            "The number of threads was %d when %s was saved, and is %d now: gradients are rounded otherwise, and the"
+            " numbers will not be those of an undisturbed run. Set OMP_NUM_THREADS=%d for equal numbers.",
+            *(before, progress.checkpoint, now, before),
         )
 
 

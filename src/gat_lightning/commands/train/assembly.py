@@ -30,6 +30,7 @@ from gat_lightning.config.resuming import (
     initialise,
     progress_of,
     set_aside,
+    wanted_resume,
     warn_of_threads,
 )
 from gat_lightning.config.unlabeled import OFF, STANDARD, UnlabeledMode, unlabeled_mode
@@ -38,7 +39,6 @@ from gat_lightning.data import ImageDataModule
 from gat_lightning.methods import Method
 from gat_lightning.runs.directory import typed_overrides
 from gat_lightning.runs.layout import RunDirectory
-from gat_lightning.runs.signals import was_requeued
 from gat_lightning.training.module import GATModule
 
 log = logging.getLogger(__name__)
@@ -79,8 +79,7 @@ def assemble(config: DictConfig, init: str | None) -> Assembly:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data = build_data(config)
     directory = RunDirectory(config.paths.run)
-    goes_on = was_requeued() or (config.skip_finished and config.resume is None)
-    resumed = find_resumable("auto" if goes_on else config.resume, directory.path)
+    resumed = find_resumable(wanted_resume(config), directory.path)
     before = None if resumed is None else engine_before(resumed)
     module = build_module(config, data.info, counted_batches(config, data), before)
     unlabeled = unlabeled_mode(config, data.info)

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from omegaconf import DictConfig
 
-from gat_lightning.config.resuming import last_good
+from gat_lightning.config.resuming import last_good, wanted_resume
 from gat_lightning.distributed import several_ranks
 from gat_lightning.errors import NonFiniteError, ReentrantCheckpointingError, UserError, is_disk_full, one_line
 from gat_lightning.runs.layout import RunDirectory
@@ -41,7 +41,8 @@ def explained_faults(config: DictConfig, trainer: pl.Trainer) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):
         if directory.last.exists() and trainer.is_global_zero:
-            log.warning("Interrupted; the same command with resume=auto goes on from %s.", directory.last)
+            added = "" if wanted_resume(config) == "auto" else " with resume=auto"
+            log.warning("Interrupted; the same command%s goes on from %s.", added, directory.last)
         raise
     except NonFiniteError as error:
         raise NonFiniteError(f"{error} Last good checkpoint: {last_good(directory.last) or 'none yet'}.") from None
