@@ -97,7 +97,8 @@ class Reference:
         return sorted({each.part for each in self.public})
 
     def _of(self, part: str) -> list[PublicName]:
-        return [each for each in self.public if each.part == part]
+        """Those of a part, in the order of the alphabet."""
+        return sorted((each for each in self.public if each.part == part), key=lambda each: each.name.lower())
 
     def _summary(self, part: str) -> str:
         return _first_line(self._root[part])

@@ -53,6 +53,9 @@ _INTERNAL = ("hydra", "recipe")
 _FOLDED = 5
 """More settings than these are folded."""
 
+_SIGN = re.compile(r"[<>*\[\]|]|(?<!\w)_|_(?!\w)")
+_PAGE = re.compile(r"\bdocs/([\w-]+\.md)")
+
 
 def groups(conf: Path) -> dict[str, list[str]]:
     """Every folder with YAML files, those of :data:`GROUPS` first, with the names of its options."""
@@ -169,7 +172,7 @@ def _linked(choice: str, own: str, known: dict[str, list[str]]) -> str:
 
 
 def _about(text: str) -> str:
-    """A comment as Markdown: text between backquotes stays, what HTML or a table would take away is kept."""
+    """A comment as Markdown: text between backquotes stays, signs of Markdown and HTML are kept, pages are linked."""
     plain = re.split(r"(`[^`]*`)", text)
-    kept = [part if part.startswith("`") else re.sub(r"([<>*\[\]|])", r"\\\1", part) for part in plain]
-    return "".join(kept)
+    kept = [part if part.startswith("`") else _SIGN.sub(r"\\\g<0>", part) for part in plain]
+    return _PAGE.sub(r"[\g<0>](../\1)", "".join(kept))

@@ -35,8 +35,9 @@ ORIGINS = {name: source for source, name in ROOT_FILES.items()} | {
 GUIDES_BOOST = 2.0
 """How much more a page that somebody wrote counts in a search than a generated one."""
 
-_LATER_CELL = re.compile(r"(?<!<tr>\n)<t[dh]\b.*?</t[dh]>", re.DOTALL)
-_LONG_CODE = re.compile(r"(?<=<code>)[^<]{20,}(?=</code>)")
+_CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
+_RANGE = re.compile(r"(?<=\d) to (?=[-+]?\d)|(?<=[≤≥]) (?=\d)")
+_LONG_CODE = re.compile(r"(?<=<code>)[^<\n]{20,}(?=</code>)")
 _BREAK = re.compile(r"(?<=[,:/=+])(?=[\w${\[])|(?<=\.)(?=[^\W\d])")
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^[ ]*```.*?^[ ]*```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
@@ -89,8 +90,9 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Long names in tables, after the first column, may break after a dot or a sign and never within a word."""
-    return _LATER_CELL.sub(lambda cell: _LONG_CODE.sub(lambda code: _BREAK.sub("<wbr>", code[0]), cell[0]), html)
+    """Long names may break after a dot or a sign; ranges of numbers in tables stay on one line."""
+    html = _LONG_CODE.sub(lambda code: _BREAK.sub("<wbr>", code[0]), html)
+    return _CELL.sub(lambda cell: _RANGE.sub(lambda spaced: spaced[0].replace(" ", "&nbsp;"), cell[0]), html)
 
 
 def site_address(target: str) -> str | None:
@@ -123,7 +125,7 @@ def _link(text: str, target: str, origin: str, uri: str) -> str:
     full = posixpath.normpath(posixpath.join(posixpath.dirname(origin), path)) + mark + place
     address = site_address(full)
     if address is None:
-        return text if text.strip("`") == full else f"{text} (`{full}`)"
+        return f"`{full}`" if full.endswith(text.strip("`")) else f"{text} (`{full}`)"
     page, mark, place = address.partition("#")
     return f"[{text}]({posixpath.relpath(page, posixpath.dirname(uri) or '.')}{mark}{place})"
 

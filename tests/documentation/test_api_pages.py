@@ -46,6 +46,13 @@ def test_every_internal_page_says_what_it_has(reference):
     assert not [name for name, words in described if not words.strip()]
 
 
+def test_examples_are_sections_of_code():
+    files = [path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text()]
+    assert files
+    for path in files:
+        assert not re.search(r"^ *Example:$", path.read_text(), re.MULTILINE)
+
+
 def test_an_address_is_that_of_the_public_name_where_there_is_one(reference):
     assert reference.address_of("gat_lightning.weighting.mgda.MGDA") == "api/weighting.md#gat_lightning.MGDA"
     assert (

@@ -104,6 +104,11 @@ def test_long_tables_are_folded_and_stand_below_the_words_and_the_example(tmp_pa
     assert made["short.md"].endswith("| `short.x` | `1` | One. |\n\nSets `short.y=2`.\n")
 
 
+def test_names_in_comments_stay_as_they_are_and_pages_are_linked():
+    assert "model.\\_target\\_=torchvision" in REFERENCE["index.md"]
+    assert "See [docs/slurm.md](../slurm.md)." in REFERENCE[page_of("hydra/launcher")]
+
+
 def test_every_option_of_the_launcher_has_a_meaning():
     option = read_option(CONF / "hydra" / "launcher" / "slurm.yaml", "hydra.launcher")
     assert len(option.settings) > 10

@@ -31,9 +31,20 @@ def test_paths_of_the_repository_are_found_on_the_site(path, address):
     assert site_address(path) == address
 
 
-def test_names_in_tables_break_between_words_but_for_those_of_the_first_column():
-    row = "<tr>\n<td><code>data.root</code></td>\n<td><code>${data.root}/x.csv=0.125</code> a.b</td>\n</tr>"
-    assert on_page_content(row) == row.replace("${data.root}/x.csv=0", "${data.<wbr>root}/<wbr>x.<wbr>csv=<wbr>0")
+def test_long_names_break_between_words():
+    text = "<code>data.root</code> <code>${data.root}/x.csv=0.125</code> a.b"
+    assert on_page_content(text) == text.replace("${data.root}/x.csv=0", "${data.<wbr>root}/<wbr>x.<wbr>csv=<wbr>0")
+
+
+def test_blocks_of_code_stay_as_they_are():
+    block = "<pre><span></span><code>python -m gat_lightning.train\n</code></pre>"
+    assert on_page_content(block) == block
+
+
+def test_ranges_in_tables_stay_on_one_line():
+    text = "<p>from 1 to 2</p><table><td>73.8 (-1.0 to +9.9)</td><td>≥ 1.25</td></table>"
+    shown = "<p>from 1 to 2</p><table><td>73.8 (-1.0&nbsp;to&nbsp;+9.9)</td><td>≥&nbsp;1.25</td></table>"
+    assert on_page_content(text) == shown
 
 
 def test_formulas_of_docstrings_become_fences_and_pictures():

@@ -53,6 +53,7 @@ def test_each_data_set_has_its_table_front_and_best(tmp_path: Path) -> None:
     with (tmp_path / "out" / "results.csv").open() as file:
         conditions = {row["conditions"] for row in csv.DictReader(file)}
     assert conditions == {"Digits, Linf 8/255", "Images pictures/pets, Linf 8/255"}
+    assert html.count("2 trainings and 0 evaluations of 2 settings, checkpoint best") == 2
 
 
 def test_each_threat_has_its_table(tmp_path: Path) -> None:

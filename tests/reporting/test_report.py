@@ -155,6 +155,8 @@ def test_the_page_is_whole_and_needs_no_network(report: Any) -> None:
     assert text.count("data:image/png;base64,") == 1 + 1 + 6  # without times there is no figure of the cost
     assert "http" not in text
     assert "18 trainings and 0 evaluations of 6 settings; 6 runs left out." in text
+    assert text.count("18 trainings") == 1
+    assert "Checkpoint best, sorted by PGD-20 accuracy." in text
     for name in ("front", "curve_clean_accuracy", *(f"weights_{number}" for number in range(1, 7))):
         assert (output / "figures" / f"{name}.png").stat().st_size > 1000
         assert (output / "figures" / f"{name}.svg").stat().st_size > 1000

@@ -20,7 +20,7 @@ class BIM(IterativeAttack):
     Raises:
         SettingError: an argument is out of its range, or a name is unknown.
 
-    Example:
+    Examples:
         >>> attack = BIM(eps="8/255", steps=10)
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """

@@ -24,7 +24,7 @@ class FGSM(IterativeAttack):
     Raises:
         SettingError: an argument is out of its range, or a name is unknown.
 
-    Example:
+    Examples:
         >>> attack = FGSM(eps="8/255")
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """

@@ -26,7 +26,7 @@ class MIM(IterativeAttack):
     Raises:
         SettingError: an argument is out of its range, or a name is unknown.
 
-    Example:
+    Examples:
         >>> attack = MIM(eps="8/255", steps=10)
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """

@@ -34,7 +34,7 @@ class PGD(IterativeAttack):
         SettingError: an argument is out of its range, or a name is unknown.
         ValueError: there are several restarts, which would all begin at the image.
 
-    Example:
+    Examples:
         >>> attack = PGD(norm="L2", eps=0.5, steps=20)
         >>> adversarial = attack(ClassifierProblem(model, labels), images)
     """

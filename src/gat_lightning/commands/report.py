@@ -79,7 +79,7 @@ def _section(part: Results, baselines: Iterable[Group], output: Path, several: b
     drawings = output / "figures" / folder
     drawings.mkdir(parents=True, exist_ok=True)
     measured = gradients(part, output, folder, drawings)
-    return sections.section(part, _tests(part, baselines), measured, drawings)
+    return sections.section(part, _tests(part, baselines), measured, drawings, several=several)
 
 
 def _tests(part: Results, baselines: Iterable[Group]) -> Against | None:

@@ -77,7 +77,7 @@ class GradientEngine:
             are tied between the encoder and a decoder in the space ``representation``, or the weighting needs no
             Gramian and so neither a solve nor a space.
 
-    Example:
+    Examples:
         >>> engine = GradientEngine(trunk.parameters(), {"class": head.parameters()}, MGDA())
         >>> engine.step([Objective("class/clean", "class", clean_loss), Objective("class/adv", "class", robust_loss)])
         >>> optimizer.step()

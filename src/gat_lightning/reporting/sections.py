@@ -21,7 +21,7 @@ from gat_lightning.runs.metric_names import MetricName
 _MOST_GALLERIES = 6
 
 
-def section(part: Results, tested: Against | None, gradients: str, folder: Path) -> Section:
+def section(part: Results, tested: Against | None, gradients: str, folder: Path, *, several: bool) -> Section:
     """All about one data set and threat model.
 
     Args:
@@ -29,11 +29,12 @@ def section(part: Results, tested: Against | None, gradients: str, folder: Path)
         tested: the tests against its baseline; None without one.
         gradients: HTML of :func:`gradient_measures`.
         folder: where its figures are written.
+        several: whether the page has other sections; without any, its subtitle alone counts the runs.
     """
     warned = warnings(part.groups)
     count = {label: sum(each.setting == label for each in warned) for label in {each.setting for each in warned}}
     body = [
-        page.note(_introduction(part)),
+        page.note(_introduction(part, several)),
         page.facts(shared(part.groups, part.summary), differing(part.groups)),
         page.results(part.summary, part.anchor, part.baseline in part.groups, count),
         page.notes(part.notes),
@@ -48,9 +49,10 @@ def section(part: Results, tested: Against | None, gradients: str, folder: Path)
     return Section(part.title, "".join(body), part.anchor)
 
 
-def _introduction(part: Results) -> str:
+def _introduction(part: Results, counts_runs: bool) -> str:
     order = "" if part.robust is None else f", sorted by {metric_words(part.robust).removesuffix(' (%)')}"
-    return f"{runs_counted(part.groups)}, checkpoint {part.checkpoint}{order}."
+    begin = f"{runs_counted(part.groups)}, checkpoint" if counts_runs else "Checkpoint"
+    return f"{begin} {part.checkpoint}{order}."
 
 
 def left_out(unusable: Sequence[Unusable]) -> list[Section]:

@@ -9,9 +9,10 @@ from gat_lightning.runs.listing import print_runs
 _USAGE = """\
 python -m gat_lightning.runs [FOLDER]
 
-Lists all runs in FOLDER (default: outputs), those of sweeps that SLURM has not started included: what was typed and
-differs between them, the state (queued with SLURM's reason, running with epoch and time left, interrupted, failed
-with the reason, finished with its scores), the number of the SLURM job and the run directory.
+Lists all runs in FOLDER (default: outputs), and those of sweeps that SLURM has not started yet.
+It shows what was typed and differs between them, the state (queued with SLURM's reason, running with
+epoch and time left, interrupted, failed with the reason, finished with its scores), the number of
+the SLURM job and the run directory.
 
 FOLDER may also be typed as output=FOLDER or paths.output=FOLDER.
 """

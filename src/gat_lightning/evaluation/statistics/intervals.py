@@ -33,7 +33,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
     Raises:
         ValueError: an argument is out of range.
 
-    Example:
+    Examples:
         >>> wilson_interval(0, 10)
         Interval(low=0.0, high=0.27753279986288926)
     """
@@ -115,7 +115,7 @@ def bootstrap_interval(
         ValueError: an argument is out of its range, lengths differ or are 0, or the statistic is undefined (NaN) on a
             resample.
 
-    Example:
+    Examples:
         >>> bootstrap_interval(roc_auc_score, labels, scores, strata=labels)
     """
     check_real("confidence", confidence, 0, 1, closed="neither", example=0.95)
