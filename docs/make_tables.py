@@ -197,6 +197,17 @@ def _listing(name: str) -> str:
     return f"\n```text\n{found}```\n"
 
 
+def _runs(name: str) -> str:
+    """A listing of runs in which long states are cut, so that its lines have at most 100 columns."""
+    lines = (ROOT / "results" / f"{name}.txt").read_text().splitlines()
+    end = lines[0].index("job")
+    room = 100 - max(map(len, lines)) + end
+    cut = (line[:end].rstrip() for line in lines)
+    states = (text if len(text) <= room - 2 else f"{text[: room - 3].rstrip()}…" for text in cut)
+    rows = [f"{state:{min(room, end)}}{line[end:]}".rstrip() for state, line in zip(states, lines, strict=True)]
+    return "\n```text\n" + "\n".join(rows) + "\n```\n"
+
+
 def _number_of_options(group: str) -> str:
     return str(len(list((find_conf() / group).glob("*.yaml"))))
 
@@ -215,10 +226,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "digits_fast": partial(_report, "fast"),
     "overfitting": _overfitting,
     "first_run": partial(_listing, "first_run/printed"),
-    "runs_before": partial(_listing, "slurm/before"),
-    "runs_during": partial(_listing, "slurm/during"),
-    "runs_left": partial(_listing, "slurm/left"),
-    "runs_after": partial(_listing, "slurm/after"),
+    "runs_before": partial(_runs, "slurm/before"),
+    "runs_during": partial(_runs, "slurm/during"),
+    "runs_left": partial(_runs, "slurm/left"),
+    "runs_after": partial(_runs, "slurm/after"),
     "cpu": partial(_benchmark, "cpu"),
     "fast": partial(_benchmark, "fast"),
     "less": partial(_benchmark, "less"),

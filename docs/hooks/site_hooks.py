@@ -90,9 +90,14 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Long names may break after a dot or a sign; ranges of numbers in tables stay on one line."""
+    """Long names may break after a dot or a sign; cells of tables are as on GitHub."""
     html = _LONG_CODE.sub(lambda code: _BREAK.sub("<wbr>", code[0]), html)
-    return _CELL.sub(lambda cell: _RANGE.sub(lambda spaced: spaced[0].replace(" ", "&nbsp;"), cell[0]), html)
+    return _CELL.sub(lambda cell: _cell(cell[0]), html)
+
+
+def _cell(html: str) -> str:
+    """A cell with its ranges of numbers on one line, and without the backslash before a ``|``."""
+    return _RANGE.sub(lambda spaced: spaced[0].replace(" ", "&nbsp;"), html).replace("\\|", "|")
 
 
 def site_address(target: str) -> str | None:

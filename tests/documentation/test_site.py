@@ -41,9 +41,9 @@ def test_blocks_of_code_stay_as_they_are():
     assert on_page_content(block) == block
 
 
-def test_ranges_in_tables_stay_on_one_line():
-    text = "<p>from 1 to 2</p><table><td>73.8 (-1.0 to +9.9)</td><td>≥ 1.25</td></table>"
-    shown = "<p>from 1 to 2</p><table><td>73.8 (-1.0&nbsp;to&nbsp;+9.9)</td><td>≥&nbsp;1.25</td></table>"
+def test_cells_of_tables_keep_ranges_on_one_line_and_lose_escapes():
+    text = "<p>from 1 to 2</p><td>73.8 (-1.0 to +9.9)</td><td>≥ 1.25</td><td><code>a\\|b</code></td>"
+    shown = "<p>from 1 to 2</p><td>73.8 (-1.0&nbsp;to&nbsp;+9.9)</td><td>≥&nbsp;1.25</td><td><code>a|b</code></td>"
     assert on_page_content(text) == shown
 
 
