@@ -35,9 +35,10 @@ ORIGINS = {name: source for source, name in ROOT_FILES.items()} | {
 GUIDES_BOOST = 2.0
 """How much more a page that somebody wrote counts in a search than a generated one."""
 
-_CELL = re.compile(r"<td\b.*?</td>", re.DOTALL)
+_CELL = re.compile(r"<t[dh]\b.*?</t[dh]>", re.DOTALL)
 _RANGE = re.compile(r"(?<=\d) to (?=[-+]?\d)|(?<=[≤≥]) (?=\d)")
 _LONG_CODE = re.compile(r"(?<=<code>)[^<\n]{20,}(?=</code>)")
+_LONG_NAME = re.compile(r"(?<=<code>)(?=[^<]*[^<\s]{32})[^<\n]+(?=</code>)")
 _BREAK = re.compile(r"(?<=[,:/=+])(?=[\w${\[])|(?<=\.)(?=[^\W\d])")
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^[ ]*```.*?^[ ]*```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
@@ -90,14 +91,18 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Long names may break after a dot or a sign; cells of tables are as on GitHub."""
-    html = _LONG_CODE.sub(lambda code: _BREAK.sub("<wbr>", code[0]), html)
-    return _CELL.sub(lambda cell: _cell(cell[0]), html)
+    """Names that are long for a line, or for a cell of a table, may break after a dot or a sign."""
+    return _LONG_NAME.sub(_with_breaks, _CELL.sub(lambda cell: _cell(cell[0]), html))
 
 
 def _cell(html: str) -> str:
     """A cell with its ranges of numbers on one line, and without the backslash before a ``|``."""
-    return _RANGE.sub(lambda spaced: spaced[0].replace(" ", "&nbsp;"), html).replace("\\|", "|")
+    html = _RANGE.sub(lambda spaced: spaced[0].replace(" ", "&nbsp;"), html)
+    return _LONG_CODE.sub(_with_breaks, html.replace("\\|", "|"))
+
+
+def _with_breaks(code: re.Match[str]) -> str:
+    return _BREAK.sub("<wbr>", code[0])
 
 
 def site_address(target: str) -> str | None:

@@ -31,9 +31,15 @@ def test_paths_of_the_repository_are_found_on_the_site(path, address):
     assert site_address(path) == address
 
 
-def test_long_names_break_between_words():
-    text = "<code>data.root</code> <code>${data.root}/x.csv=0.125</code> a.b"
-    assert on_page_content(text) == text.replace("${data.root}/x.csv=0", "${data.<wbr>root}/<wbr>x.<wbr>csv=<wbr>0")
+def test_long_names_in_tables_break_between_words():
+    cell = "<td><code>data.root</code> <code>${data.root}/x.csv=0.125</code> a.b</td>"
+    assert on_page_content(cell) == cell.replace("${data.root}/x.csv=0", "${data.<wbr>root}/<wbr>x.<wbr>csv=<wbr>0")
+
+
+def test_names_break_between_words_where_they_are_longer_than_the_line_of_a_phone():
+    text = "<code>evaluation=pgd20 attack.steps=10</code> <code>evaluation.first_order.largest_increase</code>"
+    broken = "evaluation.<wbr>first_order.<wbr>largest_increase"
+    assert on_page_content(text) == text.replace("evaluation.first_order.largest_increase", broken)
 
 
 def test_blocks_of_code_stay_as_they_are():
