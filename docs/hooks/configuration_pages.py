@@ -61,7 +61,12 @@ def groups(conf: Path) -> dict[str, list[str]]:
     """Every folder with YAML files, those of :data:`GROUPS` first, with the names of its options."""
     found = {path.parent.relative_to(conf).as_posix() for path in conf.rglob("*.yaml")} - {"."}
     ordered = [name for name in GROUPS if name in found] + sorted(found - set(GROUPS))
-    return {name: sorted(path.stem for path in (conf / name).glob("*.yaml")) for name in ordered}
+    return {name: sorted((path.stem for path in (conf / name).glob("*.yaml")), key=_in_words) for name in ordered}
+
+
+def _in_words(name: str) -> list[str | int]:
+    """What sorts ``table2`` before ``table10``."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def is_internal(group: str) -> bool:

@@ -56,6 +56,11 @@ def test_the_example_composes(group, option):
     assert composed(NAMES[module], words)
 
 
+def test_options_with_numbers_are_in_their_order():
+    page = REFERENCE[page_of("experiment/paper")]
+    assert page.index("## table2 ") < page.index("## table10 ")
+
+
 def test_every_group_says_what_it_selects():
     described = re.findall(r"^\| \[`([\w/]+)`\]\([\w-]+\.md\) \| (.*?)<br>\[", REFERENCE["index.md"], re.MULTILINE)
     assert {name for name, words in described if words} == {name for name in groups(CONF) if not is_internal(name)}
