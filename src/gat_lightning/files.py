@@ -18,7 +18,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         path: the file to write.
 
     Yields:
-        Where to write: a hidden name of its own for each writer, with the suffix of ``path``.
+        The hidden file to write, of its own for each writer, with the suffix of ``path``.
 
     Raises:
         OSError: the file cannot be written.

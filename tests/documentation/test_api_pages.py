@@ -2,8 +2,10 @@
 
 import re
 
+import griffe
 import pytest
 from api_pages import Reference
+from docstring_roles import as_markdown
 
 import gat_lightning
 from support.documents import REPOSITORY
@@ -51,6 +53,29 @@ def test_examples_are_sections_of_code():
     assert files
     for path in files:
         assert not re.search(r"^ *Example:$", path.read_text(), re.MULTILINE)
+
+
+def documented(obj):
+    """All that the package documents."""
+    for each in obj.members.values():
+        if not each.is_alias:
+            yield each
+            yield from documented(each)
+
+
+def test_what_is_returned_is_not_taken_for_its_type():
+    package = griffe.load("gat_lightning", search_paths=[PACKAGE.parent])
+    options = {"returns_multiple_items": False, "returns_named_value": False, "warnings": False}
+    found = 0
+    for each in documented(package):
+        if each.has_docstring and each.is_function:
+            each.docstring.value = as_markdown(each.docstring.value, each)
+            for section in each.docstring.parse("google", **options):
+                if section.kind in (griffe.DocstringSectionKind.returns, griffe.DocstringSectionKind.yields):
+                    (item,) = section.value
+                    assert str(item.annotation) in str(each.returns), each.path
+                    found += 1
+    assert found > 50
 
 
 def test_an_address_is_that_of_the_public_name_where_there_is_one(reference):

@@ -44,7 +44,7 @@ class PointRunner:
             first_number: of the first one in its sweep.
 
         Returns:
-            What each returned, in order: the status, the score that ``optimized_metric`` names, and as
+            What each returned, in order. It has the status, the score that ``optimized_metric`` names, and as
             ``working_dir`` the run directory. With ``skip_finished=true`` a finished one is not run again; its score
             is the kept one.
         """

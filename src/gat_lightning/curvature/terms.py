@@ -54,7 +54,7 @@ def curvature_losses(clean: ForwardPass, gradients: Mapping[str, Tensor]) -> dic
         gradients: g_j by task, the target's first, see :func:`input_gradients`.
 
     Returns:
-        ``{task: scalar}``, this part's share of each term, with a graph to the gradients.
+        This part's share of each term by task, a scalar with a graph to the gradients.
     """
     tasks = list(gradients)
     return {task: _term(clean, gradients, task, tasks[:position]) for position, task in enumerate(tasks) if position}

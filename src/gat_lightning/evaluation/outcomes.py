@@ -118,9 +118,10 @@ def measure(kind: Kind, outcomes: Outcomes, labels: NDArray[np.generic]) -> dict
     """Compute the metrics under one test condition.
 
     Returns:
-        Multiclass: ``accuracy``. Binary: ``auroc`` (NaN if only one class is present), then ``accuracy`` by the sign of
-            the logit. Regression: ``mae``, the mean absolute error in the label's units. A NaN or infinite output is
-            wrong in the accuracy, and makes AUROC and MAE NaN. Without an image all are NaN.
+        ``accuracy`` of several classes; of a binary label ``auroc`` (NaN if only one class is present), then
+            ``accuracy`` by the sign of the logit; of a regression ``mae``, the mean absolute error in the label's
+            units. A NaN or infinite output is wrong in the accuracy, and makes AUROC and MAE NaN. Without an image all
+            are NaN.
     """
     if len(labels) == 0:
         return dict.fromkeys({"regression": ["mae"], "binary": ["auroc", "accuracy"]}.get(kind, ["accuracy"]), np.nan)

@@ -62,8 +62,8 @@ class TransferMatrix:
         """The rates with their denominators as plain types, for JSON.
 
         Returns:
-            ``success_of_all`` and ``success_of_correct``, ``{source: {victim: rate}}`` (None for a rate of no image),
-            ``images``, and ``correct_when_clean``, ``{victim: count}``.
+            ``success_of_all`` and ``success_of_correct`` by source and victim (None for a rate of no image), the number
+            of ``images``, and ``correct_when_clean`` by victim.
         """
         return {
             "success_of_all": self._by_name(self.of_all),

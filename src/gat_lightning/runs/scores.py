@@ -17,7 +17,7 @@ def best_scores(directory: Path) -> dict[str, float]:
         directory: the run directory.
 
     Returns:
-        By name: the validation scores of the epoch that ``best.ckpt`` is of (those of the last validation where none is
+        The validation scores by name, of the epoch that ``best.ckpt`` is of (those of the last validation where none is
         defined), from ``metrics.csv``, and the scores of the first tested checkpoint, from ``result.json``. NaN where a
         score is undefined. Empty unless the run is finished.
     """

@@ -74,8 +74,8 @@ def histograms_of_gradients(images: Tensor, orientations: int = 9, cell: int = 8
         block: cells along a block's side, b.
 
     Returns:
-        ``[B, b * b * n, H // cell - b + 1, W // cell - b + 1]``: the channel of bin k of the cell in row i and column j
-        of a block is (i * b + j) * n + k.
+        ``[B, b * b * n, H // cell - b + 1, W // cell - b + 1]``, where the channel of bin k of the cell in row i and
+        column j of a block is (i * b + j) * n + k.
     """
     down, right = _strongest(*_differences(images))
     degrees = torch.rad2deg(torch.atan2(down, right)).remainder_(180)

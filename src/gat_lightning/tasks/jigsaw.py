@@ -83,7 +83,7 @@ def distant_permutations(pieces: int, count: int, seed: int) -> Tensor:
     For ``count <= pieces`` any two differ in every place, the largest distance there is.
 
     Returns:
-        long ``[count, pieces]``: the piece that goes to each place.
+        The piece that goes to each place, long ``[count, pieces]``.
 
     Raises:
         SettingError: ``count`` is below 2 or above the number of permutations of ``pieces``.

@@ -61,7 +61,7 @@ def losses_now(
         step: number of the step, from 0.
 
     Returns:
-        ``{name: scalar}``, summed over the parts: this process's share.
+        This process's share of each loss by name, a scalar that is summed over the parts.
     """
     names, totals = [task.name for task in passes.tasks], dict[str, Tensor]()
     with keep_generators(next(passes.model.parameters()).device), unchanged_buffers(passes.model):

@@ -53,7 +53,7 @@ def imbalance(
         needs_pairs: :attr:`Weighting.needs_pairs`, under which no combination of objectives is proposed.
 
     Returns:
-        What is out of balance and what helps: the :func:`adversarial_share` is under 10 %, or one objective has above
+        What is out of balance and what helps, if the :func:`adversarial_share` is under 10 % or one objective has above
         99 %. None where all is well, for a single objective, or for weights that are all zero.
     """
     shares = _shares(names, weights)

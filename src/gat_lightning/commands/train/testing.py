@@ -133,7 +133,7 @@ def write_images(module: GATModule, data: ImageDataModule, path: Path) -> bool:
     """Draw some test images under the test attack.
 
     Returns:
-        False where there is nothing to draw: the target is a number, a self-supervised task or not labelled.
+        False where there is nothing to draw, because the target is a number, a self-supervised task or not labelled.
     """
     path.parent.mkdir(exist_ok=True)
     data.setup("test")
