@@ -160,7 +160,7 @@ def accuracies(found: Mapping[str, Any], labels: int, task: str | None = "none")
     arms = [arm for arm in found["arms"] if arm["labels"] == labels and _has(arm, task)]
     for arm in sorted(arms, key=lambda arm: -float(np.mean(arm[VIEW]))):
         cells = [mean_std(arm[view]).text(1) for view in ("clean", "pgd20", VIEW)]
-        rows.append([f"`{_words(arm)}`", f"`{arm['checkpoint']}`", str(len(arm["seeds"])), *cells])
+        rows.append([f"`{words(arm)}`", f"`{arm['checkpoint']}`", str(len(arm["seeds"])), *cells])
     return [["arm", "checkpoint", "seeds", "clean", "PGD-20", "AutoAttack"], *rows]
 
 
@@ -169,10 +169,10 @@ def differences(found: Mapping[str, Any], labels: int, task: str | None = "none"
     rows = []
     for each in found["differences"]:
         if each["first"]["labels"] == labels and _has(each["first"], task):
-            other = f"`{_words(each['second'])}`{', all labels' if each['second']['labels'] == ALL else ''}"
+            other = f"`{words(each['second'])}`{', all labels' if each['second']['labels'] == ALL else ''}"
             ends = [" to ".join(f"{end:+.1f}" for end in each[key]) for key in ("seeds", "seeds_and_images")]
             rows.append(
-                [f"`{_words(each['first'])}`", other, f"`{each['first']['checkpoint']}`", f"{each['mean']:+.1f}", *ends]
+                [f"`{words(each['first'])}`", other, f"`{each['first']['checkpoint']}`", f"{each['mean']:+.1f}", *ends]
             )
     return [["arm", "against", "checkpoint", "points", "95 % over seeds", "over seeds and images"], *rows]
 
@@ -181,7 +181,8 @@ def _has(arm: Mapping[str, Any], task: str | None) -> bool:
     return arm["task"] != "none" if task is None else bool(arm["task"] == task)
 
 
-def _words(arm: Mapping[str, Any]) -> str:
+def words(arm: Mapping[str, Any]) -> str:
+    """What tells an arm from others with as many labels: ``both task=macro weighting=equal``."""
     if arm["task"] == "none":
         return str(arm["name"])
     return f"{arm['name']} task={arm['task']} weighting={arm['weighting']}"
@@ -193,12 +194,12 @@ def _accuracy(predictions: Predictions, view: str) -> float:
 
 def _arm(record: Record) -> Arm:
     config = record.configuration
-    words = " ".join(record.overrides or ())
-    name = re.search(r"recipe/arm=(\w+)", words)
+    typed = " ".join(record.overrides or ())
+    name = re.search(r"recipe/arm=(\w+)", typed)
     checkpoint = Path(str(record.result.config["checkpoint"])).stem
     labels = round(config["data"]["fraction"] * LABELLED / CLASSES)
     task = "+".join(sorted(config["task"])) or "none"
-    weighting = re.search(r"weighting=(\w+)", words)
+    weighting = re.search(r"weighting=(\w+)", typed)
     return Arm(name[1] if name else "adversarial", labels, task, weighting[1] if weighting else "equal", checkpoint)
 
 

@@ -89,6 +89,16 @@ FINDINGS = (
         "Images without labels help where labels are few", "`unlabeled.mode=both`", "`method=trades`",
         "[few labels](unlabeled.md#digits)", "few_labels_compared", ("both", "trades"),
     ),
+    Finding(
+        "**Auxiliary tasks on these images are not shown to help**", "macro classes and rotation, `weighting=mgda_floor`",
+        "none", "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared",
+        ("both task=macro+rotation weighting=mgda_floor", "both"),
+    ),
+    Finding(
+        "With equal weights they cost robustness", "macro classes and rotation, `weighting=equal`", "none",
+        "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared",
+        ("both task=macro+rotation weighting=equal", "both"),
+    ),
 )  # fmt: skip
 
 
@@ -128,8 +138,12 @@ def _of_images(finding: Finding) -> NDArray[np.float64]:
 
 def _few_labels(first: str, second: str) -> Interval:
     """The difference of two arms' last checkpoints with ten labels a class, as their study has it."""
-    arm = few_labels.Arm(first, 10, "none", "equal", "last")
-    found = json.loads((ROOT / few_labels.COMPARED).read_text())["differences"]
-    (pair,) = (each for each in found if each["first"] == arm._asdict() and each["second"]["name"] == second)
+    pairs = json.loads((ROOT / few_labels.COMPARED).read_text())["differences"]
+    (pair,) = (
+        pair
+        for pair in pairs
+        if [few_labels.words(pair[side]) for side in ("first", "second")] == [first, second]
+        and {(pair[side]["labels"], pair[side]["checkpoint"]) for side in ("first", "second")} == {(10, "last")}
+    )
     low, high = pair["seeds"]
     return pair["mean"], low, high

@@ -239,6 +239,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "few_labels": partial(_few_labels, few_labels.accuracies, "none"),
     "few_labels_differences": partial(_few_labels, few_labels.differences, "none"),
     "tasks_unlabeled": partial(_few_labels, few_labels.accuracies, None),
+    "tasks_unlabeled_differences": partial(_few_labels, few_labels.differences, None),
 }
 """What generates each part."""
 
