@@ -90,8 +90,9 @@ FINDINGS = (
         "[few labels](unlabeled.md#digits)", "few_labels_compared", ("both", "trades"),
     ),
     Finding(
-        "**Auxiliary tasks on these images are not shown to help**", "macro classes and rotation, `weighting=mgda_floor`",
-        "none", "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared",
+        "**Auxiliary tasks on these images are not shown to help**",
+        "macro classes and rotation, `weighting=mgda_floor`", "none",
+        "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared",
         ("both task=macro+rotation weighting=mgda_floor", "both"),
     ),
     Finding(
