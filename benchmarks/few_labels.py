@@ -1,4 +1,4 @@
-"""Differences between the arms of the studies of few labels on digits, and docs/pictures/few_labels.png.
+"""Differences between the arms of the studies of few labels on digits.
 
 ``python -m benchmarks.few_labels`` reads the evaluations under results/few_labels_digits and results/tasks_unlabeled,
 whose commands are in docs/unlabeled.md, and writes results/few_labels_compared/digits.json.
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -24,17 +23,10 @@ from gat_lightning.reporting.records import Record, collect
 
 STUDIES = (Path("results/few_labels_digits"), Path("results/tasks_unlabeled"))
 COMPARED = Path("results/few_labels_compared/digits.json")
-PICTURE = Path("docs/pictures/few_labels.png")
 VIEW = "autoattack"
 LABELLED, CLASSES = 1437, 10
 ALL = round(LABELLED / CLASSES)
 BASELINES = ("adversarial", "trades", "mart", "awp")
-MODES = {
-    "adversarial": ("labels alone", "#57606a"),
-    "pseudo_label": ("pseudo-labels", "#0072b2"),
-    "consistency": ("consistency", "#d55e00"),
-    "both": ("both", "#009e73"),
-}
 FEWEST_SEEDS = 3
 """With fewer, an interval over the seeds says nothing."""
 
@@ -126,28 +118,6 @@ def pairs(right: Mapping[Arm, Right]) -> Iterator[tuple[Arm, Arm]]:
         yield from ((arm, other) for other in others if other in right)
 
 
-def draw(arms: list[dict[str, Any]], path: Path) -> None:
-    """AutoAttack's accuracy of ``last.ckpt`` over the number of labels, means with the seeds' range."""
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axes = figure.subplots()
-    shown = [arm for arm in arms if arm["checkpoint"] == "last" and arm["task"] == "none"]
-    for name, (label, colour) in MODES.items():
-        points = sorted((arm["labels"], arm[VIEW]) for arm in shown if arm["name"] == name and arm["labels"] != ALL)
-        counts, accuracies = [count for count, _ in points], [np.array(each) for _, each in points]
-        axes.plot(counts, [each.mean() for each in accuracies], "o-", color=colour, label=label)
-        low, high = [each.min() for each in accuracies], [each.max() for each in accuracies]
-        axes.fill_between(counts, low, high, color=colour, alpha=0.15)
-    for arm in shown:
-        if arm["labels"] == ALL:
-            axes.axhline(np.mean(arm[VIEW]), color="black", linestyle="--", linewidth=1, label="all labels")
-    axes.set(xscale="log", xlabel="labels a class", ylabel="accuracy under AutoAttack, %", ylim=(0, 100))
-    axes.set_xticks([3, 5, 10, 20, 50], ["3", "5", "10", "20", "50"])
-    axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-
-
 def accuracies(found: Mapping[str, Any], labels: int, task: str | None = "none") -> list[list[str]]:
     """A row for each arm with that many labels a class: accuracies of its checkpoints in percent, over the seeds.
 
@@ -204,11 +174,10 @@ def _arm(record: Record) -> Arm:
 
 
 def main() -> None:
-    """Write the differences and the picture."""
+    """Write accuracies and differences."""
     found = compared(evaluated())
     COMPARED.parent.mkdir(exist_ok=True)
     COMPARED.write_text(json.dumps(found, indent=1) + "\n")
-    draw(found["arms"], PICTURE)
 
 
 if __name__ == "__main__":

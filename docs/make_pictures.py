@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import factors, overfitting
+from benchmarks import factors, few_labels_curve, overfitting
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -98,6 +98,7 @@ def command(work: Path, name: str, *settings: str, threads: int = 1) -> None:
 MAKERS: dict[str, Maker] = {
     "digits_factors": partial(drawn, factors.draw),
     "overfitting": partial(drawn, overfitting.draw),
+    "few_labels": partial(drawn, few_labels_curve.draw),
     "report_wide": partial(screenshot, 1280, 900),
     "report_phone": partial(screenshot, 390, 844),
     "confusion": confusion,

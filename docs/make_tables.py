@@ -17,7 +17,7 @@ import findings
 from benchmarks.commands import ENGINES
 from benchmarks.derivative import DISPLACEMENTS
 
-from benchmarks import few_labels
+from benchmarks import few_labels, few_labels_curve
 from benchmarks import report as benchmarks
 from gat_lightning.config.files import find_conf
 from gat_lightning.evaluation.statistics import MeanStd
@@ -192,6 +192,10 @@ def _few_labels(rows: Callable[..., list[list[str]]], task: str | None) -> str:
     return _table(rows(found, 10, task))
 
 
+def _few_labels_curve() -> str:
+    return _table(few_labels_curve.table())
+
+
 def _listing(name: str) -> str:
     found = (ROOT / "results" / f"{name}.txt").read_text()
     return f"\n```text\n{found}```\n"
@@ -238,6 +242,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "differences": _differences,
     "few_labels": partial(_few_labels, few_labels.accuracies, "none"),
     "few_labels_differences": partial(_few_labels, few_labels.differences, "none"),
+    "few_labels_curve": _few_labels_curve,
     "tasks_unlabeled": partial(_few_labels, few_labels.accuracies, None),
     "tasks_unlabeled_differences": partial(_few_labels, few_labels.differences, None),
 }

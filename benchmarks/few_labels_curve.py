@@ -1,0 +1,65 @@
+"""Accuracy over the number of labels, from the comparison of :mod:`benchmarks.few_labels`: a picture and a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.few_labels import ALL, COMPARED, VIEW
+from gat_lightning.evaluation.statistics import mean_std
+
+MODES = {
+    "adversarial": ("labels alone", "#57606a"),
+    "pseudo_label": ("pseudo_label", "#0072b2"),
+    "consistency": ("consistency", "#d55e00"),
+    "both": ("both", "#009e73"),
+}
+
+Accuracies = dict[int, list[float]]
+"""Accuracies under AutoAttack in percent, a seed each, by labels a class."""
+
+
+def curves() -> dict[str, Accuracies]:
+    """The accuracies of ``last.ckpt`` without auxiliary tasks, by mode, in the order of the labels."""
+    arms = json.loads(COMPARED.read_text())["arms"]
+    shown = [arm for arm in arms if arm["checkpoint"] == "last" and arm["task"] == "none"]
+    return {mode: dict(sorted(_points(shown, mode))) for mode in MODES}
+
+
+def table() -> list[list[str]]:
+    """A row for each number of labels: mean and standard deviation of every mode, with the number of seeds."""
+    found = curves()
+    counts = sorted({count for accuracies in found.values() for count in accuracies})
+    rows = [["labels a class", *(label for label, _ in MODES.values())]]
+    for count in counts:
+        cells = [mean_std(each[count]).text(1) if count in each else "–" for each in found.values()]
+        rows.append([f"{count} (all)" if count == ALL else str(count), *cells])
+    return rows
+
+
+def draw(path: Path) -> None:
+    """A curve for each mode, the mean over the seeds with their range."""
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for (label, colour), accuracies in zip(MODES.values(), curves().values(), strict=True):
+        few = {count: np.array(each) for count, each in accuracies.items() if count != ALL}
+        axes.plot(list(few), [each.mean() for each in few.values()], "o-", color=colour, label=label)
+        low, high = [each.min() for each in few.values()], [each.max() for each in few.values()]
+        axes.fill_between(list(few), low, high, color=colour, alpha=0.15)
+        if ALL in accuracies:
+            axes.axhline(np.mean(accuracies[ALL]), color="black", linestyle="--", linewidth=1, label="all labels")
+    ticks = [3, 5, 10, 20, 50]
+    axes.set(xscale="log", xlabel="labels a class", ylabel="accuracy under AutoAttack, %", ylim=(0, 100))
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def _points(arms: list[dict[str, Any]], mode: str) -> list[tuple[int, list[float]]]:
+    return [(arm["labels"], arm[VIEW]) for arm in arms if arm["name"] == mode]
