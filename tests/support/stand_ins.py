@@ -101,6 +101,8 @@ def make_data(folder):
             for number in range(count):
                 pixels = random.integers(0, 256, (40, 48, 3), dtype=np.uint8)
                 save(folder / "pictures" / part / label / f"{number}.png", pixels)
+                if part == "train":
+                    save(folder / "more_pictures" / f"{label}_{number}.png", 255 - pixels)
     arrays = {}
     for part, count in (("train", 40), ("test", 8)):
         arrays[f"{part}_images"] = random.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
