@@ -105,7 +105,7 @@ def compared(found: Mapping[Arm, Mapping[int, tuple[Record, Predictions]]]) -> d
 
 
 def pairs(right: Mapping[Arm, Right]) -> Iterator[tuple[Arm, Arm]]:
-    """Arms that are compared: each mode with each baseline and with all labels, and tasks with none."""
+    """Arms that are compared: each mode with each baseline, all labels and the modes after it; tasks with none."""
     for arm in sorted(right):
         alone = arm._replace(task="none", weighting="equal")
         if arm != alone:
@@ -114,7 +114,8 @@ def pairs(right: Mapping[Arm, Right]) -> Iterator[tuple[Arm, Arm]]:
             continue
         else:
             everything = arm._replace(name="adversarial", labels=ALL)
-            others = [*(arm._replace(name=name) for name in BASELINES), everything]
+            modes = sorted({each.name for each in right if each.name > arm.name} - set(BASELINES))
+            others = [*(arm._replace(name=name) for name in (*BASELINES, *modes)), everything]
         yield from ((arm, other) for other in others if other in right)
 
 
@@ -135,16 +136,28 @@ def accuracies(found: Mapping[str, Any], labels: int, task: str | None = "none")
 
 
 def differences(found: Mapping[str, Any], labels: int, task: str | None = "none") -> list[list[str]]:
-    """A row for each comparison of arms with that many labels a class, as :func:`accuracies` selects them."""
+    """A row for each comparison of arms with that many labels a class, as :func:`accuracies` selects them.
+
+    Of the baselines there is only the best one, by its mean, which favours it.
+    """
     rows = []
     for each in found["differences"]:
-        if each["first"]["labels"] == labels and _has(each["first"], task):
+        if each["first"]["labels"] == labels and _has(each["first"], task) and not _is_beaten(each["second"], found):
             other = f"`{words(each['second'])}`{', all labels' if each['second']['labels'] == ALL else ''}"
             ends = [" to ".join(f"{end:+.1f}" for end in each[key]) for key in ("seeds", "seeds_and_images")]
             rows.append(
                 [f"`{words(each['first'])}`", other, f"`{each['first']['checkpoint']}`", f"{each['mean']:+.1f}", *ends]
             )
     return [["arm", "against", "checkpoint", "points", "95 % over seeds", "over seeds and images"], *rows]
+
+
+def _is_beaten(arm: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether another baseline with as many labels has a higher mean."""
+    if arm["name"] not in BASELINES or arm["labels"] == ALL:
+        return False
+    same = [each for each in found["arms"] if all(each[key] == arm[key] for key in ("labels", "task", "checkpoint"))]
+    means = {each["name"]: float(np.mean(each[VIEW])) for each in same if each["name"] in BASELINES}
+    return means[arm["name"]] < max(means.values())
 
 
 def _has(arm: Mapping[str, Any], task: str | None) -> bool:

@@ -40,14 +40,18 @@ def test_the_bootstrap_is_over_seeds_and_images() -> None:
     assert [low, high] == pytest.approx(np.array(stats.binom.interval(0.95, SEEDS, 0.6)) * 100 / SEEDS)
 
 
-def test_modes_are_compared_with_baselines_and_tasks_with_none() -> None:
-    few = {name: Arm(name, 10, "none", "equal", "best") for name in ("adversarial", "trades", "both")}
+def test_modes_are_compared_with_baselines_and_with_one_another_and_tasks_with_none() -> None:
+    few = {name: Arm(name, 10, "none", "equal", "best") for name in ("adversarial", "trades", "both", "consistency")}
     everything, tasks = few["adversarial"]._replace(labels=144), few["both"]._replace(task="macro")
     other = few["trades"]._replace(checkpoint="last")
     found = set(pairs({arm: {} for arm in (*few.values(), everything, tasks, other)}))
     assert found == {
         (few["both"], few["adversarial"]),
         (few["both"], few["trades"]),
+        (few["both"], few["consistency"]),
         (few["both"], everything),
+        (few["consistency"], few["adversarial"]),
+        (few["consistency"], few["trades"]),
+        (few["consistency"], everything),
         (tasks, few["both"]),
     }
