@@ -42,16 +42,17 @@ def table() -> list[list[str]]:
 
 
 def draw(path: Path) -> None:
-    """A curve for each mode, the mean over the seeds with their range."""
+    """A curve for each mode, the means over the seeds, with a bar over their range."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
-    for (label, colour), accuracies in zip(MODES.values(), curves().values(), strict=True):
+    found = curves()
+    for (label, colour), accuracies in zip(MODES.values(), found.values(), strict=True):
         few = {count: np.array(each) for count, each in accuracies.items() if count != ALL}
         axes.plot(list(few), [each.mean() for each in few.values()], "o-", color=colour, label=label)
         low, high = [each.min() for each in few.values()], [each.max() for each in few.values()]
-        axes.fill_between(list(few), low, high, color=colour, alpha=0.15)
-        if ALL in accuracies:
-            axes.axhline(np.mean(accuracies[ALL]), color="black", linestyle="--", linewidth=1, label="all labels")
+        axes.vlines(list(few), low, high, color=colour, linewidth=1)
+    everything = np.mean(found["adversarial"][ALL])
+    axes.axhline(everything, color="black", linestyle="--", linewidth=1, label="labels alone, all of them")
     ticks = [3, 5, 10, 20, 50]
     axes.set(xscale="log", xlabel="labels a class", ylabel="accuracy under AutoAttack, %", ylim=(0, 100))
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
