@@ -177,13 +177,21 @@ def _accuracy(predictions: Predictions, view: str) -> float:
 
 def _arm(record: Record) -> Arm:
     config = record.configuration
-    typed = " ".join(record.overrides or ())
-    name = re.search(r"recipe/arm=(\w+)", typed)
     checkpoint = Path(str(record.result.config["checkpoint"])).stem
     labels = round(config["data"]["fraction"] * LABELLED / CLASSES)
     task = "+".join(sorted(config["task"])) or "none"
-    weighting = re.search(r"weighting=(\w+)", typed)
-    return Arm(name[1] if name else "adversarial", labels, task, weighting[1] if weighting else "equal", checkpoint)
+    weighting = _typed(record, "weighting") or "equal"
+    return Arm(typed_arm(record), labels, task, weighting, checkpoint)
+
+
+def typed_arm(record: Record) -> str:
+    """The option of ``recipe/arm`` that a run, or the training of an evaluation, was given."""
+    return _typed(record, "recipe/arm") or "adversarial"
+
+
+def _typed(record: Record, setting: str) -> str | None:
+    found = re.search(rf"(?<!\S){setting}=(\w+)", " ".join(record.overrides or ()))
+    return found and found[1]
 
 
 def main() -> None:

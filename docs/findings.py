@@ -35,7 +35,7 @@ class Finding(NamedTuple):
         first: words of the setting that is compared.
         second: words of the setting that it is compared with.
         table: link to the table of the runs.
-        runs: folder of the runs below ``results/``.
+        runs: folder of the runs below ``results/``, or a comparison there, without its suffix.
         settings: names of the two settings there.
     """
 
@@ -71,7 +71,7 @@ FINDINGS = (
     ),
     Finding(
         "**Nor is it on 10 % of CIFAR-10**, with a small network", "GAT, `weighting=mgda`", "one task",
-        "[CIFAR-10](#a-tenth-of-cifar-10)", "cifar10_compared", ("macro_rotation", "one_task"),
+        "[CIFAR-10](#a-tenth-of-cifar-10)", "cifar10_compared/seed0", ("macro_rotation", "one_task"),
     ),
     Finding(
         "Under MGDA curvature objectives have no measurable effect", "`curvature.mode=objective`",
@@ -87,17 +87,22 @@ FINDINGS = (
     ),
     Finding(
         "Images without labels help where labels are few", "`unlabeled.mode=both`", "`method=trades`",
-        "[few labels](unlabeled.md#digits)", "few_labels_compared", ("both", "trades"),
+        "[few labels](unlabeled.md#digits)", "few_labels_compared/digits", ("both", "trades"),
+    ),
+    Finding(
+        "Also with 1,000 labels of CIFAR-10, and a ResNet-18 of width 16", "`unlabeled.mode=pseudo_label`",
+        "`method=adversarial`", "[few labels](unlabeled.md#cifar-10)", "few_labels_compared/cifar10",
+        ("pseudo_label", "adversarial"),
     ),
     Finding(
         "**Auxiliary tasks on these images are not shown to help**",
         "macro classes and rotation, `weighting=mgda_floor`", "none",
-        "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared",
+        "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared/digits",
         ("both task=macro+rotation weighting=mgda_floor", "both"),
     ),
     Finding(
         "With equal weights they cost robustness", "macro classes and rotation, `weighting=equal`", "none",
-        "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared",
+        "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared/digits",
         ("both task=macro+rotation weighting=equal", "both"),
     ),
 )  # fmt: skip
@@ -115,9 +120,10 @@ def table(kept: Kept) -> list[list[str]]:
 
 def interval(finding: Finding, kept: Kept) -> Interval:
     """The difference between the two settings of a finding, over seeds, or over images where there is one seed."""
-    if finding.runs == "few_labels_compared":
+    compared = ROOT / "results" / f"{finding.runs}.json"
+    if compared == ROOT / few_labels.COMPARED:
         return _few_labels(*finding.settings)
-    gained = _of_images(finding) if finding.runs == "cifar10_compared" else _of_seeds(finding, kept)
+    gained = _of_images(finding.settings, compared) if compared.is_file() else _of_seeds(finding, kept)
     low, high = stats.ttest_1samp(gained, 0.0).confidence_interval(0.95)
     return float(gained.mean()), float(low), float(high)
 
@@ -129,10 +135,10 @@ def _of_seeds(finding: Finding, kept: Kept) -> NDArray[np.float64]:
     return 100 * np.array([first[seed] - second[seed] for seed in sorted(first)])
 
 
-def _of_images(finding: Finding) -> NDArray[np.float64]:
-    """Differences in points, image by image."""
-    pairs = json.loads((ROOT / "results" / finding.runs / "seed0.json").read_text())["pairs"]
-    (pair,) = (each for each in pairs if (each["second"], each["first"]) == finding.settings)
+def _of_images(settings: tuple[str, str], compared: Path) -> NDArray[np.float64]:
+    """Differences in points, image by image, from what ``compare`` wrote."""
+    pairs = json.loads(compared.read_text())["pairs"]
+    (pair,) = (each for each in pairs if (each["second"], each["first"]) == settings)
     same = pair["both_right"] + pair["both_wrong"]
     return 100 * np.repeat([1.0, -1.0, 0.0], [pair["only_second_right"], pair["only_first_right"], same])
 

@@ -192,6 +192,19 @@ def _few_labels(rows: Callable[..., list[list[str]]], task: str | None) -> str:
     return _table(rows(found, 10, task))
 
 
+def _few_labels_cifar10() -> str:
+    records = collect([Path("results") / "few_labels_cifar10"])[0]
+    rows = []
+    for record in sorted(filter(lambda record: record.is_evaluation, records), key=few_labels.typed_arm):
+        ((checkpoint, metrics),) = record.result.metrics.items()
+        intervals = record.result.intervals[checkpoint]
+        names = [f"test/{view}/accuracy" for view in ("clean", "pgd20", "worst")]
+        ends = [" to ".join(f"{100 * end:.1f}" for end in intervals[name]) for name in names]
+        cells = [f"{100 * metrics[name]:.1f} ({interval})" for name, interval in zip(names, ends, strict=True)]
+        rows.append([f"`{few_labels.typed_arm(record)}`", str(record.seed), f"`{checkpoint}`", *cells])
+    return _table([["arm", "seed", "checkpoint", "clean", "PGD-20", "worst of PGD-20, APGD-CE, APGD-T"], *rows])
+
+
 def _few_labels_curve() -> str:
     return _table(few_labels_curve.table())
 
@@ -242,6 +255,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "differences": _differences,
     "few_labels": partial(_few_labels, few_labels.accuracies, "none"),
     "few_labels_differences": partial(_few_labels, few_labels.differences, "none"),
+    "few_labels_cifar10": _few_labels_cifar10,
     "few_labels_curve": _few_labels_curve,
     "tasks_unlabeled": partial(_few_labels, few_labels.accuracies, None),
     "tasks_unlabeled_differences": partial(_few_labels, few_labels.differences, None),
