@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,12 +11,9 @@ from matplotlib.figure import Figure
 from benchmarks.few_labels import ALL, COMPARED, VIEW
 from gat_lightning.evaluation.statistics import mean_std
 
-MODES = {
-    "adversarial": ("labels alone", "#57606a"),
-    "pseudo_label": ("pseudo_label", "#0072b2"),
-    "consistency": ("consistency", "#d55e00"),
-    "both": ("both", "#009e73"),
-}
+ALONE = "adversarial"
+COLOURS = {ALONE: "#57606a", "pseudo_label": "#0072b2", "consistency": "#d55e00", "both": "#009e73"}
+LABELS = {mode: "labels alone" if mode == ALONE else mode for mode in COLOURS}
 
 Accuracies = dict[int, list[float]]
 """Accuracies under AutoAttack in percent, a seed each, by labels a class."""
@@ -27,14 +23,14 @@ def curves() -> dict[str, Accuracies]:
     """The accuracies of ``last.ckpt`` without auxiliary tasks, by mode, in the order of the labels."""
     arms = json.loads(COMPARED.read_text())["arms"]
     shown = [arm for arm in arms if arm["checkpoint"] == "last" and arm["task"] == "none"]
-    return {mode: dict(sorted(_points(shown, mode))) for mode in MODES}
+    return {mode: dict(sorted((arm["labels"], arm[VIEW]) for arm in shown if arm["name"] == mode)) for mode in COLOURS}
 
 
 def table() -> list[list[str]]:
-    """A row for each number of labels: mean and standard deviation of every mode, with the number of seeds."""
+    """A row for each number of labels: mean and standard deviation of every mode over its seeds."""
     found = curves()
     counts = sorted({count for accuracies in found.values() for count in accuracies})
-    rows = [["labels a class", *(label for label, _ in MODES.values())]]
+    rows = [["labels a class", *LABELS.values()]]
     for count in counts:
         cells = [mean_std(each[count]).text(1) if count in each else "–" for each in found.values()]
         rows.append([f"{count} (all)" if count == ALL else str(count), *cells])
@@ -46,12 +42,12 @@ def draw(path: Path) -> None:
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     found = curves()
-    for (label, colour), accuracies in zip(MODES.values(), found.values(), strict=True):
+    for mode, accuracies in found.items():
         few = {count: np.array(each) for count, each in accuracies.items() if count != ALL}
-        axes.plot(list(few), [each.mean() for each in few.values()], "o-", color=colour, label=label)
+        axes.plot(list(few), [each.mean() for each in few.values()], "o-", color=COLOURS[mode], label=LABELS[mode])
         low, high = [each.min() for each in few.values()], [each.max() for each in few.values()]
-        axes.vlines(list(few), low, high, color=colour, linewidth=1)
-    everything = np.mean(found["adversarial"][ALL])
+        axes.vlines(list(few), low, high, color=COLOURS[mode], linewidth=1)
+    everything = np.mean(found[ALONE][ALL])
     axes.axhline(everything, color="black", linestyle="--", linewidth=1, label="labels alone, all of them")
     ticks = [3, 5, 10, 20, 50]
     axes.set(xscale="log", xlabel="labels a class", ylabel="accuracy under AutoAttack, %", ylim=(0, 100))
@@ -60,7 +56,3 @@ def draw(path: Path) -> None:
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
-
-
-def _points(arms: list[dict[str, Any]], mode: str) -> list[tuple[int, list[float]]]:
-    return [(arm["labels"], arm[VIEW]) for arm in arms if arm["name"] == mode]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,11 +146,11 @@ def _of_images(settings: tuple[str, str], compared: Path) -> NDArray[np.float64]
 def _few_labels(first: str, second: str) -> Interval:
     """The difference of two arms' last checkpoints with ten labels a class, as their study has it."""
     pairs = json.loads((ROOT / few_labels.COMPARED).read_text())["differences"]
-    (pair,) = (
-        pair
-        for pair in pairs
-        if [few_labels.words(pair[side]) for side in ("first", "second")] == [first, second]
-        and {(pair[side]["labels"], pair[side]["checkpoint"]) for side in ("first", "second")} == {(10, "last")}
-    )
+    wanted = ((first, 10, "last"), (second, 10, "last"))
+    (pair,) = (pair for pair in pairs if (_told(pair["first"]), _told(pair["second"])) == wanted)
     low, high = pair["seeds"]
     return pair["mean"], low, high
+
+
+def _told(arm: dict[str, Any]) -> tuple[str, int, str]:
+    return few_labels.words(arm), arm["labels"], arm["checkpoint"]

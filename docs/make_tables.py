@@ -26,6 +26,7 @@ from gat_lightning.reporting.records import Record, collect
 from gat_lightning.reporting.results import Results, results
 from gat_lightning.reporting.tables import markdown, table_lines
 from gat_lightning.runs.metric_names import MetricName
+from gat_lightning.runs.result import Result
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -69,7 +70,12 @@ def trained(setting: Group) -> Record:
 def interval(setting: Group, view: str) -> str:
     """The 95 % interval of the best checkpoint's accuracy, from the only evaluation of a setting: ``10.6 to 14.7``."""
     (evaluation,) = (record.result for record in setting.records if record.is_evaluation)
-    low, high = evaluation.intervals["best"][f"test/{view}/accuracy"]
+    return ends(evaluation, "best", view)
+
+
+def ends(result: Result, checkpoint: str, view: str) -> str:
+    """The 95 % interval of a checkpoint's accuracy in percent: ``10.6 to 14.7``."""
+    low, high = result.intervals[checkpoint][f"test/{view}/accuracy"]
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
@@ -195,14 +201,14 @@ def _few_labels(rows: Callable[..., list[list[str]]], task: str | None) -> str:
 def _few_labels_cifar10() -> str:
     records = collect([Path("results") / "few_labels_cifar10"])[0]
     rows = []
-    for record in sorted(filter(lambda record: record.is_evaluation, records), key=few_labels.typed_arm):
+    for record in filter(lambda record: record.is_evaluation, records):
         ((checkpoint, metrics),) = record.result.metrics.items()
-        intervals = record.result.intervals[checkpoint]
-        names = [f"test/{view}/accuracy" for view in ("clean", "pgd20", "worst")]
-        ends = [" to ".join(f"{100 * end:.1f}" for end in intervals[name]) for name in names]
-        cells = [f"{100 * metrics[name]:.1f} ({interval})" for name, interval in zip(names, ends, strict=True)]
+        cells = [
+            f"{100 * metrics[f'test/{view}/accuracy']:.1f} ({ends(record.result, checkpoint, view)})"
+            for view in ("clean", "pgd20", "worst")
+        ]
         rows.append([f"`{few_labels.typed_arm(record)}`", str(record.seed), f"`{checkpoint}`", *cells])
-    return _table([["arm", "seed", "checkpoint", "clean", "PGD-20", "worst of PGD-20, APGD-CE, APGD-T"], *rows])
+    return _table([["arm", "seed", "checkpoint", "clean", "PGD-20", "worst of PGD-20, APGD-CE, APGD-T"], *sorted(rows)])
 
 
 def _few_labels_curve() -> str:

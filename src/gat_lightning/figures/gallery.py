@@ -158,6 +158,6 @@ def show_image(axes: Axes, image: Tensor, title: str = "", colour: str = "black"
     """Draw one image ``[C, H, W]`` in [0, 1] without ticks; grey images use ``cmap``."""
     pixels = image.detach().cpu().clamp(0, 1).permute(1, 2, 0).squeeze(-1).numpy()
     axes.imshow(pixels, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
-    axes.set_title(title, fontsize=FONT, color=colour, pad=3)
+    axes.set_title(title, fontsize=FONT, color=colour, pad=1.5)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -59,7 +59,7 @@ def answers_under_attack(
     longest = max(map(len, classes)) + len(" ✓")
     room = 72 * _COLUMNS / len(images) / (_LETTER * longest)
     for each in axes.flat:
-        each.set_title(each.get_title(), fontsize=min(FONT, room), color=each.title.get_color(), pad=1.5)
+        each.title.set_fontsize(min(FONT, room))
     figure.suptitle(title, fontsize=_SMALL + 1)
     figure.savefig(path, dpi=200)
     return path
