@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose
 
+from gat_lightning.commands.dry_run import passes
 from gat_lightning.commands.dry_run.estimate import estimate, measure
 from gat_lightning.config.length import count_steps
 from gat_lightning.runs.telling import duration
@@ -55,6 +56,20 @@ def test_steps_that_solve_nothing_and_second_passes_are_counted() -> None:
     assert (cycle.objectives, cycle.curvature) == (pytest.approx((5 + 1 + 1 + 3 + 1 + 1) / 6), pytest.approx(2 / 6))
     famo = measure(composed("table2", *overrides, "weighting=famo"), "job")
     assert (famo.attack_passes, famo.forward_passes, famo.objectives, famo.curvature) == (3, 4, 1, 2)
+
+
+@pytest.mark.parametrize(("every", "steps"), [((), 1), (("engine.solve_every=3", "curvature.every=3"), 3)])
+@pytest.mark.filterwarnings("ignore:The .srun. command is available")
+def test_slow_steps_are_not_repeated_but_for_a_whole_cycle(
+    monkeypatch: pytest.MonkeyPatch, every: tuple[str, ...], steps: int
+) -> None:
+    overrides = (*CHEAP, "task=macro", "trainer.max_epochs=2")
+    whole = measure(composed("table2", *overrides, *every), "job")
+    assert whole.measured == (6 if every else 5)
+    monkeypatch.setattr(passes, "ENOUGH", 0.0)
+    few = measure(composed("table2", *overrides, *every), "job")
+    assert (few.measured, few.steps, few.curvature) == (steps, whole.steps, whole.curvature)
+    assert few.scoring_seconds > 0
 
 
 def test_steps_follow_from_epochs_and_limits() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gat_lightning.commands.dry_run.largest_batch import largest_batch, step_fits
-from gat_lightning.commands.dry_run.passes import PassCounter, Stopwatch
+from gat_lightning.commands.dry_run.passes import WARM_UP, PassCounter, Stopwatch
 from gat_lightning.commands.train.faults import is_out_of_memory, memory_advice
 from gat_lightning.commands.train.teacher import teacher_stage
 from gat_lightning.config.build import build_data, build_module
@@ -29,7 +29,7 @@ from gat_lightning.training.callbacks.peak_memory import GIB, forget_peak, peak_
 from gat_lightning.training.launcher import own_ranks
 from gat_lightning.training.module import GATModule
 
-_WARM_UP, _MEASURED = 2, 5
+_MEASURED = 5
 # Checkpoints that are tested after training: the best and the last.
 _TESTED = 2
 
@@ -110,9 +110,10 @@ def measure(config: DictConfig, job: str) -> Cost:
     data = build_data(config)
     module = build_module(config, data.info, counted_batches(config, data))
     counter = PassCounter(module)
-    watch = Stopwatch(counter)
     cycle = _cycle(module)
-    measured = cycle * math.ceil(_MEASURED / cycle)
+    watch = Stopwatch(counter, cycle)
+    most = WARM_UP + cycle * math.ceil(_MEASURED / cycle)
+    Console().print(f"Measuring at most {most} steps: {job}", markup=False, soft_wrap=True)
     trainer: pl.Trainer = instantiate(
         config.trainer,
         precision=module.origin["engine"]["precision"],
@@ -120,7 +121,7 @@ def measure(config: DictConfig, job: str) -> Cost:
         callbacks=[watch, Numerics(config.engine.tf32)],
         max_epochs=1,
         check_val_every_n_epoch=1,
-        limit_train_batches=_WARM_UP + measured,
+        limit_train_batches=most,
         limit_val_batches=1,
         limit_test_batches=1,
     )
@@ -135,9 +136,8 @@ def measure(config: DictConfig, job: str) -> Cost:
     trainer.test(module, datamodule=data, verbose=False)
     peak = peak_memory(device)
     steps = count_steps(config, len(data.train_dataloader()), module.method.replays)
-    timed = watch.seconds["train"][_WARM_UP:] or watch.seconds["train"]
-    step = median(timed) if cycle == 1 else mean(timed)
-    attack, other, gradients, curvature = (mean(each) for each in zip(*watch.counts[-len(timed) :], strict=True))
+    step = median(watch.timed) if cycle == 1 else mean(watch.timed)
+    attack, other, gradients, curvature = (mean(each) for each in zip(*watch.counts[-len(watch.timed) :], strict=True))
     return Cost(
         job=job,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper(),
@@ -146,7 +146,7 @@ def measure(config: DictConfig, job: str) -> Cost:
         forward_passes=other,
         objectives=gradients,
         curvature=curvature,
-        measured=len(timed),
+        measured=len(watch.timed),
         step_seconds=step,
         training_seconds=steps * step,
         scoring_seconds=_scoring_seconds(config, data, watch),

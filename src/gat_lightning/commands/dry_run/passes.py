@@ -49,18 +49,32 @@ class PassCounter:
         return encode(images)
 
 
+WARM_UP = 2
+"""First steps that are slower than the others, and not timed if there are others."""
+
+ENOUGH = 120.0
+"""Seconds of training after which no other step is begun: where steps are slow, one tells what many would."""
+
+
 class Stopwatch(pl.Callback):
     """Times every batch from the end of the one before, and takes down the passes of each training step.
 
     Args:
         counter: of the passes.
+        cycle: number of steps that are timed together, since they differ.
     """
 
-    def __init__(self, counter: PassCounter) -> None:
+    def __init__(self, counter: PassCounter, cycle: int) -> None:
+        self._cycle = cycle
         self.seconds: dict[str, list[float]] = {"train": [], "val": [], "test": []}
         self.counts: list[tuple[float, ...]] = []
         self._counter = counter
         self._began = time.perf_counter()
+
+    @property
+    def timed(self) -> list[float]:
+        """Seconds of the training steps after the first few; of all where there are no others."""
+        return self.seconds["train"][WARM_UP:] or self.seconds["train"]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -71,10 +85,12 @@ class Stopwatch(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: STEP_OUTPUT, batch: Batch, batch_idx: int
     ) -> None:
-        """A step and its passes."""
+        """A step and its passes; the last one where steps are slow."""
         self._took("train")
         size, counter = len(batch.images), self._counter
         self.counts.append((counter.attack / size, counter.other / size, counter.gradients, counter.curvature))
+        if sum(self.seconds["train"]) > ENOUGH and len(self.timed) % self._cycle == 0:
+            trainer.should_stop = True
 
     def _begin(self, *_: Any) -> None:
         self._began = _now()
