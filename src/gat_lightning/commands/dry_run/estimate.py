@@ -21,6 +21,7 @@ from gat_lightning.config.paper import prepare_paper
 from gat_lightning.config.pretraining import compose_before
 from gat_lightning.data import ImageDataModule
 from gat_lightning.errors import UserError
+from gat_lightning.reporting.words import counted
 from gat_lightning.runs.directory import setting_of, typed_overrides
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.telling import duration
@@ -175,7 +176,7 @@ def show(cost: Cost) -> None:
             table.add_row(name, value)
     console = Console()
     console.print(cost.job, markup=False)
-    console.print(f"nothing was trained: {cost.measured} steps on {cost.device}, extrapolated")
+    console.print(f"nothing was trained: {counted(cost.measured, 'step')} on {cost.device}, extrapolated")
     console.print(table)
 
 
