@@ -165,26 +165,26 @@ def _overfitting() -> str:
     return _table(rows)
 
 
-def _benchmark(name: str) -> str:
+def _benchmark(name: str, *groups: str) -> str:
+    """The rows of these groups, of all where none are named."""
     found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
-    return f"\n`{found['command']}`\n\n{benchmarks.markdown(found)}"
+    chosen = [row for row in found["rows"] if not groups or row["group"] in groups]
+    return f"\n`{found['command']}`\n\n{benchmarks.markdown(found | {'rows': chosen})}"
 
 
 def _whole_commands() -> str:
-    """Ratios and seconds of whole trainings, which take an hour to measure; a sentence until they are."""
-    path = ROOT / "benchmarks" / "results" / "command.json"
-    if not path.exists():
-        return "\nNot measured yet: `python -m benchmarks --rows command --name command` takes an hour.\n"
+    """Ratios and seconds of whole trainings."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "command.json").read_text())
     rows = [["seconds of the whole command", *(f"`engine={engine}`" for engine in ENGINES)]]
-    for row in json.loads(path.read_text())["rows"]:
+    for row in found["rows"]:
         seconds = [f"{row['detail'][engine]['wall']:.0f}" for engine in ENGINES]
         rows.append([row["what"].partition(":")[0], *seconds])
     return f"{_benchmark('command')}\n{table_lines(rows)}"
 
 
 def _differences() -> str:
-    found = json.loads((ROOT / "benchmarks" / "results" / "differences.json").read_text())
-    (row,) = found["rows"]
+    found = json.loads((ROOT / "benchmarks" / "results" / "cpu.json").read_text())
+    (row,) = (row for row in found["rows"] if row["group"] == "differences")
     lengths = [f"h = {length:g}" for length in DISPLACEMENTS]
     rows = [["differences", *lengths]]
     for scheme in ("forward", "central"):
@@ -247,15 +247,17 @@ PARTS: dict[str, Callable[[], str]] = {
     "cifar10_intervals": _cifar10_intervals,
     "methods": partial(_report, "methods"),
     "digits_fast": partial(_report, "fast"),
+    "digits_less": partial(_report, "less"),
     "overfitting": _overfitting,
     "first_run": partial(_listing, "first_run/printed"),
     "runs_before": partial(_runs, "slurm/before"),
     "runs_during": partial(_runs, "slurm/during"),
     "runs_left": partial(_runs, "slurm/left"),
     "runs_after": partial(_runs, "slurm/after"),
-    "cpu": partial(_benchmark, "cpu"),
-    "fast": partial(_benchmark, "fast"),
-    "less": partial(_benchmark, "less"),
+    "step": partial(_benchmark, "cpu", "step", "arithmetic", "wide", "memory"),
+    "parts": partial(_benchmark, "cpu", "weighting", "transforms", "representation", "solvers"),
+    "fast": partial(_benchmark, "cpu", "fast", "compiled"),
+    "less": partial(_benchmark, "cpu", "less", "consistency"),
     "autoattack": partial(_benchmark, "autoattack"),
     "command": _whole_commands,
     "differences": _differences,
