@@ -147,14 +147,27 @@ def _digits_cost() -> str:
     return _table([["setting", "seconds", "times one task"], *rows])
 
 
+CIFAR10_COLUMNS = ["clean", "PGD-20", "AutoAttack", "best epoch", "last: clean / PGD-20"]
+
+
+def _cifar10_cells(setting: Group) -> list[str]:
+    metrics = trained(setting).result.metrics
+    last = " / ".join(f"{100 * metrics['last'][f'test/{view}/accuracy']:.1f}" for view in ("clean", "pgd20"))
+    intervals = [interval(setting, view) for view in ("clean", "pgd20", "autoattack")]
+    return [*intervals, str(metrics["best"]["epoch"]), last]
+
+
 def _cifar10_intervals() -> str:
-    rows = [["setting", "clean", "PGD-20", "AutoAttack", "best epoch", "last: clean / PGD-20"]]
-    for each in kept("cifar10_10pct").groups:
-        metrics = trained(each).result.metrics
-        last = " / ".join(f"{100 * metrics['last'][f'test/{view}/accuracy']:.1f}" for view in ("clean", "pgd20"))
-        ends = [interval(each, view) for view in ("clean", "pgd20", "autoattack")]
-        rows.append([each.label, *ends, str(metrics["best"]["epoch"]), last])
-    return _table(rows)
+    rows = [[each.label, *_cifar10_cells(each)] for each in kept("cifar10_10pct").groups]
+    return _table([["setting", *CIFAR10_COLUMNS], *rows])
+
+
+def _cifar10_fast() -> str:
+    """The only kept run with ``engine=fast``, and that of the same settings with ``engine=exact``."""
+    (fast,) = kept("fast_cifar10").groups
+    (exact,) = (each for each in kept("cifar10_10pct").groups if each.label == "weighting=mgda_floor")
+    rows = [[label, *_cifar10_cells(each)] for label, each in (("engine=fast", fast), ("engine=exact", exact))]
+    return _table([["setting", *CIFAR10_COLUMNS], *rows])
 
 
 def _overfitting() -> str:
@@ -245,6 +258,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "digits_cost": _digits_cost,
     "cifar10_10pct": partial(_report, "cifar10_10pct"),
     "cifar10_intervals": _cifar10_intervals,
+    "cifar10_fast": _cifar10_fast,
     "methods": partial(_report, "methods"),
     "digits_fast": partial(_report, "fast"),
     "digits_less": partial(_report, "less"),
