@@ -233,12 +233,12 @@ def gpu(work: Work, rounds: int, tick: Tick) -> list[Row]:
 
 
 def command(work: Work, rounds: int, tick: Tick) -> list[Row]:
-    """Whole trainings by the command; the long one once, since it takes minutes."""
+    """Whole trainings by the command."""
     found = []
-    for name, least, times_run in (("quickstart", 1.0, rounds), ("long", 1.5, 1)):
-        times, detail = commands.compare(name, work, times_run, tick)
-        what = f"{commands.TRAININGS[name].what}: engine=exact / engine=fast"
-        found.append(ratio_row("command", what, times, "exact", "fast", Bar(least=least), detail))
+    for training in commands.TRAININGS:
+        times, detail = commands.compare(training, work, rounds, tick)
+        what = f"{training.what}: engine=exact / engine=fast"
+        found.append(ratio_row("command", what, times, "exact", "fast", Bar(least=training.least), detail))
     return found
 
 

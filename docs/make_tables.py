@@ -178,25 +178,28 @@ def _overfitting() -> str:
     return _table(rows)
 
 
+def _measured_speed(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
 def _benchmark(name: str, *groups: str) -> str:
     """The rows of these groups, of all where none are named."""
-    found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    found = _measured_speed(name)
     chosen = [row for row in found["rows"] if not groups or row["group"] in groups]
     return f"\n`{found['command']}`\n\n{benchmarks.markdown(found | {'rows': chosen})}"
 
 
 def _whole_commands() -> str:
     """Ratios and seconds of whole trainings."""
-    found = json.loads((ROOT / "benchmarks" / "results" / "command.json").read_text())
     rows = [["seconds of the whole command", *(f"`engine={engine}`" for engine in ENGINES)]]
-    for row in found["rows"]:
+    for row in _measured_speed("command")["rows"]:
         seconds = [f"{row['detail'][engine]['wall']:.0f}" for engine in ENGINES]
         rows.append([row["what"].partition(":")[0], *seconds])
     return f"{_benchmark('command')}\n{table_lines(rows)}"
 
 
 def _differences() -> str:
-    found = json.loads((ROOT / "benchmarks" / "results" / "cpu.json").read_text())
+    found = _measured_speed("cpu")
     (row,) = (row for row in found["rows"] if row["group"] == "differences")
     lengths = [f"h = {length:g}" for length in DISPLACEMENTS]
     rows = [["differences", *lengths]]

@@ -148,14 +148,12 @@ def test_rows_of_compiled_contestants_run(group, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", commands.TRAININGS)
-def test_whole_commands_are_timed(name, tmp_path, monkeypatch):
-    training = commands.TRAININGS[name]
+@pytest.mark.parametrize("training", commands.TRAININGS, ids=lambda training: training.what.split()[-1])
+def test_whole_commands_are_timed(training):
     few = ["+trainer.limit_train_batches=1", "+trainer.limit_val_batches=1", "+trainer.limit_test_batches=1"]
     short = replace(training, settings=lambda *given: [*training.settings(*given), "trainer.max_epochs=1", *few])
-    monkeypatch.setitem(commands.TRAININGS, name, short)
-    rounds = 2 if name == "quickstart" else 1
-    times, detail = commands.compare(name, replace(TINY, size=16, batch=8, width=16), rounds, lambda text: None)
+    times, detail = commands.compare(short, replace(TINY, size=16, batch=8, width=16), 2, lambda text: None)
+    rounds = 1 if training.once else 2
     assert {engine: len(spans) for engine, spans in times.spans.items()} == {"exact": rounds, "fast": rounds}
     assert all(span.cpu > 1 for spans in times.spans.values() for span in spans)
     assert detail["order"] == ["exact", "fast"]
