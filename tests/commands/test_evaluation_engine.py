@@ -33,6 +33,7 @@ def graphs(compiler: None, monkeypatch: pytest.MonkeyPatch) -> list[torch.fx.Gra
     return traced(monkeypatch)
 
 
+@pytest.mark.slow
 def test_outcomes_are_the_same(checkpoint: Path, tmp_path: Path, graphs: list[torch.fx.GraphModule]) -> None:
     exact, fast = (
         evaluated(tmp_path / name, f"checkpoint={checkpoint}", *ATTACKS, *words)

@@ -40,6 +40,7 @@ def test_what_it_became_is_said_and_kept(monkeypatch, tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_resumed_run_ends_the_same_and_is_refused_elsewhere(monkeypatch, tmp_path, caplog):
     bf16_is_here(monkeypatch, True)

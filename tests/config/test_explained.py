@@ -21,7 +21,22 @@ def conf():
         yield
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "report", "compare", "export", "statistics"])
+COMMANDS = ["train", "evaluate", "report", "compare", "export", "statistics"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("resolver", ["group_options", "explained_settings"])
+def test_the_text_is_made_for_help_alone(name, resolver):
+    made = []
+    OmegaConf.register_new_resolver(resolver, lambda *_: made.append(name), replace=True)
+    config = compose(name, return_hydra_config=True)
+    assert not made
+    if "${" + resolver in OmegaConf.to_yaml(config):
+        assert config.hydra.help.template
+        assert made
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_setting_of_a_command_is_there_below_its_comment(name):
     config = compose(name, return_hydra_config=True)
     text = explained_settings(config)

@@ -149,6 +149,7 @@ def test_spearman_equals_scipys(points: list[tuple[int, int]]) -> None:
         assert (result.r, result.p_value) == pytest.approx(tuple(spearmanr(x, y)), abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=6))
 def test_spearman_of_few_points_is_exact(points: list[tuple[int, int]]) -> None:

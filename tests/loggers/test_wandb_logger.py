@@ -190,6 +190,7 @@ def test_examples_are_a_table_of_images(first):
         assert all(0 <= float(share) <= 1 for row in rows[1:] for share in re.findall(r"<td>(\d\.\d{3})</td>", row))
 
 
+@pytest.mark.slow
 def test_training_is_the_same_bit_by_bit_without_wandb_and_pictures(first, tmp_path):
     trained(tmp_path, "trainer.max_epochs=2")
     states = [load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"] for path in (first[0], tmp_path)]

@@ -77,8 +77,9 @@ def test_the_machine_and_the_person_are_not_sent(run, server, monkeypatch):
     assert not [word for word in (str(run), os.uname().nodename) if word in sent]
 
 
-@pytest.mark.parametrize("seconds", [2.0, pytest.param(session._SECONDS_TO_CONNECT, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("status", [None, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [2.0, session._SECONDS_TO_CONNECT])
+@pytest.mark.parametrize("status", [None, 500])
 def test_a_server_out_of_reach_or_out_of_order_leaves_the_run_offline(
     run, server, monkeypatch, caplog, seconds, status
 ):

@@ -55,13 +55,8 @@ def assert_ended_with(output, processes, rank, message):
     return seconds
 
 
-@pytest.mark.parametrize(
-    ("place", "rank"),
-    [
-        pytest.param(place, number % RANKS, marks=[] if place == "attack" else pytest.mark.slow)
-        for number, place in enumerate(PLACES)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("place", "rank"), [(place, number % RANKS) for number, place in enumerate(PLACES)])
 def test_all_end_with_the_message_of_the_rank_that_failed(tmp_path, free_port, place, rank):
     processes = start_ranks(tmp_path, free_port, **{f"rank{rank}": partial(fail_at, place)})
     assert_ended_with(tmp_path, processes, rank, MESSAGE)

@@ -58,6 +58,7 @@ def test_cut_off_anywhere(good, tmp_path):
         assert "cannot be read as a checkpoint" in opened(path), length
 
 
+@pytest.mark.slow
 def test_bytes_changed_anywhere(good, tmp_path):
     content = good.read_bytes()
     path = tmp_path / "spoilt.ckpt"

@@ -123,11 +123,11 @@ def outcome(overrides):
     return "started"
 
 
-def check_draws(count, first):
+def check_draws(count):
     """What came of so many different draws."""
     outcomes = {}
 
-    @seed(first)
+    @seed(0)
     @settings(max_examples=8 * count, database=None, deadline=60_000, suppress_health_check=list(HealthCheck))
     @given(override_strings())
     def each(overrides):
@@ -141,13 +141,9 @@ def check_draws(count, first):
     return outcomes
 
 
-def test_a_few_random_overrides():
-    assert len(check_draws(8, 7)) == 8
-
-
 @pytest.mark.slow
 def test_random_overrides(tmp_path):
-    outcomes = check_draws(DRAWS, 0)
+    outcomes = check_draws(DRAWS)
     started = [overrides for overrides, said in outcomes.items() if said == "started"]
     assert len(outcomes) == DRAWS
     print(f"{DRAWS} different draws, {len(started)} would start, {len(outcomes) - len(started)} are refused")

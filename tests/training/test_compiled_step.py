@@ -105,7 +105,8 @@ def test_the_settings_of_the_compiler_end_with_the_training(monkeypatch):
     assert (torch._dynamo.config.recompile_limit, torch._functorch.config.donated_buffer) == before
 
 
-@pytest.mark.parametrize("micro_batch", [None, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("micro_batch", [None, 7])
 def test_what_a_run_compiles_does_not_depend_on_the_order_of_sizes(monkeypatch, micro_batch):
     """Only parts of the usual batch are compiled, each size for itself, whichever comes first."""
     without_graph_breaks(monkeypatch)

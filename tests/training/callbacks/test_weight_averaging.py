@@ -123,6 +123,7 @@ def test_a_resumed_run_equals_one_without_interruption(run, tmp_path, step):
     assert len(last_scores(run)) == 9
 
 
+@pytest.mark.slow
 def test_the_average_does_not_depend_on_validation_or_loading_processes(run, tmp_path):
     seldom = fit(tmp_path / "seldom", EMA, "validation.every=3", "data.workers=1")
     assert not any("val/" in name for name in rows(seldom)[0])
