@@ -22,13 +22,14 @@ def check_radii(config: DictConfig) -> None:
     data = config.get("data")
     if data is not None and "eps" in data:
         _check_presets(data.eps)
-    for path, attack in _attacks(config):
+    attacks = dict(_attacks(config))
+    for path, attack in attacks.items():
         if isinstance(attack.eps, Mapping):
             raise UserError(
                 f"{path}.eps={attack.eps}: an attack has one radius. To take that of its norm, write"
                 " eps: ${radius:${data.eps},${.norm}} in the attack's file."
             )
-    without = {path: attack for path, attack in _attacks(config) if attack.eps is None and source_of_radius(attack)}
+    without = {path: attack for path, attack in attacks.items() if attack.eps is None and source_of_radius(attack)}
     for path, attack in without.items():
         _check_norm(config, path, attack)
     if without:
