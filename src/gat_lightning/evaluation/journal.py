@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +42,9 @@ class Journal:
         if self._directory is None:
             return self._memory.get((view, member, batch))
         try:
-            with np.load(self._path(view, member, batch), allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        except (FileNotFoundError, ValueError, EOFError, zipfile.BadZipFile):
+            with self._path(view, member, batch).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files} or None
+        except Exception:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
             return None
 
     def done(self, view: str, member: str) -> int:

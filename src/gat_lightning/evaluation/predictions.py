@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
@@ -71,7 +72,7 @@ class Predictions:
             columns |= {f"{view}/{name}": values for name, values in {**trace.columns, **trace.of_stages}.items()}
         groups = {} if self.groups is None else {"groups": self.groups}
         images = {"kind": np.array(self.kind), "index": self.index, "labels": self.labels, **groups}
-        write_arrays(Path(path), {**images, **columns})
+        write_arrays(Path(path), {**images, **columns}, np.savez_compressed)
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
@@ -81,7 +82,7 @@ class Predictions:
             UserError: the file is missing, or was not written by gat_lightning.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 columns = {name: file[name] for name in file.files}
             kind = str(columns.pop("kind"))
             index, labels, groups = columns.pop("index"), columns.pop("labels"), columns.pop("groups", None)
@@ -91,7 +92,7 @@ class Predictions:
             raise UserError(
                 f"There are no predictions '{path}'. Evaluations keep theirs in RUN/predictions.npz."
             ) from None
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
             raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.") from error
         if kind not in get_args(Kind):
             raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.")
@@ -104,10 +105,10 @@ def consecutive(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return first.argsort().argsort()[group]
 
 
-def write_arrays(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+def write_arrays(path: Path, arrays: dict[str, NDArray[np.generic]], save: Callable[..., None] = np.savez) -> None:
     """Write an ``.npz`` file atomically."""
     with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub has a flag among the keywords
+        save(file, **arrays)
 
 
 class Scores(NamedTuple):
