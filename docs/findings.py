@@ -95,6 +95,10 @@ FINDINGS = (
         ("pseudo_label", "adversarial"),
     ),
     Finding(
+        "The same with another seed", "`unlabeled.mode=pseudo_label`", "`method=adversarial`",
+        "[few labels](unlabeled.md#cifar-10)", "few_labels_compared/cifar10_seed1", ("pseudo_label", "adversarial"),
+    ),
+    Finding(
         "**Auxiliary tasks on these images are not shown to help**",
         "macro classes and rotation, `weighting=mgda_floor`", "none",
         "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared/digits",

@@ -3,7 +3,6 @@
 import random
 
 import numpy as np
-import pytest
 import torch
 
 from gat_lightning.errors import UserError
@@ -24,7 +23,8 @@ def unrefused(path, read):
         try:
             yield read()
         except UserError as error:
-            assert path.name in str(error)
+            if path.name not in str(error):
+                raise
 
 
 def outcomes(number):

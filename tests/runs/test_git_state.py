@@ -52,8 +52,9 @@ def test_code_and_settings_and_what_git_tracks_make_a_run_dirty_but_no_report(ch
         ("src/gat_lightning/reporting/page.py", False),
         ("results/digits/run/evaluations/pgd20-0123abcd/result.json", False),
         ("results/digits/run/evaluations/pgd20-0123abcd/.hydra/overrides.yaml", False),
-        ("results/digits/run/evaluations/pgd20-0123abcd/predictions.npz", True),
+        ("results/digits/run/evaluations/pgd20-0123abcd/predictions.npz", False),
         ("results/digits/run/evaluations/pgd20-0123abcd/.hydra/config.yaml", True),
+        ("results/digits/run/evaluations/pgd20-0123abcd/gat.log", True),
         ("results/digits/run/checkpoints/best.ckpt", True),
     ],
 )
