@@ -226,6 +226,20 @@ def test_speeds_are_those_of_their_tables(name, row, said):
     assert said.format(median=f"{ratio['median']:.2f}", range=ends) in prose(REPOSITORY / "benchmarks" / "README.md")
 
 
+def test_the_gains_on_cifar_10_with_few_labels_are_those_of_their_files():
+    first, second = (
+        findings.interval(each, make_tables.kept)
+        for each in findings.FINDINGS
+        if each.runs.startswith("few_labels_compared/cifar10")
+    )
+    means = f"{first[0]:.1f} and {second[0]:.1f} points"
+    ends = [f"{low:.1f} to {high:.1f}" for _, low, high in (first, second)]
+    assert f"gain {means} (two seeds; 95 % intervals {ends[0]} and {ends[1]}" in prose(REPOSITORY / "README.md")
+    said = prose(REPOSITORY / "docs" / "unlabeled.md")
+    assert f"{first[0]:.1f} points above the labels alone in seed 0 ({ends[0]} over the images)" in said
+    assert f"and {second[0]:.1f} points in seed 1 ({ends[1]})" in said
+
+
 @pytest.mark.parametrize("found", findings.FINDINGS, ids=lambda found: found.words)
 def test_a_finding_says_what_its_interval_does(found):
     mean, low, high = findings.interval(found, make_tables.kept)

@@ -123,15 +123,15 @@ def outcome(overrides):
     return "started"
 
 
-def check_draws(count):
+def check_draws():
     """What came of so many different draws."""
     outcomes = {}
 
     @seed(0)
-    @settings(max_examples=8 * count, database=None, deadline=60_000, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8 * DRAWS, database=None, deadline=60_000, suppress_health_check=list(HealthCheck))
     @given(override_strings())
     def each(overrides):
-        if len(outcomes) == count or tuple(overrides) in outcomes:
+        if len(outcomes) == DRAWS or tuple(overrides) in outcomes:
             return
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
@@ -143,7 +143,7 @@ def check_draws(count):
 
 @pytest.mark.slow
 def test_random_overrides(tmp_path):
-    outcomes = check_draws(DRAWS)
+    outcomes = check_draws()
     started = [overrides for overrides, said in outcomes.items() if said == "started"]
     assert len(outcomes) == DRAWS
     print(f"{DRAWS} different draws, {len(started)} would start, {len(outcomes) - len(started)} are refused")

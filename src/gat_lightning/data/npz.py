@@ -35,6 +35,23 @@ def npz_arrays(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
         raise UserError(f"{path} cannot be read (damaged, or not an .npz of plain arrays): {reason}") from error
 
 
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of a small file that we wrote, by name.
+
+    Raises:
+        OSError: the file cannot be opened.
+        UserError: the file is damaged.
+    """
+    with path.open("rb") as raw:
+        try:
+            with np.load(raw, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except MemoryError:
+            raise
+        except Exception as error:  # as above
+            raise UserError(f"{path} is damaged: {error}") from error
+
+
 def check_member(archive: zipfile.ZipFile, key: str) -> None:
     """Check that an array has the size in its header and fits into memory.
 

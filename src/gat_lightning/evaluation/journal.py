@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gat_lightning.data.npz import read_npz
+from gat_lightning.errors import UserError
 from gat_lightning.evaluation.predictions import write_arrays
 
 log = logging.getLogger(__name__)
@@ -42,9 +44,8 @@ class Journal:
         if self._directory is None:
             return self._memory.get((view, member, batch))
         try:
-            with self._path(view, member, batch).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files} or None
-        except Exception:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
+            return read_npz(self._path(view, member, batch)) or None
+        except (FileNotFoundError, UserError):
             return None
 
     def done(self, view: str, member: str) -> int:

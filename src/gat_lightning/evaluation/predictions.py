@@ -11,6 +11,7 @@ from typing import NamedTuple, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from gat_lightning.data.npz import read_npz
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.doubts import OutputCheck
 from gat_lightning.evaluation.outcomes import Outcomes, auroc, check_outputs, measure
@@ -82,8 +83,7 @@ class Predictions:
             UserError: the file is missing, or was not written by gat_lightning.
         """
         try:
-            with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                columns = {name: file[name] for name in file.files}
+            columns = read_npz(Path(path))
             kind = str(columns.pop("kind"))
             index, labels, groups = columns.pop("index"), columns.pop("labels"), columns.pop("groups", None)
             names = dict.fromkeys(name.rpartition("/")[0] for name in columns)
@@ -92,7 +92,7 @@ class Predictions:
             raise UserError(
                 f"There are no predictions '{path}'. Evaluations keep theirs in RUN/predictions.npz."
             ) from None
-        except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
+        except (OSError, UserError, ValueError, KeyError, AttributeError) as error:
             raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.") from error
         if kind not in get_args(Kind):
             raise UserError(f"'{path}' does not hold predictions that gat_lightning wrote.")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gat_lightning.data.npz import read_npz
 from gat_lightning.errors import UserError
 from gat_lightning.files import atomic_write
 
@@ -57,9 +58,9 @@ def read_labels(path: Path) -> GivenLabels:
         UserError: the file is damaged.
     """
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            index, probabilities = (torch.from_numpy(file[name]) for name in ("index", "probabilities"))
-    except Exception as error:  # NumPy lets through whatever a damaged file provokes in zipfile, zlib or tokenize
+        arrays = read_npz(path)
+        about = json.loads(str(arrays["about"]))
+        index, probabilities = (torch.from_numpy(arrays[name]) for name in ("index", "probabilities"))
+    except (OSError, UserError, ValueError, KeyError) as error:
         raise UserError(f"'{path}' is damaged, or not one of ours: delete it, and its labels are made anew.") from error
     return GivenLabels(index, probabilities, about["teacher"], about["accuracy"])
