@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import cifar10_few_labels
 import findings
 from benchmarks.commands import ENGINES
 from benchmarks.derivative import DISPLACEMENTS
@@ -26,7 +27,6 @@ from gat_lightning.reporting.records import Record, collect
 from gat_lightning.reporting.results import Results, results
 from gat_lightning.reporting.tables import markdown, table_lines
 from gat_lightning.runs.metric_names import MetricName
-from gat_lightning.runs.result import Result
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -70,12 +70,7 @@ def trained(setting: Group) -> Record:
 def interval(setting: Group, view: str) -> str:
     """The 95 % interval of the best checkpoint's accuracy, from the only evaluation of a setting: ``10.6 to 14.7``."""
     (evaluation,) = (record.result for record in setting.records if record.is_evaluation)
-    return ends(evaluation, "best", view)
-
-
-def ends(result: Result, checkpoint: str, view: str) -> str:
-    """The 95 % interval of a checkpoint's accuracy in percent: ``10.6 to 14.7``."""
-    low, high = result.intervals[checkpoint][f"test/{view}/accuracy"]
+    low, high = evaluation.intervals["best"][f"test/{view}/accuracy"]
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
@@ -214,17 +209,8 @@ def _few_labels(rows: Callable[..., list[list[str]]], task: str | None) -> str:
     return _table(rows(found, 10, task))
 
 
-def _few_labels_cifar10() -> str:
-    records = collect([Path("results") / "few_labels_cifar10"])[0]
-    rows = []
-    for record in filter(lambda record: record.is_evaluation, records):
-        ((checkpoint, metrics),) = record.result.metrics.items()
-        cells = [
-            f"{100 * metrics[f'test/{view}/accuracy']:.1f} ({ends(record.result, checkpoint, view)})"
-            for view in ("clean", "pgd20", "worst")
-        ]
-        rows.append([f"`{few_labels.typed_arm(record)}`", str(record.seed), f"`{checkpoint}`", *cells])
-    return _table([["arm", "seed", "checkpoint", "clean", "PGD-20", "worst of PGD-20, APGD-CE, APGD-T"], *sorted(rows)])
+def _few_labels_cifar10(encoder: str) -> str:
+    return _table(cifar10_few_labels.table(encoder))
 
 
 def _few_labels_curve() -> str:
@@ -280,7 +266,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "differences": _differences,
     "few_labels": partial(_few_labels, few_labels.accuracies, "none"),
     "few_labels_differences": partial(_few_labels, few_labels.differences, "none"),
-    "few_labels_cifar10": _few_labels_cifar10,
+    "few_labels_cifar10": partial(_few_labels_cifar10, "preact_resnet18"),
+    "few_labels_cifar10_small": partial(_few_labels_cifar10, "preact_resnet_small"),
     "few_labels_curve": _few_labels_curve,
     "tasks_unlabeled": partial(_few_labels, few_labels.accuracies, None),
     "tasks_unlabeled_differences": partial(_few_labels, few_labels.differences, None),
