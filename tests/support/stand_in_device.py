@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.utils import clip_grad
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -108,7 +109,7 @@ class StandInDevice(TorchDispatchMode):
             if not all(here):
                 raise DeviceFaultError(f"A CPU tensor in the collective {func}: {own_lines()}")
             return func(*args, **kwargs)
-        if not any(here):
+        if not any(here) and (given or not _in_formula()):
             return func(*args, **kwargs)
         self._check(func, args, kwargs, given, here)
         result = func(*args, **kwargs)
@@ -264,6 +265,12 @@ class StandInDevice(TorchDispatchMode):
             return self._moved(torch.tensor(data, **settings), device or tensor.device)
 
         return functools.wraps(make)(new_tensor)
+
+
+def _in_formula() -> bool:
+    """Whether a formula of torch's own for gradients runs, which makes tensors where the gradient is."""
+    node = torch._C._current_autograd_node()
+    return node is not None and not isinstance(node, BackwardCFunction)
 
 
 def _grouped_on_device(group: Original) -> Original:

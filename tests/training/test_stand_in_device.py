@@ -72,6 +72,25 @@ def test_it_refuses_both_devices_in_one_operation(operation, device):
         operation(on(device))
 
 
+SELECTIONS = {
+    "sort": lambda x: x.sort().values,
+    "topk": lambda x: x.topk(2).values,
+    "max": lambda x: x.max(0).values,
+    "median": lambda x: x.median(0).values,
+    "cummax": lambda x: x.cummax(0).values,
+    "gather": lambda x: x.gather(0, torch.zeros(2, dtype=torch.long, device=DEVICE)),
+    "window": lambda x: x.unfold(0, 2, 1),
+}
+
+
+@pytest.mark.parametrize("select", SELECTIONS.values(), ids=SELECTIONS)
+def test_gradients_of_selections_are_made_on_the_device(select, device):
+    x = on(device).requires_grad_()
+    (gradient,) = torch.autograd.grad(select(x).square().sum(), x)
+    assert gradient.device == DEVICE
+    assert device.synchronisations == []
+
+
 def test_gradients_of_tensors_on_the_device_are_on_it(device):
     model = torch.nn.Linear(3, 2).to(DEVICE)
     x = on(device).requires_grad_()
