@@ -7,6 +7,8 @@ import pytest
 from gat_lightning.runs import environment
 from support.documents import REPOSITORY
 
+RESULT = "results/digits/run/result.json"
+
 
 def git(folder, *words):
     names = ("-c", "user.name=a", "-c", "user.email=a@b.c")
@@ -16,8 +18,8 @@ def git(folder, *words):
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A checkout with code, settings and a page, all committed."""
-    for name in ("src/code.py", "conf/train.yaml", "README.md"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("src/code.py", "conf/train.yaml", "README.md", RESULT):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("a")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
@@ -32,6 +34,7 @@ def checkout(tmp_path, monkeypatch):
         (None, False),
         ("report/report.html", False),
         ("elsewhere/tables.md", False),
+        (RESULT, False),
         ("README.md", True),
         ("src/code.py", True),
         ("src/method.py", True),
@@ -43,6 +46,11 @@ def test_code_and_settings_and_what_git_tracks_make_a_run_dirty_but_no_report(ch
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text("b")
     assert environment.git_state() == {"commit": git(checkout, "rev-parse", "HEAD").stdout.strip(), "dirty": dirty}
+
+
+def test_nor_do_kept_results_that_were_deleted_to_be_made_anew(checkout):
+    (checkout / RESULT).unlink()
+    assert environment.git_state()["dirty"] is False
 
 
 @pytest.mark.parametrize(

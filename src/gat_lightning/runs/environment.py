@@ -13,6 +13,7 @@ _PACKAGES = (
     "torchattacks", "numpy", "scikit-learn",
 )  # fmt: skip
 _OF_A_RUN = ("--", ":/src", ":/conf")
+_BUT_KEPT_RESULTS = ("--", ":/", ":(top,exclude)results")
 
 
 def environment(device: torch.device, processes: int = 1) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def git_state() -> dict[str, Any] | None:
     """Commit of the checkout that this code runs from; None for an installed wheel.
 
     It is ``dirty`` if a file that git tracks was changed, or if there is a new one among the code and the
-    configuration. Other new files, such as a report, change nothing of what a run does.
+    configuration. Other new files, such as a report, change nothing of what a run does, nor do kept results that were
+    deleted to be made anew.
     """
     here = Path(__file__).parent
 
@@ -46,7 +48,8 @@ def git_state() -> dict[str, Any] | None:
     try:
         if not git("ls-files", Path(__file__).name):
             return None
-        changed = git("status", "--porcelain", "--untracked-files=no") or git("status", "--porcelain", *_OF_A_RUN)
+        changed = git("status", "--porcelain", "--untracked-files=no", *_BUT_KEPT_RESULTS)
+        changed = changed or git("status", "--porcelain", *_OF_A_RUN)
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
     except (OSError, subprocess.SubprocessError):
         return None
