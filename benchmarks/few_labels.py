@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,14 +54,13 @@ class Arm(NamedTuple):
     checkpoint: str
 
 
-def evaluated(folders: Sequence[Path] = STUDIES) -> dict[Arm, dict[int, tuple[Record, Predictions]]]:
+def evaluated(folders: Sequence[Path] = STUDIES) -> dict[Arm, dict[int, Record]]:
     """The evaluations of every arm, by seed."""
-    found: defaultdict[Arm, dict[int, tuple[Record, Predictions]]] = defaultdict(dict)
+    found: defaultdict[Arm, dict[int, Record]] = defaultdict(dict)
     records, _ = collect([folder for folder in folders if folder.is_dir()])
     for record in records:
         if record.is_evaluation:
-            predictions = Predictions.load(record.directory / "predictions.npz")
-            found[_arm(record)][record.seed] = record, predictions
+            found[_arm(record)][record.seed] = record
     return dict(found)
 
 
@@ -88,20 +87,24 @@ def difference(first: Right, second: Right, draws: int = _DRAWS) -> dict[str, fl
     }
 
 
-def compared(found: Mapping[Arm, Mapping[int, tuple[Record, Predictions]]]) -> dict[str, Any]:
+def compared(found: Mapping[Arm, Mapping[int, Record]]) -> dict[str, Any]:
     """The accuracies of every arm, seed by seed, and the differences that docs/unlabeled.md is about."""
-    right = {arm: {seed: each.views[VIEW].correct for seed, (_, each) in of.items()} for arm, of in found.items()}
     arms = []
     for arm, of in sorted(found.items()):
         seeds = sorted(of)
-        views = {view: [_accuracy(of[seed][1], view) for seed in seeds] for view in ("clean", "pgd20", VIEW)}
+        views = {view: [_accuracy(of[seed], view) for seed in seeds] for view in ("clean", "pgd20", VIEW)}
         arms.append({**arm._asdict(), "seeds": seeds, **views})
+    right = {arm: {seed: _right(each) for seed, each in of.items()} for arm, of in found.items() if _is_repeated(of)}
     differences = [
         {"first": first._asdict(), "second": second._asdict(), **difference(right[first], right[second])}
         for first, second in pairs(right)
-        if len(right[first].keys() & right[second].keys()) >= FEWEST_SEEDS
+        if _is_repeated(right[first].keys() & right[second].keys())
     ]
     return {"command": "python -m benchmarks.few_labels", "view": VIEW, "arms": arms, "differences": differences}
+
+
+def _is_repeated(seeds: Collection[int]) -> bool:
+    return len(seeds) >= FEWEST_SEEDS
 
 
 def pairs(right: Mapping[Arm, Right]) -> Iterator[tuple[Arm, Arm]]:
@@ -171,8 +174,13 @@ def words(arm: Mapping[str, Any]) -> str:
     return f"{arm['name']} task={arm['task']} weighting={arm['weighting']}"
 
 
-def _accuracy(predictions: Predictions, view: str) -> float:
-    return 100 * float(predictions.views[view].correct.mean())
+def _accuracy(record: Record, view: str) -> float:
+    (metrics,) = record.result.metrics.values()
+    return 100 * metrics[f"test/{view}/accuracy"]
+
+
+def _right(record: Record) -> NDArray[np.bool_]:
+    return Predictions.load(record.directory / "predictions.npz").views[VIEW].correct
 
 
 def _arm(record: Record) -> Arm:

@@ -99,7 +99,7 @@ FINDINGS = (
         "[few labels](unlabeled.md#cifar-10)", "few_labels_compared/cifar10_seed1", ("pseudo_label", "adversarial"),
     ),
     Finding(
-        "**Auxiliary tasks on these images are not shown to help**",
+        "**Auxiliary tasks on these images gain next to nothing**",
         "macro classes and rotation, `weighting=mgda_floor`", "none",
         "[few labels](unlabeled.md#auxiliary-tasks)", "few_labels_compared/digits",
         ("both task=macro+rotation weighting=mgda_floor", "both"),

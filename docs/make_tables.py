@@ -267,7 +267,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "few_labels": partial(_few_labels, few_labels.accuracies, "none"),
     "few_labels_differences": partial(_few_labels, few_labels.differences, "none"),
     "few_labels_cifar10": partial(_few_labels_cifar10, "preact_resnet18"),
-    "few_labels_cifar10_small": partial(_few_labels_cifar10, "preact_resnet_small"),
     "few_labels_curve": _few_labels_curve,
     "tasks_unlabeled": partial(_few_labels, few_labels.accuracies, None),
     "tasks_unlabeled_differences": partial(_few_labels, few_labels.differences, None),

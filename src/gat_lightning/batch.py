@@ -25,19 +25,30 @@ class Mixed:
     Attributes:
         labels: of the other image, by name; only labels that come with the data.
         share: of the image's own labels in the loss, ``[B]`` in [0, 1].
+        weighted: the same by the name of a label whose samples have weights, which count in it.
     """
 
     labels: dict[str, Tensor]
     share: Tensor
+    weighted: dict[str, Tensor] = field(default_factory=dict)
+
+    def share_of(self, name: str) -> Tensor:
+        """Share of the image's own label in the loss by that label, ``[B]``."""
+        return self.weighted.get(name, self.share)
 
     def __getitem__(self, piece: slice) -> Mixed:
         """Of some of the images."""
-        return Mixed({name: label[piece] for name, label in self.labels.items()}, self.share[piece])
+        return self._each(lambda values: values[piece])
 
     def to(self, device: torch.device | str) -> Mixed:
         """A copy with every tensor on ``device``."""
-        labels = {name: to_device(label, device) for name, label in self.labels.items()}
-        return Mixed(labels, to_device(self.share, device))
+        return self._each(lambda values: to_device(values, device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Mixed:
+        labels, weighted = (
+            {name: change(values) for name, values in each.items()} for each in (self.labels, self.weighted)
+        )
+        return Mixed(labels, change(self.share), weighted)
 
 
 @dataclass

@@ -223,6 +223,79 @@ def test_a_resumed_run_keeps_its_labels(standard, tmp_path):
         trained(tmp_path / "run", *resumed, own)
 
 
+def test_labels_are_those_of_the_images_that_they_were_given_to(tmp_path):
+    """Other images in the place of as many are labelled anew, and refused where a run goes on."""
+    random, source = np.random.default_rng(0), tmp_path / "more.npz"
+
+    def fresh_images():
+        np.savez(source, image=random.integers(0, 256, (40, 8, 8), dtype=np.uint8))
+
+    def kept():
+        return read_labels(tmp_path / "run" / "pseudo_labels.npz").probabilities
+
+    fresh_images()
+    words = (*PLAIN, f"data.unlabeled={source}", KNOWING, "trainer.max_epochs=2")
+    interrupt(tmp_path / "run", *words, epoch=1, batch=1)
+    first = kept()
+    fresh_images()
+    with pytest.raises(UserError, match="has labels of another teacher, or of other images"):
+        trained(tmp_path / "run", *words, "resume=auto")
+    assert torch.equal(kept(), first)
+    interrupt(tmp_path / "run", *words, epoch=0, batch=1)
+    assert not torch.equal(kept(), first)
+
+
+def test_a_longer_run_goes_on_with_the_teacher_of_the_one_that_it_continues(tmp_path):
+    words = (*REST, "schedule=constant")
+    before = trained(tmp_path / "first", *words)
+    result = trained(tmp_path / "run", *words, "trainer.max_epochs=2", f"resume={tmp_path / 'first'}")
+    assert result["unlabeled"]["digest"] == before["unlabeled"]["digest"]
+    assert result["epochs"] == 2
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names >= {"teacher", "checkpoints"}
+    assert not [name for name in names if name.startswith("tmp")]
+    weights_of_both = (weights(run / "teacher") for run in (tmp_path / "first", tmp_path / "run"))
+    assert equal(*weights_of_both)
+
+
+def test_a_teacher_without_its_last_checkpoint_teaches_with_its_best(standard, tmp_path):
+    shutil.copytree(standard[0] / "teacher", tmp_path / "run" / "teacher")
+    (tmp_path / "run" / "teacher" / "checkpoints" / "last.ckpt").unlink()
+    trained(tmp_path / "run", *REST)
+
+
+def test_a_confidence_that_leaves_out_nearly_all_is_warned_of(standard, tmp_path):
+    words = (*REST, f"unlabeled.teacher={standard[0] / 'teacher'}", "unlabeled.confidence=1")
+    result = trained(tmp_path / "run", *words)
+    assert result["unlabeled"]["labelled"] == 0
+    (warned,) = (each for each in result["warnings"] if "unlabeled.confidence=1 leaves labels to 0 of" in each)
+    assert "lower it" in warned
+
+
+def test_a_teacher_of_the_same_classes_in_another_order_is_refused(tmp_path):
+    """So is an evaluation."""
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (40, 8, 8), dtype=np.uint8), np.arange(40) % 2
+    of_train, of_test = ({f"{split}_images": images, f"{split}_labels": labels} for split in ("train", "test"))
+    np.savez(tmp_path / "data.npz", **of_train, **of_test)
+    words = (
+        *("data=arrays", f"data.path={tmp_path / 'data.npz'}", "data.fraction=0.5", "data.eps=0.1", "task=none"),
+        *("weighting=equal", "curvature.mode=off", "trainer.max_epochs=1", "encoder=preact_resnet_small"),
+        *("encoder.width=4", "data.batch_size=8", "attack.steps=1", "trainer.accelerator=cpu"),
+    )
+
+    def run_with(name, classes, *others):
+        path = tmp_path / name
+        run(composed("train", *words, f"data.classes=[{classes}]", f"paths.run={path}", *others))
+        return path
+
+    first = run_with("first", "a,b")
+    other = ("data.unlabeled=rest", f"unlabeled.teacher={first}")
+    with pytest.raises(UserError, match=r"classes of '.*' are a, b, and those of the data set .* b, a: the same in"):
+        run_with("second", "b,a", *other)
+    run_with("third", "c,d", *other)
+
+
 def test_blanks_of_a_medical_table_are_labelled(tmp_path):
     chexpert_folder(tmp_path / "chexpert", patients=60)
     words = (

@@ -72,6 +72,11 @@ def test_a_number_is_not_labelled_by_a_teacher(mode):
         (["unlabeled.teacher={model: {_target_: f}, checkpoint: a}"], "unlabeled.teacher"),
         ([*REST, "unlabeled.teacher=ema"], r"callbacks=default\+ema: set that"),
         (["unlabeled.mode=both", "unlabeled.teacher=ema"], r"callbacks=default\+ema: set that"),
+        (
+            [*REST, "unlabeled.teacher=gone/run"],
+            r"unlabeled.teacher=gone/run: there is no such checkpoint or run directory",
+        ),
+        ([*REST, "unlabeled.teacher=standart"], r"unlabeled.teacher=standart: .*; did you mean standard\?"),
         ([*REST, "unlabeled.soft=true", "method=mart"], "method Mart compares classes.*unlabeled.soft=false"),
         ([*REST, "unlabeled.soft=true", "method=fat"], "method Friendly compares classes"),
         ([*REST, "unlabeled.soft=true", "attack.loss=margin"], "attack's loss 'margin' compares classes"),

@@ -1,5 +1,7 @@
 """Images without the target's label: where they come from, which ones a batch gets, and how visits are augmented."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gat_lightning.augment import RandomCropFlip
-from gat_lightning.data import Digits, Images
+from gat_lightning.data import Arrays, Digits, Images
 from gat_lightning.data.sampler import JointBatchSampler, MixedBatchSampler, earlier_visits, steps_of_longer
 from gat_lightning.errors import SettingError, UserError
 from support.loaders import SaveOnce, fit, positions
+from support.wide_pictures import levels, png
 
 MACRO = {"insect": ["ant", "bee"], "mammal": ["cat"]}
 
@@ -154,6 +157,27 @@ def test_a_folder_of_pictures_is_kept_in_memory_or_decoded_for_each_batch(tmp_pa
     assert images() == pictures | {bytes(8 * 8 * 4)}
 
 
+def test_a_folder_of_wide_pictures_of_unknown_range_is_refused(tmp_path):
+    for number in range(3):
+        png(tmp_path / f"{number}.png", levels(12))
+    data = Digits(unlabeled=tmp_path)
+    data.setup()
+    with pytest.raises(UserError, match=r"data\.unlabeled=.*largest value is 4095"):
+        data.training_split()
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_test_images_among_the_rest_are_named(tmp_path, caplog, twice):
+    arrays = {"train_images": PICTURES[:28], "train_labels": np.arange(28) % 2, "test_labels": np.arange(2)}
+    test_images = PICTURES[2:4] if twice else PICTURES[28:]
+    file = arrays_of(tmp_path / "data.npz", **arrays, test_images=test_images)
+    data = Arrays(path=file, fraction=0.2, batch_size=4, unlabeled="rest")
+    data.setup()
+    assert len(data.training_split()) > len(data.split("train"))
+    found = re.search(r"rest: 2 of its images are validation or test images: .*\(test image \d\)", caplog.text)
+    assert (found is not None) == twice
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -195,6 +219,7 @@ def test_an_evaluation_does_not_need_the_source(tmp_path):
     [
         ({"unlabeled": "rest"}, r"unlabeled='rest': .*fraction=1 leaves out no training image"),
         ({"unlabeled": 3}, r"unlabeled=3: .*own, rest, an \.npz file or a folder"),
+        ({"unlabeled": ""}, r"unlabeled='': .*own, rest, an \.npz file or a folder"),
         ({"unlabeled": True}, r"unlabeled=True: .*true is for STL-10"),
         ({"unlabeled": "x.npz", "extra": "y.npz"}, r"data\.extra and data\.unlabeled"),
         ({"unlabeled_fraction": 1.0}, r"unlabeled_fraction=1\.0"),

@@ -13,7 +13,7 @@ from benchmarks.work import Work
 
 from benchmarks import report
 from gat_lightning.runs.metric_names import MetricName
-from support.documents import REPOSITORY
+from support.documents import REPOSITORY, prose
 
 RESULTS = REPOSITORY / "docs" / "results.md"
 
@@ -60,11 +60,6 @@ def on_cifar10(value):
         words = (f"{name}={option}" for name, option in each.words.items())
         found[" ".join(word for word in words if word not in usual)] = value(each)
     return found
-
-
-def prose(page):
-    """A page's text without its line ends."""
-    return " ".join(page.read_text().split())
 
 
 def test_the_correlations_of_theorem_3_1_are_those_of_its_evaluation():
@@ -224,20 +219,6 @@ def test_speeds_are_those_of_their_tables(name, row, said):
     (ratio,) = (each["ratio"] for each in rows if each["what"] == row)
     ends = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
     assert said.format(median=f"{ratio['median']:.2f}", range=ends) in prose(REPOSITORY / "benchmarks" / "README.md")
-
-
-def test_the_gains_on_cifar_10_with_few_labels_are_those_of_their_files():
-    first, second = (
-        findings.interval(each, make_tables.kept)
-        for each in findings.FINDINGS
-        if each.runs.startswith("few_labels_compared/cifar10")
-    )
-    means = f"{first[0]:.1f} and {second[0]:.1f} points"
-    ends = [f"{low:.1f} to {high:.1f}" for _, low, high in (first, second)]
-    assert f"gain {means} (two seeds; 95 % intervals {ends[0]} and {ends[1]}" in prose(REPOSITORY / "README.md")
-    said = prose(REPOSITORY / "docs" / "unlabeled.md")
-    assert f"{first[0]:.1f} points above the labels alone in seed 0 ({ends[0]} over the images)" in said
-    assert f"and {second[0]:.1f} points in seed 1 ({ends[1]})" in said
 
 
 @pytest.mark.parametrize("found", findings.FINDINGS, ids=lambda found: found.words)

@@ -46,7 +46,7 @@ def test_predictions(tmp_path):
 
 def test_pseudo_labels(tmp_path):
     path = tmp_path / "pseudo_labels.npz"
-    sound = GivenLabels(torch.arange(50), torch.rand(50, 10), "teacher", 0.5)
+    sound = GivenLabels(torch.arange(50), torch.rand(50, 10), "teacher", "images", 0.5)
     write_labels(path, sound)
     found = list(unrefused(path, lambda: read_labels(path)))
     assert len(found) < FILES / 4

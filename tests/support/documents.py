@@ -31,6 +31,11 @@ def name_of(page):
     return page.relative_to(REPOSITORY).as_posix()
 
 
+def prose(page):
+    """A page's text without its line ends."""
+    return " ".join(page.read_text().split())
+
+
 def blocks_of(page):
     """Its fenced blocks in order, each as language and lines."""
     return [(language, code.splitlines()) for _, language, code in _FENCE.findall(page.read_text())]

@@ -17,7 +17,7 @@ from gat_lightning.methods import Adversarial, Standard
 from gat_lightning.models import MultiTaskModel
 from gat_lightning.randomness import BatchGenerator, Shard
 from gat_lightning.tasks import BinaryClassification, Classification
-from gat_lightning.tasks.views import joint_counts
+from gat_lightning.tasks.views import Views, joint_counts
 from gat_lightning.training.averaging import ExponentialAverage, WeightAverage
 from gat_lightning.training.pseudo_labels import AverageLabels, Labelling, TargetLabels
 from gat_lightning.weighting import Equal
@@ -191,6 +191,11 @@ def test_mixtures_have_mixed_weights_and_soft_labels():
     partner = BatchGenerator(batch.shard, "mixing").permutation()
     share = mixed.mixed.share
     torch.testing.assert_close(mixed.weights["class"], share * weight + (1 - share) * weight[partner])
+    views = Views(mixed.images, mixed.labels, {}, mixed=mixed.mixed, weights=mixed.weights)
+    losses = torch.tensor([3.0, 5.0, 7.0, 11.0])  # as many as there are classes: a loss by the label alone
+    found = mixed.weights["class"] * views.loss("class", lambda label: label.nan_to_num() @ losses)
+    own, other = (each.nan_to_num() @ losses for each in (mixed.labels["class"], mixed.mixed.labels["class"]))
+    torch.testing.assert_close(found, share * weight * own + (1 - share) * weight[partner] * other)
     assert torch.equal(mixed.unlabelled, lacking | lacking[partner])
     both = ~(label.isnan().any(1) | label[partner].isnan().any(1))
     assert int(both.sum()) >= 2

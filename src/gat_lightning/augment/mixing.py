@@ -18,8 +18,9 @@ class PairMixing(Augmentation):
     """Mixes each image with another one of the joined batch; the labels of both count, in the images' shares.
 
     All labels that come with the data are mixed, those of auxiliary tasks too. A sample has no label where one of the
-    two is missing, and no dense label. The weights of samples in a loss are mixed as well. Labels that tasks make
-    themselves (rotation, jigsaw, HOG) are of the mixture.
+    two is missing, and no dense label. The weights of samples in a loss go with their labels: a mixture has the mean of
+    both in the images' shares, and a label its part of that. Labels that tasks make themselves (rotation, jigsaw, HOG)
+    are of the mixture.
 
     Args:
         base: augmentation of the single images before.
@@ -70,14 +71,14 @@ class PairMixing(Augmentation):
             other = _joined(label, batch.shard)[partner]
             keep = (has_label(label) & has_label(other) & (label.dim() < 4)) | (share == 1)
             own[name], others[name] = _where(keep, label), _where(keep & has_label(other), other)
-        weights = {
-            name: share * weight + (1 - share) * _joined(weight, batch.shard)[partner]
-            for name, weight in batch.weights.items()
-        }
+        weights, weighted = {}, {}
+        for name, weight in batch.weights.items():
+            weights[name] = share * weight + (1 - share) * _joined(weight, batch.shard)[partner]
+            weighted[name] = share * weight / weights[name]
         unlabelled = batch.unlabelled
         if unlabelled is not None:
             unlabelled = unlabelled | (_joined(unlabelled.long(), batch.shard)[partner].bool() & (share != 1))
-        mixed = Mixed(others, share)
+        mixed = Mixed(others, share, weighted)
         return replace(batch, images=images, labels=own, mixed=mixed, unlabelled=unlabelled, weights=weights)
 
 

@@ -1,5 +1,6 @@
 """Reading checkpoints: plain types and tensors only, so that untrusted files cannot run code."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,30 @@ def load_described(path: str | Path) -> tuple[nn.Module, Description]:
         encoder=encoder,
         patients=info.patients,
     )
+
+
+def check_classes(path: str | Path, info: DataInfo, target: str) -> None:
+    """Check that a checkpoint's classes are not those of the data in another order.
+
+    Raises:
+        UserError: they are, or see :func:`load_checkpoint`.
+    """
+    label = DataInfo.from_plain(load_checkpoint(path)["gat_lightning"]["data"]).labels.get(target)
+    check_order(path, () if label is None else label.classes, info, target)
+
+
+def check_order(path: str | Path, classes: Sequence[str], info: DataInfo, target: str) -> None:
+    """Raise `UserError` if a model's classes are those of the data in another order."""
+    own = info.labels[target].classes if target in info.labels else ()
+    if list(classes) != list(own) and sorted(classes) == sorted(own):
+        raise UserError(
+            f"The classes of '{path}' are {_some(classes)}, and those of the data set '{info.name}' {_some(own)}: the"
+            " same in another order, in which its outputs mean other classes. Give the data its order."
+        )
+
+
+def _some(classes: Sequence[str]) -> str:
+    return ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
 
 
 def _architecture(encoder: dict[str, Any]) -> dict[str, Any]:

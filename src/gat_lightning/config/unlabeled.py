@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -11,6 +12,7 @@ from gat_lightning.config.naming import naming
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import NO_TARGET, DataInfo
 from gat_lightning.methods import Consistency, Method
+from gat_lightning.nearest import did_you_mean, nearest
 
 AUTO, OFF, PSEUDO_LABEL, CONSISTENCY, BOTH = "auto", "off", "pseudo_label", "consistency", "both"
 UNLABELED_MODES = (AUTO, PSEUDO_LABEL, CONSISTENCY, BOTH, OFF)
@@ -124,10 +126,18 @@ def check_unlabeled(config: DictConfig, method: Method, attacks: Mapping[str, At
         return
     if settings.teacher == EMA and not config.callbacks.get("ema"):
         raise UserError("unlabeled.teacher=ema takes its labels from the average of callbacks=default+ema: set that.")
+    if isinstance(settings.teacher, str) and settings.teacher not in (STANDARD, EMA):
+        _check_there(settings.teacher)
     if settings.soft and (hard := _needs_classes(method, attacks["attack"])):
         raise UserError(
             f"unlabeled.soft=true: {hard} compares classes and takes no probabilities: set unlabeled.soft=false."
         )
+
+
+def _check_there(teacher: str) -> None:
+    if not Path(teacher).exists():
+        hint = did_you_mean(nearest(teacher, [STANDARD, EMA]))
+        raise UserError(f"unlabeled.teacher={teacher}: there is no such checkpoint or run directory{hint}")
 
 
 def check_teacher(name: str, value: Any) -> None:

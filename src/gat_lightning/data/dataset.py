@@ -3,7 +3,7 @@
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from gat_lightning.errors import UserError
 from gat_lightning.randomness import Shard
 
 log = logging.getLogger(__name__)
+
+# Images whose contents are read at a time.
+_READ = 1024
 
 
 class SplitDataset(Dataset[Batch], ABC):
@@ -37,6 +40,11 @@ class SplitDataset(Dataset[Batch], ABC):
     @abstractmethod
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Images uint8 ``[B, C, H, W]`` of these rows of the store; may mark ``labels`` of the batch as missing."""
+
+    def contents(self, positions: Tensor) -> Iterator[bytes]:
+        """What tells the images at these positions of the split from others, ``[n]`` on the CPU: their pixels."""
+        for part in positions.split(_READ):
+            yield self.pixels(self.rows[part.to(self.rows.device)], {}).cpu().contiguous().numpy().tobytes()
 
     def path_of(self, position: int) -> str | None:
         """The file of the picture at a position of the split; None if it is not known."""
@@ -121,6 +129,12 @@ class JoinedDataset(SplitDataset):
             torch.arange(len(first) + len(second), device=device),
         )
 
+    def contents(self, positions: Tensor) -> Iterator[bytes]:
+        """Those of both splits."""
+        beyond = positions >= len(self.first)
+        yield from self.first.contents(positions[~beyond])
+        yield from self.second.contents(positions[beyond] - len(self.first))
+
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Those of both splits, on the first one's device."""
         positions = rows.cpu()  # how many are of which split decides on shapes
@@ -166,6 +180,12 @@ class FileDataset(SplitDataset):
     def path_of(self, position: int) -> str:
         """The file of the picture at a position of the split."""
         return self.paths[int(self.rows[position])]
+
+    def contents(self, positions: Tensor) -> Iterator[bytes]:
+        """Names and sizes of the files, which are not decoded for it."""
+        for position in positions.tolist():
+            path = self.path_of(position)
+            yield f"{os.path.basename(path)} {os.path.getsize(path)}\n".encode()
 
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Decode the files of these rows.

@@ -62,20 +62,38 @@ def refuse_held_out(images: SplitDataset, held_out: Mapping[str, SplitDataset], 
     Raises:
         UserError: some are held out; the first ones are named.
     """
-    groups = _equal_of([*held_out.values(), images])
-    if groups is None:
-        kinds = " and ".join(held_out)
-        log.info("%s: not compared with the %s images, as pictures are decoded for each batch", source, kinds)
+    if (found := _held_out(images, held_out, source)) is not None:
+        raise UserError(f"{found}; take them out")
+
+
+def warn_of_held_out(images: SplitDataset, held_out: Mapping[str, SplitDataset], source: str) -> None:
+    """As :func:`refuse_held_out`, for images that the data set itself has among its training images.
+
+    Files are not compared, since all of the data set's would be read.
+    """
+    if isinstance(images, FileDataset):
         return
+    if (found := _held_out(images, held_out, source)) is not None:
+        log.warning("%s. The data set has them twice, and its scores can be too high", found)
+
+
+def _held_out(images: SplitDataset, held_out: Mapping[str, SplitDataset], source: str) -> str | None:
+    """A sentence that names the first held-out images; None if there are none."""
+    groups = _equal_of([*held_out.values(), images])
+    kinds = list(held_out)
+    if groups is None:
+        together = " and ".join(kinds)
+        log.info("%s: not compared with the %s images, as pictures are decoded for each batch", source, together)
+        return None
     places = [Place(name, position) for name, split in held_out.items() for position in range(len(split))]
     pairs = [(group[0], each) for group in groups for each in group if group[0] < len(places) <= each]
-    if pairs:
-        named = [
-            f"{images.name_of(each - len(places))} ({place.split} {held_out[place.split].name_of(place.position)})"
-            for place, each in ((places[first], each) for first, each in pairs)
-        ]
-        kinds = " or ".join(held_out)
-        raise UserError(f"{source}: {len(pairs):,} of its images are {kinds} images: {shorten(named)}; take them out")
+    if not pairs:
+        return None
+    named = [
+        f"{images.name_of(each - len(places))} ({place.split} {held_out[place.split].name_of(place.position)})"
+        for place, each in ((places[first], each) for first, each in pairs)
+    ]
+    return f"{source}: {len(pairs):,} of its images are {' or '.join(kinds)} images: {shorten(named)}"
 
 
 def _equal_of(splits: Sequence[SplitDataset]) -> list[list[int]] | None:

@@ -13,14 +13,17 @@ import torch
 
 from gat_lightning.batch import missing_labels
 from gat_lightning.data.array_checks import checked_images
+from gat_lightning.data.contrast import SAMPLE as RANGE_SAMPLE
+from gat_lightning.data.contrast import check_ranges, warn_of_low_contrast
 from gat_lightning.data.dataset import ArrayDataset, FileDataset, JoinedDataset, SplitDataset
-from gat_lightning.data.duplicates import refuse_held_out
+from gat_lightning.data.duplicates import refuse_held_out, warn_of_held_out
 from gat_lightning.data.listing import is_picture, list_files, shorten
 from gat_lightning.data.memory import available_memory
 from gat_lightning.data.npz import npz_arrays
 from gat_lightning.data.pictures import decode_pictures
 from gat_lightning.errors import SettingError, UserError
 from gat_lightning.info import DataInfo
+from gat_lightning.randomness import generator_for
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ def unlabeled_source(value: str | os.PathLike[str] | bool | None) -> Source:
         return None
     if value in (OWN, REST):
         return str(value)
-    if not isinstance(value, (str, os.PathLike)):
+    if not isinstance(value, (str, os.PathLike)) or value == "":
         right = "own, rest, an .npz file or a folder of pictures; true is for STL-10"
         raise SettingError("unlabeled", value, right, also=(None,))
     return Path(value).expanduser()
@@ -106,12 +109,13 @@ def with_unlabeled(
         source: value of ``data.unlabeled``.
 
     Raises:
-        UserError: there are no further images, or some are held out.
+        UserError: there are no further images, or some are held out; those of ``rest``, which are the data set's own
+            duplicates, are warned of.
     """
     if not len(images):
         raise UserError(f"data.unlabeled={source}: there are no such images")
-    if source != REST:
-        refuse_held_out(images, held_out, f"data.unlabeled={source}")
+    with_held_out = warn_of_held_out if source == REST else refuse_held_out
+    with_held_out(images, held_out, f"data.unlabeled={source}")
     known = {name: label for name, label in images.labels.items() if name not in hidden_labels(target)}
     labels = {name: known.get(name, missing_labels(label, len(images))) for name, label in train.labels.items()}
     return JoinedDataset(train, images, labels)
@@ -132,6 +136,9 @@ def _of_folder(folder: Path, info: DataInfo, progress: bool) -> SplitDataset:
             f"data.unlabeled={folder}: pictures have 1 or 3 channels, and the images of {info.name} {channels}:"
             " use an .npz file"
         )
+    where = f"data.unlabeled={folder}"
+    order = torch.randperm(len(paths), generator=generator_for("unlabeled", "ranges"))
+    check_ranges([paths[row] for row in order[:RANGE_SAMPLE].tolist()], where)
     rows = torch.arange(len(paths))
     available = available_memory()
     if available is not None and len(paths) * channels * height * width > _SHARE * available:
@@ -145,4 +152,5 @@ def _of_folder(folder: Path, info: DataInfo, progress: bool) -> SplitDataset:
         log.warning("data.unlabeled: left out, as they cannot be read: %s", shorten(named))
     readable = torch.ones(len(paths), dtype=torch.bool)
     readable[list(unreadable)] = False
+    warn_of_low_contrast(images[readable], where)
     return ArrayDataset(images, {}, rows[readable], paths)

@@ -61,7 +61,8 @@ class Views:
         loss = loss_for(self.labels[task])
         if self.mixed is None or task not in self.mixed.labels:
             return loss
-        return self.mixed.share * loss + (1 - self.mixed.share) * loss_for(self.mixed.labels[task])
+        share = self.mixed.share_of(task)
+        return share * loss + (1 - share) * loss_for(self.mixed.labels[task])
 
     def parts(self, size: int | None) -> Iterator[Views]:
         """Micro-batches of at most ``size`` samples, or the whole where None; counts stay those of the joined batch."""

@@ -22,18 +22,25 @@ class GivenLabels:
         index: their positions in the training split, long ``[n]``.
         probabilities: of the classes, float32 ``[n, K]``.
         teacher: digest of the teacher.
+        images: digest of the images.
         accuracy: of the teacher on the labelled validation images; None where there are none.
     """
 
     index: Tensor
     probabilities: Tensor
     teacher: str
+    images: str
     accuracy: float | None
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it."""
-        parts = [self.teacher.encode(), self.index.numpy().tobytes(), self.probabilities.numpy().tobytes()]
+        parts = [
+            self.teacher.encode(),
+            self.images.encode(),
+            self.index.numpy().tobytes(),
+            self.probabilities.numpy().tobytes(),
+        ]
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
@@ -43,7 +50,7 @@ def write_labels(path: Path, given: GivenLabels) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    about = json.dumps({"teacher": given.teacher, "accuracy": given.accuracy})
+    about = json.dumps({"teacher": given.teacher, "images": given.images, "accuracy": given.accuracy})
     try:
         with atomic_write(path) as temporary:
             np.savez(temporary, index=given.index.numpy(), probabilities=given.probabilities.numpy(), about=about)
@@ -61,6 +68,7 @@ def read_labels(path: Path) -> GivenLabels:
         arrays = read_npz(path)
         about = json.loads(str(arrays["about"]))
         index, probabilities = (torch.from_numpy(arrays[name]) for name in ("index", "probabilities"))
+        said = about["teacher"], about["images"], about["accuracy"]
     except (OSError, UserError, ValueError, KeyError) as error:
         raise UserError(f"'{path}' is damaged, or not one of ours: delete it, and its labels are made anew.") from error
-    return GivenLabels(index, probabilities, about["teacher"], about["accuracy"])
+    return GivenLabels(index, probabilities, *said)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from gat_lightning.training.given_labels import GivenLabels, read_labels, write_
 from gat_lightning.training.pseudo_labels import Labelling, TargetLabels, class_probabilities
 
 log = logging.getLogger(__name__)
+
+# A confidence that leaves labels to a smaller part of the images is hardly meant.
+_FEW = 0.1
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,18 @@ class TeacherLabels(TargetLabels):
         self.summary = self._summary(given, int(has_label(labels).sum()))
         if trainer.is_global_zero:
             log.info("%s", _told(self.summary))
+            self._warn_of_few()
+
+    def _warn_of_few(self) -> None:
+        labelled, images = self.summary["labelled"], self.summary["images"]
+        if labelled < _FEW * images:
+            log.warning(
+                "unlabeled.confidence=%g leaves labels to %s of %s images, and the others teach the target nothing by"
+                " pseudo-labels: lower it.",
+                self.labelling.confidence,
+                f"{labelled:,}",
+                f"{images:,}",
+            )
 
     def labels(self, batch: Batch) -> Tensor:
         """Those of the samples' positions in the training split."""
@@ -110,8 +126,10 @@ class TeacherLabels(TargetLabels):
     def _given(self, trainer: pl.Trainer) -> GivenLabels:
         data, device = _data_of(trainer), trainer.strategy.root_device
         index = lacking(data, self.target)
+        images = _digest(data.training_split(), index)
         kept = read_labels(self._path) if self._path.is_file() else None
-        if kept is not None and kept.teacher == self._teacher.digest and torch.equal(kept.index, index):
+        of_these = kept is not None and torch.equal(kept.index, index) and kept.images == images
+        if kept is not None and kept.teacher == self._teacher.digest and of_these:
             return kept
         if kept is not None and self._resumed:
             raise UserError(
@@ -119,11 +137,11 @@ class TeacherLabels(TargetLabels):
                 " been trained on. Give unlabeled.teacher and data.unlabeled the files that they named then, or begin a"
                 " new run."
             )
-        given = self._made(data, index, device)
+        given = self._made(data, index, images, device)
         write_labels(self._path, given)
         return given
 
-    def _made(self, data: ImageDataModule, index: Tensor, device: torch.device) -> GivenLabels:
+    def _made(self, data: ImageDataModule, index: Tensor, images: str, device: torch.device) -> GivenLabels:
         size = self._micro_batch or data.batch_size
         model = self._teacher.model.eval().to(device)
         split, held_out = data.training_split(), data.split("val")
@@ -132,7 +150,7 @@ class TeacherLabels(TargetLabels):
         scored = has_label(label).nonzero().flatten()
         right = decide(_outputs(model, held_out, scored, size, device)) == label[scored]
         accuracy = float(right.double().mean()) if len(scored) else None
-        return GivenLabels(index, class_probabilities(self.target, outputs), self._teacher.digest, accuracy)
+        return GivenLabels(index, class_probabilities(self.target, outputs), self._teacher.digest, images, accuracy)
 
     def _summary(self, given: GivenLabels, labelled: int) -> dict[str, Any]:
         confidence = given.probabilities.amax(1)
@@ -159,6 +177,14 @@ def lacking(data: ImageDataModule, target: Task) -> Tensor:
             " images without it, or unlabeled.mode=off."
         )
     return index
+
+
+def _digest(split: SplitDataset, positions: Tensor) -> str:
+    """BLAKE2b of the images at some positions."""
+    found = blake2b(digest_size=16)
+    for part in split.contents(positions):
+        found.update(part)
+    return found.hexdigest()
 
 
 @torch.no_grad()

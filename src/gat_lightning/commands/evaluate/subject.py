@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from gat_lightning.config.build import build_data
-from gat_lightning.config.checkpoint import load_model
+from gat_lightning.config.checkpoint import check_classes, check_order, load_model
 from gat_lightning.config.evaluation import data_settings, is_export
 from gat_lightning.config.held_out import check_held_out, check_unseen
 from gat_lightning.config.naming import naming
@@ -104,6 +104,7 @@ def _from_checkpoint(config: DictConfig) -> Subject:
     check_held_out(config.checkpoint, data.patient_split, [config.split])
     if data.target != NO_TARGET:
         _check_target(config, data, tasks[0].name)
+    check_classes(config.checkpoint, data.info, tasks[0].name)
     model = multitask.single_task().eval()
     return Subject(Path(config.checkpoint).stem, model, tasks, multitask, data, trained)
 
@@ -120,6 +121,7 @@ def _from_export(config: DictConfig) -> Subject:
     data = _data(config)
     _check_patients_of_export(config, description, data)
     _check_target(config, data, description.target)
+    check_order(config.checkpoint, description.classes, data.info, description.target)
     return Subject(Path(config.checkpoint).stem, model, [_target_task(config, data)], None, data, None)
 
 

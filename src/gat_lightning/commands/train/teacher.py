@@ -1,7 +1,10 @@
 """The teacher of pseudo-labels: trained in a stage before the training, given, or the average of the run's weights."""
 
+import contextlib
 import copy
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from gat_lightning.commands.evaluate.subject import load_subject
 from gat_lightning.commands.train.batch_parts import batch_parts
 from gat_lightning.config.build import build_data, build_tasks
 from gat_lightning.config.check import check
+from gat_lightning.config.checkpoint import check_classes
 from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.length import batches_of_epoch
 from gat_lightning.config.unlabeled import EMA, OFF, STANDARD, may_label, unlabeled_mode
@@ -37,6 +41,8 @@ _OF_THE_RUN = ("ema", "swa", "early_stopping", "pictures")
 def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | None:
     """Train the teacher in ``RUN/teacher`` if the run needs one and it is not finished; an interrupted one goes on.
 
+    A run that continues another one (``resume=RUN``) gets a copy of that one's teacher.
+
     Args:
         config: of the run.
         train: runs a configuration.
@@ -48,6 +54,7 @@ def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | Non
         UserError: pseudo-labels do not fit the run, or the configuration of the stage is refused.
     """
     data = build_data(config)
+    _take_over(config)
     stage = teacher_stage(config, data)
     if stage is None:
         return None
@@ -122,7 +129,8 @@ def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule, 
         resumed: whether the training goes on from a checkpoint.
 
     Raises:
-        UserError: the teacher cannot be loaded, does not fit the data, or has seen validation or test patients.
+        UserError: the teacher cannot be loaded, does not fit the data, has their classes in another order, or has seen
+            validation or test patients.
     """
     settings, target = config.unlabeled, module.tasks[0]
     labelling = Labelling(settings.confidence, settings.soft, settings.weight)
@@ -130,6 +138,23 @@ def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule, 
         return AverageLabels(target, labelling, module.model, micro_batch=module.micro_batch)
     path = RunDirectory(config.paths.run).pseudo_labels
     return TeacherLabels(target, labelling, _teacher(config, data), path, module.micro_batch, resumed)
+
+
+def _take_over(config: DictConfig) -> None:
+    """Copy the teacher of the run that this one continues, with whose labels it has to go on."""
+    if config.unlabeled.teacher != STANDARD or config.resume in (None, "auto"):
+        return
+    path = Path(config.resume)
+    before = RunDirectory(path) if path.is_dir() else RunDirectory.of_checkpoint(path)
+    own = RunDirectory(config.paths.run).teacher
+    if before is None or own.exists() or not RunDirectory(before.teacher).is_finished:
+        return
+    own.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=own.parent) as folder:  # each process has its own, and one comes first
+        copied = shutil.copytree(before.teacher, Path(folder) / own.name)
+        with contextlib.suppress(OSError):
+            copied.rename(own)
+    log.info("The teacher of the pseudo-labels is that of %s", before.path)
 
 
 def _changed(config: DictConfig, directory: Path) -> dict[str, Any]:
@@ -180,11 +205,15 @@ def _teacher(config: DictConfig, data: ImageDataModule) -> Teacher:
         subject = load_subject(OmegaConf.create({**settings, "data": own, "split": "test"}))
         if settings["checkpoint"] is not None and subject.multitask is not None:
             check_held_out(settings["checkpoint"], data.patient_split, ["val", "test"])
+            check_classes(settings["checkpoint"], data.info, config.data.target)
     except UserError as error:
         raise UserError(f"unlabeled.teacher: {error}") from error
     return Teacher(name, subject.model)
 
 
 def _checkpoint(path: Path) -> Path:
-    """The last checkpoint of a run directory, or the file itself."""
-    return RunDirectory(path).last if path.is_dir() else path
+    """The last checkpoint of a run directory, or its best if the last is not kept; or the file itself."""
+    if not path.is_dir():
+        return path
+    run = RunDirectory(path)
+    return run.last if run.last.is_file() else run.checkpoint("best")
