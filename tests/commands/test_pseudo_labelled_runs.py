@@ -11,7 +11,7 @@ import torch
 
 from gat_lightning.batch import has_label
 from gat_lightning.commands.train.run import run
-from gat_lightning.commands.train.teacher import taught
+from gat_lightning.commands.train.teacher import taught, teacher_stage
 from gat_lightning.config.build import build_data
 from gat_lightning.config.checkpoint import load_checkpoint
 from gat_lightning.data import Digits, base
@@ -94,6 +94,15 @@ def test_the_teacher_is_a_stage_of_the_run(standard):
     assert clean
     assert 0 <= told["validation_accuracy"] <= 1
     assert torch.allclose(kept.probabilities.sum(1), torch.ones(len(kept.index)))
+
+
+def test_the_teacher_has_epochs_of_its_own(tmp_path):
+    config = tiny(tmp_path / "run", *REST, "unlabeled.teacher_epochs=5", "+trainer.max_steps=2", "validation.every=9")
+    data = build_data(config)
+    data.setup()
+    stage = teacher_stage(config, data)
+    assert (stage.trainer.max_epochs, stage.trainer.max_steps, stage.validation.every) == (5, -1, 5)
+    assert config.trainer.max_steps == 2
 
 
 def test_true_labels_of_the_rest_are_never_used(standard, tmp_path, monkeypatch):

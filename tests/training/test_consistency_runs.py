@@ -69,6 +69,8 @@ def test_a_table_with_blanks_in_the_target_trains(tmp_path, monkeypatch):
         "unlabeled.mode=consistency", "unlabeled.ramp=0", "data.workers=0", "trainer.max_epochs=1",
     )  # fmt: skip
     assert result["status"] == "finished"
+    said = result["introduction"]["objectives"]
+    assert said == "edema/clean+adv; added to the weighed ones: edema/consistency"
     found = [row for row in rows(tmp_path / "run") if row["objective/edema/consistency"]]
     assert found
     for row in found:

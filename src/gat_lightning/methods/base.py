@@ -54,6 +54,10 @@ class Method(ABC):
     def names(self, tasks: Sequence[str]) -> list[str]:
         """Names of the objectives of these tasks, before any step is made."""
 
+    def unweighed_names(self, target: str) -> list[str]:
+        """Names of the objectives that are added to the weighed ones, before any step is made."""
+        return []
+
     def adversarial_names(self, tasks: Sequence[Task]) -> tuple[str, ...]:
         """Names of the target's objectives that are taken of adversarial images; the target is the first task."""
         names = self.names([task.name for task in tasks])

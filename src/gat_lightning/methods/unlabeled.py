@@ -129,7 +129,7 @@ class Consistency(Method):
         target, views = tasks[0], adversarial.views
         before, after = clean.outputs[target.name], adversarial.outputs[target.name]
         divergence = target.divergence(before.detach() if self.detach else before, after)
-        name = str(ObjectiveName(target.name, "consistency"))
+        (name,) = self.unweighed_names(target.name)
         weight, follows = self.coefficient * self._risen, self.method.adversarial_names(tasks)
         loss = self._mean(divergence, views)
         return [*found, Objective(name, target.name, loss, weight=weight, follows=follows)]
@@ -145,6 +145,10 @@ class Consistency(Method):
     def names(self, tasks: Sequence[str]) -> list[str]:
         """Those of the method, which are the ones that the weighting weighs."""
         return self.method.names(tasks)
+
+    def unweighed_names(self, target: str) -> list[str]:
+        """``TARGET/consistency``."""
+        return [str(ObjectiveName(target, "consistency"))]
 
     def state(self) -> dict[str, Tensor]:
         """The method's."""

@@ -150,6 +150,7 @@ class TeacherLabels(TargetLabels):
         scored = has_label(label).nonzero().flatten()
         right = decide(_outputs(model, held_out, scored, size, device)) == label[scored]
         accuracy = float(right.double().mean()) if len(scored) else None
+        model.cpu()  # the training needs the memory
         return GivenLabels(index, class_probabilities(self.target, outputs), self._teacher.digest, images, accuracy)
 
     def _summary(self, given: GivenLabels, labelled: int) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def facts(config: DictConfig, trainer: pl.Trainer, module: GATModule, data: Imag
     found = {
         "data": about_data(data, module.tasks[0]),
         "model": _model(config, module),
-        "objectives": ", ".join([*module.method.names(module.task_names), *module.curvature.names(module.task_names)]),
+        "objectives": _objectives(module),
         "attack": _attacks(module),
         "method": option_of("method", config.method),
         "weighting": option_of("weighting", config.weighting),
@@ -104,6 +104,12 @@ def _classes(target: Task, info: LabelInfo) -> str:
     if info.kind == "multiclass":
         return f"{len(info.classes)} classes"
     return f"a number{f' ({info.unit})' if info.unit else ''}"
+
+
+def _objectives(module: GATModule) -> str:
+    weighed = [*module.method.names(module.task_names), *module.curvature.names(module.task_names)]
+    added = module.method.unweighed_names(module.task_names[0])
+    return ", ".join(weighed) + (f"; added to the weighed ones: {', '.join(added)}" if added else "")
 
 
 def _model(config: DictConfig, module: GATModule) -> str:

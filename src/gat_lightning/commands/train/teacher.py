@@ -142,7 +142,7 @@ def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule, 
 
 def _take_over(config: DictConfig) -> None:
     """Copy the teacher of the run that this one continues, with whose labels it has to go on."""
-    if config.unlabeled.teacher != STANDARD or config.resume in (None, "auto"):
+    if config.unlabeled.teacher != STANDARD or not may_label(config) or config.resume in (None, "auto"):
         return
     path = Path(config.resume)
     before = RunDirectory(path) if path.is_dir() else RunDirectory.of_checkpoint(path)
@@ -188,6 +188,7 @@ def _changed(config: DictConfig, directory: Path) -> dict[str, Any]:
         changed["data.unlabeled"] = True if config.data.unlabeled is True else None
     if epochs is not None:
         changed |= {"trainer.max_epochs": epochs, "validation.every": min(config.validation.every, epochs)}
+        changed["trainer.max_steps"] = -1
     return changed
 
 
