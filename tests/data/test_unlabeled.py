@@ -1,6 +1,7 @@
 """Images without the target's label: where they come from, which ones a batch gets, and how visits are augmented."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -143,18 +144,32 @@ def test_a_folder_of_pictures_is_kept_in_memory_or_decoded_for_each_batch(tmp_pa
     (tmp_path / "more" / "broken.png").write_bytes(b"no picture")
     (tmp_path / "more" / "notes.txt").write_text("no picture either")
 
-    def images():
+    def split():
         data = Digits(unlabeled=tmp_path / "more", batch_size=32, fraction=0.1)
         data.setup()
-        joined = data.training_split()
-        further = list(range(len(data.split("train")), len(joined)))
-        return {each.numpy().tobytes() for each in joined.__getitems__(further).images}
+        return data.training_split(), torch.arange(len(data.split("train")), len(data.training_split()))
+
+    def images():
+        joined, further = split()
+        return {each.numpy().tobytes() for each in joined.__getitems__(further.tolist()).images}
+
+    def contents():
+        joined, further = split()
+        return b"".join(joined.contents(further[-30:]))
 
     pictures = {each.tobytes() for each in PICTURES[:, None].astype(np.float32) / np.float32(255)}
     assert images() == pictures
     assert "broken.png" in caplog.text
+    (tmp_path / "more" / "broken.png").rename(
+        tmp_path / "more" / "0.png"
+    )  # the first one, and so not among the last 30
+    in_memory = contents()
+    assert in_memory.count(b"IHDR") == 30
     monkeypatch.setattr("gat_lightning.data.unlabeled.available_memory", lambda: 1000)
     assert images() == pictures | {bytes(8 * 8 * 4)}
+    assert contents() == in_memory
+    shutil.copy(tmp_path / "more" / "02.png", tmp_path / "more" / "04.png")
+    assert contents() != in_memory
 
 
 def test_a_folder_of_wide_pictures_of_unknown_range_is_refused(tmp_path):

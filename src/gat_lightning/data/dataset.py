@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 # Images whose contents are read at a time.
 _READ = 1024
 
+# Enough of a file for different pictures to differ, beyond the header of most.
+_BEGINNING = 2**12
+
 
 class SplitDataset(Dataset[Batch], ABC):
     """The images and labels of one split.
@@ -42,7 +45,19 @@ class SplitDataset(Dataset[Batch], ABC):
         """Images uint8 ``[B, C, H, W]`` of these rows of the store; may mark ``labels`` of the batch as missing."""
 
     def contents(self, positions: Tensor) -> Iterator[bytes]:
-        """What tells the images at these positions of the split from others, ``[n]`` on the CPU: their pixels."""
+        """What tells the images at these positions of the split from others.
+
+        Args:
+            positions: long ``[n]``, on the CPU.
+
+        Returns:
+            Name, size and beginning of each file, or pixels where files are not known.
+        """
+        paths = [self.path_of(position) for position in positions.tolist()]
+        known = [path for path in paths if path is not None]
+        if len(known) == len(paths):
+            yield from map(_of_file, known)
+            return
         for part in positions.split(_READ):
             yield self.pixels(self.rows[part.to(self.rows.device)], {}).cpu().contiguous().numpy().tobytes()
 
@@ -181,12 +196,6 @@ class FileDataset(SplitDataset):
         """The file of the picture at a position of the split."""
         return self.paths[int(self.rows[position])]
 
-    def contents(self, positions: Tensor) -> Iterator[bytes]:
-        """Names and sizes of the files, which are not decoded for it."""
-        for position in positions.tolist():
-            path = self.path_of(position)
-            yield f"{os.path.basename(path)} {os.path.getsize(path)}\n".encode()
-
     def pixels(self, rows: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Decode the files of these rows.
 
@@ -213,6 +222,15 @@ class FileDataset(SplitDataset):
         if reasons.keys() - self._named:
             log.warning("Left out, as it cannot be read: %s", named)
             self._named |= reasons.keys()
+
+
+def _of_file(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            found = f"{os.path.basename(path)} {os.fstat(file.fileno()).st_size} ".encode() + file.read(_BEGINNING)
+    except OSError as error:
+        found = str(error.errno).encode()
+    return found + b"\n"
 
 
 def home_of(bytes_needed: int, device: torch.device, workers: int) -> torch.device:

@@ -152,5 +152,6 @@ def _of_folder(folder: Path, info: DataInfo, progress: bool) -> SplitDataset:
         log.warning("data.unlabeled: left out, as they cannot be read: %s", shorten(named))
     readable = torch.ones(len(paths), dtype=torch.bool)
     readable[list(unreadable)] = False
-    warn_of_low_contrast(images[readable], where)
-    return ArrayDataset(images, {}, rows[readable], paths)
+    rows = rows[readable]
+    warn_of_low_contrast(images[rows[:: max(1, len(rows) // RANGE_SAMPLE)]], where)
+    return ArrayDataset(images, {}, rows, paths)
