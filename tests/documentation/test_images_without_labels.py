@@ -113,6 +113,14 @@ def test_what_validation_chooses():
     assert max(percent[arm] for arm in few_labels.BASELINES) < min(percent[arm] for arm in words)
 
 
+def test_a_best_checkpoint_chosen_by_few_images_is_not_as_robust():
+    best, last = mean("both", checkpoint="best"), mean("both")
+    chosen = f"{best:.1f} % with `best.ckpt` of `both`, chosen by 20 images, and {last:.1f} % with `last.ckpt`"
+    assert f"withstand AutoAttack: {chosen}" in SAID
+    everything, trades = mean("adversarial", few_labels.ALL, "best"), mean("trades", checkpoint="best")
+    assert f"{trades:.1f} % with `best.ckpt` of TRADES, and {everything:.1f} % with that of all labels" in SAID
+
+
 def test_what_auxiliary_tasks_do():
     tasks = [each for each in FOUND["differences"] if each["first"]["task"] != "none"]
     (best,) = (each for each in tasks if each["seeds"][0] > 0)
