@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import OmegaConf
@@ -90,8 +90,30 @@ def load_settings(path: str | Path) -> dict[str, Any]:
     return _trusted(load_checkpoint(path), path)
 
 
-def load_model(path: str | Path) -> tuple[MultiTaskModel, list[Task], dict[str, Any]]:
-    """The whole model of a checkpoint in eval mode, its tasks (the target first), and the training's configuration.
+class Trained(NamedTuple):
+    """What a checkpoint holds of a training.
+
+    Attributes:
+        model: the whole model, in eval mode.
+        tasks: its tasks, the target first.
+        settings: the training's configuration.
+        info: description of the data that it was trained on.
+    """
+
+    model: MultiTaskModel
+    tasks: list[Task]
+    settings: dict[str, Any]
+    info: DataInfo
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the target's classes; none after a pre-training on a self-supervised task."""
+        label = self.info.labels.get(self.tasks[0].name)
+        return () if label is None else tuple(label.classes)
+
+
+def load_model(path: str | Path) -> Trained:
+    """The whole model of a checkpoint, and what it was trained on.
 
     Nothing is downloaded: what the encoder began with is left out.
 
@@ -116,20 +138,17 @@ def load_described(path: str | Path) -> tuple[nn.Module, Description]:
     Raises:
         UserError: see :func:`load_settings`.
     """
-    content = load_checkpoint(path)
-    model, (target, *_), trained = _built(content, path)
-    classifier = model.single_task().eval()
-    info = DataInfo.from_plain(content["gat_lightning"]["data"])
-    label = info.labels.get(target.name)  # none after a pre-training on a self-supervised task
-    encoder, normalization = _architecture(trained["encoder"]), normalization_of(classifier)
+    trained = load_model(path)
+    classifier, target, info = trained.model.single_task().eval(), trained.tasks[0], trained.info
+    encoder, normalization = _architecture(trained.settings["encoder"]), normalization_of(classifier)
     if normalization is None:
-        encoder |= dict(zip(("mean", "std"), normalization_for(trained["encoder"], info), strict=True))
+        encoder |= dict(zip(("mean", "std"), normalization_for(trained.settings["encoder"], info), strict=True))
         normalization = Normalization([0.0] * info.image[0], [1.0] * info.image[0])
     return classifier, Description(
         target=target.name,
         kind=target.kind,
         outputs=target.outputs,
-        classes=() if label is None else tuple(label.classes),
+        classes=trained.classes,
         image=info.image,
         mean=tuple(normalization.mean),
         std=tuple(normalization.std),
@@ -138,22 +157,12 @@ def load_described(path: str | Path) -> tuple[nn.Module, Description]:
     )
 
 
-def check_classes(path: str | Path, info: DataInfo, target: str) -> None:
-    """Check that a checkpoint's classes are not those of the data in another order.
-
-    Raises:
-        UserError: they are, or see :func:`load_checkpoint`.
-    """
-    label = DataInfo.from_plain(load_checkpoint(path)["gat_lightning"]["data"]).labels.get(target)
-    check_order(path, () if label is None else label.classes, info, target)
-
-
-def check_order(path: str | Path, classes: Sequence[str], info: DataInfo, target: str) -> None:
-    """Raise `UserError` if a model's classes are those of the data in another order."""
+def check_order(classes: Sequence[str], info: DataInfo, target: str) -> None:
+    """Raise `UserError` if a model's classes are those of the data's target in another order."""
     own = info.labels[target].classes if target in info.labels else ()
     if list(classes) != list(own) and sorted(classes) == sorted(own):
         raise UserError(
-            f"The classes of '{path}' are {_some(classes)}, and those of the data set '{info.name}' {_some(own)}: the"
+            f"The model's classes are {_some(classes)}, and those of the data set '{info.name}' {_some(own)}: the"
             " same in another order, in which its outputs mean other classes. Give the data its order."
         )
 
@@ -183,7 +192,7 @@ def _trusted(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
     return settings
 
 
-def _built(content: dict[str, Any], path: str | Path) -> tuple[MultiTaskModel, list[Task], dict[str, Any]]:
+def _built(content: dict[str, Any], path: str | Path) -> Trained:
     trained = _trusted(content, path)
     try:
         config, info = OmegaConf.create(trained), DataInfo.from_plain(content["gat_lightning"]["data"])
@@ -204,4 +213,4 @@ def _built(content: dict[str, Any], path: str | Path) -> tuple[MultiTaskModel, l
         raise UserError(
             f"No model can be made of '{path}', whose weights and settings do not belong together: {one_line(error)}"
         ) from error
-    return model.eval(), tasks, trained
+    return Trained(model.eval(), tasks, trained, info)

@@ -69,6 +69,6 @@ def read_labels(path: Path) -> GivenLabels:
         about = json.loads(str(arrays["about"]))
         index, probabilities = (torch.from_numpy(arrays[name]) for name in ("index", "probabilities"))
         said = about["teacher"], about["images"], about["accuracy"]
-    except (OSError, UserError, ValueError, KeyError) as error:
+    except (OSError, UserError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"'{path}' is damaged, or not one of ours: delete it, and its labels are made anew.") from error
     return GivenLabels(index, probabilities, *said)

@@ -83,7 +83,7 @@ def _evaluate(config: DictConfig) -> EvaluationResult:
     for path, attack in nodes:
         check_attack(config, path, attack, target.attacked or [target.task], subject.data.info)
     attacks, notes = defined(target, attacks)
-    surrogates = load_surrogates(surrogate_paths(config), target)
+    surrogates = load_surrogates(surrogate_paths(config), target, subject.data.info)
     for path in surrogate_paths(config):
         check_held_out(path, subject.data.patient_split, [config.split])
     check_supplements(config, subject, attacks)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from gat_lightning.config.build import build_data
-from gat_lightning.config.checkpoint import check_classes, check_order, load_model
+from gat_lightning.config.checkpoint import check_order, load_model
 from gat_lightning.config.evaluation import data_settings, is_export
 from gat_lightning.config.held_out import check_held_out, check_unseen
 from gat_lightning.config.naming import naming
@@ -39,6 +39,7 @@ class Subject:
         multitask: the model with all heads, of a checkpoint.
         data: not yet set up.
         trained: configuration of the training, of a checkpoint.
+        classes: names of the classes that the model was trained on; none where that is unknown.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Subject:
     multitask: MultiTaskModel | None
     data: ImageDataModule
     trained: dict[str, Any] | None
+    classes: tuple[str, ...] = ()
 
 
 def load_subject(config: DictConfig) -> Subject:
@@ -67,7 +69,12 @@ def load_subject(config: DictConfig) -> Subject:
 
 
 def check_fit(subject: Subject) -> None:
-    """Raise `UserError` if the data lack the target's label, or the model does not give the target's outputs."""
+    """See that data and model belong together.
+
+    Raises:
+        UserError: the data lack the target's label or have its classes in another order, or the model does not give the
+            target's outputs.
+    """
     info, task = subject.data.info, subject.tasks[0]
     if task.name not in info.labels:
         raise UserError(
@@ -80,6 +87,7 @@ def check_fit(subject: Subject) -> None:
             f"The model tells {task.outputs} classes of '{task.name}' apart, but the data set '{info.name}' has"
             f" {classes}: choose the data that it was trained on."
         )
+    check_order(subject.classes, info, task.name)
     shape = f"images of {' x '.join(map(str, info.image))} ('{info.name}')"
     try:
         with torch.no_grad():
@@ -99,14 +107,14 @@ def _from_checkpoint(config: DictConfig) -> Subject:
         raise UserError("weights and normalize are for model._target_=...; a checkpoint has its own.")
     if is_export(config):
         return _from_export(config)
-    multitask, tasks, trained = load_model(config.checkpoint)
+    trained = load_model(config.checkpoint)
+    tasks = trained.tasks
     data = _data(config)
     check_held_out(config.checkpoint, data.patient_split, [config.split])
     if data.target != NO_TARGET:
         _check_target(config, data, tasks[0].name)
-    check_classes(config.checkpoint, data.info, tasks[0].name)
-    model = multitask.single_task().eval()
-    return Subject(Path(config.checkpoint).stem, model, tasks, multitask, data, trained)
+    model, name = trained.model.single_task().eval(), Path(config.checkpoint).stem
+    return Subject(name, model, tasks, trained.model, data, trained.settings, trained.classes)
 
 
 def _from_export(config: DictConfig) -> Subject:
@@ -121,8 +129,8 @@ def _from_export(config: DictConfig) -> Subject:
     data = _data(config)
     _check_patients_of_export(config, description, data)
     _check_target(config, data, description.target)
-    check_order(config.checkpoint, description.classes, data.info, description.target)
-    return Subject(Path(config.checkpoint).stem, model, [_target_task(config, data)], None, data, None)
+    name, task = Path(config.checkpoint).stem, _target_task(config, data)
+    return Subject(name, model, [task], None, data, None, tuple(description.classes))
 
 
 def _check_patients_of_export(config: DictConfig, description: Description, data: ImageDataModule) -> None:

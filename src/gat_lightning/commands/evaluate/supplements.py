@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gat_lightning.attacks import Attack, Ensemble, TwoLogits
 from gat_lightning.batch import Batch
 from gat_lightning.commands.evaluate.subject import Subject
-from gat_lightning.config.checkpoint import load_model
+from gat_lightning.config.checkpoint import check_order, load_model
 from gat_lightning.data.drawing import draw_images
 from gat_lightning.errors import UserError
 from gat_lightning.evaluation.audit import audit
@@ -31,6 +31,7 @@ from gat_lightning.figures.first_order import draw_first_order
 from gat_lightning.figures.gallery import attack_panels
 from gat_lightning.figures.loss_contour import loss_contour, loss_surface
 from gat_lightning.figures.robustness_curve import accuracy_against_eps
+from gat_lightning.info import DataInfo
 from gat_lightning.randomness import ImageGenerator
 from gat_lightning.runs.layout import RunDirectory
 from gat_lightning.runs.metric_names import CLEAN, WORST
@@ -228,24 +229,26 @@ def check_supplements(config: DictConfig, subject: Subject, attacks: Mapping[str
         raise UserError("vulnerability=true needs an attack on a loss, such as evaluation=pgd20.")
 
 
-def load_surrogates(paths: Sequence[str], target: Target) -> dict[str, nn.Module]:
+def load_surrogates(paths: Sequence[str], target: Target, info: DataInfo) -> dict[str, nn.Module]:
     """The target's classifiers of checkpoints, by the names of their runs.
 
     Raises:
-        UserError: a checkpoint cannot be read, or is of another target.
+        UserError: a checkpoint cannot be read, is of another target, or has the data's classes in another order.
     """
     found: dict[str, nn.Module] = {}
     for path in paths:
-        model, tasks, _ = load_model(path)
+        trained = load_model(path)
+        tasks = trained.tasks
         if (tasks[0].name, tasks[0].outputs) != (target.task.name, target.task.outputs):
             raise UserError(
                 f"surrogate={path} predicts '{tasks[0].name}' ({tasks[0].outputs} outputs), and this model"
                 f" '{target.task.name}' ({target.task.outputs}): they must have one target."
             )
+        check_order(trained.classes, info, target.task.name)
         run = RunDirectory.of_checkpoint(Path(path).resolve())
         name = Path(path).stem if run is None else run.path.name
         name = name if name not in found else f"{name} ({len(found)})"
-        found[name] = model.single_task().eval().float().to(target.device)
+        found[name] = trained.model.single_task().eval().float().to(target.device)
     return found
 
 

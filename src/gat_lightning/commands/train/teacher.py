@@ -1,6 +1,5 @@
 """The teacher of pseudo-labels: trained in a stage before the training, given, or the average of the run's weights."""
 
-import contextlib
 import copy
 import logging
 import shutil
@@ -15,7 +14,7 @@ from gat_lightning.commands.evaluate.subject import load_subject
 from gat_lightning.commands.train.batch_parts import batch_parts
 from gat_lightning.config.build import build_data, build_tasks
 from gat_lightning.config.check import check
-from gat_lightning.config.checkpoint import check_classes
+from gat_lightning.config.checkpoint import check_order
 from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.length import batches_of_epoch
 from gat_lightning.config.unlabeled import EMA, OFF, STANDARD, may_label, unlabeled_mode
@@ -152,8 +151,11 @@ def _take_over(config: DictConfig) -> None:
     own.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=own.parent) as folder:  # each process has its own, and one comes first
         copied = shutil.copytree(before.teacher, Path(folder) / own.name)
-        with contextlib.suppress(OSError):
+        try:
             copied.rename(own)
+        except OSError:
+            if not own.exists():
+                raise
     log.info("The teacher of the pseudo-labels is that of %s", before.path)
 
 
@@ -206,7 +208,7 @@ def _teacher(config: DictConfig, data: ImageDataModule) -> Teacher:
         subject = load_subject(OmegaConf.create({**settings, "data": own, "split": "test"}))
         if settings["checkpoint"] is not None and subject.multitask is not None:
             check_held_out(settings["checkpoint"], data.patient_split, ["val", "test"])
-            check_classes(settings["checkpoint"], data.info, config.data.target)
+        check_order(subject.classes, data.info, config.data.target)  # the subject has the order of its training
     except UserError as error:
         raise UserError(f"unlabeled.teacher: {error}") from error
     return Teacher(name, subject.model)
