@@ -209,8 +209,8 @@ def _few_labels(rows: Callable[..., list[list[str]]], task: str | None) -> str:
     return _table(rows(found, 10, task))
 
 
-def _few_labels_cifar10() -> str:
-    return _table(cifar10_few_labels.table())
+def _few_labels_cifar10(rows: Callable[[], list[list[str]]]) -> str:
+    return _table(rows())
 
 
 def _few_labels_curve() -> str:
@@ -266,7 +266,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "differences": _differences,
     "few_labels": partial(_few_labels, few_labels.accuracies, "none"),
     "few_labels_differences": partial(_few_labels, few_labels.differences, "none"),
-    "few_labels_cifar10": _few_labels_cifar10,
+    "few_labels_cifar10": partial(_few_labels_cifar10, cifar10_few_labels.table),
+    "few_labels_cifar10_small": partial(_few_labels_cifar10, cifar10_few_labels.table_of_small_net),
     "few_labels_curve": _few_labels_curve,
     "tasks_unlabeled": partial(_few_labels, few_labels.accuracies, None),
     "tasks_unlabeled_differences": partial(_few_labels, few_labels.differences, None),

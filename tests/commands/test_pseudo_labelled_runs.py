@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from gat_lightning.batch import has_label
-from gat_lightning.commands.evaluate.subject import load_subject
 from gat_lightning.commands.train.run import run
 from gat_lightning.commands.train.teacher import taught, teacher_stage
 from gat_lightning.config.build import build_data
@@ -280,35 +279,6 @@ def test_a_confidence_that_leaves_out_nearly_all_is_warned_of(standard, tmp_path
     assert result["unlabeled"]["labelled"] == 0
     (warned,) = (each for each in result["warnings"] if "unlabeled.confidence=1 leaves labels to 0 of" in each)
     assert "lower it" in warned
-
-
-def test_a_teacher_of_the_same_classes_in_another_order_is_refused(tmp_path, monkeypatch):
-    """So is a model that is evaluated on them."""
-    random = np.random.default_rng(0)
-    images, labels = random.integers(0, 256, (40, 8, 8), dtype=np.uint8), np.arange(40) % 2
-    of_train, of_test = ({f"{split}_images": images, f"{split}_labels": labels} for split in ("train", "test"))
-    np.savez(tmp_path / "data.npz", **of_train, **of_test)
-    words = (
-        *("data=arrays", f"data.path={tmp_path / 'data.npz'}", "data.fraction=0.5", "data.eps=0.1", "task=none"),
-        *("weighting=equal", "curvature.mode=off", "trainer.max_epochs=1", "encoder=preact_resnet_small"),
-        *("encoder.width=4", "data.batch_size=8", "attack.steps=1", "trainer.accelerator=cpu"),
-    )
-
-    def run_with(name, classes, *others):
-        path = tmp_path / name
-        run(composed("train", *words, f"data.classes=[{classes}]", f"paths.run={path}", *others))
-        return path
-
-    first = run_with("first", "a,b")
-    other = ("data.unlabeled=rest", f"unlabeled.teacher={first}")
-    with pytest.raises(UserError, match=r"classes are a, b, and those of the data set .* b, a: the same in"):
-        run_with("second", "b,a", *other)
-    run_with("third", "c,d", *other)
-    typed = [f"checkpoint={first / 'checkpoints' / 'last.ckpt'}", *words[:2], "data.eps=0.1"]
-    monkeypatch.setattr("gat_lightning.config.evaluation.typed_overrides", lambda: ["data.classes=[b,a]"])
-    with pytest.raises(UserError, match=r"classes are a, b, and those of the data set .* b, a: the same in"):
-        load_subject(composed("evaluate", *typed, "data.classes=[b,a]"))
-    load_subject(composed("evaluate", *typed, "data.classes=[a,b]"))
 
 
 def test_blanks_of_a_medical_table_are_labelled(tmp_path):

@@ -121,3 +121,8 @@ def test_what_is_refused_is_refused_before_any_stage(tmp_path, composed_here, wo
         run(tiny(tmp_path / "run", *given(composed_here, *REST, *words, before=before)))
     for stage in ("teacher", "pretraining"):
         assert not (tmp_path / "run" / stage).exists()
+
+
+def test_what_a_pretraining_finds_wrong_with_its_data_is_said_of_it(tmp_path, composed_here):
+    with pytest.raises(UserError, match="^pretraining: .*gone"):
+        run(tiny(tmp_path / "run", *given(composed_here, *PLAIN, before=("data.unlabeled=gone.npz",))))

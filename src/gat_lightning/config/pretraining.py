@@ -1,7 +1,8 @@
 """Pre-training stage, whose weights the training starts from."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,8 @@ def pretraining_stage(config: DictConfig) -> DictConfig | None:
     if RunDirectory(directory).is_finished:
         return None
     stage = compose_before(list(config.pretraining), directory)
-    try:
+    with _named():
         check(stage)
-    except UserError as error:
-        raise UserError(f"pretraining: {error}") from error
     return stage
 
 
@@ -51,7 +50,7 @@ def pretrained(config: DictConfig, stage: DictConfig | None, train: Callable[[Di
         train: runs a configuration.
 
     Raises:
-        UserError: the unlabelled images that the run is to train on later are refused.
+        UserError: the stage is refused, or the unlabelled images that the run is to train on later are.
     """
     if config.pretraining is None:
         return config.init
@@ -61,7 +60,8 @@ def pretrained(config: DictConfig, stage: DictConfig | None, train: Callable[[Di
             batches_of_epoch(build_data(config))  # so that the stage does not run where they are refused
         log.info("First %s, in %s", ", ".join(config.pretraining), directory)
         directory.mkdir(parents=True, exist_ok=True)
-        train(stage)
+        with _named():
+            train(stage)
     return str(RunDirectory(directory).last)
 
 
@@ -79,3 +79,12 @@ def compose_before(overrides: Sequence[str], directory: Path) -> DictConfig:
     latest |= {key: f"{key}={value}" for key, value in (("pretraining", "null"), ("init", "null"), ("resume", resume))}
     latest["paths.run"] = f"paths.run='{directory.absolute()}'"
     return compose(hydra.job.config_name, list(latest.values()))
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Say of a refusal that it is about the stage and not the run."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"pretraining: {error}") from error

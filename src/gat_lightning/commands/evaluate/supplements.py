@@ -244,7 +244,10 @@ def load_surrogates(paths: Sequence[str], target: Target, info: DataInfo) -> dic
                 f"surrogate={path} predicts '{tasks[0].name}' ({tasks[0].outputs} outputs), and this model"
                 f" '{target.task.name}' ({target.task.outputs}): they must have one target."
             )
-        check_order(trained.classes, info, target.task.name)
+        try:
+            check_order(trained.classes, info, target.task.name)
+        except UserError as error:
+            raise UserError(f"surrogate={path}: {error}") from error
         run = RunDirectory.of_checkpoint(Path(path).resolve())
         name = Path(path).stem if run is None else run.path.name
         name = name if name not in found else f"{name} ({len(found)})"
