@@ -124,5 +124,5 @@ def test_what_is_refused_is_refused_before_any_stage(tmp_path, composed_here, wo
 
 
 def test_what_a_pretraining_finds_wrong_with_its_data_is_said_of_it(tmp_path, composed_here):
-    with pytest.raises(UserError, match="^pretraining: .*gone"):
+    with pytest.raises(UserError, match=r"^pretraining: .*gone"):
         run(tiny(tmp_path / "run", *given(composed_here, *PLAIN, before=("data.unlabeled=gone.npz",))))
