@@ -71,7 +71,7 @@ def step(machine: Machine, settings: dict[str, Any], switches: Switches) -> dict
 def _profiled(machine: Machine, made: Ours, index: int) -> dict[str, Any]:
     """Kernels of one step by the profiler: how many, how long all take, and those that take longest."""
     activities = [ProfilerActivity.CPU, *machine.sized([ProfilerActivity.CUDA], [])]
-    with profile(activities=activities) as profiler:
+    with profile(activities=activities, acc_events=True) as profiler:  # torch 2.11 warns without it
         made.step(index)
         machine.wait()
     events = [event for event in profiler.events() if event.device_type == torch.autograd.DeviceType.CUDA]
