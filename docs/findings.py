@@ -127,7 +127,19 @@ def interval(finding: Finding, kept: Kept) -> Interval:
     compared = ROOT / "results" / f"{finding.runs}.json"
     if compared == ROOT / few_labels.COMPARED:
         return _few_labels(*finding.settings)
-    gained = _of_images(finding.settings, compared) if compared.is_file() else _of_seeds(finding, kept)
+    return over_images(finding.settings, compared) if compared.is_file() else _with_interval(_of_seeds(finding, kept))
+
+
+def over_images(settings: tuple[str, str], compared: Path) -> Interval:
+    """The difference between two evaluations over the images, from what ``compare`` wrote."""
+    pairs = json.loads(compared.read_text())["pairs"]
+    (pair,) = (each for each in pairs if (each["second"], each["first"]) == settings)
+    same = pair["both_right"] + pair["both_wrong"]
+    counts = [pair["only_second_right"], pair["only_first_right"], same]
+    return _with_interval(100 * np.repeat([1.0, -1.0, 0.0], counts))
+
+
+def _with_interval(gained: NDArray[np.float64]) -> Interval:
     low, high = stats.ttest_1samp(gained, 0.0).confidence_interval(0.95)
     return float(gained.mean()), float(low), float(high)
 
@@ -137,14 +149,6 @@ def _of_seeds(finding: Finding, kept: Kept) -> NDArray[np.float64]:
     scores = {each.label: each.values(_SCORE, "best") for each in kept(finding.runs).groups}
     first, second = (scores[setting] for setting in finding.settings)
     return 100 * np.array([first[seed] - second[seed] for seed in sorted(first)])
-
-
-def _of_images(settings: tuple[str, str], compared: Path) -> NDArray[np.float64]:
-    """Differences in points, image by image, from what ``compare`` wrote."""
-    pairs = json.loads(compared.read_text())["pairs"]
-    (pair,) = (each for each in pairs if (each["second"], each["first"]) == settings)
-    same = pair["both_right"] + pair["both_wrong"]
-    return 100 * np.repeat([1.0, -1.0, 0.0], [pair["only_second_right"], pair["only_first_right"], same])
 
 
 def _few_labels(first: str, second: str) -> Interval:

@@ -159,3 +159,30 @@ def test_the_gains_on_cifar_10_are_those_of_their_files():
     assert f"gain {means} (two seeds; 95 % intervals {ends[0]} and {ends[1]}" in README
     assert f"{first[0]:.1f} points above the labels alone in seed 0 ({ends[0]} over the images)" in SAID
     assert f"and {second[0]:.1f} points in seed 1 ({ends[1]})" in SAID
+
+
+def test_the_gains_of_a_small_net():
+    gains = {}
+    for labels in (250, 5000):
+        compared = REPOSITORY / few_labels.COMPARED.parent / f"small_{labels}.json"
+        settings = [(f"pseudo_label{end}", f"adversarial{end}") for end in ("", "_last")]
+        gains[labels] = [findings.over_images(each, compared) for each in settings]
+    (few, low, high), (overfitted, *ends) = gains[250]
+    assert f"{few:.1f} points at the best epochs (95 % interval over the images {low:.1f} to {high:.1f})" in SAID
+    assert f"and {overfitted:.1f} points at the last ones ({ends[0]:.1f} to {ends[1]:.1f})" in SAID
+    many, last = (f"{gain:.1f} points ({low:.1f} to {high:.1f})" for gain, low, high in gains[5000])
+    assert f"With 5,000 labels they gain {many} and {last}" in SAID
+    assert gains[5000][0][1] < 0 < low
+    many, few = (
+        many.replace(" (", " at the best epochs ("),
+        f"{few:.1f} points with 250 labels ({low:.1f} to {high:.1f})",
+    )
+    assert f"with a smaller net {many}, and {few}" in SAID
+
+
+def test_how_often_the_teacher_of_a_small_net_is_right():
+    records = [each for each in collect([cifar10_few_labels.RUNS])[0] if not each.is_evaluation]
+    small = [each for each in records if each.configuration["encoder"]["_target_"].endswith("small")]
+    right = sorted(each.result.unlabeled.get("validation_accuracy", 0.0) for each in small)
+    few, many = (f"{accuracy:.0%}".replace("%", " %") for accuracy in right[2:])
+    assert f"right on {few} of the 25 validation images with 250 labels, and on {many} of the 500 with 5,000" in SAID
