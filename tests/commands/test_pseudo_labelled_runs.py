@@ -105,6 +105,28 @@ def test_the_teacher_has_epochs_of_its_own(tmp_path):
     assert config.trainer.max_steps == 2
 
 
+def test_the_stage_chooses_its_best_by_its_own_scores(tmp_path):
+    """Those under the run's own attacks are not computed in it."""
+    words = ("callbacks=default+early_stopping", "callbacks.best.monitor=val/pgd10/accuracy")
+    config = tiny(tmp_path / "run", *REST, *words, "callbacks.best.mode=min", "validation.attack.steps=10")
+    data = build_data(config)
+    data.setup()
+    best = teacher_stage(config, data).callbacks.best
+    assert (best.monitor, best.mode) == ("val/selection", "max")
+    assert config.callbacks.best.monitor == "val/pgd10/accuracy"
+
+
+@pytest.mark.parametrize(
+    ("word", "named"),
+    [("data.seed=1", "data.seed"), ("data.fraction=0.5", "data.fraction"), ("data.batch_size=16", None)],
+)
+def test_a_teacher_that_has_seen_hidden_labels_is_warned_of(standard, tmp_path, word, named):
+    result = trained(tmp_path / "run", *REST, f"unlabeled.teacher={standard[0] / 'teacher'}", word)
+    warned = [each for each in result["warnings"] if "has seen labels that this run hides" in each]
+    assert len(warned) == (named is not None)
+    assert all(f"with another {named}. " in each for each in warned)
+
+
 def test_true_labels_of_the_rest_are_never_used(standard, tmp_path, monkeypatch):
     """With other ones the run is the same."""
     original = base.with_unlabeled

@@ -126,3 +126,24 @@ def test_what_is_refused_is_refused_before_any_stage(tmp_path, composed_here, wo
 def test_what_a_pretraining_finds_wrong_with_its_data_is_said_of_it(tmp_path, composed_here):
     with pytest.raises(UserError, match=r"^pretraining: .*gone"):
         run(tiny(tmp_path / "run", *given(composed_here, *PLAIN, before=("data.unlabeled=gone.npz",))))
+
+
+@pytest.mark.parametrize("before", [None, ("data.unlabeled=null",)])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("resume=gone.ckpt",), "gone.ckpt"),
+        (("resume={}", "encoder.width=8"), "is of another model"),
+        (("init=gone.ckpt",), "gone.ckpt"),
+        (("init={}", "encoder.width=8"), "The encoder of .* is not this run's"),
+    ],
+)
+def test_a_start_is_refused_before_any_stage(tmp_path, composed_here, checkpoint, words, message, before):
+    words = (*REST, *(word.format(checkpoint) for word in words))
+    if before is not None:
+        words = given(composed_here, *words, before=before)
+        message = f"{message}|Both init and pretraining"
+    with pytest.raises(UserError, match=message):
+        run(tiny(tmp_path / "run", *words))
+    for stage in ("teacher", "pretraining"):
+        assert not (tmp_path / "run" / stage).exists()

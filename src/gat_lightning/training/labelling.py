@@ -25,8 +25,8 @@ from gat_lightning.training.pseudo_labels import Labelling, TargetLabels, class_
 
 log = logging.getLogger(__name__)
 
-# A confidence that leaves labels to a smaller part of the images is hardly meant.
-_FEW = 0.1
+# A confidence that leaves labels to a smaller part of the images may not be meant.
+_FEW = 0.5
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,12 @@ class TeacherLabels(TargetLabels):
         labelled, images = self.summary["labelled"], self.summary["images"]
         if labelled < _FEW * images:
             log.warning(
-                "unlabeled.confidence=%g leaves labels to %s of %s images, and the others teach the target nothing by"
-                " pseudo-labels: lower it.",
+                "unlabeled.confidence=%g leaves labels to %s of %s images. The others teach the target nothing by"
+                " pseudo-labels, and the teacher's mean confidence is %.3f: lower it, unless this is meant.",
                 self.labelling.confidence,
                 f"{labelled:,}",
                 f"{images:,}",
+                self.summary["confidence"],
             )
 
     def labels(self, batch: Batch) -> Tensor:

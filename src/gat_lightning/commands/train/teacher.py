@@ -12,9 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.commands.evaluate.subject import load_subject
 from gat_lightning.commands.train.batch_parts import batch_parts
+from gat_lightning.commands.train.start import check_start
 from gat_lightning.config.build import build_data, build_tasks
 from gat_lightning.config.check import check
 from gat_lightning.config.checkpoint import check_order
+from gat_lightning.config.evaluation import SPLIT_SETTINGS
+from gat_lightning.config.files import plain
 from gat_lightning.config.held_out import check_held_out
 from gat_lightning.config.length import batches_of_epoch
 from gat_lightning.config.unlabeled import EMA, OFF, STANDARD, may_label, unlabeled_mode
@@ -50,7 +53,8 @@ def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | Non
         Its directory; None where the run needs none.
 
     Raises:
-        UserError: pseudo-labels do not fit the run, or the configuration of the stage is refused.
+        UserError: pseudo-labels do not fit the run, the configuration of the stage is refused, or the run cannot begin
+            with the checkpoint that it names.
     """
     data = build_data(config)
     _take_over(config)
@@ -61,6 +65,7 @@ def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | Non
     is_trained = directory.is_finished
     if not is_trained:
         check(stage)
+        check_start(config)
     tasks, mode = build_tasks(config, data.info), unlabeled_mode(config, data.info)
     if (parts := batch_parts(data, tasks, mode)) is not None:
         log.info("%s", parts)
@@ -180,7 +185,7 @@ def _changed(config: DictConfig, directory: Path) -> dict[str, Any]:
         "pretraining": None,
         "resume": "auto" if directory.is_dir() else None,
         "skip_finished": False,
-        "callbacks": {name: each for name, each in config.callbacks.items() if name not in _OF_THE_RUN},
+        "callbacks": {name: _by_selection(each) for name, each in config.callbacks.items() if name not in _OF_THE_RUN},
         "paths.run": str(directory.absolute()),
     }
     for node in ("validation.attack", "test.attack"):
@@ -194,6 +199,15 @@ def _changed(config: DictConfig, directory: Path) -> dict[str, Any]:
     return changed
 
 
+def _by_selection(callback: Any) -> Any:
+    """A callback of the run, which in the stage monitors the selection score: the run's own attacks have no score."""
+    if not isinstance(callback, DictConfig) or "monitor" not in callback:
+        return callback
+    settings = OmegaConf.to_container(callback, resolve=False)
+    assert isinstance(settings, dict)
+    return {**settings, "monitor": "val/selection", "mode": "max"}
+
+
 def _teacher(config: DictConfig, data: ImageDataModule) -> Teacher:
     settings: dict[str, Any] = dict.fromkeys(("checkpoint", "model", "weights", "normalize"))
     given, directory = config.unlabeled.teacher, RunDirectory(config.paths.run)
@@ -203,7 +217,7 @@ def _teacher(config: DictConfig, data: ImageDataModule) -> Teacher:
     else:
         settings["checkpoint"] = str(_checkpoint(directory.teacher if given == STANDARD else Path(given)))
         name = given
-    own = OmegaConf.to_container(config.data, resolve=True)
+    own = plain(config.data)
     try:
         subject = load_subject(OmegaConf.create({**settings, "data": own, "split": "test"}))
         if settings["checkpoint"] is not None and subject.multitask is not None:
@@ -211,7 +225,23 @@ def _teacher(config: DictConfig, data: ImageDataModule) -> Teacher:
         check_order(subject.classes, data.info, config.data.target)  # the subject has the order of its training
     except UserError as error:
         raise UserError(f"unlabeled.teacher: {error}") from error
+    if subject.trained is not None:
+        _warn_of_other_split(name, subject.trained.get("data") or {}, own)
     return Teacher(name, subject.model)
+
+
+def _warn_of_other_split(name: str, theirs: dict[str, Any], own: dict[str, Any]) -> None:
+    """Warn of a teacher that was trained on the run's data set with other settings of the split."""
+    places = [[Path(str(data.get(key))).name for key in ("_target_", "root", "path")] for data in (theirs, own)]
+    differing = [key for key in SPLIT_SETTINGS if theirs.get(key) != own.get(key)]
+    if places[0] == places[1] and differing:
+        log.warning(
+            "unlabeled.teacher: '%s' was trained on this data set with another %s. It has seen labels that this run"
+            " hides or validates with, so its accuracy on validation images is too high, and a study of few labels is"
+            " wrong.",
+            name,
+            " and ".join(f"data.{key}" for key in differing),
+        )
 
 
 def _checkpoint(path: Path) -> Path:
