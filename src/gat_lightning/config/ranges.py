@@ -80,7 +80,7 @@ RANGES: dict[str, Check] = {
     "unlabeled.weight": partial(_positive, example=0.5),
     "unlabeled.teacher": check_teacher,
     "unlabeled.teacher_epochs": partial(check_int, also=(None,)),
-    "unlabeled.confidence": partial(check_real, low=0, high=1, example=0.9),
+    "unlabeled.confidence": partial(check_real, low=0, high=1, example=0.5),
     "unlabeled.soft": check_bool,
     "awp.gamma": partial(_positive, high=1, closed="right", example=0.01, also=(None,)),
     "optimizer.lr": partial(_positive, example=0.1),
