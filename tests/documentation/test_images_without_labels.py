@@ -68,6 +68,8 @@ def test_the_gain_over_the_best_method_on_the_labels_alone():
     gain = f"{difference('both', 'trades')[0]:.0f} points higher than with TRADES, the best method on the labels alone"
     each = "TRADES {:.1f} %, AWP {:.1f} %, MART {:.1f} %, adversarial training {:.1f} %".format(*map(mean, order))
     assert f"{gain} (`last.ckpt` under AutoAttack: {each})" in SAID
+    assert max(order, key=partial(mean, checkpoint="best")) == "trades"
+    assert f"With `best.ckpt` it is {difference('both', 'trades', checkpoint='best')[0]:.0f} points" in SAID
     both, trades = (mean_std(scores(arm)).text(1) for arm in ("both", "trades"))
     assert f"{both} % of the test images withstand AutoAttack after a training that also uses the other" in README
     assert f"and {trades} % after the best one on the labels alone ({len(scores('both'))} seeds)" in README
