@@ -236,9 +236,9 @@ def _warn_of_other_split(name: str, theirs: dict[str, Any], own: dict[str, Any])
     differing = [key for key in SPLIT_SETTINGS if theirs.get(key) != own.get(key)]
     if places[0] == places[1] and differing:
         log.warning(
-            "unlabeled.teacher: '%s' was trained on this data set with another %s. It has seen labels that this run"
-            " hides or validates with, so its accuracy on validation images is too high, and a study of few labels is"
-            " wrong.",
+            "unlabeled.teacher: '%s' was trained on this data set with another %s. It may have seen labels that this"
+            " run hides or validates with: its accuracy on validation images is then too high, and so are the scores of"
+            " a study of few labels.",
             name,
             " and ".join(f"data.{key}" for key in differing),
         )
