@@ -13,7 +13,7 @@ from gat_lightning.commands.train.faults import explained_faults
 from gat_lightning.commands.train.record import record_failure, recorded
 from gat_lightning.commands.train.selection import warn_of_selection
 from gat_lightning.commands.train.start import check_start
-from gat_lightning.commands.train.teacher import share_teacher, taught
+from gat_lightning.commands.train.teacher import may_have_stage, share_teacher, taught
 from gat_lightning.commands.train.testing import refuse_non_finite, test, warn_of_doubts, write_images
 from gat_lightning.commands.train.warned import collected_warnings
 from gat_lightning.config.paper import prepare_paper
@@ -63,7 +63,7 @@ def _run(config: DictConfig) -> Result:
 def _stages(config: DictConfig) -> str | None:
     """Run the stages before the training, and return the checkpoint that it begins with, if there is one."""
     pretraining = pretraining_stage(config)
-    if pretraining is not None:
+    if pretraining is not None or may_have_stage(config):
         check_start(config)
     teacher = taught(config, _run)
     if pretraining is not None and teacher is not None:

@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from gat_lightning.commands.evaluate.subject import load_subject
 from gat_lightning.commands.train.batch_parts import batch_parts
-from gat_lightning.commands.train.start import check_start
 from gat_lightning.config.build import build_data, build_tasks
 from gat_lightning.config.check import check
 from gat_lightning.config.checkpoint import check_order
@@ -53,8 +52,7 @@ def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | Non
         Its directory; None where the run needs none.
 
     Raises:
-        UserError: pseudo-labels do not fit the run, the configuration of the stage is refused, or the run cannot begin
-            with the checkpoint that it names.
+        UserError: pseudo-labels do not fit the run, or the configuration of the stage is refused.
     """
     data = build_data(config)
     _take_over(config)
@@ -65,7 +63,6 @@ def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | Non
     is_trained = directory.is_finished
     if not is_trained:
         check(stage)
-        check_start(config)
     tasks, mode = build_tasks(config, data.info), unlabeled_mode(config, data.info)
     if (parts := batch_parts(data, tasks, mode)) is not None:
         log.info("%s", parts)
@@ -77,6 +74,11 @@ def taught(config: DictConfig, train: Callable[[DictConfig], Any]) -> Path | Non
         del data  # the stage reads its own
         train(stage)
     return directory.path
+
+
+def may_have_stage(config: DictConfig) -> bool:
+    """Whether a run may have to train its teacher, as far as its settings say without its data."""
+    return bool(config.unlabeled.teacher == STANDARD and may_label(config))
 
 
 def teacher_stage(config: DictConfig, data: ImageDataModule) -> DictConfig | None:
@@ -92,7 +94,7 @@ def teacher_stage(config: DictConfig, data: ImageDataModule) -> DictConfig | Non
     Raises:
         UserError: the target cannot have pseudo-labels, the data cannot be read, or no training image lacks its label.
     """
-    if config.unlabeled.teacher != STANDARD or not may_label(config):
+    if not may_have_stage(config):
         return None
     if not unlabeled_mode(config, data.info).labels:
         return None
@@ -146,7 +148,7 @@ def pseudo_labels(config: DictConfig, data: ImageDataModule, module: GATModule, 
 
 def _take_over(config: DictConfig) -> None:
     """Copy the teacher of the run that this one continues, with whose labels it has to go on."""
-    if config.unlabeled.teacher != STANDARD or not may_label(config) or config.resume in (None, "auto"):
+    if not may_have_stage(config) or config.resume in (None, "auto"):
         return
     path = Path(config.resume)
     before = RunDirectory(path) if path.is_dir() else RunDirectory.of_checkpoint(path)
