@@ -129,7 +129,7 @@ def load_classifier(path: str | Path) -> nn.Module:
     Raises:
         UserError: see :func:`load_settings`.
     """
-    return load_model(path)[0].single_task().eval()
+    return load_model(path).model.single_task().eval()
 
 
 def load_described(path: str | Path) -> tuple[nn.Module, Description]:
